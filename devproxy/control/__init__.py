@@ -1,0 +1,1 @@
+"""devproxy's own pages and API, at devproxy.localhost and nowhere else."""

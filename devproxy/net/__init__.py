@@ -1,0 +1,1 @@
+"""The only bind() and the only connect()."""

@@ -1,0 +1,1 @@
+"""The registry: TOML files in, one frozen set of services and every problem out."""

@@ -1,0 +1,122 @@
+"""The merged registry: what the rest of devproxy sees, all of it frozen.
+
+Lives here: plain values with every default filled in and every spelling resolved (seconds, bytes, absolute paths,
+lower-case hostnames).
+Not here: what a file may say (`schema.py`), how files become this (`decode.py`, `merge.py`).
+"""
+
+from typing import Literal
+
+import msgspec
+
+from devproxy.registry.problems import Problem
+
+Scheme = Literal["http", "https", "h2c", "tcp"]
+ExposurePolicy = Literal["warn", "refuse", "allow"]
+HostHeader = Literal["keep", "upstream"]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a service is declared: an absolute file name and a line that counts from 1."""
+
+    file: str
+    line: int
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """The address a service is reached at: loopback literals and a TCP port, or the path of a unix socket.
+
+    `hosts` holds the literals to try, in order (`127.0.0.1`, `::1`), and is empty for a unix socket, whose `port` is 0.
+    Hashable: everything that outlives a reload (connections, health, counters) is keyed by it.
+    """
+
+    scheme: Scheme
+    hosts: tuple[str, ...] = ()
+    port: int = 0
+    path: str = ""
+
+    @property
+    def text(self) -> str:
+        """As a person would write it: `http://127.0.0.1:9000`, `unix:/run/admin.sock`; both loopbacks are `localhost`."""
+        if self.path:
+            return f"unix:{self.path}"
+        host = self.hosts[0] if len(self.hosts) == 1 else "localhost"
+        return f"{self.scheme}://[{host}]:{self.port}" if ":" in host else f"{self.scheme}://{host}:{self.port}"
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """A path prefix below a hostname at which a service also answers; `path` begins with `/` and has no `/` at its end."""
+
+    host: str
+    path: str
+    strip: bool = False
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How a service is probed: `path` None is a TCP connect; `interval` and `timeout` in seconds."""
+
+    path: str | None = None
+    status: str = "2xx"
+    interval: float = 10.0
+    timeout: float = 2.0
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """One service with everything resolved.
+
+    `id` is unique in a registry: `web.shop` in project `shop`, `app` without one. `hosts` are lower-case names without
+    a port, wildcards as `*.shop.localhost`; the first is the one that URLs are made of. `upstream` is None while nothing says
+    which port it has. Times in seconds.
+    """
+
+    id: str
+    name: str
+    project: str | None
+    hosts: tuple[str, ...]
+    mounts: tuple[Mount, ...] = ()
+    upstream: Upstream | None = None
+    protocol: Literal["http", "tcp"] = "http"
+    listen: int | None = None
+    host_header: HostHeader = "keep"
+    response_timeout: float = 60.0
+    hold: float = 3.0
+    cross_site: Literal["refuse", "allow"] | tuple[str, ...] = "refuse"
+    exposure: ExposurePolicy = "warn"
+    health: Health = Health()
+    command: str | tuple[str, ...] | None = None
+    cwd: str = ""
+    env: tuple[tuple[str, str], ...] = ()
+    depends_on: tuple[str, ...] = ()
+    source: Source
+
+
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[proxy]` with defaults. Times in seconds, sizes in bytes.
+
+    `http` and `https` None mean "the standard port, else 7080 / 7443". `max_connections` None means as many as the
+    descriptor limit bears.
+    """
+
+    http: int | None = None
+    https: int | None = None
+    tlds: tuple[str, ...] = ("localhost",)
+    hold: float = 3.0
+    response_timeout: float = 60.0
+    header_timeout: float = 10.0
+    idle_timeout: float = 75.0
+    grace: float = 10.0
+    max_header: int = 65536
+    max_headers: int = 256
+    max_connections: int | None = None
+    cross_site: Literal["refuse", "allow"] | tuple[str, ...] = "refuse"
+    exposure: ExposurePolicy = "warn"
+    access_log: bool = False
+    trusted_forwarded: bool = False
+
+
+class Registry(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the files say, merged: settings, services sorted by id, and every problem that is open."""
+
+    settings: ProxySettings = ProxySettings()
+    services: tuple[Service, ...] = ()
+    problems: tuple[Problem, ...] = ()

@@ -1,0 +1,1 @@
+"""From a request's authority and path to a service."""

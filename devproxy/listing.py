@@ -1,10 +1,12 @@
 """The services as rows: what `devproxy ls --json` prints and `/api/services` answers (DESIGN §4).
 
 Lives here: the one shape of a row, a service's URL, and which open problems belong to which service.
-Not here: how rows look to a person (`cli/`, `control/pages.py`). Imports nothing heavy: `ls` starts in milliseconds.
+Not here: how rows look to a person (`cli/`, `control/pages.py`). Nothing heavy is imported: `ls` starts in
+milliseconds.
 Fields are only ever added: scripts read them.
 """
 
+from bisect import bisect_right
 from typing import Any
 
 from devproxy.registry.model import Registry, Service
@@ -14,9 +16,10 @@ STANDARD_HTTP = 80
 
 
 def service_url(service: Service, http_port: int | None) -> str:
-    """The URL that a person opens; `http_port` is the port the proxy really has, None while that is not known.
+    """The URL that a person opens; `http_port` is the port the proxy really has, None while nobody knows.
 
-    A service whose `protocol` is tcp has the address it is forwarded from, `tcp://127.0.0.1:5432`, else its upstream's.
+    A service whose `protocol` is tcp has the address it is forwarded from, `tcp://127.0.0.1:5432`, else that of
+    its upstream.
     """
     if service.protocol == "tcp":
         if service.listen:
@@ -31,7 +34,7 @@ def service_url(service: Service, http_port: int | None) -> str:
 def service_rows(registry: Registry, http_port: int | None) -> list[dict[str, Any]]:
     """One JSON-ready object a service, in the registry's order (sorted by id).
 
-    Without a running proxy (`http_port` None) URLs take the port that `[proxy] http` asks for, else the standard one.
+    Without a running proxy (`http_port` None) URLs take the port that `[proxy] http` asks for, else 80.
     """
     port = http_port or registry.settings.http
     owned = _problems_by_service(registry)
@@ -83,7 +86,8 @@ def _problems_by_service(registry: Registry) -> dict[str, list[Problem]]:
         places.sort()
     owned: dict[str, list[Problem]] = {}
     for problem in registry.problems:
-        above = [owner for line, owner in starts.get(problem.file, ()) if line <= problem.line]
+        places = starts.get(problem.file, [])
+        above = bisect_right(places, problem.line, key=lambda place: place[0])
         if above:
-            owned.setdefault(above[-1], []).append(problem)
+            owned.setdefault(places[above - 1][1], []).append(problem)
     return owned

@@ -18,8 +18,8 @@ STANDARD_HTTP = 80
 def service_url(service: Service, http_port: int | None) -> str:
     """The URL that a person opens; `http_port` is the port the proxy really has, None while nobody knows.
 
-    A service whose `protocol` is tcp has the address it is forwarded from, `tcp://127.0.0.1:5432`, else that of
-    its upstream.
+    A service whose `protocol` is tcp has the address it is forwarded from, `tcp://127.0.0.1:5432`, else its
+    upstream's.
     """
     if service.protocol == "tcp":
         if service.listen:

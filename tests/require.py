@@ -1,7 +1,7 @@
 """What a test needs from the machine, and what happens where it is missing.
 
 Lives here: one function a kind of requirement. Each returns what was asked for, or skips the test; with
-`DEVPROXY_NO_SKIP=1` (the full CI run) a missing thing is a failure instead, so that nothing is left out silently.
+`DEVPROXY_NO_SKIP=1` (the full CI run) a missing thing is a failure instead: nothing is left out silently.
 Not here: starting anything.
 """
 

@@ -1,0 +1,277 @@
+"""The only bind(): the sockets devproxy listens on, and what counts as loopback.
+
+Lives here: `is_loopback`, the choice of a port (80, else 7080; or the one asked for), binding it on
+127.0.0.1 and ::1, and taking over sockets that systemd holds (sd_listen_fds(3)).
+Not here: what is served on them (`proxy/`), who listens elsewhere (`health/`), connecting (`net/dial.py`), and
+who holds a port that is taken (`net/holder.py`).
+
+The addresses are written down in `FAMILIES` and nowhere else. They are no parameter of any function: there is
+nothing that a setting, a flag or an environment variable could widen. What was bound is read back
+(`getsockname`) and checked all the same.
+
+A port is ours only if both families give it to us. With one of them somebody else's, half of the clients
+(those that try the other address first) would talk to a stranger.
+"""
+
+import contextlib
+import errno
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from devproxy.errors import DevproxyError, Exit
+from devproxy.net.holder import holder
+
+STANDARD_PORT = 80
+FALLBACK_PORT = 7080
+BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn (listen(2))
+FAMILIES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+FIRST_HANDED_OVER = 3  # SD_LISTEN_FDS_START
+_ANY_PORT_ATTEMPTS = 20
+_NO_SUCH_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+
+
+@dataclass(slots=True)
+class Listening:
+    """Sockets that listen, all on `port` unless systemd handed over several; `notices` are for a person."""
+
+    sockets: list[socket.socket]
+    port: int
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def addresses(self) -> list[str]:
+        """As a person writes them: `127.0.0.1:80`, `[::1]:80`."""
+        return [_address_text(sock) for sock in self.sockets]
+
+    def close(self) -> None:
+        """Stop listening."""
+        for sock in self.sockets:
+            sock.close()
+
+
+class _Unavailable(Exception):  # noqa: N818  (an answer of this module to itself)
+    """A port that cannot be had: which address refused it, and with which errno."""
+
+    def __init__(self, host: str, port: int, code: int):
+        super().__init__(host, port, code)
+        self.host = host
+        self.port = port
+        self.code = code
+
+    @property
+    def forbidden(self) -> bool:
+        # Windows answers WSAEACCES for a port that another process holds for itself, too.
+        return self.code in _FORBIDDEN
+
+    def why(self) -> str:
+        """`port 80 on [::1] is held by nginx (pid 12)`, or why the system does not give it."""
+        where = f"port {self.port} on {_bracketed(self.host)}"
+        if self.code == errno.EADDRINUSE or sys.platform == "win32":
+            return f"{where} is held by {holder(self.host, self.port)}"
+        if self.forbidden:
+            return f"{where} is not open to ordinary users on this system"
+        return f"{where}: {os.strerror(self.code)}"
+
+    def fix(self) -> str:
+        if not self.forbidden:
+            return f"stop that process, or choose another port: [proxy] http = {FALLBACK_PORT} in registry.toml"
+        if sys.platform == "linux":
+            return f"sudo sysctl -w net.ipv4.ip_unprivileged_port_start={self.port}, or choose a port above 1023"
+        return "choose a port above 1023: [proxy] http in registry.toml"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP literal is of this machine alone: 127.0.0.0/8, ::1, or 127.0.0.0/8 mapped into IPv6.
+
+    A name is not (`localhost` may resolve to anything), nor is what cannot be parsed.
+    """
+    if address in {"127.0.0.1", "::1"}:
+        return True
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        return parsed.ipv4_mapped.is_loopback
+    return parsed.is_loopback
+
+
+def listen(http: int | None) -> Listening:
+    """Listen on `http`, on both loopback addresses; None is 80, else 7080 with a notice; 0 is any free port.
+
+    Sockets that systemd handed over come first. Raises DevproxyError: where the port asked for (or both of
+    the standard ones) cannot be had, naming who holds it; exit 4 where a socket handed over is not on loopback.
+    """
+    handed_over = _from_systemd()
+    if handed_over:
+        return _take_over(handed_over, http)
+    if http is not None:
+        return _listen_asked(http)
+    try:
+        return _listen_on(STANDARD_PORT)
+    except _Unavailable as refusal:
+        first = refusal
+    try:
+        listening = _listen_on(FALLBACK_PORT)
+    except _Unavailable as refusal:
+        raise DevproxyError(
+            f"neither port {STANDARD_PORT} nor port {FALLBACK_PORT} can be had",
+            why=f"{first.why()}; {refusal.why()}",
+            fix="stop one of them, or choose a free port: [proxy] http = 7180 in registry.toml",
+        ) from None
+    fix = f" ({first.fix()})" if first.forbidden else ""
+    listening.notices.insert(0, f"listening on port {FALLBACK_PORT}, because {first.why()}{fix}")
+    return listening
+
+
+def _listen_asked(port: int) -> Listening:
+    try:
+        return _listen_on(port) if port else _listen_on_any()
+    except _Unavailable as refusal:
+        raise DevproxyError(f"cannot listen on port {refusal.port}", why=refusal.why(), fix=refusal.fix()) from None
+
+
+def _listen_on_any() -> Listening:
+    """A port that is free on both families: the kernel chooses one on the first, the second may disagree."""
+    for _ in range(_ANY_PORT_ATTEMPTS - 1):
+        with contextlib.suppress(_Unavailable):
+            return _listen_on(0)
+    return _listen_on(0)
+
+
+def _listen_on(port: int) -> Listening:
+    """Bind both families, then listen on both. Raises _Unavailable, with nothing left open."""
+    sockets: list[socket.socket] = []
+    missing: list[str] = []
+    try:
+        for family, host in FAMILIES:
+            sock = _bind(family, host, port)
+            if sock is None:
+                missing.append(host)
+                continue
+            sockets.append(sock)
+            port = port or sock.getsockname()[1]
+        if not sockets:
+            raise _Unavailable(FAMILIES[0][1], port, errno.EADDRNOTAVAIL)
+        for sock in sockets:
+            _start(sock, port)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    notices = [f"this machine has no loopback address {host}: listening without it" for host in missing]
+    return Listening(sockets, port, notices)
+
+
+def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket | None:
+    """A bound socket that is checked to be on loopback; None where the machine does not have the address."""
+    sock = None
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        if sys.platform == "win32":
+            # There SO_REUSEADDR would let another process take the port over from under us.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            # Past connections in TIME_WAIT must not keep us from starting again.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        if error.errno in _NO_SUCH_FAMILY:
+            return None
+        raise _Unavailable(host, port, error.errno or 0) from None
+    _check(sock)
+    return sock
+
+
+def _start(sock: socket.socket, port: int) -> None:
+    """listen(2): with SO_REUSEADDR two sockets may be bound to one address, but only one of them may listen."""
+    try:
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise _Unavailable(sock.getsockname()[0], port, error.errno or 0) from None
+    sock.setblocking(False)
+
+
+def _check(sock: socket.socket) -> None:
+    """Close and refuse a socket that is not on a loopback address, whoever made it."""
+    host = str(sock.getsockname()[0])
+    if is_loopback(host):
+        return
+    text = _address_text(sock)
+    sock.close()
+    raise DevproxyError(
+        f"refusing to listen on {text}",
+        why="devproxy listens on loopback addresses only: anyone on the network could reach this one",
+        fix="in the .socket unit: ListenStream=127.0.0.1:80 and ListenStream=[::1]:80",
+        exit_code=Exit.REFUSED,
+    )
+
+
+def _from_systemd() -> list[socket.socket]:
+    """The sockets of `LISTEN_FDS`, if they are meant for this process; the variables are unset either way."""
+    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
+    for name in ("LISTEN_FDNAMES", "LISTEN_PIDFDID"):
+        os.environ.pop(name, None)
+    if sys.platform == "win32" or pid != str(os.getpid()) or not count.isdecimal():
+        return []
+    # Opened one by one, so that an absurd count fails at the first descriptor that is not there.
+    return [_adopt(FIRST_HANDED_OVER + index) for index in range(int(count))]
+
+
+def _adopt(descriptor: int) -> socket.socket:
+    """One descriptor as a socket. Raises DevproxyError (exit 4) unless it is TCP, listens, and on loopback."""
+    try:
+        os.set_inheritable(descriptor, False)
+        sock = socket.socket(fileno=descriptor)
+        accepts = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise _not_ours(descriptor, f"it is no socket ({error.strerror})") from None
+    if sock.family not in {socket.AF_INET, socket.AF_INET6} or sock.type != socket.SOCK_STREAM:
+        raise _not_ours(descriptor, "it is no TCP socket")
+    if not accepts:
+        raise _not_ours(descriptor, "it does not listen (Accept=yes hands over connections instead)")
+    _check(sock)
+    sock.setblocking(False)
+    return sock
+
+
+def _not_ours(descriptor: int, why: str) -> DevproxyError:
+    return DevproxyError(
+        f"descriptor {descriptor}, handed over by systemd (LISTEN_FDS), is of no use",
+        why=why,
+        fix="in the .socket unit: ListenStream=127.0.0.1:80, ListenStream=[::1]:80 and Accept=no",
+        exit_code=Exit.REFUSED,
+    )
+
+
+def _take_over(sockets: Sequence[socket.socket], http: int | None) -> Listening:
+    port = int(sockets[0].getsockname()[1])
+    listening = Listening(list(sockets), port)
+    if http not in {None, 0, port}:
+        listening.notices.append(f"systemd handed over port {port}: that is used, not port {http}")
+    for family, host in FAMILIES:
+        if all(sock.family != family for sock in sockets):
+            missing = f"{_bracketed(host)}:{port}"
+            listening.notices.append(
+                f"systemd handed over no socket on {missing}, where any other program may answer instead; "
+                f"add ListenStream={missing} to the .socket unit"
+            )
+    return listening
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _address_text(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"{_bracketed(host)}:{port}"

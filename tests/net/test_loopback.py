@@ -1,0 +1,395 @@
+"""The only bind(): what is bound, what is refused, and what a person is told.
+
+What needs a port below 1024, a machine without IPv6, or descriptor 3 runs in a process (and a network namespace) of
+its own.
+"""
+
+import ast
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import devproxy
+from devproxy.errors import DevproxyError, Exit
+from devproxy.net import loopback
+from devproxy.net.holder import MAX_COMMAND, holder
+from devproxy.net.loopback import Listening, is_loopback, listen
+from tests import require
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="binds as POSIX does")
+ROOT = Path(devproxy.__file__).parent
+
+
+@contextmanager
+def squatter(host: str, port: int = 0, *, v6only: bool = True) -> Iterator[int]:
+    """Somebody else's listener; yields its port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
+        sock.bind((host, port))
+        sock.listen()
+        yield sock.getsockname()[1]
+
+
+@contextmanager
+def listened(http: int | None) -> Iterator[Listening]:
+    listening = listen(http)
+    try:
+        yield listening
+    finally:
+        listening.close()
+
+
+def free_port() -> int:
+    with listened(0) as listening:
+        return listening.port
+
+
+# What is loopback
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.0.0.2",
+        "127.255.255.254",
+        "::1",
+        "0:0:0:0:0:0:0:1",
+        "::ffff:127.0.0.1",
+        "::ffff:7f00:5",
+        "::1%lo",
+    ],
+)
+def test_these_are_loopback(address: str) -> None:
+    assert is_loopback(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "126.255.255.255", "::2", "fe80::1", "::ffff:10.0.0.1"),
+        *("::127.0.0.1", "64:ff9b::7f00:1", "localhost", "", "127.1", "0x7f000001", "2130706433", "127.0.0.1:80"),
+        *("[::1]", " 127.0.0.1", "127.0.0.1\n", "127.0.0.01", "/run/x.sock"),
+    ],
+)
+def test_these_are_not(address: str) -> None:
+    assert not is_loopback(address)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+@settings(deadline=None)
+def test_an_ipv4_address_is_loopback_exactly_if_it_is_in_127_8(number: int, mapped: bool) -> None:
+    address = str(IPv6Address((0xFFFF << 32) + number)) if mapped else str(ip_address(number))
+    assert is_loopback(address) == (number >> 24 == 127)
+
+
+@given(st.text(max_size=50))
+@settings(deadline=None)
+def test_no_text_raises(text: str) -> None:
+    assert is_loopback(text) in {True, False}
+
+
+# Ports
+
+
+def test_both_families_get_the_same_port_and_nothing_else() -> None:
+    require.ipv6()
+    with listened(0) as listening:
+        assert listening.addresses == [f"127.0.0.1:{listening.port}", f"[::1]:{listening.port}"]
+        assert listening.notices == []
+        six = listening.sockets[1]
+        assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+        for sock in listening.sockets:
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+            assert not sock.getblocking()
+            assert not sock.get_inheritable()
+
+
+def test_an_explicit_port_is_the_one_that_is_had() -> None:
+    port = free_port()
+    with listened(port) as listening:
+        assert listening.port == port
+        assert {sock.getsockname()[1] for sock in listening.sockets} == {port}
+
+
+def test_a_port_can_be_had_again_at_once() -> None:
+    port = free_port()
+    for _ in range(3):
+        with listened(port) as listening, socket.create_connection(("127.0.0.1", port)) as client:
+            # The side that closes first is left in TIME_WAIT: that is ours.
+            listening.sockets[0].setblocking(True)
+            listening.sockets[0].accept()[0].close()
+            assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_a_squatter_on_either_family_makes_an_explicit_port_busy_and_is_named(host: str) -> None:
+    require.ipv6()
+    with squatter(host) as port:
+        with pytest.raises(DevproxyError) as caught:
+            listen(port)
+        assert caught.value.exit_code == Exit.BAD_NEWS
+        taken = "[::1]" if ":" in host else "127.0.0.1"
+        assert f"port {port} on {taken} is held by" in caught.value.why
+        assert f"(pid {os.getpid()})" in caught.value.why
+        assert "registry.toml" in caught.value.fix
+        # Nothing is left behind on the other family.
+        other = "127.0.0.1" if ":" in host else "::1"
+        with squatter(other, port):
+            pass
+
+
+def test_the_standard_port_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setattr(loopback, "STANDARD_PORT", port)
+    with listened(None) as listening:
+        assert listening.port == port
+        assert listening.notices == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_where_it_is_busy_the_fallback_is_used_and_a_notice_names_the_holder(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require.ipv6()
+    fallback = free_port()
+    with squatter(host) as busy:
+        monkeypatch.setattr(loopback, "STANDARD_PORT", busy)
+        monkeypatch.setattr(loopback, "FALLBACK_PORT", fallback)
+        with listened(None) as listening:
+            assert listening.port == fallback
+            assert f"listening on port {fallback}, because port {busy} on" in listening.notices[0]
+            assert f"(pid {os.getpid()})" in listening.notices[0]
+
+
+def test_both_busy_is_an_error_that_names_both_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    with squatter("127.0.0.1") as first, squatter("127.0.0.1") as second:
+        monkeypatch.setattr(loopback, "STANDARD_PORT", first)
+        monkeypatch.setattr(loopback, "FALLBACK_PORT", second)
+        with pytest.raises(DevproxyError) as caught:
+            listen(None)
+    assert f"port {first} on 127.0.0.1" in caught.value.why
+    assert f"port {second} on 127.0.0.1" in caught.value.why
+    assert caught.value.why.count(f"(pid {os.getpid()})") == 2
+
+
+def test_a_holder_that_cannot_be_read_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devproxy.net.holder._listeners", lambda port: [("0.0.0.0", None)])
+    assert "can't read" in holder("127.0.0.1", 80)
+    monkeypatch.setattr("devproxy.net.holder._listeners", lambda port: [])
+    assert "can't be found" in holder("127.0.0.1", 80)
+
+
+def test_a_holders_command_is_short_and_without_control_characters() -> None:
+    code = "import socket,sys; s=socket.create_server(('127.0.0.1',0)); print(s.getsockname()[1],flush=True); input()"
+    argv = [sys.executable, "-c", code, "\x1b]0;owned\x07" + "x" * 200]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = holder("127.0.0.1", int(process.stdout.readline()))
+        process.communicate("\n")
+    assert said.endswith(f"(pid {process.pid})")
+    assert said.isprintable()
+    assert len(said) < MAX_COMMAND + 30
+
+
+# In a process of its own
+
+_CHILD = """
+import fcntl, json, os, socket, sys
+from devproxy.errors import DevproxyError
+from devproxy.net import loopback
+def report(http=None):
+    left = lambda: [name for name in os.environ if name.startswith("LISTEN_")]
+    try:
+        got = loopback.listen(http)
+        print(json.dumps({"addresses": got.addresses, "port": got.port, "notices": got.notices, "left": left()}))
+    except DevproxyError as e:
+        print(json.dumps({"error": e.what, "why": e.why, "fix": e.fix, "code": int(e.exit_code), "left": left()}))
+"""
+
+
+def child(code: str, *, prefix: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Any:
+    """What `report()` printed in a process that runs `code` after `_CHILD`."""
+    argv = [*prefix, sys.executable, "-c", _CHILD + code]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT.parent), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def namespace(setup: str = "true") -> tuple[str, ...]:
+    """The start of a command that runs in a network namespace of its own, after `setup`."""
+    require.linux()
+    require.root()
+    require.program("ip")
+    return (require.program("unshare"), "--net", "sh", "-c", f'ip link set lo up && {setup} && exec "$@"', "sh")
+
+
+def hand_over(*lines: str, pid: str = "os.getpid()") -> str:
+    """Code that puts the sockets which `lines` evaluate to on descriptors 3, 4, … as systemd does, and listens."""
+    made = ", ".join(lines)
+    return f"""
+def tcp(host, family=socket.AF_INET, listening=True):
+    sock = socket.socket(family)
+    sock.bind((host, 0))
+    if listening: sock.listen()
+    return sock
+made = [{made}]
+copies = [fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD, 50) for sock in made]
+for number, copy in enumerate(copies): os.dup2(copy, 3 + number)
+os.environ.update(LISTEN_PID=str({pid}), LISTEN_FDS=str(len(made)), LISTEN_FDNAMES="a:b", LISTEN_PIDFDID="1")
+report(0)
+"""
+
+
+@pytest.mark.netns
+def test_the_default_is_port_80() -> None:
+    assert child("report()", prefix=namespace())["addresses"] == ["127.0.0.1:80", "[::1]:80"]
+
+
+@pytest.mark.netns
+def test_a_forbidden_port_80_falls_back_with_the_line_that_opens_it() -> None:
+    user = "os.setresuid(65534, 65534, 65534); "
+    setup = "sysctl -qw net.ipv4.ip_unprivileged_port_start=1024"
+    got = child(user + "report()", prefix=namespace(setup))
+    assert got["port"] == 7080
+    assert "port 80 on 127.0.0.1 is not open to ordinary users" in got["notices"][0]
+    assert "sysctl -w net.ipv4.ip_unprivileged_port_start=80" in got["notices"][0]
+    asked = child(user + "report(81)", prefix=namespace(setup))
+    assert asked["error"] == "cannot listen on port 81"
+    assert "ip_unprivileged_port_start=81" in asked["fix"]
+
+
+@pytest.mark.netns
+def test_another_users_holder_cannot_be_read() -> None:
+    code = """
+import psutil
+keep = socket.create_server(("127.0.0.1", 8080))
+if os.fork() == 0:
+    keep.close()
+    os.setresuid(65534, 65534, 65534)
+    report(8080)
+else:
+    os.wait()
+"""
+    assert "devproxy can't read" in child(code, prefix=namespace())["why"]
+
+
+@pytest.mark.netns
+def test_without_an_ipv6_loopback_it_is_ipv4_alone_and_a_notice() -> None:
+    got = child("report()", prefix=namespace("sysctl -qw net.ipv6.conf.lo.disable_ipv6=1"))
+    assert got["addresses"] == ["127.0.0.1:80"]
+    assert got["notices"] == ["this machine has no loopback address ::1: listening without it"]
+
+
+@pytest.mark.netns
+def test_without_any_loopback_it_is_an_error() -> None:
+    got = child("os.system('ip link set lo down; ip addr flush dev lo'); report(8080)", prefix=namespace())
+    assert got["error"] == "cannot listen on port 8080"
+
+
+def test_sockets_of_systemd_are_used() -> None:
+    require.ipv6()
+    got = child(hand_over("tcp('127.0.0.1')", "tcp('::1', socket.AF_INET6)"))
+    assert [re.sub(r"\d+$", "N", address) for address in got["addresses"]] == ["127.0.0.1:N", "[::1]:N"]
+    assert got["left"] == []
+
+
+def test_a_family_that_systemd_left_out_is_said() -> None:
+    got = child(hand_over("tcp('127.0.0.1')"))
+    assert got["addresses"] == [f"127.0.0.1:{got['port']}"]
+    assert f"ListenStream=[::1]:{got['port']}" in got["notices"][0]
+
+
+@pytest.mark.parametrize(
+    ("sock", "why"),
+    [
+        ("tcp('0.0.0.0')", "loopback addresses only"),
+        ("tcp('::', socket.AF_INET6)", "loopback addresses only"),
+        ("tcp('127.0.0.1', listening=False)", "does not listen"),
+        ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM)", "no TCP socket"),
+        ("socket.socket(socket.AF_UNIX)", "no TCP socket"),
+        ("open('/dev/null')", "no socket"),
+    ],
+)
+@pytest.mark.parametrize("first", [(), ("tcp('127.0.0.1')",)], ids=["alone", "beside a good one"])
+def test_other_sockets_of_systemd_are_refused(first: tuple[str, ...], sock: str, why: str) -> None:
+    got = child(hand_over(*first, sock))
+    assert why in got["why"]
+    assert got["code"] == Exit.REFUSED
+    assert "ListenStream=127.0.0.1:80" in got["fix"]
+    assert got["left"] == []
+
+
+def test_sockets_meant_for_another_process_are_left_alone() -> None:
+    got = child(hand_over("tcp('0.0.0.0')", pid="1"))
+    assert got["addresses"][0].startswith("127.0.0.1:")
+    assert got["left"] == []
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x", "", "²"])
+def test_a_count_that_is_none_hands_nothing_over(count: str) -> None:
+    got = child(f"os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS={count!r}); report(0)")
+    assert got["addresses"][0].startswith("127.0.0.1:")
+
+
+def test_a_count_beyond_what_is_open_is_refused() -> None:
+    got = child("os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='99999999'); report(0)")
+    assert got["code"] == Exit.REFUSED
+
+
+# Nothing widens it
+
+
+def test_what_was_bound_is_read_back_and_refused_unless_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loopback, "FAMILIES", ((socket.AF_INET, "0.0.0.0"),))
+    with pytest.raises(DevproxyError) as caught:
+        listen(0)
+    assert caught.value.exit_code == Exit.REFUSED
+    assert "refusing to listen on 0.0.0.0:" in caught.value.what
+
+
+def test_no_environment_variable_widens_it() -> None:
+    wide = dict.fromkeys(
+        [
+            *("HOST", "BIND", "ADDRESS", "LISTEN", "INTERFACE", "LISTEN_ADDRESS", "AIOHTTP_HOST", "UVICORN_HOST"),
+            *("DEVPROXY_HOST", "DEVPROXY_BIND", "DEVPROXY_LISTEN", "DEVPROXY_ADDRESS", "DEVPROXY_HTTP", "SERVER_NAME"),
+        ],
+        "0.0.0.0",
+    )
+    got = child("report(0)", env=wide)
+    assert got["addresses"] == [f"127.0.0.1:{got['port']}", f"[::1]:{got['port']}"]
+
+
+def test_listen_takes_a_port_and_nothing_more() -> None:
+    assert list(listen.__annotations__) == ["http", "return"]
+
+
+def test_nothing_else_in_devproxy_binds() -> None:
+    """`bind`, and what binds for its caller, unless it is given a socket that is bound."""
+    binders = {"bind", "create_server", "start_server", "create_datagram_endpoint", "TCPSite", "UnixSite", "run_app"}
+    found = []
+    for file in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            bound = any(keyword.arg == "sock" for keyword in node.keywords) and len(node.args) == 1
+            if name in binders and not bound:
+                found.append((file.relative_to(ROOT).as_posix(), name))
+    assert found == [("net/loopback.py", "bind")]

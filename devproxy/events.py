@@ -1,0 +1,127 @@
+"""What has happened: event types, the bounded log that keeps them, and subscriptions to it.
+
+Lives here: the event log (one of the four places with mutable state, DESIGN §7) and the types it holds.
+Not here: how events reach a browser (`control/stream.py`) or the log file (`daemon.py`). No clock and no event loop:
+the clock is handed in, a subscriber is a plain callable.
+How: every event gets the next number, so that a reader that comes back asks for what came after the last it saw.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+CAPACITY = 500
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower):
+    """Something worth telling once. Its JSON has `kind`, the lower-case name of its type."""
+
+    def text(self) -> str:
+        """One line for a person."""
+        raise NotImplementedError
+
+
+class Started(Event, frozen=True):
+    """The proxy listens; `http` is its port."""
+
+    version: str
+    http: int
+
+    def text(self) -> str:
+        return f"devproxy {self.version} started on port {self.http}"
+
+
+class Services(Event, frozen=True):
+    """The registry's services changed: their ids, sorted; `settings` where `[proxy]` changed as well."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    settings: bool = False
+
+    def text(self) -> str:
+        groups = (("added", self.added), ("removed", self.removed), ("changed", self.changed))
+        parts = [f"{verb} {_enumerated(ids)}" for verb, ids in groups if ids]
+        return "; ".join([*parts, *(["[proxy] settings changed"] if self.settings else [])])
+
+
+class Problems(Event, frozen=True):
+    """Problems of registry files that appeared and that were mended, as one line each; `open` is how many are left."""
+
+    appeared: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
+    open: int = 0
+
+    def text(self) -> str:
+        lines = [*self.appeared, *(f"mended: {line}" for line in self.mended)]
+        return "; ".join(lines) or f"{self.open} problems"
+
+
+class Notice(Event, frozen=True):
+    """Something else that a person should know of."""
+
+    message: str
+
+    def text(self) -> str:
+        return self.message
+
+
+AnyEvent = Started | Services | Problems | Notice
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One event in the log: `id` counts from 1, `time` is in seconds since 1970."""
+
+    id: int
+    time: float
+    event: AnyEvent
+
+
+class EventLog:
+    """The last `capacity` events, and who wants to know of the next one. For one thread."""
+
+    def __init__(self, clock: Callable[[], float], capacity: int = CAPACITY):
+        self._clock = clock
+        self._entries: deque[Entry] = deque(maxlen=capacity)
+        self._subscribers: list[Callable[[Entry], None]] = []
+        self._last = 0
+
+    def add(self, event: AnyEvent) -> Entry:
+        """Keep `event` and tell every subscriber, at once and in turn."""
+        self._last += 1
+        entry = Entry(self._last, self._clock(), event)
+        self._entries.append(entry)
+        for tell in tuple(self._subscribers):
+            tell(entry)
+        return entry
+
+    def since(self, last: int) -> list[Entry]:
+        """What is kept of the events after number `last`, oldest first.
+
+        A number that this log has not reached yet is from another life of the proxy: everything is newer than that.
+        """
+        if last > self._last:
+            last = 0
+        return [entry for entry in self._entries if entry.id > last]
+
+    @property
+    def last(self) -> int:
+        """The number of the newest event, 0 before the first."""
+        return self._last
+
+    def subscribe(self, tell: Callable[[Entry], None]) -> Callable[[], None]:
+        """Call `tell` with each new entry; it must not raise or block. Returns what ends the subscription."""
+        self._subscribers.append(tell)
+
+        def end() -> None:
+            if tell in self._subscribers:
+                self._subscribers.remove(tell)
+
+        return end
+
+
+def _enumerated(names: tuple[str, ...], shown: int = 8) -> str:
+    if len(names) <= shown:
+        return ", ".join(names)
+    return f"{', '.join(names[:shown])} and {len(names) - shown} more"

@@ -1,0 +1,44 @@
+"""The `ws` package of Node behind the proxy: compression, subprotocol, ping, close codes, both kinds of message.
+
+Lives here: the echo server of `node/echo.mjs`. Vite, which uses the same package, has a file of its own.
+"""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import running
+from tests.e2e.proxy import Devproxy
+from tests.require import module, program
+
+pytestmark = pytest.mark.e2e
+
+
+def test_ws_echoes_through_a_name(serve: Callable[[str], Devproxy], node_modules: Path, tmp_path: Path) -> None:
+    connect = module("websockets.sync.client").connect
+    closed = module("websockets.exceptions").ConnectionClosed
+    script = Path(__file__).parent / "node" / "echo.mjs"
+    argv = [program("node"), str(script), str(node_modules)]
+    with running(argv, tmp_path / "echo.log", cwd=tmp_path) as server:
+        port = int(server.wait_output(r"listening (\d+)")[1])
+        devproxy = serve(f"[services.echo]\nport = {port}\n")
+        sock = socket.create_connection(("127.0.0.1", devproxy.port))
+        uri = f"ws://echo.localhost:{devproxy.port}/room?id=1"
+        protocols = ["echo.v1", "echo.v2"]
+        with connect(uri, sock=sock, subprotocols=protocols, proxy=None, max_size=None) as client:
+            assert client.subprotocol == "echo.v2"
+            hello = json.loads(client.recv(timeout=20))
+            assert hello == {"host": f"echo.localhost:{devproxy.port}", "protocol": "echo.v2"}
+            # Compression was agreed between the two ends: the proxy has no part in it.
+            assert "permessage-deflate" in client.response.headers["Sec-WebSocket-Extensions"]
+            for message in ("text", b"\x00\x80\xff", "long " * 300_000):
+                client.send(message)
+                assert client.recv(timeout=20) == message
+            assert client.ping(b"are you there").wait(20)
+            client.send("close 4321 goodbye")
+            with pytest.raises(closed) as caught:
+                client.recv(timeout=20)
+        assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4321, "goodbye")

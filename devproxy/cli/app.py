@@ -1,0 +1,126 @@
+"""The command line's entry: the table of commands, each imported only when it runs.
+
+Lives here: which commands there are, what each does in one line, and `run`.
+Not here: the commands (one file each, every one with a `command`), how errors read (`complaints.py`).
+How: `--help`, a misspelt command and shell completion need the table alone. Start-up time is a feature
+(`devproxy ls` in less than 90 ms), so nothing heavy may be imported at the top of any file in this package.
+"""
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from devproxy import __version__
+from devproxy.cli.complaints import complain
+from devproxy.errors import Exit
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMMANDS: dict[str, dict[str, str]] = {
+    "Start here": {
+        "demo": "Show it working: two services, a proxy, a request to each.",
+        "add": "Give a port, or another upstream, a name.",
+        "link": "Take a project's devproxy.toml into the registry.",
+        "serve": "Run the proxy in the foreground.",
+    },
+    "Look": {
+        "ls": "List the services and where each is reached.",
+        "url": "Print a service's URL.",
+        "open": "Open a service in the browser.",
+        "status": "Say whether the proxy runs, and on which ports.",
+        "check": "Validate registry files; for CI and pre-commit too.",
+    },
+    "Tidy": {
+        "rm": "Take a service out of your registry.",
+        "unlink": "Take a project out of your registry.",
+        "completion": "Print the completion script for your shell.",
+    },
+}
+SUMMARIES = {name: summary for section in COMMANDS.values() for name, summary in section.items()}
+COMPLETION_VARIABLE = "_DEVPROXY_COMPLETE"
+
+
+class LazyCommands(click.Group):
+    """A group that knows its commands' names and summaries, and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(SUMMARIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in SUMMARIES:
+            return None
+        command: click.Command = import_module(f"devproxy.cli.{cmd_name}").command
+        return command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for title, section in COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(10), summary) for name, summary in section.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
+        from click.shell_completion import CompletionItem
+
+        matching = [item for item in SUMMARIES.items() if item[0].startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=summary) for name, summary in matching] + options
+
+
+@click.group(
+    cls=LazyCommands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    epilog="devproxy COMMAND --help tells more about one of them.",
+)
+@click.version_option(__version__, "--version", "-V", message="devproxy %(version)s")
+def devproxy() -> None:
+    """Names instead of ports for the services on this machine."""
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line (without the program's name) and return its exit code.
+
+    Every error is printed here, on stderr, in words; a traceback only with `DEVPROXY_DEBUG=1`.
+    """
+    _tolerate_any_encoding()
+    try:
+        code = _dispatch(argv)
+        sys.stdout.flush()
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except BrokenPipeError:
+        return _close_quietly()
+    except (Exception, KeyboardInterrupt) as error:
+        return complain(error)
+    return code
+
+
+def _dispatch(argv: list[str]) -> int:
+    if instruction := os.environ.get(COMPLETION_VARIABLE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(devproxy, {}, "devproxy", COMPLETION_VARIABLE, instruction)
+    with devproxy.make_context("devproxy", list(argv)) as context:
+        return int(devproxy.invoke(context) or Exit.GOOD)
+
+
+def _tolerate_any_encoding() -> None:
+    """A terminal or pipe that cannot show a character gets an escape instead of an exception."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _close_quietly() -> int:
+    """The reader of our pipe went away (`devproxy ls | head -1`): end as a program killed by SIGPIPE does."""
+    # Python flushes stdout once more at exit and would report the same error there.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 141

@@ -1,0 +1,131 @@
+"""What the commands print: lines, tables and JSON, for a person or for a pipe.
+
+Lives here: the one decision about who is reading (a terminal or a program), colours, and what fits a line.
+Not here: what a command has to say. No rich at the top: it costs more than the rest of a command, so it is
+imported only when stdout is a terminal.
+How: a pipe gets aligned plain text, one record a line, never wrapped and never coloured. `NO_COLOR`
+(https://no-color.org) and `TERM=dumb` switch colours off. Data goes to stdout, remarks to stderr.
+"""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import IO, Any
+
+import click
+
+Row = Sequence[str]
+
+# C0 and C1 controls would let a file name or a command in a registry drive the terminal; bidirectional controls
+# (Unicode UAX #9) would let it show something else than it says.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_GAP = "  "
+
+
+def printable(text: str) -> str:
+    """`text` with control characters spelt out (`\\x1b`); line ends and tabs stay."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def for_person() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def coloured(stream: IO[Any]) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def say(text: str = "", **style: Any) -> None:
+    """A line of the answer, on stdout; `style` as click.style takes it."""
+    _echo(text, sys.stdout, style)
+
+
+def remark(text: str, **style: Any) -> None:
+    """A line about the answer, on stderr, where no program reads it as data."""
+    sys.stdout.flush()
+    _echo(text, sys.stderr, style)
+
+
+def complain_line(text: str) -> None:
+    """An error on stderr; its first line is red on a terminal."""
+    first, *rest = text.split("\n")
+    remark(first, fg="red", bold=True)
+    for line in rest:
+        remark(line)
+
+
+def print_json(value: Any) -> None:
+    """`value` on stdout, indented, in UTF-8 whatever the terminal's encoding."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    _echo_raw(text, sys.stdout)
+
+
+def print_table(headings: Row, rows: Sequence[Row]) -> None:
+    """A table on stdout. A cell may have several lines on a terminal; a pipe gets its first line only.
+
+    On a terminal that is too narrow each row becomes a block: its first cell, then the others below.
+    """
+    rows = [[printable(cell) for cell in row] for row in rows]
+    if for_person():
+        _print_rich(headings, rows)
+        return
+    for line in aligned([headings, *([cell.split("\n")[0] for cell in row] for row in rows)]):
+        _echo_raw(line, sys.stdout)
+
+
+def aligned(rows: Sequence[Row]) -> list[str]:
+    """Rows of one-line cells as lines whose columns stand below each other."""
+    widths = column_widths(rows)
+    return [_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def column_widths(rows: Sequence[Row]) -> list[int]:
+    """Characters that each column needs for its longest line."""
+    return [max(len(line) for cell in column for line in cell.split("\n")) for column in zip(*rows, strict=True)]
+
+
+def _print_rich(headings: Row, rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    width = shutil.get_terminal_size().columns  # rich takes a dumb terminal for 80 columns wide
+    needed = sum(column_widths([headings, *rows])) + len(_GAP) * (len(headings) - 1)
+    if needed > width:
+        _print_blocks(headings, rows, width)
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="dim")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=True, style="bold" if index == 0 else "")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=width, highlight=False, markup=False, no_color=not coloured(sys.stdout)).print(table)
+
+
+def _print_blocks(headings: Row, rows: Sequence[Row], width: int) -> None:
+    """The first cell, the second's lines (never folded: URLs get clicked and copied), then the rest in a paragraph."""
+    import textwrap
+
+    for first, second, *rest in rows:
+        say(first, bold=True)
+        for line in second.split("\n"):
+            say(f"  {line}")
+        facts = ", ".join(f"{heading.lower()} {cell}" for heading, cell in zip(headings[2:], rest, strict=True))
+        for line in textwrap.wrap(facts, width - len(_GAP), break_long_words=False, break_on_hyphens=False):
+            say(f"  {line}", dim=True)
+
+
+def _echo(text: str, stream: IO[Any], style: dict[str, Any]) -> None:
+    text = printable(text)
+    if style and coloured(stream):
+        text = click.style(text, **style)
+    _echo_raw(text, stream)
+
+
+def _echo_raw(text: str, stream: IO[Any]) -> None:
+    # click.echo for the Windows console, where colours need translating; it strips them where no terminal is.
+    click.echo(text, file=stream, color=coloured(stream))

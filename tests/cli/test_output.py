@@ -1,0 +1,88 @@
+"""What a person sees and what a pipe gets."""
+
+import io
+import sys
+
+import pytest
+
+from devproxy.cli import output
+
+Capture = pytest.CaptureFixture[str]
+
+
+def pretend_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make stdout a terminal of 80 columns with colours (in the test itself: pytest swaps streams before it)."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+ROWS = [
+    ("web.shop", "http://web.shop.localhost:7080\nhttp://shop.localhost:7080", "localhost:5173", "unknown", "unknown"),
+    ("db.shop", "tcp://127.0.0.1:5432", "localhost:54321", "unknown", "unknown"),
+]
+HEADINGS = ("NAME", "URL", "UPSTREAM", "STATE", "EXPOSURE")
+
+
+def test_a_pipe_gets_one_plain_line_a_row(capsys: Capture) -> None:
+    output.print_table(HEADINGS, ROWS)
+    assert capsys.readouterr().out == (
+        "NAME      URL                             UPSTREAM         STATE    EXPOSURE\n"
+        "web.shop  http://web.shop.localhost:7080  localhost:5173   unknown  unknown\n"
+        "db.shop   tcp://127.0.0.1:5432            localhost:54321  unknown  unknown\n"
+    )
+
+
+def test_a_terminal_gets_every_line_of_a_cell(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_terminal(monkeypatch)
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.print_table(HEADINGS, ROWS)
+    assert "http://shop.localhost:7080" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [30, 50, 77, 80, 132])
+def test_a_table_fits_the_terminal_or_becomes_blocks(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    pretend_terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "dumb")
+    output.print_table(HEADINGS, ROWS)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line.rstrip()) <= width for line in lines if "://" not in line)
+    for url in ("http://web.shop.localhost:7080", "http://shop.localhost:7080", "tcp://127.0.0.1:5432"):
+        assert sum(url in line for line in lines) == 1  # never cut, never folded: it can be clicked and copied
+
+
+def test_colours_only_where_a_person_wants_them(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_terminal(monkeypatch)
+    assert output.coloured(sys.stdout)
+    assert not output.coloured(io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "")
+    assert output.coloured(sys.stdout)  # no-color.org: present and not empty
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not output.coloured(sys.stdout)
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not output.coloured(sys.stdout)
+
+
+def test_no_escape_reaches_a_terminal_that_wants_none(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_terminal(monkeypatch)
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.print_table(HEADINGS, ROWS)
+    output.say("done", fg="green", bold=True)
+    shown = capsys.readouterr().out
+    assert "\x1b[3" not in shown
+    assert "done\n" in shown
+
+
+def test_controls_are_spelt_out() -> None:
+    assert output.printable("a\x1b[31mb\x9bc\u202ed") == "a\\x1b[31mb\\x9bc\\u202ed"
+    assert output.printable("line\nline\ttab é 日本") == "line\nline\ttab é 日本"
+
+
+def test_json_is_utf8_and_indented(capsys: Capture) -> None:
+    output.print_json([{"name": "é"}])
+    assert capsys.readouterr().out == '[\n  {\n    "name": "é"\n  }\n]\n'

@@ -1,0 +1,106 @@
+"""The only connect(): from an Upstream to a connected transport.
+
+Lives here: the order in which the addresses of a service are tried, and what a person is told when none answers.
+Not here: keeping connections (`proxy/upstream.py`), asking for anything (`proxy/exchange.py`).
+
+Never through DNS: an Upstream holds loopback literals, and each is checked again before it is dialled.
+"""
+
+import asyncio
+import errno
+import os
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+
+from devproxy.net.loopback import is_loopback
+from devproxy.registry.model import Upstream
+
+CONNECT_TIMEOUT = 5.0  # seconds; loopback answers at once unless the listener's backlog is full
+_BUFFER = 1 << 19  # bytes of kernel buffer a direction; unset, the kernel lets a service run 10 MiB ahead of its reader
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+
+class DialError(Exception):
+    """No address of a service took the connection. `tried` is a list of (address, reason) as a person reads them."""
+
+    def __init__(self, tried: list[tuple[str, str]], *, timeout: bool = False, exhausted: bool = False):
+        super().__init__("; ".join(f"{address}: {reason}" for address, reason in tried))
+        self.tried = tried
+        self.timeout = timeout
+        self.exhausted = exhausted
+
+
+async def connect(
+    upstream: Upstream, factory: Callable[[], P], *, first: str = "", server_name: str = ""
+) -> tuple[P, str]:
+    """Connect to `upstream`; returns the protocol and the address that answered.
+
+    `first` is the address to try before the others (the one that answered last time); `server_name` is the SNI of a TLS
+    upstream, whose certificate is not verified. Raises DialError.
+    """
+    tried: list[tuple[str, str]] = []
+    timeout = exhausted = False
+    for host in _in_order(upstream, first):
+        address = host if upstream.path else f"[{host}]:{upstream.port}" if ":" in host else f"{host}:{upstream.port}"
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                return await _open(upstream, host, factory, server_name), host
+        except TimeoutError:
+            timeout = True
+            tried.append((address, f"no answer to a connect within {CONNECT_TIMEOUT:g} s"))
+        except OSError as error:
+            exhausted = exhausted or error.errno in _NO_DESCRIPTORS
+            tried.append((address, _reason(error)))
+    raise DialError(tried, timeout=timeout, exhausted=exhausted)
+
+
+def _in_order(upstream: Upstream, first: str) -> list[str]:
+    if upstream.path:
+        return [upstream.path]
+    return sorted(upstream.hosts, key=lambda host: host != first)
+
+
+async def _open(upstream: Upstream, host: str, factory: Callable[[], P], server_name: str) -> P:
+    loop = asyncio.get_running_loop()
+    tls = _unverified() if upstream.scheme == "https" else None
+    name = (server_name or host) if tls else None
+    if upstream.path:
+        _, protocol = await loop.create_unix_connection(factory, upstream.path, ssl=tls, server_hostname=name)
+        return protocol
+    if not is_loopback(host):
+        raise OSError(errno.EACCES, "not an address of this machine's loopback")
+    transport, protocol = await loop.create_connection(factory, host, upstream.port, ssl=tls, server_hostname=name)
+    if transport.get_extra_info("sockname")[:2] == transport.get_extra_info("peername")[:2]:
+        # A connect from an ephemeral port to itself succeeds when nobody listens (TCP simultaneous open).
+        transport.abort()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    return protocol
+
+
+def _unverified() -> ssl.SSLContext:
+    """TLS towards a service on this machine: its certificate is self-signed more often than not."""
+    global _context
+    if _context is None:
+        _context = ssl.create_default_context()
+        _context.check_hostname = False
+        _context.verify_mode = ssl.CERT_NONE
+        _context.set_alpn_protocols(["http/1.1"])
+    return _context
+
+
+_context: ssl.SSLContext | None = None
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens there"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such socket file"
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS there ({error.reason or error})"
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()

@@ -1,0 +1,44 @@
+"""Whether the other end of a TCP connection is still there, asked of the kernel instead of by reading.
+
+Lives here: `TCP_INFO` (tcp(7)) and, for this machine's own other end, the socket table (`sockdiag.py`).
+Not here: what a lost peer leads to.
+
+Neither asyncio nor uvloop reports FIN or RST while reading is paused, and a FIN alone does not say whether the peer has
+closed or only finished sending. Where the platform cannot tell, the answer is "still there": the next write finds out.
+"""
+
+import asyncio
+import socket
+import sys
+
+from devproxy.net.sockdiag import peer_is_orphan
+
+_ESTABLISHED, _CLOSE, _CLOSE_WAIT = 1, 7, 8
+
+
+def _state(transport: asyncio.BaseTransport) -> int | None:
+    if sys.platform != "linux":
+        return None
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family == socket.AF_UNIX:
+        return None
+    try:
+        return int(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0])
+    except OSError:
+        return _CLOSE
+
+
+def is_established(transport: asyncio.BaseTransport) -> bool:
+    """False where the peer has closed or reset the connection, read or not."""
+    return _state(transport) in (None, _ESTABLISHED)
+
+
+def is_gone(transport: asyncio.BaseTransport) -> bool:
+    """Whether nobody is left to read what we send: the connection was reset, or the peer's socket has no owner."""
+    state = _state(transport)
+    if state == _CLOSE:
+        return True
+    if state != _CLOSE_WAIT:
+        return False
+    local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    return bool(local and peer and peer_is_orphan(local[:2], peer[:2]))

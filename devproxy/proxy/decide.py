@@ -1,0 +1,239 @@
+"""What to do with a request: forward it on a route, hand it to devproxy's own pages, or answer it ourselves.
+
+Lives here: the table of DESIGN §5 as pure functions over a head and a route table.
+Not here: how an answer looks (`pages.py`), how a request is carried (`exchange.py`).
+
+How it works: `read` makes a Reading of a field section, which holds all that does not depend on the request line, and is kept
+for as long as the same section comes again on the connection; `decide` then does what is left for one request.
+"""
+
+import re
+from typing import NamedTuple
+
+from devproxy.proxy.forward import (
+    Origin,
+    chain_entry,
+    connection_tokens,
+    loop,
+    request_fields,
+    upgrade_tokens,
+)
+from devproxy.proxy.framing import request_length
+from devproxy.proxy.grammar import Fault, Section, printable
+from devproxy.proxy.guard import EVIDENCE, foreign_origin
+from devproxy.routing.hosts import parse_authority
+from devproxy.routing.table import HostRoutes, Route, RouteTable
+
+_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
+
+
+class Respond(NamedTuple):
+    """An answer of our own: the status, a stable code, what happened, and what mends it.
+
+    `names` is what the page may list (near names, a chain); `reload` lets a page load itself again once the service is up;
+    `close` ends the connection after the answer.
+    """
+
+    status: int
+    code: str
+    detail: str
+    fix: str = ""
+    names: tuple[str, ...] = ()
+    reload: bool = False
+    close: bool = False
+
+    @classmethod
+    def to(cls, fault: Fault) -> "Respond":
+        """The answer to a head that is not HTTP; what follows on the connection cannot be trusted."""
+        return cls(fault.status, fault.code, fault.detail, _FAULT_FIXES.get(fault.code, ""), close=True)
+
+
+_FAULT_FIXES = {
+    "header-too-large": "clear the site's cookies, or raise `max_header` / `max_headers` under [proxy]",
+    "unsupported-version": "use HTTP/1.1",
+}
+
+
+class Control:
+    """The decision that a request is for devproxy's own pages."""
+
+
+CONTROL = Control()
+
+
+class Reading:
+    """What a field section means on one connection, whatever the request line says."""
+
+    __slots__ = (
+        "_lines",
+        "_route",
+        "authority",
+        "fields",
+        "host",
+        "keep_alive",
+        "length",
+        "minor",
+        "refusal",
+        "routes",
+        "table",
+        "upgrade",
+        "watched",
+    )
+
+    def __init__(self, fields: Section, minor: int, table: RouteTable, authority: bytes):
+        self.fields = fields
+        self.minor = minor
+        self.table = table
+        self.authority = authority
+        self.host = ""
+        self.routes: HostRoutes | None = None
+        self.refusal: Respond | Control | None = None
+        tokens = connection_tokens(fields)
+        self.keep_alive = b"close" not in tokens and (minor == 1 or b"keep-alive" in tokens)
+        self.upgrade = upgrade_tokens(fields, tokens) if minor == 1 else b""
+        self.length = 0
+        self.watched = any(name in fields.values for name in EVIDENCE)
+        self._route: Route | None = None
+        self._lines = b""
+
+    def lines(self, route: Route, origin: Origin, trusted: bool) -> bytes:
+        """The fields to forward on `route`, up to the open end of Devproxy-Chain; made once as long as the route stays."""
+        if route is not self._route:
+            self._lines = request_fields(
+                self.fields,
+                route,
+                origin,
+                self.authority,
+                length=max(self.length, 0),
+                upgrade=self.upgrade,
+                trusted=trusted,
+            )
+            self._route = route
+        return self._lines
+
+
+def read(fields: Section, minor: int, table: RouteTable, authority: bytes | None = None) -> Reading | Fault:
+    """Read a section; `authority` is that of an absolute-form target, which then counts instead of Host (RFC 9112 §3.2.2)."""
+    hosts = fields.all(b"host")
+    if len(hosts) > 1:
+        return Fault(400, "bad-request", f"{len(hosts)} Host fields")
+    if not hosts and (minor == 1 or authority is None):
+        return Fault(400, "bad-request", "no Host field: devproxy finds the service by its name")
+    try:
+        named = parse_authority(hosts[0]) if hosts else None
+        if authority is not None:
+            named = parse_authority(authority)
+    except ValueError as error:
+        shown = printable(hosts[0] if authority is None else authority)
+        return Fault(400, "bad-request", f"the host {shown} is malformed: {error}")
+    length = request_length(fields, minor)
+    if isinstance(length, Fault):
+        return length
+    reading = Reading(fields, minor, table, hosts[0] if authority is None else authority)
+    reading.length = length
+    if named is not None:
+        reading.host = named.host
+        _route_host(reading, named.kind == "name")
+    return reading
+
+
+def _route_host(reading: Reading, is_name: bool) -> None:
+    host, table = reading.host, reading.table
+    if is_name and host in table.control:
+        reading.refusal = CONTROL
+        return
+    reading.routes = table.lookup(host) if is_name else None
+    if reading.routes is None:
+        known = is_name and table.covers(host)
+        reading.refusal = _unknown_host(reading) if known else _misdirected(table)
+
+
+def _unknown_host(reading: Reading) -> Respond:
+    values = reading.fields.values
+    site = values.get(b"sec-fetch-site")
+    direct = site in (b"none", b"same-origin") if site else not (values.keys() & {b"origin", b"referer"})
+    near = tuple(reading.table.near(reading.host)) if direct else ()
+    guess = f"did you mean {' or '.join(near)}? else " if near else ""
+    fix = f"{guess}register it: devproxy add {reading.host.partition('.')[0]} PORT"
+    return Respond(404, "unknown-host", f"no service is registered as {reading.host}", fix, near)
+
+
+def _misdirected(table: RouteTable) -> Respond:
+    return Respond(
+        421,
+        "misdirected",
+        "devproxy answers only for the names of its registry, and this is not one",
+        f"use a name that ends in .{table.tlds[0]}",
+    )
+
+
+def absolute(target: bytes) -> tuple[bytes, bytes] | None:
+    """(authority, origin-form target) of a target in absolute-form; None for any other form."""
+    found = _ABSOLUTE.fullmatch(target)
+    if found is None:
+        return None
+    rest = found[2]
+    return found[1], rest if rest.startswith(b"/") else b"/" + rest
+
+
+def target_fault(method: bytes, target: bytes) -> Fault | None:
+    """Why `target` is none that can be forwarded (RFC 9112 §3.2)."""
+    if method == b"CONNECT":
+        return Fault(400, "bad-request", "CONNECT asks for a tunnel; devproxy is not a forward proxy")
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
+        return None
+    return Fault(400, "bad-request", f"the request target is neither a path nor an http URL: {printable(target)}")
+
+
+def decide(reading: Reading, method: bytes, target: bytes) -> Route | Respond | Control:
+    """The route of a request whose target is in origin-form, or what to do instead."""
+    routes = reading.routes
+    if routes is None:
+        return reading.refusal or _misdirected(reading.table)
+    route = routes.match(target)
+    if route is None:
+        shown = printable(target.partition(b"?")[0])
+        fix = f'give a service of the registry this path: [[services.NAME.mount]] host = "{reading.host}"'
+        return Respond(404, "unknown-path", f"no service answers at {shown} of {reading.host}", fix)
+    if reading.watched:
+        refused = _guarded(reading, route, method)
+        if refused is not None:
+            return refused
+    if b"devproxy-chain" in reading.fields.values:
+        passed = loop(reading.fields, chain_entry(route, method, target))
+        if passed is not None:
+            return _looped(route, passed)
+    return route
+
+
+def _guarded(reading: Reading, route: Route, method: bytes) -> Respond | None:
+    service = route.service
+    known = reading.table.lookup
+    foreign = foreign_origin(
+        method,
+        reading.fields,
+        service.cross_site,
+        lambda host: known(host) is not None or host in reading.table.control,
+    )
+    if foreign is None:
+        return None
+    listed = foreign if "://" in foreign else "https://the-origin.example"
+    return Respond(
+        403,
+        "cross-site",
+        f"a page from elsewhere ({foreign}) tried to use {service.id}, and nothing says it may",
+        f'if it should: cross_site = ["{listed}"] (or "allow") under [services.{service.name}], {service.source.file}'
+        ". For an OAuth form_post callback list the identity provider's origin",
+    )
+
+
+def _looped(route: Route, passed: list[str]) -> Respond:
+    shown = " → ".join(passed)
+    return Respond(
+        508,
+        "loop",
+        f"the request goes round in a circle: {shown}",
+        f"{route.service.id} forwards to a name that leads back to it; its own upstream setting should be a port, not "
+        f"{route.host}",
+        tuple(passed),
+    )

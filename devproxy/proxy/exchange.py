@@ -1,0 +1,286 @@
+"""One request and its response: both bodies, back-pressure, and what is done when the service fails.
+
+Lives here: the order of things between a front (the client's side) and an upstream connection.
+Not here: bytes to heads and back (`h1.py`, `upstream.py`), whether and where to (`decide.py`), how answers of our own look
+(`pages.py`).
+
+How it works: callbacks only. A request takes a pooled connection and is written in the same call; only where there is none, a
+task dials. A failed attempt is made again by the rules of RFC 9110 §9.2.2: a request that may have been acted on is not sent twice.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from devproxy.net.dial import DialError, connect
+from devproxy.proxy.decide import Reading, Respond
+from devproxy.proxy.forward import chain_entry, delimited
+from devproxy.proxy.framing import CHUNKED, chunk, last_chunk
+from devproxy.proxy.grammar import Fault
+from devproxy.proxy.outcome import closed_early, dial_failed, invalid_answer, no_answer
+from devproxy.proxy.response import Plan, switch_fault
+from devproxy.proxy.upstream import Address, UpstreamConnection
+from devproxy.registry.model import ProxySettings
+from devproxy.routing.table import Route
+
+if TYPE_CHECKING:
+    from devproxy.proxy.h1 import ClientConnection
+
+SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
+_IDEMPOTENT: Final = SAFE | {b"PUT", b"DELETE"}
+_RETRY_EVERY: Final = 0.04  # seconds between attempts while a service restarts
+_UP_RECENTLY: Final = 10.0  # seconds: a service that answered within them is restarting, not missing
+_HELD_LIMIT: Final = 65536  # bytes of a body that wait for a connection before the client has to
+_NEVER: Final = float("inf")
+
+
+class Exchange:
+    """A request on its way. `front` is the client's connection; `bytes_out` counts the response's body bytes."""
+
+    __slots__ = (
+        "_chunks",
+        "_dialling",
+        "_head",
+        "_held",
+        "_hold_until",
+        "_pooled",
+        "_resent",
+        "_sent_body",
+        "_timer",
+        "address",
+        "bytes_out",
+        "front",
+        "length",
+        "method",
+        "plan_method",
+        "proxy",
+        "reading",
+        "request_done",
+        "responded",
+        "route",
+        "settings",
+        "started",
+        "status",
+        "target",
+        "upstream",
+    )
+
+    def __init__(self, front: "ClientConnection", reading: Reading, route: Route, method: bytes, target: bytes):
+        self.front = front
+        self.proxy = proxy = front.proxy
+        self.settings: ProxySettings = proxy.snapshot.settings
+        self.reading = reading
+        self.route = route
+        self.method = method
+        self.target = target
+        self.length = reading.length
+        self.plan_method = b"HEAD" if method == b"HEAD" else b""
+        self.request_done = self.length == 0
+        self.responded = False
+        self.status = 0
+        self.bytes_out = 0
+        self.started = proxy.loop.time() if proxy.access_log is not None else 0.0
+        self.upstream: UpstreamConnection | None = None
+        self._held = b""  # the body so far while no connection is there to take it
+        self._chunks = False  # the client gets chunked coding
+        self._sent_body = False
+        self._pooled = False
+        self._resent = False
+        self._hold_until = 0.0
+        self._dialling: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._head = b"%b %b HTTP/1.1\r\n%b%b\r\n\r\n" % (
+            method,
+            target if not route.strip else route.target(target),
+            reading.lines(route, front.origin, self.settings.trusted_forwarded),
+            chain_entry(route, method, target),
+        )
+        upstream = route.service.upstream
+        assert upstream is not None
+        self.address: Address = proxy.pool.at(upstream, route.host if upstream.scheme == "https" else "")
+
+    # The request, from the front.
+
+    def start(self) -> None:
+        """Send the request's head, on a connection that is there or on a new one."""
+        pooled = self.address.take(self.proxy.clock, repeatable=self.method in SAFE)
+        if pooled is None:
+            self._dial()
+        else:
+            self._pooled = True
+            self._use(pooled)
+
+    def on_request_body(self, payload: bytes) -> None:
+        """Pass on body bytes, without their framing."""
+        if self.upstream is None:
+            self._held += payload
+            if len(self._held) > _HELD_LIMIT:
+                self.front.pause()
+        else:
+            self._sent_body = True
+            self.upstream.transport.write(chunk(payload) if self.length == CHUNKED else payload)
+
+    def on_request_end(self, trailers: bytes) -> None:
+        """The request is whole. `trailers` are field lines, checked."""
+        self.request_done = True
+        if self.length == CHUNKED:
+            if self.upstream is None:
+                self._held_trailers(trailers)
+            else:
+                self._sent_body = True
+                self.upstream.transport.write(last_chunk(trailers))
+
+    def _held_trailers(self, trailers: bytes) -> None:
+        self._held = (chunk(self._held) if self._held else b"") + last_chunk(trailers)
+
+    def _use(self, connection: UpstreamConnection) -> None:
+        self.upstream = connection
+        if not self._held:
+            connection.begin(self, self._head)
+            return
+        held, self._held = self._held, b""
+        self._sent_body = True
+        framed = chunk(held) if self.length == CHUNKED and not self.request_done else held
+        connection.begin(self, self._head + framed)
+        self.front.resume()
+
+    # Dialling, and dialling again.
+
+    def _dial(self) -> None:
+        self._timer = None
+        self._pooled = False
+        self._dialling = self.proxy.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        address = self.address
+        try:
+            connection, host = await connect(
+                address.upstream,
+                lambda: UpstreamConnection(address),
+                first=address.host,
+                server_name=address.server_name,
+            )
+        except DialError as error:
+            self._dialling = None
+            if not (self._may_hold() and not error.exhausted and self._again_later()):
+                self.front.answer(dial_failed(self.route.service, error), self)
+            return
+        self._dialling = None
+        address.host = host
+        if connection.transport.is_closing():
+            self.on_closed(connection, None, answered=False)
+        else:
+            self._use(connection)
+
+    def _may_hold(self) -> bool:
+        """Whether the service answered a moment ago, so that it is worth waiting for it to come back."""
+        if not self._hold_until:
+            now = self.proxy.loop.time()
+            recently = now - self.address.alive_at <= _UP_RECENTLY
+            self._hold_until = now + self.route.service.hold if recently else -1.0
+        return self._hold_until > 0
+
+    def _again_later(self) -> bool:
+        if self.proxy.loop.time() >= self._hold_until:
+            return False
+        self.upstream = None
+        self._timer = self.proxy.loop.call_later(_RETRY_EVERY, self._dial)
+        return True
+
+    def on_closed(self, connection: UpstreamConnection, error: Exception | None, *, answered: bool) -> None:
+        """The service closed before a whole response head; `answered` says whether part of one had come."""
+        self.upstream = None
+        repeatable = not answered and not self._sent_body
+        if repeatable and self._pooled and (self.method in _IDEMPOTENT) and not self._resent:
+            self._resent = True  # it had been idle: the service may have closed it before it saw the request
+            self._dial()
+        elif not (repeatable and self.method in SAFE and self._may_hold() and self._again_later()):
+            self.front.answer(closed_early(self.route.service, error, answered=answered), self)
+
+    # The response, from the upstream connection.
+
+    def on_informational(self, plan: Plan) -> None:
+        """Pass on a 1xx, except to a client of HTTP/1.0 (RFC 9110 §15.2)."""
+        if self.reading.minor:
+            self.front.write(plan.towards(1, b""))
+
+    def on_head(self, plan: Plan, body: bytes) -> None:
+        """Pass on a response head with the first bytes of its body."""
+        front = self.front
+        self.responded = True
+        self.status = plan.status
+        self.address.alive_at = self.proxy.clock
+        front.deadline = _NEVER
+        minor = self.reading.minor
+        if minor and plan.plain and self.request_done and front.keep_alive:
+            head = plan.plain
+        else:
+            if not (self.request_done and delimited(plan.length, minor)):
+                front.keep_alive = False
+            connection = b"" if front.keep_alive and minor else b"keep-alive" if front.keep_alive else b"close"
+            head = plan.towards(minor, connection)
+        self.bytes_out = len(body)
+        if plan.length == CHUNKED and minor:
+            self._chunks = True
+            body = chunk(body) if body else body
+        front.transport.write(head + body if body else head)
+
+    def on_body(self, data: bytes) -> None:
+        """Pass on body bytes, without their framing."""
+        self.bytes_out += len(data)
+        if self._chunks:
+            self.front.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            self.front.transport.write(data)
+
+    def on_end(self, trailers: bytes) -> None:
+        """The response is whole."""
+        self.upstream = None
+        if self._chunks:
+            self.front.transport.write(last_chunk(trailers))
+        self.front.finished(self)
+
+    def on_switch(self, plan: Plan, first: bytes) -> None:
+        """The service answered 101: from here on the connection is a tunnel, if that was asked for."""
+        key = self.reading.fields.values.get(b"sec-websocket-key")
+        fault = switch_fault(plan, self.reading.upgrade, key)
+        upstream = self.upstream
+        if fault is not None or not self.request_done or upstream is None:
+            self.on_invalid(
+                fault or Fault(502, "upstream-invalid", "it switched protocols before the request was whole")
+            )
+            return
+        self.responded = True
+        self.status = 101
+        self.address.alive_at = self.proxy.clock
+        self.upstream = None
+        upstream.detach()
+        self.front.switch(self, upstream.transport, plan.towards(1, b"") + first)
+
+    # Ends that are not the good one.
+
+    def on_invalid(self, fault: Fault) -> None:
+        """The service answered something that is no HTTP, before any of it was passed on."""
+        self.release()
+        self.front.answer(invalid_answer(self.route.service, fault), self)
+
+    def cut(self) -> None:
+        """The response broke off: the client must see that too."""
+        self.release()
+        self.front.cut(self)
+
+    def expired(self) -> Respond:
+        """No response head within the time; returns the answer for it."""
+        self.release()
+        return no_answer(self.route.service, self.route.service.response_timeout, whole=self.request_done)
+
+    def release(self) -> None:
+        """Let go of everything: nobody waits for the response any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._dialling is not None:
+            self._dialling.cancel()
+            self._dialling = None
+        if self.upstream is not None:
+            self.upstream.discard()
+            self.upstream = None

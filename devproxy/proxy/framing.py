@@ -1,0 +1,218 @@
+"""Where a body ends, and chunked coding in both directions.
+
+Lives here: RFC 9112 §§6–7, as pure functions and one small reader. What cannot be framed without doubt is a Fault.
+Not here: heads (`grammar.py`), sockets (`h1.py`, `upstream.py`).
+
+Framing is rebuilt from what was parsed, never copied: chunk extensions are dropped, sizes written anew, trailers checked.
+"""
+
+import re
+from typing import Final
+
+from devproxy.proxy.grammar import Fault, Section, printable, section
+
+UNTIL_CLOSE: Final = -1
+CHUNKED: Final = -2
+
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+_CODING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*;[^,]*)?")
+_KNOWN_CODINGS: Final = frozenset((b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"))
+_CHUNK_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})(;[\t\x20-\x7e\x80-\xff]*+)?\r\n")
+_LINE_LIMIT: Final = 1024  # bytes of one chunk-size line
+_EXTENSION_LIMIT: Final = 16384  # bytes of chunk extensions in one body
+_TRAILER_LIMIT: Final = 16384
+_TRAILER_FIELDS: Final = 64
+_NEVER_IN_TRAILERS: Final = re.compile(
+    rb"\n(transfer-encoding|content-length|host|connection|upgrade|te|trailer|keep-alive|proxy-[^:]*+"
+    rb"|x[-_]forwarded[-_][^:]*+|forwarded|x[-_]real[-_]ip|devproxy[-_][^:]*+):"
+)
+
+
+def request_length(fields: Section, minor: int) -> int | Fault:
+    """The length of a request's body: bytes, or CHUNKED; 0 where there is none (RFC 9112 §6.3)."""
+    codings = fields.values.get(b"transfer-encoding")
+    lengths = fields.values.get(b"content-length")
+    if codings is None:
+        return 0 if lengths is None else _length(fields, 400, "bad-request")
+    if lengths is not None:
+        return Fault(400, "bad-request", "both Content-Length and Transfer-Encoding: where the body ends is in doubt")
+    if minor == 0:
+        return Fault(400, "bad-request", "Transfer-Encoding in an HTTP/1.0 request")
+    return _request_coding(fields.all(b"transfer-encoding"))
+
+
+def _request_coding(values: list[bytes]) -> int | Fault:
+    codings = [coding.strip(b" \t").lower() for coding in b",".join(values).split(b",")]
+    if codings == [b"chunked"]:
+        return CHUNKED
+    shown = printable(b", ".join(values))
+    if not all(_CODING.fullmatch(coding) for coding in codings):
+        return Fault(400, "bad-request", f"Transfer-Encoding is malformed: {shown}")
+    if not all(coding.partition(b";")[0].rstrip() in _KNOWN_CODINGS for coding in codings):
+        return Fault(
+            501, "unsupported-coding", f"a transfer coding that is not known here: {shown}; use `chunked` alone"
+        )
+    if codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
+        return Fault(400, "bad-request", f"`chunked` must be the last transfer coding and stand once: {shown}")
+    return Fault(501, "unsupported-coding", f"transfer codings besides `chunked` are not carried: {shown}")
+
+
+def response_length(fields: Section, minor: int, status: int, method: bytes) -> int | Fault:
+    """The length of a response's body: bytes, CHUNKED or UNTIL_CLOSE (RFC 9112 §6.3)."""
+    codings = fields.values.get(b"transfer-encoding")
+    lengths = fields.values.get(b"content-length")
+    if codings is not None:
+        if lengths is not None:
+            return _invalid("both Content-Length and Transfer-Encoding")
+        if minor == 0:
+            return _invalid("Transfer-Encoding in an HTTP/1.0 response")
+        values = fields.all(b"transfer-encoding")
+        if len(values) > 1 or codings.lower() != b"chunked":
+            return _invalid(f"a transfer coding that was not asked for: {printable(b', '.join(values))}")
+    length = 0 if lengths is None else _length(fields, 502, "upstream-invalid")
+    if isinstance(length, Fault):
+        return length
+    if method == b"HEAD" or status in (204, 304):
+        return 0
+    if codings is not None:
+        return CHUNKED
+    return UNTIL_CLOSE if lengths is None else length
+
+
+def _length(fields: Section, status: int, code: str) -> int | Fault:
+    values = fields.all(b"content-length")
+    if len(values) > 1:
+        return Fault(status, code, f"two lengths: {printable(b', '.join(values))}")
+    if _LENGTH.fullmatch(values[0]) is None:
+        return Fault(status, code, f"Content-Length is not a number of bytes: {printable(values[0])}")
+    return int(values[0])
+
+
+def _invalid(detail: str) -> Fault:
+    return Fault(502, "upstream-invalid", detail)
+
+
+def chunk(payload: bytes) -> bytes:
+    """`payload`, at least one byte, as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
+
+
+def last_chunk(trailers: bytes) -> bytes:
+    """The end of a chunked body; `trailers` are whole field lines, or empty."""
+    return b"0\r\n%b\r\n" % trailers
+
+
+class BadChunk(Exception):
+    """A chunked body that is not one (RFC 9112 §7.1)."""
+
+
+class ChunkedReader:
+    """Takes a chunked body apart, one read at a time.
+
+    `feed` returns the payload of a read; once `done`, `trailers` holds the trailer field lines and `rest` what came
+    behind the body. Holds at most one incomplete line or trailer section, never payload.
+    """
+
+    __slots__ = ("_extensions", "_held", "_left", "_state", "done", "rest", "trailers")
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._left = 0
+        self._state = _SIZE
+        self._extensions = 0
+        self.done = False
+        self.trailers = b""
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The payload in `data`, perhaps empty. Raises BadChunk."""
+        if self._state == _DATA and len(data) <= self._left:
+            self._left -= len(data)
+            if not self._left:
+                self._state = _DATA_END
+            return data
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(data) and not self.done:
+            step = self._step(data, at, pieces)
+            if step == at:
+                self._held = data[at:]
+                break
+            at = step
+        if self.done:
+            self.rest = data[at:]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _step(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """Take one element at `at`; returns where the next begins, or `at` where the element is incomplete."""
+        if self._state == _SIZE:
+            return self._size(data, at)
+        if self._state == _DATA:
+            piece = data[at : at + self._left]
+            pieces.append(piece)
+            self._left -= len(piece)
+            if not self._left:
+                self._state = _DATA_END
+            return at + len(piece)
+        if self._state == _DATA_END:
+            return self._data_end(data, at)
+        return self._trailers(data, at)
+
+    def _size(self, data: bytes, at: int) -> int:
+        found = _CHUNK_LINE.match(data, at)
+        if found is None:
+            partial = data[at : at + _LINE_LIMIT]
+            if len(partial) >= _LINE_LIMIT or b"\n" in partial or not _PARTIAL_SIZE.fullmatch(partial):
+                raise BadChunk(f"a chunk size line is malformed: {printable(partial[:40])}")
+            return at
+        if found.end() - at > _LINE_LIMIT:
+            raise BadChunk(f"a chunk size line is longer than {_LINE_LIMIT} bytes")
+        if found[2]:
+            self._extensions += len(found[2])
+            if self._extensions > _EXTENSION_LIMIT:
+                raise BadChunk(f"more than {_EXTENSION_LIMIT} bytes of chunk extensions")
+        self._left = int(found[1], 16)
+        self._state = _DATA if self._left else _TRAILERS
+        return found.end()
+
+    def _data_end(self, data: bytes, at: int) -> int:
+        ending = data[at : at + 2]
+        if ending == b"\r\n":
+            self._state = _SIZE
+            return at + 2
+        if ending == b"\r":
+            return at
+        raise BadChunk(f"a chunk is longer than its size says: {printable(ending)}")
+
+    def _trailers(self, data: bytes, at: int) -> int:
+        if data.startswith(b"\r\n", at):
+            self.done = True
+            return at + 2
+        end = data.find(b"\r\n\r\n", at)
+        if end < 0:
+            if len(data) - at > _TRAILER_LIMIT:
+                raise BadChunk(f"the trailer section is over {_TRAILER_LIMIT} bytes")
+            return at
+        self.trailers = checked_trailers(data[at : end + 2])
+        self.done = True
+        return end + 4
+
+
+_SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+_PARTIAL_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,15}(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?")
+
+
+def checked_trailers(lines: bytes) -> bytes:
+    """Trailer field lines as they may pass. Raises BadChunk for framing, routing or forwarding fields (RFC 9110 §6.5.1)."""
+    if len(lines) > _TRAILER_LIMIT:
+        raise BadChunk(f"the trailer section is over {_TRAILER_LIMIT} bytes")
+    read = section(b"\n" + lines + b"\r\n", _TRAILER_FIELDS)
+    if isinstance(read, Fault):
+        raise BadChunk(f"in the trailers: {read.detail}")
+    found = _NEVER_IN_TRAILERS.search(read.raw.lower())
+    if found is not None:
+        raise BadChunk(f"`{found[1].decode()}` must not stand in trailers")
+    return lines

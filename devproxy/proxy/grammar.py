@@ -1,0 +1,192 @@
+"""HTTP/1.x heads: exactly one head out of the bytes, or what is wrong with them and where.
+
+Lives here: RFC 9112 §§2–5 and RFC 9110 §5 as regular expressions; pure functions from bytes to values.
+Not here: where a body ends (`framing.py`), what is forwarded (`forward.py`), routing (`decide.py`).
+
+How it works: one expression accepts a whole start line, one a whole field section; both are possessive, so they are linear in
+their input and never backtrack. The fields that matter to a proxy are then found by one search over the lower-cased
+section. Only after a refusal is the head read line by line, to say what was wrong.
+A field section equal to the one before it on the same connection is not read again: `Section` is what callers keep.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+_FIELDS: Final = re.compile(rb"\n(?:" + TOKEN + rb":" + _VALUE + rb"\r\n)*+\r\n")
+_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/1\.([01])\r\n")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + _VALUE + rb"))?\r\n")
+_ANY_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/([0-9])\.([0-9])\r\n")
+
+# The names that matter, grouped by first letter: the search then tries a dozen branches a line instead of thirty.
+# `OURS` in every spelling that a CGI-style server folds into one variable (`X_Forwarded-For`).
+_OURS: Final = rb"x[-_](?:forwarded[-_][^:]*+|real[-_]ip)|forwarded|devproxy[-_][^:]*+"
+_HOP: Final = rb"connection|keep-alive|proxy-(?:connection|authenticate|authorization)|te|upgrade|http2-settings"
+_SPECIAL: Final = re.compile(
+    rb"\n(c(?:onnection|ontent-length)|h(?:ost|ttp2-settings)|t(?:e|ransfer-encoding)|up(?:grade)|keep-alive"
+    rb"|proxy-(?:connection|authenticate|authorization)|expect|origin|referer"
+    rb"|sec-(?:fetch-(?:site|mode|dest)|websocket-(?:key|accept))|" + _OURS + rb"):[ \t]*+([^\r]*+)\r"
+)
+DROPPED: Final = re.compile(rb"(?:" + _HOP + rb"|" + _OURS + rb")")
+
+END: Final = b"\r\n\r\n"
+
+
+class Fault(NamedTuple):
+    """Why a message is refused: the status to answer, a stable code, and a sentence for a person."""
+
+    status: int
+    code: str
+    detail: str
+
+
+class Section:
+    """A valid field section.
+
+    `raw` runs from the LF before the first field to the end of the empty line; `special` holds a match for each field that
+    matters, in order (group 1 its lower-case name, group 2 where its value stands); `values` the first value of each.
+    """
+
+    __slots__ = ("raw", "special", "values")
+
+    def __init__(self, raw: bytes):
+        self.raw = raw
+        self.special = list(_SPECIAL.finditer(raw.lower()))
+        self.values: dict[bytes, bytes] = {}
+        for found in reversed(self.special):
+            start, end = found.span(2)
+            self.values[found[1]] = raw[start:end].rstrip(b" \t")
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Every value of a special field, in order."""
+        return [self.raw[slice(*found.span(2))].rstrip(b" \t") for found in self.special if found[1] == name]
+
+    def value(self, name: bytes) -> bytes | None:
+        """The first value of any field, special or not; `name` in lower case. For the paths that are not hot."""
+        at = self.raw.lower().find(b"\n" + name + b":")
+        if at < 0:
+            return None
+        start = at + len(name) + 2
+        return self.raw[start : self.raw.index(b"\r\n", start)].strip(b" \t")
+
+
+class RequestHead(NamedTuple):
+    """A request line; `fields` is where the LF before its fields stands in the buffer, `end` where the body begins. `minor` is 0 or 1 (HTTP/1.0, HTTP/1.1)."""
+
+    method: bytes
+    target: bytes
+    minor: int
+    fields: int
+    end: int
+
+
+class StatusLine(NamedTuple):
+    """A status line; `fields` is where the LF before its fields stands in the buffer, `end` where the body begins; `line` is what follows the version, with its CRLF."""
+
+    minor: int
+    status: int
+    line: bytes
+    fields: int
+    end: int
+
+
+def request_head(buffer: bytes) -> RequestHead | Fault | None:
+    """The request line at the start of `buffer`; None while the head is incomplete. The fields are not checked yet."""
+    end = buffer.find(END)
+    if end < 0:
+        return None
+    line = _REQUEST_LINE.match(buffer)
+    if line is None:
+        return explain_request_line(buffer)
+    return RequestHead(line[1], line[2], int(line[3]), line.end() - 1, end + 4)
+
+
+def status_line(buffer: bytes) -> StatusLine | Fault | None:
+    """The status line at the start of `buffer`; None while the head is incomplete."""
+    end = buffer.find(END)
+    if end < 0:
+        return None
+    line = _STATUS_LINE.match(buffer)
+    if line is None:
+        shown = printable(buffer[: buffer.find(b"\r\n")])
+        return Fault(502, "upstream-invalid", f"the status line is not HTTP/1.x: {shown}")
+    return StatusLine(int(line[1]), int(line[2]), buffer[9 : line.end()], line.end() - 1, end + 4)
+
+
+def section(raw: bytes, limit: int) -> Section | Fault:
+    """Read a field section: from the LF before its first field to its empty line; `limit` is the greatest number of fields."""
+    if _FIELDS.fullmatch(raw) is None:
+        return explain_fields(raw[1:])
+    count = raw.count(b"\r") - 1
+    if count > limit:
+        return Fault(431, "header-too-large", f"{count} fields, and the limit is {limit} (max_headers)")
+    return Section(raw)
+
+
+def early_fault(buffer: bytes | bytearray, checked: int) -> Fault | None:
+    """A fault in a head that is not complete yet; `checked` bytes were looked at before. Linear over all calls."""
+    at = buffer.find(b"\n", checked)
+    while at >= 0:
+        if at == 0 or buffer[at - 1] != 0x0D:
+            number = buffer.count(b"\n", 0, at) + 1
+            return _bad(f"line {number} ends in a bare LF; HTTP lines end in CR LF")
+        at = buffer.find(b"\n", at + 1)
+    first = buffer.find(b"\n")
+    if first >= checked >= 0 and first >= 0 and _REQUEST_LINE.match(buffer) is None:
+        return explain_request_line(bytes(buffer))
+    return None
+
+
+def explain_request_line(buffer: bytes) -> Fault:
+    """Why the first line of `buffer` is no request line of HTTP/1.0 or 1.1 (RFC 9112 §3)."""
+    line = buffer[: buffer.find(b"\n") + 1]
+    found = _ANY_REQUEST_LINE.match(line)
+    if found is not None:
+        version = f"HTTP/{found[3].decode()}.{found[4].decode()}"
+        return Fault(505, "unsupported-version", f"{version} is not spoken here; HTTP/1.0 and HTTP/1.1 are")
+    if not line.endswith(b"\r\n"):
+        return _bad("the request line ends in a bare LF; HTTP lines end in CR LF")
+    text = line[:-2]
+    parts = text.split(b" ")
+    if len(parts) == 2:
+        return _bad("the request line has no HTTP version (HTTP/0.9 is not spoken here)")
+    if len(parts) != 3:
+        return _bad(f"the request line has {len(parts)} parts instead of method, target and version")
+    if re.fullmatch(TOKEN, parts[0]) is None:
+        return _bad(f"the method is not a token: {printable(parts[0])}")
+    if not re.fullmatch(rb"HTTP/[0-9]\.[0-9]", parts[2]):
+        return _bad(f"the version is malformed: {printable(parts[2])}")
+    what = "a fragment (`#`)" if b"#" in parts[1] else "a control or non-ASCII character; percent-encode it"
+    return _bad(
+        f"the request target contains {what}: {printable(parts[1])}" if parts[1] else "there is no request target"
+    )
+
+
+def explain_fields(raw: bytes) -> Fault:
+    """Why `raw` is not a field section (RFC 9112 §5)."""
+    for number, line in enumerate(raw.split(b"\r\n"), 1):
+        if b"\n" in line or b"\r" in line:
+            bare = "LF" if b"\n" in line else "CR"
+            return _bad(f"field line {number} contains a bare {bare}: {printable(line)}")
+        if line[:1] in (b" ", b"\t"):
+            return _bad(f"field line {number} is folded onto a second line, which is obsolete (obs-fold)")
+        name, colon, value = line.partition(b":")
+        if line and not colon:
+            return _bad(f"field line {number} has no colon: {printable(line)}")
+        if line and re.fullmatch(TOKEN, name) is None:
+            space = "white space before the colon of" if name.rstrip() != name else "a field name that is no token in"
+            return _bad(f"{space} field line {number}: {printable(line)}")
+        if re.fullmatch(_VALUE, value) is None:
+            return _bad(f"a control character in the value of `{name.decode()}`: {printable(value)}")
+    return _bad("the field section is malformed")
+
+
+def printable(raw: bytes, limit: int = 120) -> str:
+    """`raw` for a person: quoted, every byte outside printable ASCII escaped, cut at `limit` bytes."""
+    text = repr(bytes(raw[:limit]))[1:]
+    return text + "…" if len(raw) > limit else text
+
+
+def _bad(detail: str) -> Fault:
+    return Fault(400, "bad-request", detail)

@@ -1,0 +1,115 @@
+"""Our own answers: one HTTP response, HTML or problem+json by what the client accepts.
+
+Lives here: rendering a `Respond`, everything echoed escaped; pure, except that the caller passes the date.
+Not here: when which answer is given (`decide.py`, `exchange.py`).
+
+JSON is RFC 9457 `application/problem+json`. The page has no outside resource; its one script, allowed by its hash,
+asks with HEAD until the answer is no longer ours and then loads the page again.
+"""
+
+import json
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+from http import HTTPStatus
+
+from devproxy.proxy.decide import Respond
+
+_STYLE = (
+    ":root{color-scheme:light dark;--b:#fbfbfa;--f:#1d1d1b;--m:#6b6b66;--l:#dededa;--a:#b3401f;--c:#f1f1ee}"
+    "@media(prefers-color-scheme:dark){:root{--b:#161615;--f:#e9e9e5;--m:#9a9a93;--l:#33332f;--a:#ff9066;--c:#20201e}}"
+    "*{box-sizing:border-box}body{margin:0;background:var(--b);color:var(--f);font:16px/1.55 system-ui,sans-serif}"
+    "main{max-width:44rem;margin:12vh auto 4rem;padding:0 1.5rem}h1{font-size:1.45rem;line-height:1.3;margin:.3rem 0 1.2rem;"
+    "font-weight:600;overflow-wrap:anywhere}p{margin:.6rem 0}.s{color:var(--a);font:600 .85rem/1 ui-monospace,monospace}"
+    "h2{font-size:.8rem;letter-spacing:.05em;text-transform:uppercase;color:var(--m);margin:1.6rem 0 .4rem;font-weight:600}"
+    "pre,li{font:.9rem/1.5 ui-monospace,monospace}pre{background:var(--c);border:1px solid var(--l);border-radius:6px;"
+    "padding:.7rem .9rem;margin:0;white-space:pre-wrap;overflow-wrap:anywhere}ul{padding-left:1.2rem;margin:.3rem 0}"
+    "a{color:inherit}footer{margin-top:2.6rem;border-top:1px solid var(--l);padding-top:.8rem;color:var(--m);font-size:.85rem}"
+)
+_SCRIPT = (
+    "(function again(){setTimeout(function(){fetch(location.href,{method:'HEAD',cache:'no-store'}).then(function(r){"
+    "r.headers.has('Devproxy-Error')?again():location.reload()},again)},700)})()"
+)
+
+
+def _digest(text: str) -> str:
+    return b64encode(sha256(text.encode()).digest()).decode()
+
+
+_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_digest(_STYLE)}'; script-src 'sha256-{_digest(_SCRIPT)}'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_REASONS = {421: "Misdirected Request", 431: "Request Header Fields Too Large", 508: "Loop Detected"}
+_WAIT = frozenset((502, 503, 504))
+
+
+def reason(status: int) -> str:
+    """The reason phrase of a status that devproxy answers with."""
+    return _REASONS.get(status) or HTTPStatus(status).phrase
+
+
+def render(answer: Respond, *, accept: bytes | None, method: bytes, date: str, close: bool, minor: int = 1) -> bytes:
+    """The whole response as bytes. No body on HEAD (RFC 9110 §9.3.2); `date` is an IMF-fixdate."""
+    html = accept is not None and b"text/html" in accept.lower()
+    body = (_html(answer) if html else _problem(answer)).encode()
+    lines = [
+        f"HTTP/1.1 {answer.status} {reason(answer.status)}",
+        f"Date: {date}",
+        f"Content-Type: {'text/html; charset=utf-8' if html else 'application/problem+json'}",
+        f"Content-Length: {len(body)}",
+        f"Devproxy-Error: {answer.code}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        "Vary: Accept",
+    ]
+    if html:
+        lines += [f"Content-Security-Policy: {_POLICY}", "Referrer-Policy: no-referrer"]
+    if answer.status in _WAIT:
+        lines.append("Retry-After: 1")
+    if close:
+        lines.append("Connection: close")
+    elif minor == 0:
+        lines.append("Connection: keep-alive")
+    head = "\r\n".join(lines).encode("ascii", "backslashreplace") + b"\r\n\r\n"
+    return head if method == b"HEAD" else head + body
+
+
+def _problem(answer: Respond) -> str:
+    value: dict[str, object] = {
+        "type": "about:blank",
+        "title": reason(answer.status),
+        "status": answer.status,
+        "detail": answer.detail,
+        "code": answer.code,
+    }
+    if answer.fix:
+        value["fix"] = answer.fix
+    if answer.names:
+        value["names"] = list(answer.names)
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def _html(answer: Respond) -> str:
+    title = escape(f"{answer.status} {reason(answer.status)}")
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        '<meta name=viewport content="width=device-width,initial-scale=1">',
+        f"<title>{title}</title><style>{_STYLE}</style>",
+        f"<main><div class=s>{title}</div><h1>{escape(_sentence(answer.detail))}</h1>",
+    ]
+    if answer.fix:
+        parts.append(f"<h2>What to do</h2><pre>{escape(answer.fix)}</pre>")
+    if answer.names and answer.code == "unknown-host":
+        items = "".join(f'<li><a href="//{escape(name)}/">{escape(name)}</a>' for name in answer.names)
+        parts.append(f"<h2>Near names</h2><ul>{items}</ul>")
+    if answer.reload:
+        parts.append("<p>This page loads again by itself as soon as the service answers.</p>")
+    parts.append(f"<footer>devproxy · {escape(answer.code)}</footer></main>")
+    if answer.reload:
+        parts.append(f"<script>{_SCRIPT}</script>")
+    return "".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,181 @@
+"""The proxy: what all connections share, and the one timer that watches over them.
+
+Lives here: the current snapshot, the sets of open connections, the clock, admission and the orderly end.
+Not here: sockets that listen (`net/loopback.py`), what happens on a connection (`h1.py`).
+
+How it works: a reload swaps one reference; a request keeps the snapshot it started with. While a connection is open, one timer
+ticks ten times a second: it sets the coarse clock, ends what is past its deadline, and once a second asks the kernel about
+connections that cannot be heard (`Suspect`). Nothing ticks when nothing is open.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from devproxy.net.loopback import is_loopback
+from devproxy.proxy.decide import Respond
+from devproxy.proxy.exchange import Exchange
+from devproxy.proxy.forward import Origin
+from devproxy.proxy.h1 import ClientConnection
+from devproxy.proxy.tunnel import TunnelEnd
+from devproxy.proxy.upstream import Pool
+from devproxy.registry.model import ProxySettings, Registry, Upstream
+from devproxy.routing.table import RouteTable
+
+_TICK = 0.1  # seconds
+_TICKS_PER_CHECK = 10
+_COMMON = frozenset(("127.0.0.1", "::1", ""))
+_DEFAULT_CONNECTIONS = 10_000
+
+AccessRecord = tuple[float, str, bytes, bytes, int, int, float]
+"""(Unix time, service id, method, target, status or 0, body bytes out, seconds)."""
+
+
+class Suspect(Protocol):
+    """Something whose peer may have gone without our hearing of it."""
+
+    def check(self, suspects: "set[Suspect]") -> None:
+        """Look at the peer; leave `suspects` when it can be heard again."""
+
+
+class Snapshot(NamedTuple):
+    """What one reload produced. Frozen: a request keeps the one it started with."""
+
+    table: RouteTable
+    settings: ProxySettings
+    upstreams: frozenset[Upstream]
+
+    @classmethod
+    def of(cls, registry: Registry) -> "Snapshot":
+        """Everything that requests need of a registry."""
+        upstreams = frozenset(service.upstream for service in registry.services if service.upstream is not None)
+        return cls(RouteTable.build(registry), registry.settings, upstreams)
+
+
+class Proxy:
+    """All connections. `connection` is the factory for `loop.create_server`.
+
+    `control` makes the protocol that serves devproxy's own pages; `access_log` takes one AccessRecord a request;
+    `connection_limit` is how many clients the descriptor limit bears.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        control: Callable[[], asyncio.BaseProtocol] | None = None,
+        access_log: Callable[[AccessRecord], None] | None = None,
+        connection_limit: int = _DEFAULT_CONNECTIONS,
+    ):
+        self.snapshot = snapshot
+        self.control = control
+        self.access_log = access_log
+        self.pool = Pool()
+        self.loop = asyncio.get_running_loop()
+        self.clock = self.loop.time()
+        self.draining = False
+        self.connections: set[ClientConnection] = set()
+        self.tunnels: set[TunnelEnd] = set()
+        self.suspects: set[Suspect] = set()
+        self._connection_limit = connection_limit
+        self._origins: dict[tuple[str, int], Origin] = {}
+        self._ticks = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection(self) -> ClientConnection:
+        """A protocol for one accepted connection."""
+        return ClientConnection(self)
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Use another registry from the next request on; what is under way is not disturbed."""
+        self.snapshot = snapshot
+
+    def admit(self, connection: ClientConnection) -> Respond | None:
+        """Take in a new connection, or say why not (its peer is no loopback address: closed without a word)."""
+        transport = connection.transport
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        host, port = (str(peer[0]), int(local[1])) if isinstance(peer, tuple) and peer else ("", 0)
+        if host not in _COMMON and not is_loopback(host):
+            transport.abort()
+            return None
+        if self._timer is None:
+            self._tick()
+        limit = self.snapshot.settings.max_connections or self._connection_limit
+        if len(self.connections) + len(self.tunnels) // 2 >= limit or self.draining:
+            connection.keep_alive = False
+            return Respond(
+                503,
+                "too-many-connections",
+                f"{limit} connections are open, the most that devproxy takes",
+                "close some, or raise max_connections under [proxy] (and the descriptor limit, ulimit -n)",
+                close=True,
+            )
+        origin = self._origins.get((host, port))
+        if origin is None:
+            origin = self._origins[(host, port)] = Origin(host.encode(), b"http", b"%d" % port)
+        connection.origin = origin
+        connection.deadline = self.clock + self.snapshot.settings.idle_timeout
+        self.connections.add(connection)
+        return None
+
+    def forget(self, connection: ClientConnection) -> None:
+        """A connection is closed, or is no longer a request's."""
+        self.connections.discard(connection)
+        self.suspects.discard(connection)
+
+    def log(self, exchange: Exchange) -> None:
+        """Hand the record of an ended exchange to the access log."""
+        if self.access_log is not None:
+            self.access_log(
+                (
+                    time.time(),
+                    exchange.route.service.id,
+                    exchange.method,
+                    exchange.target,
+                    exchange.status,
+                    exchange.bytes_out,
+                    self.loop.time() - exchange.started,
+                )
+            )
+
+    # Time.
+
+    def _tick(self) -> None:
+        self.clock = now = self.loop.time()
+        expired = [connection for connection in self.connections if connection.deadline < now]
+        for connection in expired:
+            connection.expire()
+        self._ticks += 1
+        busy = True
+        if self._ticks % _TICKS_PER_CHECK == 0:
+            for suspect in list(self.suspects):
+                suspect.check(self.suspects)
+            pooled = self.pool.expire(now, self.snapshot.upstreams)
+            busy = bool(pooled or self.connections or self.suspects)
+        self._timer = self.loop.call_later(_TICK, self._tick) if busy else None
+
+    # The end.
+
+    async def drain(self, grace: float) -> None:
+        """End in order: idle connections and tunnels at once, requests under way when they are done or `grace` seconds are over."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.retire()
+        for end in list(self.tunnels):
+            end.transport.close()
+        deadline = self.loop.time() + grace
+        while (self.connections or self.tunnels) and self.loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        self.close()
+
+    def close(self) -> None:
+        """Abort everything that is left."""
+        for connection in list(self.connections):
+            connection.transport.abort()
+        for end in list(self.tunnels):
+            end.transport.abort()
+        self.pool.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,85 @@
+"""After a 101: bytes both ways, half-close kept.
+
+Lives here: the two ends of a tunnel (RFC 9110 §7.8), each of which passes on what it reads and slows down for the other.
+Not here: the handshake (`exchange.py`).
+
+An idle tunnel costs its two sockets and two small objects; nothing looks at it until bytes or an end come.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from devproxy.net.liveness import is_gone
+
+if TYPE_CHECKING:
+    from devproxy.proxy.server import Proxy, Suspect
+
+
+class TunnelEnd(asyncio.Protocol):
+    """One side. `other` is set by `join`, which makes both."""
+
+    __slots__ = ("_finished", "other", "proxy", "transport")
+
+    other: "TunnelEnd"
+
+    def __init__(self, proxy: "Proxy", transport: asyncio.Transport):
+        self.proxy = proxy
+        self.transport = transport
+        self._finished = False  # its peer has sent FIN
+
+    def data_received(self, data: bytes) -> None:
+        self.other.transport.write(data)
+
+    def pause_writing(self) -> None:
+        if not self.other.transport.is_closing():
+            self.other.transport.pause_reading()
+            self.proxy.suspects.add(self.other)
+
+    def resume_writing(self) -> None:
+        if not self.other.transport.is_closing():
+            self.other.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Pass a half-close on; the tunnel ends when both sides have finished."""
+        self._finished = True
+        other = self.other.transport
+        if self.other._finished or not other.can_write_eof():
+            return False
+        if not other.is_closing():
+            other.write_eof()
+        self.proxy.suspects.add(self)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.proxy.tunnels.discard(self)
+        self.proxy.suspects.discard(self)
+        if exc is None:
+            self.other.transport.close()
+        else:
+            self.other.transport.abort()
+
+    def check(self, suspects: "set[Suspect]") -> None:
+        """Called once a second while this side is half-closed or not read: end the tunnel if nobody is there."""
+        if not self._finished and not is_paused(self.transport):
+            suspects.discard(self)
+        elif is_gone(self.transport):
+            self.transport.abort()
+            self.other.transport.abort()
+
+
+def is_paused(transport: asyncio.Transport) -> bool:
+    """Whether nobody reads from `transport` at present."""
+    return not transport.is_closing() and not transport.is_reading()
+
+
+def join(proxy: "Proxy", client: asyncio.Transport, upstream: asyncio.Transport) -> None:
+    """Make a tunnel of two connected transports."""
+    near, far = TunnelEnd(proxy, client), TunnelEnd(proxy, upstream)
+    near.other, far.other = far, near
+    client.set_protocol(near)
+    upstream.set_protocol(far)
+    proxy.tunnels.add(near)
+    proxy.tunnels.add(far)
+    for transport in (client, upstream):
+        if is_paused(transport):
+            transport.resume_reading()

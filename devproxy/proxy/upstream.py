@@ -1,0 +1,314 @@
+"""Connections to services: kept alive, per address, and the responses that come out of them.
+
+Lives here: the pool (the only state that outlives a reload, keyed by address) and the reading of responses.
+Not here: which service (`decide.py`), what a failed attempt leads to (`exchange.py`), connect() (`net/dial.py`).
+
+How it works: the pool hands out the connection used last. A response head that equals the last one of its address is not
+read again (`Plan`). After any doubt about framing a connection is not used again.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from devproxy.net.liveness import is_established, is_gone
+from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE, BadChunk, ChunkedReader
+from devproxy.proxy.grammar import Fault
+from devproxy.proxy.response import Plan, early_answer_fault, read_plan
+from devproxy.registry.model import Upstream
+
+if TYPE_CHECKING:
+    from devproxy.proxy.exchange import Exchange
+    from devproxy.proxy.server import Suspect
+
+IDLE_LIMIT: Final = 55.0  # seconds an unused connection is kept, unless the service's Keep-Alive says less
+FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
+_IDLE_CONNECTIONS: Final = 64  # kept per address; more may be open while they are in use
+_INFORMATIONAL_LIMIT: Final = 64
+
+_HEAD: Final = -3  # `_left` while a response head is awaited
+
+
+class Address:
+    """What is known about the address of a service: its idle connections, and when it last answered."""
+
+    __slots__ = ("alive_at", "host", "idle", "key", "opened", "plan", "server_name", "upstream")
+
+    def __init__(self, upstream: Upstream, server_name: str):
+        self.upstream = upstream
+        self.server_name = server_name
+        self.idle: list[UpstreamConnection] = []
+        self.opened: set[UpstreamConnection] = set()
+        self.host = ""  # the literal that answered last
+        self.alive_at = float("-inf")  # on the loop's clock
+        self.plan: Plan | None = None
+
+    def take(self, now: float, *, repeatable: bool) -> "UpstreamConnection | None":
+        """An idle connection, or None. A request that is not `repeatable` gets only one that was used a moment ago."""
+        idle = self.idle
+        while idle:
+            connection = idle[-1]
+            if not repeatable and (now - connection.idle_since > FRESH or not is_established(connection.transport)):
+                return None
+            idle.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
+
+    def expire(self, now: float) -> None:
+        """Close connections that have been idle for too long."""
+        for connection in [c for c in self.idle if now - c.idle_since > c.idle_limit]:
+            connection.discard()
+
+
+class Pool:
+    """Every address that was ever dialled."""
+
+    __slots__ = ("addresses",)
+
+    def __init__(self) -> None:
+        self.addresses: dict[tuple[Upstream, str], Address] = {}
+
+    def at(self, upstream: Upstream, server_name: str = "") -> Address:
+        """The state of an address; TLS upstreams have one for each name they are asked as."""
+        key = (upstream, server_name)
+        address = self.addresses.get(key)
+        if address is None:
+            address = self.addresses[key] = Address(upstream, server_name)
+        return address
+
+    def expire(self, now: float, wanted: frozenset[Upstream]) -> bool:
+        """Close what was idle too long, forget addresses nobody routes to; whether connections are left."""
+        for key, address in list(self.addresses.items()):
+            address.expire(now)
+            if not address.opened and key[0] not in wanted:
+                del self.addresses[key]
+        return any(address.opened for address in self.addresses.values())
+
+    def close(self) -> None:
+        """Abort every connection."""
+        for address in self.addresses.values():
+            for connection in list(address.opened):
+                connection.discard()
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to a service: at most one exchange at a time."""
+
+    __slots__ = (
+        "_held",
+        "_informational",
+        "_left",
+        "_reader",
+        "_reusable",
+        "address",
+        "exchange",
+        "idle_limit",
+        "idle_since",
+        "transport",
+        "used",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, address: Address):
+        self.address = address
+        self.exchange: Exchange | None = None
+        self.idle_since = 0.0
+        self.idle_limit = IDLE_LIMIT
+        self.used = False
+        self._held = b""
+        self._left = _HEAD
+        self._reader: ChunkedReader | None = None
+        self._reusable = True
+        self._informational = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are Transports by shape, not by class
+        self.address.opened.add(self)
+
+    def begin(self, exchange: "Exchange", data: bytes) -> None:
+        """Send the head (and what there is of the body) of a request; its response goes to `exchange`."""
+        self.exchange = exchange
+        self._left = _HEAD
+        self.transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:  # bytes nobody asked for: what they belong to is in doubt
+            self.discard()
+        elif self._left == _HEAD:
+            plan = self.address.plan
+            if plan is None or self._held or not data.startswith(plan.head) or plan.method is not exchange.plan_method:
+                self._read_head(exchange, data)
+            else:
+                self._respond(exchange, plan, data, len(plan.head))
+        elif self._left >= 0:
+            self._fixed(exchange, data)
+        elif self._left == CHUNKED:
+            self._chunked(exchange, data)
+        else:
+            exchange.on_body(data)
+
+    def _read_head(self, exchange: "Exchange", data: bytes) -> None:
+        buffer = self._held + data if self._held else data
+        settings = exchange.settings
+        while True:
+            plan = read_plan(buffer, exchange.plan_method, settings.max_headers)
+            if plan is None:
+                fault = early_answer_fault(buffer, settings.max_header)
+                if fault is None:
+                    self._held = buffer
+                    return
+                plan = fault
+            if isinstance(plan, Fault):
+                exchange.on_invalid(plan)
+                return
+            if plan.status >= 200 or plan.status == 101:
+                break
+            self._informational += 1
+            if self._informational > _INFORMATIONAL_LIMIT:
+                exchange.on_invalid(Fault(502, "upstream-invalid", "an endless run of 1xx responses"))
+                return
+            exchange.on_informational(plan)
+            buffer = buffer[len(plan.head) :]
+            self._held = b""
+            if not buffer:
+                return
+        self._held = b""
+        self._informational = 0
+        if plan.status == 101:
+            exchange.on_switch(plan, buffer[len(plan.head) :])
+            return
+        self.address.plan = plan
+        self._respond(exchange, plan, buffer, len(plan.head))
+
+    def _respond(self, exchange: "Exchange", plan: Plan, data: bytes, offset: int) -> None:
+        """Pass on a response head with what came of its body."""
+        self._reusable = plan.reusable
+        self.idle_limit = plan.idle_limit
+        length = plan.length
+        if length >= 0:
+            left = length - len(data) + offset
+            if left < 0:
+                self._reusable = False
+                exchange.on_head(plan, data[offset : offset + length])
+                self._end(exchange)
+                return
+            self._left = left
+            exchange.on_head(plan, data[offset:])
+            if left == 0:
+                self._end(exchange)
+            return
+        self._left = length
+        if length == UNTIL_CLOSE:
+            exchange.on_head(plan, data[offset:])
+            return
+        self._reader = reader = ChunkedReader()
+        try:
+            payload = reader.feed(data[offset:])
+        except BadChunk as fault:
+            exchange.on_invalid(Fault(502, "upstream-invalid", str(fault)))
+            return
+        exchange.on_head(plan, payload)
+        if reader.done:
+            self._end_chunked(exchange, reader)
+
+    def _fixed(self, exchange: "Exchange", data: bytes) -> None:
+        left = self._left - len(data)
+        if left < 0:
+            self._reusable = False
+            data = data[:left]
+            left = 0
+        self._left = left
+        exchange.on_body(data)
+        if left == 0:
+            self._end(exchange)
+
+    def _chunked(self, exchange: "Exchange", data: bytes) -> None:
+        reader = self._reader
+        assert reader is not None
+        try:
+            payload = reader.feed(data)
+        except BadChunk:
+            exchange.cut()
+            return
+        if payload:
+            exchange.on_body(payload)
+        if reader.done and self.exchange is exchange:
+            self._end_chunked(exchange, reader)
+
+    def _end_chunked(self, exchange: "Exchange", reader: ChunkedReader) -> None:
+        if reader.rest:
+            self._reusable = False
+        self._reader = None
+        self._end(exchange, reader.trailers)
+
+    def _end(self, exchange: "Exchange", trailers: bytes = b"") -> None:
+        """The response is whole: keep this connection or close it, then let the exchange finish."""
+        if self.exchange is not exchange:
+            return
+        self.exchange = None
+        self._left = _HEAD
+        self.used = True
+        address = self.address
+        if self._reusable and exchange.request_done and len(address.idle) < _IDLE_CONNECTIONS:
+            self.idle_since = exchange.proxy.clock
+            self.resume()
+            address.idle.append(self)
+        else:
+            self.discard()
+        exchange.on_end(trailers)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        address = self.address
+        address.opened.discard(self)
+        if self in address.idle:
+            address.idle.remove(self)
+        exchange = self.exchange
+        if exchange is None:
+            return
+        self.exchange = None
+        if self._left == UNTIL_CLOSE and exc is None:
+            exchange.on_end(b"")
+        elif self._left == _HEAD:
+            exchange.on_closed(self, exc, answered=bool(self._held))
+        else:
+            exchange.cut()
+
+    def detach(self) -> None:
+        """Give the socket to a tunnel: this connection is no longer a request's."""
+        self.exchange = None
+        self.address.opened.discard(self)
+
+    def discard(self) -> None:
+        """Close without waiting: nothing that is still to come is wanted."""
+        self.exchange = None
+        if self in self.address.idle:
+            self.address.idle.remove(self)
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.front.pause()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.front.resume()
+
+    def pause(self) -> None:
+        """Stop reading until `resume`: the client is slower than the service."""
+        if self.exchange is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self.exchange.proxy.suspects.add(self)
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def check(self, suspects: "set[Suspect]") -> None:
+        """Called once a second while this connection is not read: a service that is gone shows only when it is read."""
+        if self.transport.is_closing() or self.transport.is_reading():
+            suspects.discard(self)
+        elif is_gone(self.transport):
+            self.resume()  # what it sent before is bounded by the kernel's buffer

@@ -1,0 +1,130 @@
+"""From a hostname and a request target to a route.
+
+Lives here: RouteTable, built once from a registry and frozen; a reload builds a new one.
+Not here: parsing a Host field (`hosts.py`), what happens when nothing matches (`proxy/decide.py`).
+
+An exact host beats a wildcard, a longer wildcard a shorter one; below a host the longest path prefix that ends on a
+segment boundary wins. Prefixes compare with the raw bytes of the target: nothing is decoded, no dot segment removed.
+A look-up walks the labels of the name and the segments of the path, so it costs the same with ten services and ten thousand.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from devproxy.registry.model import Registry, Service
+from devproxy.routing.hosts import under
+
+CONTROL_LABEL = "devproxy"
+
+
+class Route(msgspec.Struct, frozen=True, eq=False):
+    """(host, path prefix) → service. `prefix` is `b""` for the whole host, else begins with `/` and does not end in one."""
+
+    service: Service
+    host: str
+    prefix: bytes
+    strip: bool
+
+    def target(self, target: bytes) -> bytes:
+        """The request target as the service sees it: without the prefix where the mount strips it, at least `/`."""
+        if not self.strip:
+            return target
+        rest = target[len(self.prefix) :]
+        return rest if rest.startswith(b"/") else b"/" + rest
+
+
+class HostRoutes:
+    """The routes below one hostname."""
+
+    __slots__ = ("_mounts", "_segments", "host", "root")
+
+    def __init__(self, host: str):
+        self.host = host
+        self.root: Route | None = None
+        self._mounts: dict[bytes, Route] = {}
+        self._segments = 0
+
+    def add(self, route: Route) -> None:
+        """Take a route; the first one at a prefix stays (a second is a problem that `registry/merge.py` reports)."""
+        if not route.prefix:
+            self.root = self.root or route
+        else:
+            self._mounts.setdefault(route.prefix, route)
+            self._segments = max(self._segments, route.prefix.count(b"/"))
+
+    def match(self, target: bytes) -> Route | None:
+        """The route for a request target in origin-form, or None."""
+        if not self._mounts:
+            return self.root
+        path = target.partition(b"?")[0]
+        parts = path.split(b"/", self._segments + 1)[: self._segments + 1]
+        while len(parts) > 1:
+            route = self._mounts.get(b"/".join(parts))
+            if route is not None:
+                return route
+            parts.pop()
+        return self.root
+
+
+class RouteTable:
+    """Every route. Built by `build`, never changed afterwards."""
+
+    __slots__ = ("_exact", "_wildcards", "control", "services", "tlds")
+
+    def __init__(self, tlds: tuple[str, ...]):
+        self.tlds = tlds
+        self.control = frozenset(f"{CONTROL_LABEL}.{tld}" for tld in tlds)
+        self.services: dict[str, Service] = {}
+        self._exact: dict[str, HostRoutes] = {}
+        self._wildcards: dict[str, HostRoutes] = {}
+
+    @classmethod
+    def build(cls, registry: Registry) -> "RouteTable":
+        """A table of all HTTP services of `registry`; TCP services have no routes here."""
+        table = cls(registry.settings.tlds)
+        for service in registry.services:
+            table.services[service.id] = service
+            if service.protocol == "http":
+                table._add_service(service)
+        return table
+
+    def _add_service(self, service: Service) -> None:
+        for host in service.hosts:
+            self._at(host).add(Route(service, host, b"", False))
+        for mount in service.mounts:
+            prefix = mount.path.rstrip("/").encode("utf-8")
+            self._at(mount.host).add(Route(service, mount.host, prefix, mount.strip))
+
+    def _at(self, host: str) -> HostRoutes:
+        table, key = (self._wildcards, host[2:]) if host.startswith("*.") else (self._exact, host)
+        routes = table.get(key)
+        if routes is None:
+            routes = table[key] = HostRoutes(host)
+        return routes
+
+    def lookup(self, host: str) -> HostRoutes | None:
+        """The routes of a hostname (lower case, no port), or None where it is not registered."""
+        routes = self._exact.get(host)
+        if routes is None and self._wildcards:
+            parent = host
+            while routes is None and "." in parent:
+                parent = parent.partition(".")[2]
+                routes = self._wildcards.get(parent)
+        return routes
+
+    def covers(self, host: str) -> bool:
+        """Whether `host` is a name under one of our top-level domains, registered or not."""
+        return under(host, self.tlds)
+
+    def hosts(self) -> Iterable[str]:
+        """Every registered hostname, wildcards as `*.x`."""
+        yield from self._exact
+        for parent in self._wildcards:
+            yield f"*.{parent}"
+
+    def near(self, host: str, limit: int = 3) -> list[str]:
+        """Registered hostnames that look like `host`, the nearest first."""
+        from difflib import get_close_matches
+
+        return get_close_matches(host, [name for name in self._exact if name not in self.control], limit, 0.6)

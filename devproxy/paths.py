@@ -5,7 +5,9 @@ Not here: reading or writing them (`registry/store.py`, `registry/load.py`).
 """
 
 import os
+import shlex
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,36 +60,51 @@ class Paths:
 
 
 def ensure_private(folder: Path) -> Path:
-    """Make `folder` with mode 0700 if it is missing, and return it.
-
-    Raises DevproxyError (exit 4) where it is a symlink that another user made, is not a folder, or belongs to
-    another user: whoever owns it could change what devproxy routes or runs.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make `folder` with mode 0700 if it is missing, and return it. Raises OSError, and as `check_private` does."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:  # a file, or a symlink that leads nowhere
+        raise _refused(
+            folder, "something that is not a folder stands at this path", f"ls -ld {quote(folder)}"
+        ) from None
     check_private(folder)
     return folder
 
 
 def check_private(folder: Path) -> None:
-    """Raise DevproxyError (exit 4) unless `folder` is ours, or does not exist; tighten its mode to 0700 if it is ours."""
-    if not hasattr(os, "getuid"):
+    """Raise DevproxyError (exit 4) unless `folder` is ours or missing; take other users' rights to it away (0700).
+
+    Refused are a folder that belongs to another user, and a symlink that another user made, wherever it leads: whoever
+    owns it could change what devproxy routes and runs. A symlink of ours to a folder of ours is fine, and its mode is
+    left alone. Windows keeps the profile's folders private by itself: nothing is checked there.
+    """
+    if sys.platform == "win32":
         return
     try:
         link = folder.lstat()
         target = folder.stat()
     except FileNotFoundError:
         return
-    us = os.getuid()
-    foreign = target.st_uid != us or (stat.S_ISLNK(link.st_mode) and link.st_uid != us)
-    if foreign or not stat.S_ISDIR(target.st_mode):
-        owner = link.st_uid if foreign else us
-        raise DevproxyError(
-            f"{folder} is not a folder of yours",
-            why=f"it belongs to user {owner}, and whoever owns it could change what devproxy routes"
-            if foreign
-            else "something that is not a folder stands at this path",
-            fix=f"remove it, or point DEVPROXY_HOME at a folder of your own: rm -r {folder}",
-            exit_code=Exit.REFUSED,
-        )
+    if not stat.S_ISDIR(target.st_mode):
+        raise _no_folder(folder)
+    us = os.geteuid()
+    for status in (link, target):
+        if status.st_uid != us:
+            why = f"it belongs to user {status.st_uid}, who could change what devproxy routes (you are user {us})"
+            fix = "run devproxy without sudo" if us == 0 else "point DEVPROXY_HOME at a folder of your own"
+            raise _refused(folder, why, fix)
     if stat.S_IMODE(target.st_mode) & 0o077 and not stat.S_ISLNK(link.st_mode):
         folder.chmod(0o700)
+
+
+def quote(path: Path) -> str:
+    """`path` as it can be pasted into a shell."""
+    return shlex.quote(str(path))
+
+
+def _no_folder(folder: Path) -> DevproxyError:
+    return _refused(folder, "something that is not a folder stands at this path", f"ls -ld {quote(folder)}")
+
+
+def _refused(folder: Path, why: str, fix: str) -> DevproxyError:
+    return DevproxyError(f"{folder} is not a folder of yours", why=why, fix=fix, exit_code=Exit.REFUSED)

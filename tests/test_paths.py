@@ -1,0 +1,100 @@
+"""Where devproxy's files are, and which folders it trusts."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import Paths, check_private, ensure_private, quote
+from tests import require
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_devproxy_home_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVPROXY_HOME", str(tmp_path))
+    paths = Paths.from_environment()
+    assert paths.registry == tmp_path / "config" / "registry.toml"
+    assert paths.proxy == tmp_path / "state" / "proxy.json"
+    assert paths.health == tmp_path / "state" / "health.json"
+    assert paths.leases == tmp_path / "state" / "leases"
+    assert paths.log == tmp_path / "state" / "log"
+
+
+def test_a_relative_home_is_made_absolute_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEVPROXY_HOME", "here")
+    assert Paths.from_environment().config == tmp_path / "here" / "config"
+
+
+def test_without_it_the_platform_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    require.linux()
+    monkeypatch.setenv("DEVPROXY_HOME", "")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "s"))
+    assert Paths.from_environment() == Paths(tmp_path / "c" / "devproxy", tmp_path / "s" / "devproxy")
+
+
+def test_a_new_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert mode(ensure_private(tmp_path / "a" / "config")) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_an_open_folder_of_ours_is_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    assert mode(ensure_private(tmp_path)) == 0o700
+
+
+def test_a_missing_folder_is_nothing_to_refuse(tmp_path: Path) -> None:
+    check_private(tmp_path / "missing")
+    assert not (tmp_path / "missing").exists()
+
+
+def test_our_symlink_to_our_folder_is_fine_and_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles"
+    target.mkdir(mode=0o755)
+    (tmp_path / "config").symlink_to(target)
+    ensure_private(tmp_path / "config")
+    assert mode(target) == 0o755
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling"])
+def test_something_that_is_no_folder_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "config"
+    if kind == "file":
+        path.write_text("")
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DevproxyError, match="not a folder") as caught:
+        ensure_private(path)
+    assert caught.value.exit_code is Exit.REFUSED
+    assert caught.value.fix == f"ls -ld {path}"
+
+
+@pytest.mark.parametrize("what", ["folder", "symlink", "target"])
+def test_a_folder_that_someone_else_holds_is_refused(tmp_path: Path, what: str) -> None:
+    require.root()
+    folder, target = tmp_path / "config", tmp_path / "elsewhere"
+    if what == "folder":
+        folder.mkdir()
+    else:
+        target.mkdir()
+        folder.symlink_to(target)
+    os.chown(target if what == "target" else folder, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(DevproxyError, match="not a folder of yours") as caught:
+        ensure_private(folder)
+    assert caught.value.exit_code is Exit.REFUSED
+    assert "it belongs to user 65534" in caught.value.why
+    assert caught.value.fix
+
+
+def test_a_quoted_path_can_be_pasted() -> None:
+    assert quote(Path("/a/plain.toml")) == "/a/plain.toml"
+    assert quote(Path("/a b/$(x).toml")) == "'/a b/$(x).toml'"

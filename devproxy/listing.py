@@ -16,8 +16,9 @@ STANDARD_HTTP = 80
 
 
 def service_url(service: Service, http_port: int | None) -> str:
-    """The URL that a person opens; `http_port` is the port the proxy really has, None while nobody knows.
+    """The URL that a person opens, without a `/` at its end, so that a script can put a path behind it.
 
+    `http_port` is the port the proxy really has, None while nobody knows.
     A service whose `protocol` is tcp has the address it is forwarded from, `tcp://127.0.0.1:5432`, else its
     upstream's.
     """
@@ -28,7 +29,7 @@ def service_url(service: Service, http_port: int | None) -> str:
     host = service.hosts[0] if service.hosts else ""
     if not host:
         return ""
-    return f"http://{host}/" if http_port in {None, STANDARD_HTTP} else f"http://{host}:{http_port}/"
+    return f"http://{host}" if http_port in {None, STANDARD_HTTP} else f"http://{host}:{http_port}"
 
 
 def service_rows(registry: Registry, http_port: int | None) -> list[dict[str, Any]]:

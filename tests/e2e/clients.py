@@ -7,7 +7,9 @@ Not here: browsers (`browser.py`), curl and git, which the tests start themselve
 name in `Host`, as devproxy's own documentation tells people to.
 """
 
+import base64
 import http.client
+import os
 import socket
 import threading
 from collections.abc import Mapping
@@ -82,6 +84,16 @@ def read_head(client: socket.socket) -> bytes:
         assert byte, f"closed in the middle of a head: {head!r}"
         head += byte
     return head
+
+
+def open_websocket(port: int, host: str, path: str = "/") -> socket.socket:
+    """A WebSocket after its handshake; what travels on it need not be frames: a proxy does not look."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    upgrade = f"Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: {key}"
+    client = open_request(port, f"GET {path} HTTP/1.1\nHost: {host}:{port}\n{upgrade}")
+    head = read_head(client)
+    assert head.startswith(b"HTTP/1.1 101 "), head
+    return client
 
 
 class Hammer:

@@ -4,7 +4,9 @@ Lives here: the server, what it records, and reading a request's body in either 
 Not here: services that must be real programs (`processes.py`, `apps/`).
 """
 
+import base64
 import contextlib
+import hashlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from socketserver import TCPServer, ThreadingMixIn, UnixStreamServer
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 Answer: TypeAlias = Callable[["Handler"], None]
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
 class Seen(NamedTuple):
@@ -78,6 +81,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def switch(self) -> None:
+        """The 101 of a WebSocket (RFC 6455 §4.2.2); what follows on `connection` is the caller's."""
+        accepted = hashlib.sha1(self.headers["Sec-WebSocket-Key"].encode() + _GUID).digest()
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(accepted).decode())
+        self.end_headers()
+        self.close_connection = True
 
     def pieces(self) -> Iterator[bytes]:
         """The request's body as it comes, in either framing (RFC 9112 §6)."""

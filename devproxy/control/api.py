@@ -1,0 +1,30 @@
+"""The JSON that devproxy's own pages answer with: `/api/services`, `/api/problems`, `/api/status`.
+
+Lives here: one handler a resource. Fields are only ever added.
+Not here: the shape of a service (`devproxy/listing.py`, shared with `devproxy ls --json`), `/api/events` (`stream.py`).
+"""
+
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from devproxy.control.answers import json_answer
+from devproxy.control.view import View
+from devproxy.listing import problem_row, service_rows
+
+
+def routes(view: View) -> Iterator[web.RouteDef]:
+    """The handlers, each at its path."""
+
+    async def services(_: web.Request) -> web.Response:
+        return json_answer(service_rows(view.registry(), view.http))
+
+    async def problems(_: web.Request) -> web.Response:
+        return json_answer([problem_row(problem) for problem in view.registry().problems])
+
+    async def status(_: web.Request) -> web.Response:
+        return json_answer(view.status())
+
+    yield web.get("/api/services", services)
+    yield web.get("/api/problems", problems)
+    yield web.get("/api/status", status)

@@ -1,0 +1,172 @@
+"""The dashboard: one HTML page that says which names there are, where they lead, and what is wrong.
+
+Lives here: HTML from values, every value escaped. Works without a script; `static/dashboard.js` only asks for the page
+again when something has happened.
+Not here: the values (`listing.py`, `view.py`), styles (`static/dashboard.css`), what may be loaded (`answers.py`).
+"""
+
+import time
+from collections.abc import Iterable
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+from devproxy import __version__
+from devproxy.control.view import View
+from devproxy.events import Entry
+from devproxy.listing import service_url
+from devproxy.registry.model import Service
+from devproxy.registry.problems import Problem
+
+MOST_ROWS = 2000
+MOST_PROBLEMS = 200
+MOST_EVENTS = 8
+
+
+def dashboard(view: View) -> str:
+    """The whole page, as text."""
+    registry = view.registry()
+    body = "".join(
+        (
+            _notices(view.notices()),
+            _problems(registry.problems),
+            _services(registry.services, view.http),
+            _events(view.events.since(0)),
+        )
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>devproxy</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        '<link rel="icon" href="/static/icon.svg" type="image/svg+xml">'
+        '<link rel="stylesheet" href="/static/dashboard.css">'
+        '<script src="/static/dashboard.js" defer></script></head><body>'
+        f'<header><h1>devproxy</h1><span id="live" hidden></span></header>'
+        f'<main data-last="{view.events.last}">{_summary(view)}{body}</main>{_footer(view)}</body></html>\n'
+    )
+
+
+def _summary(view: View) -> str:
+    registry = view.registry()
+    facts = [
+        _counted(len(registry.services), "service"),
+        *([_counted(len(registry.problems), "problem")] * bool(registry.problems)),
+    ]
+    return f'<p class="summary">{" · ".join(facts)} · port {view.http}, this machine only</p>'
+
+
+def _notices(notices: Iterable[str]) -> str:
+    items = "".join(f"<li>{escape(_sentence(notice))}</li>" for notice in notices)
+    return f'<ul class="notices">{items}</ul>' if items else ""
+
+
+def _problems(problems: tuple[Problem, ...]) -> str:
+    if not problems:
+        return ""
+    items = "".join(_problem(problem) for problem in problems[:MOST_PROBLEMS])
+    return f'<section><h2>Problems</h2><ul class="problems">{items}</ul>{_rest(len(problems), MOST_PROBLEMS)}</section>'
+
+
+def _problem(problem: Problem) -> str:
+    why = f"<p>{escape(_sentence(problem.why))}</p>" if problem.why else ""
+    fix = f'<p class="fix"><span>fix</span> {escape(problem.fix)}</p>' if problem.fix else ""
+    return (
+        f'<li class="{escape(problem.severity)}"><p class="what">{escape(_sentence(problem.message))}</p>{why}{fix}'
+        f'<p class="place" title="{escape(problem.where)}">{escape(_short(problem.where))} · '
+        f"{escape(problem.code)}</p></li>"
+    )
+
+
+def _services(services: tuple[Service, ...], port: int) -> str:
+    if not services:
+        return (
+            "<section><h2>Services</h2><p>None yet. Give a port a name:</p>"
+            "<pre>devproxy add app 3000</pre><p>or take in a project that has a <code>devproxy.toml</code>:</p>"
+            "<pre>devproxy link path/to/project</pre></section>"
+        )
+    shown = sorted(services[:MOST_ROWS], key=lambda service: (service.project or "", service.id))
+    groups = groupby(shown, key=lambda service: service.project)
+    return "".join(_project(name, group, port) for name, group in groups) + _rest(len(services), MOST_ROWS)
+
+
+def _project(name: str | None, services: Iterable[Service], port: int) -> str:
+    rows = "".join(_row(service, port) for service in services)
+    return (
+        f"<section><h2>{escape(name or 'Services')}</h2><table>"
+        "<thead><tr><th>Name<th>Leads to<th>Declared in</tr></thead>"
+        f"<tbody>{rows}</tbody></table></section>"
+    )
+
+
+def _row(service: Service, port: int) -> str:
+    first, *others = [*_hosts(service, port), *_mounts(service, port)] or [escape(service.id)]
+    more = "".join(f"<li>{other}</li>" for other in others)
+    aliases = f'<ul class="more">{more}</ul>' if more else ""
+    upstream = f"<code>{escape(service.upstream.text)}</code>" if service.upstream else "<em>no port yet</em>"
+    place = f"{service.source.file}:{service.source.line}"
+    return (
+        f'<tr id="{escape(service.id)}"><td>{first}{aliases}</td><td>{upstream}</td>'
+        f'<td class="place" title="{escape(place)}">{escape(_short(place))}</td></tr>'
+    )
+
+
+def _hosts(service: Service, port: int) -> Iterable[str]:
+    """Every name as a link; wildcards, and what a browser cannot open, as text."""
+    if service.protocol != "http":
+        yield escape(service_url(service, port) or service.id)
+        return
+    for host in service.hosts:
+        yield escape(host) if "*" in host else _link(host, "", port)
+
+
+def _mounts(service: Service, port: int) -> Iterable[str]:
+    for mount in service.mounts:
+        yield escape(mount.host + mount.path) if "*" in mount.host else _link(mount.host, mount.path, port)
+
+
+def _link(host: str, path: str, port: int) -> str:
+    authority = host if port == 80 else f"{host}:{port}"
+    return f'<a href="http://{escape(authority + (path or "/"))}">{escape(host + path)}</a>'
+
+
+def _events(entries: list[Entry]) -> str:
+    items = "".join(_event(entry) for entry in reversed(entries[-MOST_EVENTS:]))
+    return f'<section><h2>Lately</h2><ul class="events">{items}</ul></section>' if items else ""
+
+
+def _event(entry: Entry) -> str:
+    moment = time.localtime(entry.time)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", moment)
+    return (
+        f'<li><time datetime="{stamp}">{time.strftime("%H:%M:%S", moment)}</time> '
+        f"{escape(_short(_sentence(entry.event.text())))}</li>"
+    )
+
+
+def _footer(view: View) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(view.started))
+    return (
+        f"<footer><span>devproxy {escape(__version__)} · pid {view.pid} · since {since}</span>"
+        '<nav><a href="/api/services">services</a> <a href="/api/problems">problems</a> '
+        '<a href="/api/status">status</a> as JSON</nav></footer>'
+    )
+
+
+def _rest(count: int, shown: int) -> str:
+    return f"<p>And {count - shown} more: <code>devproxy ls</code> shows all.</p>" if count > shown else ""
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _short(text: str) -> str:
+    """`~` for the home folder, as a shell writes it."""
+    return text.replace(f"{_HOME}/", "~/") if len(_HOME) > 1 else text
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+_HOME = str(Path.home())

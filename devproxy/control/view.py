@@ -1,0 +1,55 @@
+"""What devproxy's own pages may see of the daemon.
+
+Lives here: the one value that `app.build_app` is given, and `status` as JSON.
+Not here: the daemon that fills it in (`daemon.py`), how it looks (`pages.py`, `api.py`). Read-only.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from devproxy import __version__
+from devproxy.events import EventLog
+from devproxy.paths import Paths
+from devproxy.registry.model import Registry
+from devproxy.routing.table import CONTROL_LABEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """`registry` and `notices` return what is in force now; `started` is in seconds since 1970."""
+
+    registry: Callable[[], Registry]
+    notices: Callable[[], Sequence[str]]
+    events: EventLog
+    paths: Paths
+    http: int
+    addresses: tuple[str, ...]
+    pid: int
+    started: float
+    loop: str = "asyncio"
+
+    def hosts(self) -> frozenset[str]:
+        """The names that are devproxy's own."""
+        return frozenset(f"{CONTROL_LABEL}.{tld}" for tld in self.registry().settings.tlds)
+
+    def status(self) -> dict[str, Any]:
+        """What `/api/status` answers; times in seconds, `addresses` as `127.0.0.1:80`."""
+        registry = self.registry()
+        return {
+            "version": __version__,
+            "pid": self.pid,
+            "started": self.started,
+            "uptime": round(max(0.0, time.time() - self.started), 3),
+            "http": self.http,
+            "https": None,
+            "addresses": list(self.addresses),
+            "loop": self.loop,
+            "config": str(self.paths.config),
+            "state": str(self.paths.state),
+            "services": len(registry.services),
+            "problems": len(registry.problems),
+            "notices": list(self.notices()),
+            "last_event": self.events.last,
+        }

@@ -1,0 +1,97 @@
+"""devproxy's own pages on a socket of the test's own, without the proxy in front.
+
+Lives here: a registry to show, a View of it, and the application served on a free port.
+Not here: what is asked of them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from devproxy.control.app import build_app, runner
+from devproxy.control.view import View
+from devproxy.events import EventLog
+from devproxy.paths import Paths
+from devproxy.registry.model import Mount, Registry, Service, Source, Upstream
+from devproxy.registry.problems import Problem
+
+HOST = "devproxy.localhost"
+
+
+def service(name: str, project: str | None = None, port: int | None = 3000, line: int = 1, **more: object) -> Service:
+    id_ = f"{name}.{project}" if project else name
+    upstream = Upstream("http", ("127.0.0.1", "::1"), port) if port else None
+    fields: dict[str, object] = {
+        "hosts": (f"{id_}.localhost",),
+        "upstream": upstream,
+        "source": Source(f"/home/me/{project or 'x'}.toml", line),
+    }
+    return Service(id=id_, name=name, project=project, **{**fields, **more})  # type: ignore[arg-type]
+
+
+def example() -> Registry:
+    """Two projects' worth of what can be shown."""
+    return Registry(
+        services=(
+            service("api", "shop", 8000, 5, mounts=(Mount("shop.localhost", "/api", True),)),
+            service("app", None, None, 2),
+            service("db", "shop", 54321, 9, protocol="tcp", listen=5432),
+            service("web", "shop", 5173, 1, hosts=("web.shop.localhost", "shop.localhost", "*.shop.localhost")),
+        ),
+        problems=(
+            Problem(
+                code="unknown-key",
+                message="unknown key `prot`, did you mean `port`?",
+                file="/home/me/shop.toml",
+                line=6,
+                column=1,
+                why="a misspelt key would be ignored silently",
+                fix="port = 8000",
+            ),
+        ),
+    )
+
+
+@dataclass
+class Pages:
+    """The state that the pages show; `port` once they are served."""
+
+    registry: Registry = field(default_factory=example)
+    notices: list[str] = field(default_factory=list)
+    events: EventLog = field(default_factory=lambda: EventLog(lambda: 1_700_000_000.0))
+    port: int = 0
+
+    def view(self) -> View:
+        return View(
+            registry=lambda: self.registry,
+            notices=lambda: self.notices,
+            events=self.events,
+            paths=Paths(Path("/c"), Path("/s")),
+            http=7080,
+            addresses=("127.0.0.1:7080", "[::1]:7080"),
+            pid=42,
+            started=1_700_000_000.0,
+        )
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@asynccontextmanager
+async def serving(pages: Pages) -> AsyncIterator[aiohttp.ClientSession]:
+    """The pages on a free port; yields a client that says `Host: devproxy.localhost`."""
+    made = runner(build_app(pages.view()), grace=5)
+    await made.setup()
+    assert made.server is not None
+    server = await asyncio.get_running_loop().create_server(made.server, "127.0.0.1", 0)
+    pages.port = server.sockets[0].getsockname()[1]
+    try:
+        async with aiohttp.ClientSession(headers={"Host": HOST}, timeout=aiohttp.ClientTimeout(20)) as client:
+            yield client
+    finally:
+        server.close()
+        await made.cleanup()

@@ -1,0 +1,154 @@
+"""The dashboard's HTML: everything that is known is on it, and nothing on it is what a value made of it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devproxy.control import pages as html
+from devproxy.events import Notice
+from devproxy.registry.model import Mount, Registry, Source, Upstream
+from devproxy.registry.problems import Problem
+from tests.control.pages_server import Pages, example, service
+
+NASTY = "\"'><script src=//evil.example>&<img onerror=alert(1)>"
+
+
+class Tags(HTMLParser):
+    """What a browser would make of a page: its tags with their attributes, and its text."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def links(self) -> list[str | None]:
+        return [attributes["href"] for tag, attributes in self.tags if tag == "a"]
+
+
+def page(registry: Registry | None = None, **more: object) -> Tags:
+    pages = Pages(**more)  # type: ignore[arg-type]
+    if registry is not None:
+        pages.registry = registry
+    return Tags(html.dashboard(pages.view()))
+
+
+def test_every_name_is_a_link_with_the_real_port() -> None:
+    shown = page()
+    assert "http://web.shop.localhost:7080/" in shown.links()
+    assert "http://shop.localhost:7080/" in shown.links()
+    assert "http://shop.localhost:7080/api" in shown.links()
+    assert "*.shop.localhost" in shown.text
+    assert not any("*" in (link or "") for link in shown.links())
+
+
+def test_upstream_source_and_tcp_address_are_shown() -> None:
+    text = page().text
+    for part in ("http://localhost:5173", "/home/me/shop.toml:5", "tcp://127.0.0.1:5432", "no port yet"):
+        assert part in text
+
+
+def test_a_problem_has_its_place_its_reason_and_its_fix() -> None:
+    text = page().text
+    for part in ("Unknown key `prot`", "A misspelt key", "port = 8000", "/home/me/shop.toml:6:1", "unknown-key"):
+        assert part in text
+    assert "1 problem " in text
+
+
+def test_without_problems_none_are_mentioned() -> None:
+    assert "problem" not in page(Registry()).text.replace("problems status as JSON", "")
+
+
+def test_an_empty_registry_says_what_to_do() -> None:
+    assert "devproxy add app 3000" in page(Registry()).text
+
+
+def test_services_without_a_project_come_first_then_each_project() -> None:
+    text = page(msgspec.structs.replace(example(), problems=())).text
+    assert text.index("app.localhost") < text.index("shop") < text.index("api.shop.localhost")
+
+
+def test_notices_and_the_latest_events_are_shown() -> None:
+    pages = Pages(notices=["listening on port 7080"])
+    for number in range(12):
+        pages.events.add(Notice(f"event {number}"))
+    text = Tags(html.dashboard(pages.view())).text
+    assert "Listening on port 7080" in text
+    assert re.findall(r"Event (\d+)", text) == ["11", "10", "9", "8", "7", "6", "5", "4"]
+
+
+def test_the_page_has_no_outside_resource_and_no_inline_code() -> None:
+    for tag, attributes in page().tags:
+        for name in ("src", "href"):
+            target = attributes.get(name) or ""
+            assert tag == "a" or target.startswith("/static/") or not target
+        assert tag != "style"
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        if tag == "script":
+            assert attributes["src"]
+
+
+@given(st.text(max_size=30))
+@settings(deadline=None, max_examples=50)
+def test_no_value_becomes_markup(text: str) -> None:
+    nasty = text + NASTY
+    registry = Registry(
+        services=(
+            service(
+                nasty,
+                nasty,
+                1,
+                hosts=(nasty, "*." + nasty),
+                mounts=(Mount(nasty, nasty), Mount("*." + nasty, nasty)),
+                upstream=Upstream("http", path=nasty),
+                source=Source(nasty, 1),
+            ),
+        ),
+        problems=(Problem(code=nasty, message=nasty, file=nasty, line=1, why=nasty, fix=nasty),),
+    )
+    pages = Pages(registry, [nasty])
+    pages.events.add(Notice(nasty))
+    shown = Tags(html.dashboard(pages.view()))
+    assert [attributes["src"] for tag, attributes in shown.tags if tag == "script"] == ["/static/dashboard.js"]
+    assert not [tag for tag, _ in shown.tags if tag == "img"]
+    assert all(link is None or link.startswith(("http://", "/")) for link in shown.links())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_counts_are_grammatical(count: int) -> None:
+    services = tuple(service(f"s{number}") for number in range(count))
+    assert f"{count} service{'s' * (count > 1)} ·" in page(Registry(services=services)).text
+
+
+def test_what_is_too_much_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "MOST_ROWS", 3)
+    monkeypatch.setattr(html, "MOST_PROBLEMS", 1)
+    problem = Problem(code="x", message="y", file="/f")
+    registry = Registry(
+        services=tuple(service(f"s{number}") for number in range(5)),
+        problems=tuple(msgspec.structs.replace(problem, line=line) for line in range(3)),
+    )
+    text = page(registry).text
+    assert text.count("And 2 more") == 2
+
+
+def test_the_home_folder_is_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "_HOME", "/home/me")
+    assert "~/shop.toml:5" in page().text
+
+
+def test_the_static_files_name_nothing_outside() -> None:
+    for file in (Path(html.__file__).parent / "static").iterdir():
+        text = file.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|@import|url\(|eval\(|innerHTML\s*=", text), file.name

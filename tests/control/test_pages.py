@@ -82,10 +82,10 @@ def test_services_without_a_project_come_first_then_each_project() -> None:
 def test_notices_and_the_latest_events_are_shown() -> None:
     pages = Pages(notices=["listening on port 7080"])
     for number in range(12):
-        pages.events.add(Notice(f"event {number}"))
+        pages.events.add(Notice(f"event {number}."))
     text = Tags(html.dashboard(pages.view())).text
     assert "Listening on port 7080" in text
-    assert re.findall(r"Event (\d+)", text) == ["11", "10", "9", "8", "7", "6", "5", "4"]
+    assert re.findall(r"Event (\d+)\.", text) == ["11", "10", "9", "8", "7", "6", "5", "4"]
 
 
 def test_the_page_has_no_outside_resource_and_no_inline_code() -> None:

@@ -8,32 +8,43 @@ Signatures (fixed; `load.py` builds on them):
 
 `file` is absolute. `Decoded.value` holds the valid parts (None where there are none: a syntax error, or a project
 file without a valid name), `Decoded.problems` everything wrong, in the order of the file, `Decoded.ok` is "no error".
+
+Lives here: which parts a file has, and how it is taken apart so that one fault hides no other.
+Not here: bytes (`read.py`), syntax (`syntax.py`), one table (`tables.py`), conflicts (`merge.py`).
+
+A service with an error is left out whole: a line that is ignored may have been the one that protects it. Of `[proxy]`
+only the settings that are wrong are left out.
 """
 
-import tomllib
+import re
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from devproxy.registry import complain, names
+from devproxy.registry.locate import Path, Places
 from devproxy.registry.problems import Problem
-from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
+from devproxy.registry.schema import LinkTable, LocalFile, ProjectFile, ProxyTable, ServiceTable, UserFile
+from devproxy.registry.syntax import parse
+from devproxy.registry.tables import Findings, Tables
+from devproxy.registry.wrong import Wrong, shown
 
 T = TypeVar("T")
-Path = tuple[str | int, ...]
-
-
-def _nowhere(_: Path) -> tuple[int, int]:
-    return 0, 0
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Decoded(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One file as read: its valid parts, and every problem."""
+    """One file as read: its valid parts, every problem, and where its keys stand.
+
+    `left_out` are the names of services that are not in `value` because they have errors.
+    """
 
     file: str
     value: T | None
     problems: tuple[Problem, ...] = ()
-    place: Callable[[Path], tuple[int, int]] = _nowhere
+    places: Places = Places("")
+    left_out: frozenset[str] = frozenset()
 
     @property
     def ok(self) -> bool:
@@ -41,20 +52,189 @@ class Decoded(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 def decode_user(text: str, file: str) -> Decoded[UserFile]:
-    return _decode(text, file, UserFile)
+    """The user registry: `[proxy]`, `[services.*]`, `[projects.*]`."""
+    return _decode(text, file, _user)
 
 
 def decode_project(text: str, file: str) -> Decoded[ProjectFile]:
-    return _decode(text, file, ProjectFile)
+    """A project file: `project`, `[services.*]`."""
+    return _decode(text, file, _project)
 
 
 def decode_local(text: str, file: str) -> Decoded[LocalFile]:
-    return _decode(text, file, LocalFile)
+    """The local file beside a project file: the same keys, each of them optional."""
+    return _decode(text, file, _local)
 
 
-def _decode(text: str, file: str, kind: type[T]) -> Decoded[T]:
-    try:
-        return Decoded(file=file, value=msgspec.convert(tomllib.loads(text), kind))
-    except ValueError as error:
-        problem = Problem(code="syntax", message=str(error), file=file)
-        return Decoded(file=file, value=None, problems=(problem,))
+def _decode(text: str, file: str, build: Callable[["_Parts"], T | None]) -> Decoded[T]:
+    parsed = parse(text, file)
+    if isinstance(parsed, Problem):
+        return Decoded(file=file, value=None, problems=(parsed,))
+    data, places = parsed
+    parts = _Parts(data, Findings(file, places), text)
+    value = build(parts)
+    return Decoded(
+        file=file,
+        value=value,
+        problems=parts.findings.in_order(),
+        places=places,
+        left_out=frozenset(parts.left_out),
+    )
+
+
+def _user(parts: "_Parts") -> UserFile:
+    parts.only("proxy", "services", "projects")
+    return UserFile(proxy=parts.proxy(), services=parts.services(), projects=parts.projects())
+
+
+def _project(parts: "_Parts") -> ProjectFile | None:
+    parts.only("project", "services")
+    name, services = parts.name(required=True), parts.services()
+    return None if name is None else ProjectFile(project=name, services=services)
+
+
+def _local(parts: "_Parts") -> LocalFile:
+    parts.only("project", "services")
+    name, services = parts.name(required=False), parts.services()
+    return LocalFile(services=services) if name is None else LocalFile(project=name, services=services)
+
+
+class _Parts:
+    """The tables of one file, taken apart one by one."""
+
+    def __init__(self, data: dict[str, Any], findings: Findings, text: str):
+        self.data = data
+        self.findings = findings
+        self.tables = Tables(findings, suspect="\\" in text or not text.isascii())
+        self.left_out: list[str] = []
+
+    def only(self, *known: str) -> None:
+        """Problems for every other key at the top of the file."""
+        for key, value in self.data.items():
+            if key not in known:
+                self.findings.wrong((key,), _astray(key, value, known))
+
+    def name(self, *, required: bool) -> str | None:
+        text = self.data.get("project")
+        if text is None and not required:
+            return None
+        try:
+            if text is None:
+                raise self._nameless()
+            if not isinstance(text, str):
+                self.tables.misfit(ProjectFile, "project", text)
+                return None
+            return names.name(text)
+        except Wrong as wrong:
+            self.findings.wrong(("project",), wrong)
+            return None
+
+    def _nameless(self) -> Wrong:
+        folder = re.split(r"[/\\]", self.findings.file)[-2:-1]
+        slug = names.slug(folder[0]) if folder else ""
+        return Wrong(
+            "the file does not say which `project` it is",
+            why="the project's name is the middle of its hostnames",
+            fix=f'add `project = "{slug or "shop"}"` as the first line',
+            code="missing-key",
+        )
+
+    def proxy(self) -> ProxyTable:
+        data = self.data.get("proxy", {})
+        if not isinstance(data, dict):
+            self.findings.wrong(("proxy",), complain.not_a_table("proxy", data))
+            return ProxyTable()
+        table = self.tables.read(ProxyTable, data, ("proxy",), lenient=True) or ProxyTable()
+        if table.http == table.https and isinstance(table.http, int):
+            self.findings.wrong(
+                ("proxy", "https"),
+                Wrong(
+                    "`https` is the same port as `http`",
+                    why="a port has one protocol",
+                    fix="give each a port of its own, or leave one out",
+                    code="duplicate-port",
+                ),
+            )
+            table = msgspec.structs.replace(table, https=msgspec.UNSET)
+        for index, tld in enumerate(table.tlds or ()):
+            doubt = names.doubt_about_tld(tld.lower())
+            if doubt:
+                wrong = Wrong(f'"{tld}" is a poor choice', why=doubt[0], fix=doubt[1], code="poor-tld")
+                self.findings.wrong(("proxy", "tlds", index), wrong, severity="warning")
+        return table
+
+    def services(self) -> dict[str, ServiceTable]:
+        services = self._named("services", ServiceTable)
+        for name, table in list(services.items()):
+            if table.port is not msgspec.UNSET and table.upstream is not msgspec.UNSET:
+                self.findings.wrong(("services", name, "upstream"), _both())
+                del services[name]
+                self.left_out.append(name)
+        return services
+
+    def projects(self) -> dict[str, LinkTable]:
+        return self._named("projects", LinkTable)
+
+    def _named(self, part: str, kind: type[S]) -> dict[str, S]:
+        """The tables `[part.NAME]`, without those that have errors."""
+        data = self.data.get(part, {})
+        if not isinstance(data, dict):
+            self.findings.wrong((part,), complain.not_a_table(part, data))
+            return {}
+        found: dict[str, S] = {}
+        for name, table in data.items():
+            value = self._one(kind, (part, name), name, table)
+            if value is not None:
+                found[name] = value
+            elif part == "services":
+                self.left_out.append(name)
+        return found
+
+    def _one(self, kind: type[S], path: Path, name: str, data: Any) -> S | None:
+        value = None
+        if isinstance(data, dict):
+            value = self.tables.read(kind, data, path)
+        else:
+            self.findings.wrong(path, complain.not_a_table(f"{path[0]}.{name}", data))
+        try:
+            names.name(name)
+        except Wrong as wrong:
+            self.findings.wrong(path, wrong)
+            return None
+        return value
+
+
+def _both() -> Wrong:
+    return Wrong(
+        "`port` and `upstream` are both given",
+        why="each of them says where the service is",
+        fix="remove one of them",
+        code="port-and-upstream",
+    )
+
+
+def _astray(key: str, value: Any, known: tuple[str, ...]) -> Wrong:
+    """A key at the top of a file that has no place there."""
+    if key in ("proxy", "projects"):
+        return Wrong(
+            f"[{key}] has no place in a project's file",
+            why="a file that a team shares does not change the proxy of the person who links it",
+            fix=f"move [{key}] to your own registry.toml",
+            code="misplaced-key",
+        )
+    if key == "project":
+        return Wrong(
+            "`project` has no place in the user registry",
+            why="services here belong to no project",
+            fix="put it into the project's own devproxy.toml and link that: devproxy link",
+            code="misplaced-key",
+        )
+    if (
+        isinstance(value, dict)
+        and set(value) & set(ServiceTable.__struct_fields__)
+        and complain.near(key, known) is None
+    ):
+        fits = names.slug(key) or "web"
+        fix = f"write [services.{fits}]"
+        return Wrong(f"unknown key `{shown(key)}`", why="services stand below `services`", fix=fix, code="unknown-key")
+    return complain.unknown_key(key, known)

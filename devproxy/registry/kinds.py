@@ -81,6 +81,6 @@ Command = Annotated[
     _kind("a string, or a list of strings, that is not empty", '"npm run dev -- --port {port}"'),
 ]
 Environment = Annotated[
-    dict[Annotated[str, Meta(pattern=r"^[^=\x00]+$")], str],
+    dict[Annotated[str, Meta(pattern=r"^[^=\x00]+$")], Annotated[str, _kind("a string", '"3000"')]],
     _kind("a table of strings", '{ API_URL = "{url.api}" }'),
 ]

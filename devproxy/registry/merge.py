@@ -16,41 +16,42 @@ Signatures (fixed; `load.py` builds on them):
     Lease(service, port, pid, …)
     beside(file: str, path: str) -> str          # `path` as written in `file`, made absolute (no `~`)
 
-The `problems` of the Decoded values are taken over into `Registry.problems`.
+The `problems` of the Decoded values are taken over into `Registry.problems`, which are sorted by place.
+
+Lives here: the order of the steps, and what is wrong with links.
+Not here: the steps (`layers.py`, `resolve.py`, `claims.py`, `conflicts.py`).
+
+Layers, weakest first: user registry, project file, local file, lease. A conflict never costs more than the name, port
+or dependency it is about: the rest of both services works.
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
+from itertools import chain
 
-import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
+from devproxy.registry import conflicts, resolve
+from devproxy.registry.claims import Claims, divide
 from devproxy.registry.decode import Decoded
-from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.layers import (
+    Declared,
+    Lease,
+    Linked,
+    beside,
+    left_out,
+    of_lease,
+    of_project,
+    of_user,
+    problem_at,
+    project_name,
+    short_named,
+)
+from devproxy.registry.model import ProxySettings, Registry, Service
 from devproxy.registry.problems import Problem
-from devproxy.registry.schema import LocalFile, ProjectFile, ServiceTable, UserFile
+from devproxy.registry.schema import UserFile
+from devproxy.registry.wrong import Wrong
 
-
-class Linked(msgspec.Struct, frozen=True):
-    """A linked project: its key in `[projects]`, its file (None: nothing usable yet), and the local file beside it."""
-
-    name: str
-    project: Decoded[ProjectFile] | None
-    local: Decoded[LocalFile] | None = None
-
-
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service that `devproxy run` started has right now: its id, TCP port and process."""
-
-    service: str
-    port: int
-    pid: int
-    hosts: tuple[str, ...] = ()
-
-
-def beside(file: str, path: str) -> str:
-    """`path` as it is written in `file`, made absolute."""
-    return str(PurePath(file).parent / path)
+__all__ = ["Lease", "Linked", "beside", "merge"]
 
 
 def merge(
@@ -62,34 +63,144 @@ def merge(
     own_ports: Iterable[int] = (),
 ) -> Registry:
     """The registry that these files make together."""
-    services: list[Service] = []
-    found = list(problems)
+    step = _Merge(user, projects, {lease.service: lease for lease in leases})
+    step.problems += problems
+    step.name()
+    step.resolve()
+    step.connect(own_ports)
+    return step.registry()
+
+
+class _Merge:
+    """One merge, step by step; `services` fills up from `declared`."""
+
+    def __init__(self, user: Decoded[UserFile] | None, projects: Sequence[Linked], leases: dict[str, Lease]):
+        self.problems: list[Problem] = []
+        for decoded in (user, *(part for link in projects for part in (link.project, link.local))):
+            self.problems += decoded.problems if decoded is not None else ()
+        self.proxy = resolve.settings(user.value.proxy) if user and user.value else ProxySettings()
+        links, wrong = _sound_links(projects, user)
+        self.problems += wrong
+        self.leases = leases
+        self.user = list(of_user(user)) if user else []
+        self.projects = {link.name: list(of_project(link)) for link in links}
+        self.left_out = {link.name: left_out(link) for link in links}
+        self.declared = {declared.id: declared for declared in (*self.user, *chain(*self.projects.values()))}
+        self.leased = [of_lease(lease) for name, lease in leases.items() if name not in self.declared]
+        self.declared |= {declared.id: declared for declared in self.leased}
+        self.services: dict[str, Service] = {}
+        self.claims = Claims(self.proxy, self._owners())
+
+    def _owners(self) -> dict[str, Declared | None]:
+        return dict.fromkeys(self.projects) | {declared.name: declared for declared in self.user}
+
+    def name(self) -> None:
+        """Who has which name."""
+        shorts = [
+            declared
+            for project, services in self.projects.items()
+            if (declared := short_named(project, services, self.left_out[project])) is not None
+        ]
+        divide(self.claims, self.user, [*chain(*self.projects.values())], shorts, self.leased)
+        self.problems += self.claims.problems
+
+    def resolve(self) -> None:
+        """What each service says."""
+        for name, declared in self.declared.items():
+            self.services[name], problems = resolve.service(declared, self.proxy, self.leases.get(name))
+            self.problems += problems
+
+    def connect(self, own_ports: Iterable[int]) -> None:
+        """What services say about ports and about each other."""
+        own = conflicts.OwnPorts(self.proxy, own_ports)
+        for name, declared in self.declared.items():
+            leads_elsewhere, problems = own.check(declared, self.services[name])
+            self.problems += problems
+            if not leads_elsewhere:
+                self.services[name] = structs.replace(self.services[name], upstream=None)
+        self.listen, problems = conflicts.listeners(
+            [(declared, self.services[name]) for name, declared in self.declared.items()], own
+        )
+        self.problems += problems
+        self.depends_on = self._dependencies()
+
+    def _dependencies(self) -> dict[str, tuple[str, ...]]:
+        """By id, what is started before; without what is unknown, and without what would go in a circle."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, declared in self.declared.items():
+            found[name], problems = conflicts.dependencies(declared, self.declared)
+            self.problems += problems
+            self.problems += conflicts.unfilled(declared, self.declared)
+        for circle in conflicts.circles(found):
+            self.problems.append(conflicts.circular(circle, self.declared))
+            found[circle[-1]] = tuple(name for name in found[circle[-1]] if name != circle[0])
+        return found
+
+    def registry(self) -> Registry:
+        """What came of it."""
+        services = (
+            structs.replace(
+                service,
+                hosts=tuple(self.claims.hosts.get(name, ())),
+                mounts=tuple(self.claims.mounts.get(name, ())),
+                listen=self.listen.get(name),
+                depends_on=self.depends_on[name],
+            )
+            for name, service in self.services.items()
+        )
+        return Registry(
+            settings=self.proxy,
+            services=tuple(sorted(services, key=lambda service: service.id)),
+            problems=tuple(sorted(dict.fromkeys(self.problems), key=_order)),
+        )
+
+
+def _order(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
+
+
+def _sound_links(links: Sequence[Linked], user: Decoded[UserFile] | None) -> tuple[list[Linked], list[Problem]]:
+    """The links, each file once, and what is wrong with the others. A link's key is the project's name in any case."""
+    sound: dict[str, Linked] = {}
+    problems: list[Problem] = []
+    for link in sorted(links, key=lambda link: link.name != project_name(link)):  # stable: the right name first
+        file = link.project.file if link.project else f"\0{link.name}"
+        first = sound.setdefault(file, link)
+        wrong = None
+        if first is not link:
+            wrong = _linked_twice(link, first, user)
+        elif project_name(link) not in (None, link.name):
+            wrong = _misnamed(link)
+        if wrong is not None:
+            problems.append(problem_at(_place_of_link(link, user), wrong))
+    kept = {link.name for link in sound.values()}
+    return [link for link in links if link.name in kept], problems
+
+
+def _place_of_link(link: Linked, user: Decoded[UserFile] | None) -> tuple[str, int, int]:
     if user is not None:
-        found += user.problems
-        if user.value is not None:
-            services += [_service(name, None, table, user.file) for name, table in user.value.services.items()]
-    for link in projects:
-        for part in (link.project, link.local):
-            if part is not None:
-                found += part.problems
-        if link.project is not None and link.project.value is not None:
-            tables = link.project.value.services
-            services += [_service(name, link.name, table, link.project.file) for name, table in tables.items()]
-    return Registry(
-        settings=ProxySettings(),
-        services=tuple(sorted(services, key=lambda service: service.id)),
-        problems=tuple(found),
+        return user.file, *user.places.at(("projects", link.name))
+    return link.project.file if link.project else "", 1, 1
+
+
+def _linked_twice(link: Linked, first: Linked, user: Decoded[UserFile] | None) -> Wrong:
+    file, line, _ = _place_of_link(first, user)
+    return Wrong(
+        f"[projects.{link.name}] links a file that is linked already",
+        why=f"[projects.{first.name}] ({file}:{line}) links it, too",
+        fix=f"remove one of them: devproxy unlink {link.name}",
+        code="duplicate-link",
     )
 
 
-def _service(name: str, project: str | None, table: ServiceTable, file: str) -> Service:
-    identity = f"{name}.{project}" if project else name
-    port = table.port
-    return Service(
-        id=identity,
-        name=name,
-        project=project,
-        hosts=(f"{identity}.localhost",),
-        upstream=Upstream("http", ("127.0.0.1", "::1"), port) if port is not UNSET else None,
-        source=Source(file, 1),
+def _misnamed(link: Linked) -> Wrong:
+    name = project_name(link)
+    named_by = link.local if link.local and link.local.value and link.local.value.project is not UNSET else link.project
+    assert named_by is not None
+    line, _ = named_by.places.at(("project",))
+    return Wrong(
+        f"[projects.{link.name}] links a project that is called `{name}`",
+        why=f"`project` says so ({named_by.file}:{line}); until both agree its hostnames are made of `{link.name}`",
+        fix=f"rename it to [projects.{name}]",
+        code="project-name",
     )

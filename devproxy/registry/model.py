@@ -37,7 +37,7 @@ class Upstream(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """As a person would write it: `http://127.0.0.1:9000`, `unix:/run/admin.sock`; both loopbacks are `localhost`."""
+        """As a person would write it: `http://127.0.0.1:9000`, `unix:/run/app.sock`; both loopbacks are `localhost`."""
         if self.path:
             return f"unix:{self.path}"
         host = self.hosts[0] if len(self.hosts) == 1 else "localhost"
@@ -45,7 +45,7 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """A path prefix below a hostname at which a service also answers; `path` begins with `/` and has no `/` at its end."""
+    """A path prefix below a hostname at which a service also answers; `path` begins with `/`, and does not end so."""
 
     host: str
     path: str
@@ -65,8 +65,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One service with everything resolved.
 
     `id` is unique in a registry: `web.shop` in project `shop`, `app` without one. `hosts` are lower-case names without
-    a port, wildcards as `*.shop.localhost`; the first is the one that URLs are made of. `upstream` is None while nothing says
-    which port it has. Times in seconds.
+    a port, wildcards as `*.shop.localhost`; the first is the one that URLs are made of; none are left where others hold
+    them all. `upstream` is None while nothing says which port it has. `mounts` is empty for `protocol` tcp, whose
+    `hosts` are names to show, not routes. `cwd` is absolute. `idle_stop` None is never. Times in seconds.
     """
 
     id: str
@@ -87,6 +88,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = ""
     env: tuple[tuple[str, str], ...] = ()
     depends_on: tuple[str, ...] = ()
+    start: Literal["manual", "on-request"] = "manual"
+    restart: Literal["never", "on-failure", "always"] = "on-failure"
+    idle_stop: float | None = None
     source: Source
 
 
@@ -94,12 +98,13 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[proxy]` with defaults. Times in seconds, sizes in bytes.
 
     `http` and `https` None mean "the standard port, else 7080 / 7443". `max_connections` None means as many as the
-    descriptor limit bears.
+    descriptor limit bears. `ports` is the first and the last port that `run` allocates from.
     """
 
     http: int | None = None
     https: int | None = None
     tlds: tuple[str, ...] = ("localhost",)
+    host_template: str = "{service}.{project}.{tld}"
     hold: float = 3.0
     response_timeout: float = 60.0
     header_timeout: float = 10.0
@@ -110,6 +115,9 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int | None = None
     cross_site: Literal["refuse", "allow"] | tuple[str, ...] = "refuse"
     exposure: ExposurePolicy = "warn"
+    exposure_header: bool = True
+    exposure_proof: bool = True
+    ports: tuple[int, int] = (20000, 29999)
     access_log: bool = False
     trusted_forwarded: bool = False
 

@@ -149,7 +149,7 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     ] = UNSET
     host_template: Maybe[
         Annotated[
-            kinds.Text,
+            kinds.Template,
             key("How a project's hostnames are made, of {service}, {project} and {tld}.", "{service}.{project}.{tld}"),
         ]
     ] = UNSET

@@ -1,0 +1,180 @@
+"""The address of a service as a file spells it → an `Upstream` on this machine, or the reason why not.
+
+Lives here: the grammar of `upstream`, and the one rule that it must be loopback, whatever the spelling.
+Not here: making paths absolute (`resolve.py`), connecting (`net/dial.py`).
+
+IPv4 is read as inet_aton(3) and the URL Standard's IPv4 parser read it (`127.1`, `2130706433`, `0x7f.1`, `0177.0.0.1`
+all are 127.0.0.1), because whoever checks one spelling and dials another is fooled. IPv6 is RFC 4291, with
+::ffff:0:0/96 as the IPv4 address in it. The loopback blocks are RFC 1122 §3.2.1.3(g) and RFC 4291 §2.5.3. Names are
+never looked up.
+"""
+
+import re
+
+from devproxy.registry.model import Scheme, Upstream
+from devproxy.registry.wrong import Wrong, shown
+
+LOOPBACKS = ("127.0.0.1", "::1")
+
+_SCHEMES: dict[str, tuple[Scheme, int]] = {"http": ("http", 80), "https": ("https", 443), "h2c": ("h2c", 80)}
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\\]*)(.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]@]*)(?::([0-9]*))?")
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
+_WHY = "devproxy forwards to this machine only: 127.0.0.0/8, ::1, localhost, or a unix socket"
+
+
+def upstream(text: str) -> Upstream:
+    """The address that `text` names; the path of a unix socket is left as it is written.
+
+    `http://`, `https://`, `h2c://` and `tcp://` with a loopback host, or `unix:PATH`. Raises Wrong.
+    """
+    if text.startswith("unix:"):
+        return _socket(text)
+    if not text.isascii():
+        raise _bad(text, "an address is written in ASCII")
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise _without_scheme(text)
+    if match[3] not in ("", "/"):
+        raise _bad(
+            text, "paths are forwarded as they come, so an upstream has none", f'write "{match[1]}://{match[2]}"'
+        )
+    scheme, standard = _scheme(match[1].lower(), match[2], text)
+    authority = _AUTHORITY.fullmatch(match[2])
+    if authority is None:
+        raise _bad(text, *_advice_on_authority(match[1], match[2]))
+    return Upstream(scheme, loopback(authority[1], text), _port(authority[2], standard, text))
+
+
+def loopback(host: str, text: str) -> tuple[str, ...]:
+    """The literals to dial for `host`, an IPv6 address in brackets, an IPv4 address in any spelling, or `localhost`."""
+    if host.lower() == "localhost":
+        return LOOPBACKS
+    if host.startswith("["):
+        return _ipv6(host[1:-1], text)
+    if _ENDS_IN_NUMBER.fullmatch(host):
+        number = ipv4(host)
+        if number is None:
+            raise _bad(text, f"{shown(host)} is not an IPv4 address")
+        return (_loopback_ipv4(number, text),)
+    raise Wrong(f'"{shown(text)}" is not on this machine', why=f"{_WHY}; names are not looked up", fix=_FIX, code=_CODE)
+
+
+def ipv4(host: str) -> int | None:
+    """The 32 bits of an IPv4 address as inet_aton(3) reads it: one to four decimal, octal or hexadecimal parts."""
+    parts = host.removesuffix(".").split(".")
+    numbers = [_number(part) for part in parts]
+    if len(parts) > 4 or None in numbers:
+        return None
+    *front, last = [number for number in numbers if number is not None]
+    if any(number > 255 for number in front) or last >= 256 ** (4 - len(front)):
+        return None
+    return last + sum(number << (24 - 8 * index) for index, number in enumerate(front))
+
+
+_FIX = 'write "http://localhost:PORT", or `port = PORT`'
+_CODE = "not-this-machine"
+
+
+def _number(part: str) -> int | None:
+    if len(part) > 16:
+        return None
+    if re.fullmatch("0[xX][0-9a-fA-F]*", part):
+        return int(part[2:] or "0", 16)
+    if re.fullmatch("0[0-7]+", part):
+        return int(part, 8)
+    return int(part) if re.fullmatch("0|[1-9][0-9]*", part) else None
+
+
+def _ipv6(inside: str, text: str) -> tuple[str, ...]:
+    if inside == "::1":
+        return ("::1",)
+    if "%" in inside:
+        raise _bad(text, "loopback needs no zone", 'write "[::1]"')
+    import ipaddress  # only here, and slow to import
+
+    try:
+        address = ipaddress.IPv6Address(inside)
+    except ValueError:
+        raise _bad(text, f"{shown(inside)} is not an IPv6 address") from None
+    if address.ipv4_mapped is not None:
+        return (_loopback_ipv4(int(address.ipv4_mapped), text),)
+    if address == ipaddress.IPv6Address("::1"):
+        return ("::1",)
+    if int(address) == 0:
+        raise _unspecified(text, "::")
+    raise Wrong(f'"{shown(text)}" is not on this machine', why=_WHY, fix=_FIX, code=_CODE)
+
+
+def _loopback_ipv4(number: int, text: str) -> str:
+    dotted = ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
+    if number == 0:
+        raise _unspecified(text, dotted)
+    if number >> 24 != 127:
+        spelled = "" if dotted in text else f" ({dotted})"
+        raise Wrong(
+            f'"{shown(text)}"{spelled} is not a loopback address',
+            why=f"{_WHY}; this machine's own address in a network is one that others can reach, too",
+            fix=_FIX,
+            code=_CODE,
+        )
+    return dotted
+
+
+def _unspecified(text: str, address: str) -> Wrong:
+    return Wrong(
+        f'"{shown(text)}" is not an address to connect to',
+        why=f"{address} means every interface, and only to a program that listens",
+        fix=_FIX,
+        code=_CODE,
+    )
+
+
+def _scheme(scheme: str, authority: str, text: str) -> tuple[Scheme, int]:
+    if scheme == "tcp":
+        return "tcp", 0
+    if scheme in _SCHEMES:
+        return _SCHEMES[scheme]
+    better = {"ws": "http", "wss": "https", "h2": "h2c", "grpc": "h2c"}.get(scheme, "http")
+    raise _bad(text, "the schemes are http, https, h2c, tcp and unix", f'write "{better}://{shown(authority)}"')
+
+
+def _port(digits: str | None, standard: int, text: str) -> int:
+    if digits is None and standard:
+        return standard
+    if not digits or not 1 <= int(digits[:6]) <= 65535 or len(digits) > 5:
+        raise _bad(text, "it needs a port from 1 to 65535", 'write it as in "http://127.0.0.1:9000"')
+    return int(digits)
+
+
+def _socket(text: str) -> Upstream:
+    path = text.removeprefix("unix:")
+    if path.startswith("//"):  # unix:///run/app.sock, as other programs write it
+        path = "/" + path.lstrip("/")
+    if not path.strip("/"):
+        raise _bad(text, "it names no file", 'write it as in "unix:run/app.sock"')
+    if path.startswith("~"):
+        raise _bad(text, "`~` is not expanded here", "write the path in full, or relative to this file")
+    return Upstream("http", path=path)
+
+
+def _advice_on_authority(scheme: str, authority: str) -> tuple[str, str]:
+    if "@" in authority:
+        return "it has a user name in it", f'write "{scheme}://{shown(authority.rpartition("@")[2])}"'
+    if authority.count(":") > 1 and "[" not in authority:
+        return "an IPv6 address stands in brackets", 'write it as in "http://[::1]:9000"'
+    return "its host and port cannot be read", 'write it as in "http://127.0.0.1:9000"'
+
+
+def _without_scheme(text: str) -> Wrong:
+    if re.fullmatch("[0-9]{1,5}", text):
+        return _bad(text, "a port alone is no address", f"write `port = {int(text)}`")
+    if re.fullmatch(r"[\w.\[\]:-]+:[0-9]{1,5}/?", text):
+        return _bad(text, "it has no scheme", f'write "http://{shown(text.rstrip("/"))}"')
+    if text.startswith(("/", "./")) or text.endswith(".sock"):
+        return _bad(text, "it has no scheme", f'write "unix:{shown(text)}"')
+    return _bad(text, "it has no scheme", 'write it as in "http://127.0.0.1:9000" or "unix:run/app.sock"')
+
+
+def _bad(text: str, why: str, fix: str = _FIX) -> Wrong:
+    return Wrong(f'"{shown(text)}" is not an address', why=why, fix=fix, code="bad-upstream")

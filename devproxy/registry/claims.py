@@ -1,0 +1,201 @@
+"""Who holds which name: each (hostname, path) has one service, and the later one is told.
+
+Lives here: the hostnames of a service, the order in which names are given away, mounts.
+Not here: which request goes where (`routing/table.py`), ports and dependencies (`conflicts.py`).
+
+The order, and so who keeps a name that two want (DESIGN §3: never taken over silently):
+1. the user registry, as its file is ordered: it is the user's own word;
+2. every project's `<service>.<project>.<tld>`, projects in the order of their links;
+3. the `hosts` of projects, in that order;
+4. `<project>.<tld>` for a service that is named like its project, or is its only one;
+5. what only leases name;
+6. mounts, in the same order of files. They are paths of a host, so a host itself is never theirs.
+
+A project file comes from someone else. Beyond exact duplicates it gets no name or mount below another project's name
+or below a service of the user registry: such a name could read their cookies (RFC 6265 §5.2.3), or be taken for them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import UNSET
+
+from devproxy.registry import names
+from devproxy.registry.layers import Declared
+from devproxy.registry.locate import Path
+from devproxy.registry.model import Mount, ProxySettings
+from devproxy.registry.problems import Problem, Severity
+from devproxy.registry.schema import MountTable
+from devproxy.registry.wrong import Wrong
+
+
+class Claims:
+    """The names given away so far.
+
+    `owners`: the name before the TLD → the service of the user registry that has it; None if it is a project's.
+    """
+
+    def __init__(self, proxy: ProxySettings, owners: dict[str, Declared | None]):
+        self.proxy = proxy
+        self.owners = owners
+        self.problems: list[Problem] = []
+        self.holders: dict[tuple[str, str], tuple[Declared, Path]] = {}
+        self.hosts: dict[str, list[str]] = {}
+        self.mounts: dict[str, list[Mount]] = {}
+
+    def own_names(self, declared: Declared) -> None:
+        """`<service>.<project>.<tld>`, or `<service>.<tld>` without a project."""
+        template = self.proxy.host_template if declared.project else "{service}.{tld}"
+        for tld in self.proxy.tlds:
+            host = template.replace("{service}", declared.name).replace("{project}", declared.project or "")
+            self.host(declared, host.replace("{tld}", tld), ())
+
+    def more_hosts(self, declared: Declared) -> None:
+        """The `hosts` of its file."""
+        for index, host in enumerate(declared.table.hosts or ()):
+            path = ("hosts", index)
+            wrong = self._fault(declared, host.lower())
+            if wrong is not None:
+                self.problems.append(declared.problem(path, wrong))
+            else:
+                self.host(declared, host.lower(), path)
+
+    def short_names(self, declared: Declared) -> None:
+        """`<project>.<tld>`, unless a service of the same project asked for it by `hosts`."""
+        for tld in self.proxy.tlds:
+            host = f"{declared.project}.{tld}"
+            holder = self.holders.get((host, "/"))
+            if holder is None or holder[0].project != declared.project:
+                self.host(declared, host, (), "warning")
+
+    def host(self, declared: Declared, host: str, path: Path, severity: Severity = "error") -> None:
+        """Give `host` to a service unless somebody has it."""
+        try:
+            names.host_pattern(host)
+        except Wrong as wrong:
+            self.problems.append(declared.problem(path, wrong))
+            return
+        holder = self.holders.setdefault((host, "/"), (declared, path))
+        if holder[0] is not declared:
+            self.problems.append(declared.problem(path, _taken(host, holder), severity))
+        elif host not in (own := self.hosts.setdefault(declared.id, [])):
+            own.append(host)
+
+    def mount(self, declared: Declared, index: int, table: MountTable) -> None:
+        """Give a path of a host to a service unless somebody has it."""
+        path: Path = ("mount", index)
+        host = table.host.lower()
+        wrong = self._fault(declared, host) or self._foreign_host(declared, host)
+        if wrong is not None:
+            self.problems.append(declared.problem((*path, "host"), wrong))
+            return
+        holder = self.holders.setdefault((host, table.path), (declared, path))
+        if holder != (declared, path):
+            self.problems.append(declared.problem((*path, "path"), _taken(host + table.path, holder)))
+            return
+        mount = Mount(host, table.path, table.strip is True)
+        self.mounts.setdefault(declared.id, []).append(mount)
+        if (host, "/") not in self.holders and host not in self._short_names(declared):
+            self.problems.append(declared.problem((*path, "host"), self._lonely(host), "warning"))
+
+    def _fault(self, declared: Declared, host: str) -> Wrong | None:
+        """Why no file may name this host, or not this file."""
+        tlds = self.proxy.tlds
+        tld = names.under(host, tlds)
+        if tld is None or host == f"*.{tld}":
+            return _foreign_tld(host, tlds) if tld is None else _too_wide(host)
+        if names.is_reserved(host, tlds):
+            why = f"{names.RESERVED}.{tld} is where devproxy's own pages are"
+            return Wrong(f'"{host}" is reserved', why=why, fix="choose another name", code="reserved-name")
+        label = host.removesuffix("." + tld).rpartition(".")[2]
+        if label not in self.owners or declared.project in (None, label):
+            return None
+        owner = self.owners[label]
+        whose = f"the project `{label}`" if owner is None else owner.cite()
+        return Wrong(
+            f'"{host}" belongs to {whose}',
+            why="a project names hosts of its own, so that it cannot pose as another one",
+            fix=f'write "{declared.project}.{tld}" or something below it',
+            code="foreign-name",
+        )
+
+    def _foreign_host(self, declared: Declared, host: str) -> Wrong | None:
+        """Why a project may not mount below a host that somebody else has."""
+        holder = self.holders.get((host, "/"))
+        if declared.project is None or holder is None or holder[0].project == declared.project:
+            return None
+        return Wrong(
+            f'"{host}" belongs to {holder[0].cite(holder[1])}',
+            why="a project mounts below hosts of its own, so that it cannot answer for another one",
+            fix="mount it in your own registry.toml, where every host is yours to divide",
+            code="foreign-name",
+        )
+
+    def _short_names(self, declared: Declared) -> list[str]:
+        return [f"{declared.project}.{tld}" for tld in self.proxy.tlds]
+
+    def _lonely(self, host: str) -> Wrong:
+        from devproxy.registry.complain import nearest
+
+        meant = nearest(host, [name for name, path in self.holders if path == "/"])
+        return Wrong(
+            f'no service answers at "{host}"' + (f', did you mean "{meant}"?' if meant else ""),
+            why="everything beside the mounted path is not found there",
+            fix=f'write "{meant}"' if meant else f'add "{host}" to the `hosts` of a service',
+            code="unknown-host",
+        )
+
+
+def divide(
+    claims: Claims,
+    user: Sequence[Declared],
+    projects: Sequence[Declared],
+    shorts: Iterable[Declared],
+    leased: Iterable[Declared],
+) -> None:
+    """Give all names away, in the order that the head of this file states."""
+    for declared in user:
+        claims.own_names(declared)
+    for declared in user:
+        claims.more_hosts(declared)
+    for declared in projects:
+        claims.own_names(declared)
+    for declared in projects:
+        claims.more_hosts(declared)
+    for declared in shorts:
+        claims.short_names(declared)
+    for declared in leased:
+        claims.own_names(declared)
+        claims.more_hosts(declared)
+    for declared in (*user, *projects):
+        if declared.table.protocol != "tcp" and declared.table.mount is not UNSET:
+            for index, table in enumerate(declared.table.mount):
+                claims.mount(declared, index, table)
+
+
+def _taken(name: str, holder: tuple[Declared, Path]) -> Wrong:
+    return Wrong(
+        f'"{name}" is taken already',
+        why=f"{holder[0].cite(holder[1])} has it",
+        fix="choose another name, or remove one of the two",
+        code="duplicate-host" if "/" not in name else "duplicate-mount",
+    )
+
+
+def _foreign_tld(host: str, tlds: tuple[str, ...]) -> Wrong:
+    first, dot, last = host.rpartition(".")
+    return Wrong(
+        f'"{host}" does not end in {" or ".join("." + tld for tld in tlds)}',
+        why="devproxy answers below these names only",
+        fix=f'write "{(first or last).removesuffix(".")}.{tlds[0]}"'
+        + (f', or add "{last}" to `tlds` in [proxy] of registry.toml' if dot and last not in tlds else ""),
+        code="foreign-tld",
+    )
+
+
+def _too_wide(host: str) -> Wrong:
+    return Wrong(
+        f'"{host}" would take every name',
+        why="a wildcard stands below a name of the service or its project",
+        fix=f'write it as in "*.shop{host[1:]}"',
+        code="bad-host",
+    )

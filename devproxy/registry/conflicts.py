@@ -1,0 +1,166 @@
+"""What services say about ports and about each other, checked against all of them.
+
+Lives here: ports that two want, addresses that lead back to the proxy, dependencies and placeholders.
+Not here: names (`claims.py`), what one service says in itself (`resolve.py`).
+"""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import UNSET
+
+from devproxy.registry.layers import Declared
+from devproxy.registry.locate import Path
+from devproxy.registry.model import ProxySettings, Service
+from devproxy.registry.problems import Problem
+from devproxy.registry.values import placeholders
+from devproxy.registry.wrong import Wrong
+
+STANDARD = {"http": (80, 7080), "https": (443, 7443)}  # the ports that the proxy takes where none is set
+
+
+class OwnPorts:
+    """The ports of the proxy itself: those that it certainly has, and those it may have."""
+
+    def __init__(self, proxy: ProxySettings, real: Iterable[int]):
+        chosen = {"http": proxy.http, "https": proxy.https}
+        self.certain = frozenset([*real, *(port for port in chosen.values() if port is not None)])
+        self.likely = frozenset(port for key, ports in STANDARD.items() if chosen[key] is None for port in ports)
+
+    def check(self, declared: Declared, service: Service) -> tuple[bool, list[Problem]]:
+        """Whether the service's address leads elsewhere than to the proxy, and what to say about it."""
+        address = service.upstream
+        if address is None or not address.port or not {"127.0.0.1", "::1"} & set(address.hosts):
+            return True, []
+        path = ("port",) if declared.table.port is not UNSET else ("upstream",)
+        if address.port in self.certain:
+            wrong = Wrong(
+                f"port {address.port} is the proxy's own",
+                why="every request to the service would come back to devproxy",
+                fix="name the port that the service itself listens on",
+                code="own-port",
+            )
+            return False, [declared.problem(path, wrong)]
+        if address.port in self.likely:
+            wrong = Wrong(
+                f"port {address.port} is one that the proxy itself takes if it is free",
+                why="no `http` or `https` is set in [proxy]",
+                fix="let the service listen on another port, or set the proxy's in registry.toml",
+                code="own-port",
+            )
+            return True, [declared.problem(path, wrong, "warning")]
+        return True, []
+
+
+def listeners(pairs: list[tuple[Declared, Service]], own: OwnPorts) -> tuple[dict[str, int], list[Problem]]:
+    """The `listen` port of each TCP service that can have its own, by id, and the problems of the others."""
+    taken: dict[int, str] = dict.fromkeys(own.certain, "the proxy")
+    for declared, service in pairs:
+        address = service.upstream
+        if address is not None and {"127.0.0.1", "::1"} & set(address.hosts):
+            taken.setdefault(address.port, declared.cite(("port",)))
+    given: dict[str, int] = {}
+    problems = []
+    for declared, service in pairs:
+        port = declared.table.listen
+        if port is UNSET or service.protocol != "tcp":
+            continue
+        if port in taken:
+            wrong = Wrong(
+                f"port {port} is taken already",
+                why=f"{taken[port]} has it",
+                fix="choose another port for `listen`",
+                code="duplicate-port",
+            )
+            problems.append(declared.problem(("listen",), wrong))
+        else:
+            given[declared.id] = port
+            taken[port] = declared.cite(("listen",))
+    return given, problems
+
+
+def find(name: str, asker: Declared, services: Mapping[str, object]) -> str | None:
+    """The id of the service that `asker` calls `name`: one of its own project first, then any by its id."""
+    own = f"{name}.{asker.project}"
+    return own if asker.project is not None and own in services else name if name in services else None
+
+
+def dependencies(declared: Declared, services: Mapping[str, Declared]) -> tuple[tuple[str, ...], list[Problem]]:
+    """The ids of what `depends_on` names, and a problem for each name that nobody has."""
+    found, problems = [], []
+    for index, name in enumerate(declared.table.depends_on or ()):
+        identity = find(name, declared, services)
+        if identity is None:
+            problems.append(_unknown(declared, ("depends_on", index), name, services))
+        else:
+            found.append(identity)
+    return tuple(dict.fromkeys(found)), problems
+
+
+def unfilled(declared: Declared, services: Mapping[str, Declared]) -> list[Problem]:
+    """A problem for each placeholder that names a service nobody has."""
+    return [
+        _unknown(declared, path, name, services)
+        for path, text in _texts(declared)
+        for _, name in placeholders(text)
+        if name and find(name, declared, services) is None
+    ]
+
+
+def circles(graph: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
+    """The circles of a graph, one for each edge that closes one, as the ids along it; linear in the graph."""
+    done: set[str] = set()
+    found: list[list[str]] = []
+    for root in graph:
+        if root in done:
+            continue
+        trail = {root: iter(graph[root])}  # the way from the root to here, in order
+        while trail:
+            here, rest = next(reversed(trail.items()))
+            there = next(rest, None)
+            if there is None:
+                done.add(here)
+                del trail[here]
+            elif there in trail:
+                way = list(trail)
+                found.append(way[way.index(there) :])
+            elif there not in done:
+                trail[there] = iter(graph.get(there, ()))
+    return found
+
+
+def circular(circle: list[str], services: Mapping[str, Declared]) -> Problem:
+    """The problem of a circle, at the `depends_on` that closes it."""
+    declared = services[circle[-1]]
+    way = [*circle, circle[0]] if len(circle) < 12 else [*circle[:5], "…", *circle[-5:], circle[0]]
+    wrong = Wrong(
+        f"`depends_on` goes in a circle: {' → '.join(way)}",
+        why="none of them could be started first"
+        + (f"; it begins at {services[circle[0]].cite(('depends_on',))}" if len(circle) > 1 else ""),
+        fix=f"remove `{circle[0]}` here",
+        code="circular-dependency",
+    )
+    return declared.problem(("depends_on",), wrong)
+
+
+def _texts(declared: Declared) -> list[tuple[Path, str]]:
+    table = declared.table
+    command = [] if table.command is UNSET else table.command
+    texts: list[tuple[Path, str]] = [(("command",), command)] if isinstance(command, str) else []
+    if isinstance(command, list):
+        texts += [(("command", index), text) for index, text in enumerate(command)]
+    return texts + [(("env", key), text) for key, text in (table.env or {}).items()]
+
+
+def _unknown(declared: Declared, path: Path, name: str, services: Mapping[str, Declared]) -> Problem:
+    from devproxy.registry.complain import nearest
+
+    suffix = f".{declared.project}"
+    known = [identity.removesuffix(suffix) for identity in services if identity != declared.id]
+    meant = nearest(name, known)
+    wrong = Wrong(
+        f"there is no service `{name}`" + (f", did you mean `{meant}`?" if meant else ""),
+        why="a service is `api` in the same project and `api.shop` from elsewhere",
+        fix=f"write `{meant}`" if meant else "declare it, or remove it here",
+        code="unknown-service",
+    )
+    return declared.problem(path, wrong)

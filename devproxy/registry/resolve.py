@@ -1,0 +1,141 @@
+"""What a file says → what is in force: defaults filled in, every spelling resolved.
+
+Lives here: `[proxy]` → ProxySettings, and one declared service → Service, without its names.
+Not here: whether the spelling is right (`decode.py` has seen to that), names (`claims.py`), conflicts (`conflicts.py`).
+"""
+
+from typing import Any
+
+from msgspec import UNSET, structs
+
+from devproxy.registry.address import LOOPBACKS, upstream
+from devproxy.registry.layers import Declared, Lease, beside
+from devproxy.registry.model import Health, ProxySettings, Scheme, Service, Source, Upstream
+from devproxy.registry.problems import Problem
+from devproxy.registry.schema import HealthTable, ProxyTable
+from devproxy.registry.values import duration, origin, port_range, size
+from devproxy.registry.wrong import Wrong
+
+LONGEST_SOCKET = 107  # bytes: sun_path in unix(7), without its final NUL
+
+_DURATIONS = frozenset(
+    ["hold", "response_timeout", "header_timeout", "idle_timeout", "grace", "idle_stop", "interval", "timeout"]
+)
+_INHERITED = ("response_timeout", "hold", "cross_site", "exposure")
+_AS_WRITTEN = ("protocol", "host_header", "exposure", "start", "restart")
+
+
+def settings(table: ProxyTable) -> ProxySettings:
+    """`[proxy]` with every default."""
+    return ProxySettings(**{name: _value(name, value) for name, value in _given(table)})
+
+
+def service(declared: Declared, proxy: ProxySettings, lease: Lease | None) -> tuple[Service, list[Problem]]:
+    """The service without hosts, mounts and dependencies, and what its keys say that does not fit together."""
+    table = declared.table
+    file, line, _ = declared.place()
+    found = {name: getattr(proxy, name) for name in _INHERITED}
+    for name, value in _given(table):
+        if name in _AS_WRITTEN or name in _DURATIONS or name == "cross_site":
+            found[name] = _value(name, value)
+    if table.health is not UNSET:
+        found["health"] = _health(table.health)
+    if table.command is not UNSET:
+        found["command"] = table.command if isinstance(table.command, str) else tuple(table.command)
+    if table.env is not UNSET:
+        found["env"] = tuple(sorted(table.env.items()))
+    address, problems = _address(declared, lease)
+    result = Service(
+        id=declared.id,
+        name=declared.name,
+        project=declared.project,
+        hosts=(),
+        upstream=address,
+        cwd=beside(file, table.cwd if table.cwd is not UNSET else "."),
+        source=Source(file, line),
+        **found,
+    )
+    return result, problems + _misfits(declared)
+
+
+def _given(table: Any) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in structs.asdict(table).items() if value is not UNSET]
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in _DURATIONS:
+        return duration(value)
+    if name == "max_header":
+        return size(value)
+    if name == "ports":
+        return port_range(value)
+    if name == "cross_site":
+        return value if isinstance(value, str) else tuple(map(origin, value))
+    if name == "tlds":
+        return tuple(dict.fromkeys(tld.lower() for tld in value))
+    return value
+
+
+def _health(table: HealthTable) -> Health:
+    return structs.replace(Health(), **{name: _value(name, value) for name, value in _given(table)})
+
+
+def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, list[Problem]]:
+    """Where the service is: the lease's port, else the file's."""
+    table = declared.table
+    scheme: Scheme = "tcp" if table.protocol == "tcp" else "http"
+    problems: list[Problem] = []
+    found = None
+    if table.upstream is not UNSET:
+        found = upstream(table.upstream)
+        problems = [declared.problem(("upstream",), wrong) for wrong in _faults(declared, found)]
+        found = None if problems else _absolute(found, declared.place(("upstream",))[0], scheme)
+    elif table.port is not UNSET:
+        found = Upstream(scheme, LOOPBACKS, table.port)
+    if lease is not None:
+        found = Upstream(found.scheme if found else scheme, LOOPBACKS, lease.port)
+    return found, problems
+
+
+def _absolute(address: Upstream, file: str, scheme: Scheme) -> Upstream:
+    return Upstream(scheme, path=beside(file, address.path)) if address.path else address
+
+
+def _faults(declared: Declared, address: Upstream) -> list[Wrong]:
+    """Why an address that is right in itself is not right for its service."""
+    is_tcp = declared.table.protocol == "tcp"
+    if address.path:
+        path = beside(declared.place(("upstream",))[0], address.path)
+        if len(path.encode()) <= LONGEST_SOCKET:
+            return []
+        why = f"the path of a unix socket has at most {LONGEST_SOCKET} bytes, and this one has {len(path.encode())}"
+        return [Wrong("the socket's path is too long", why=why, fix="put it into /tmp or /run", code="bad-upstream")]
+    if is_tcp == (address.scheme == "tcp"):
+        return []
+    right = structs.replace(address, scheme="tcp" if is_tcp else "http").text
+    why = f"the service's `protocol` is {'tcp' if is_tcp else 'http'}"
+    fix = f'write "{right}"' if is_tcp else f'write "{right}", or add `protocol = "tcp"`'
+    return [Wrong(f"`upstream`: {address.scheme}:// does not fit", why=why, fix=fix, code="bad-upstream")]
+
+
+def _misfits(declared: Declared) -> list[Problem]:
+    """Keys that say nothing in this service."""
+    table = declared.table
+    is_tcp = table.protocol == "tcp"
+    found = []
+    if table.listen is not UNSET and not is_tcp:
+        why = "an http service is reached by its name, at the proxy's own port"
+        wrong = Wrong("`listen` is for TCP services", why=why, fix='add `protocol = "tcp"`, or remove it')
+        found.append(declared.problem(("listen",), wrong))
+    if is_tcp and table.mount is not UNSET:
+        wrong = Wrong("`mount` is for http services", why="TCP has no paths", fix="remove it")
+        found.append(declared.problem(("mount",), wrong))
+    if is_tcp and table.health is not UNSET and table.health.path is not UNSET:
+        wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
+        found.append(declared.problem(("health", "path"), wrong))
+    for name in ("start", "idle_stop"):
+        if table.command is UNSET and getattr(table, name) not in (UNSET, "manual"):
+            why = "without a command there is nothing to start or stop"
+            wrong = Wrong(f"`{name}` does nothing here", why=why, fix="add `command`, or remove it")
+            found.append(declared.problem((name,), wrong, "warning"))
+    return [structs.replace(problem, code="does-not-apply") for problem in found]

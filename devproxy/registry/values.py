@@ -1,0 +1,183 @@
+"""The parsers of single values: durations, sizes, ranges, paths, origins, placeholders, templates.
+
+Lives here: one function a kind of value, text in, value out, `Wrong` where it is none.
+Not here: names and hostnames (`names.py`), addresses (`address.py`), which key has which kind (`checks.py`).
+
+RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser never sends in a path).
+"""
+
+import re
+
+from devproxy.registry.wrong import Wrong, shown
+
+LONGEST_DURATION = 24 * 3600.0  # seconds
+SMALLEST_SIZE, LARGEST_SIZE = 1024, 16 * 1024 * 1024  # bytes
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile("([0-9]{1,9})(KiB|MiB|GiB)")
+_LOOSE_SIZE = re.compile("([0-9]{1,9}) ?([kmg])(?:i?b)?", re.IGNORECASE)
+_BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_RANGE = re.compile("([0-9]{1,5})-([0-9]{1,5})")
+_CODES = re.compile("([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)")
+_ORIGIN = re.compile(
+    r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
+)
+_STANDARD_PORTS = {"http": "80", "https": "443"}
+_PLACEHOLDER = re.compile(r"\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}")
+_IN_TEMPLATE = re.compile(r"\{(?:service|project|tld)\}|[a-z0-9.-]")
+
+
+def duration(text: str) -> float:
+    """Seconds; `3s`, `500ms`, `1.5m`, `1h`, up to a day."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise Wrong(
+            f'"{shown(text)}" is not a duration',
+            why="a duration is a number and one of ms, s, m, h",
+            fix=f'write "{text}s"' if re.fullmatch("[0-9]{1,9}", text) else 'write it as in "500ms", "3s" or "2m"',
+        )
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > LONGEST_DURATION:
+        raise Wrong(f'"{text}" is longer than a day', fix='write at most "24h"', code="out-of-range")
+    return seconds
+
+
+def some_time(text: str) -> float:
+    """A duration that is not zero."""
+    seconds = duration(text)
+    if seconds <= 0:
+        raise Wrong(
+            f'"{text}" leaves no time at all', fix='write a duration above zero, such as "1s"', code="out-of-range"
+        )
+    return seconds
+
+
+def size(text: str) -> int:
+    """Bytes; `64KiB`, `1MiB`."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        loose = _LOOSE_SIZE.fullmatch(text)
+        raise Wrong(
+            f'"{shown(text)}" is not a size',
+            why="a size is a whole number and one of KiB, MiB, GiB",
+            fix=f'write "{loose[1]}{loose[2].upper()}iB"' if loose else 'write it as in "64KiB" or "1MiB"',
+        )
+    number = int(match[1]) * _BYTES[match[2]]
+    if not SMALLEST_SIZE <= number <= LARGEST_SIZE:
+        raise Wrong(f'"{text}" is out of range', fix='write a size from "1KiB" to "16MiB"', code="out-of-range")
+    return number
+
+
+def port_range(text: str) -> tuple[int, int]:
+    """First and last port of `first-last`."""
+    match = _RANGE.fullmatch(text)
+    first, last = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= first <= last <= 65535:
+        raise Wrong(
+            f'"{shown(text)}" is not a range of ports',
+            why="a range is FIRST-LAST, both from 1 to 65535, the lower one first",
+            fix='write it as in "20000-29999"',
+        )
+    return first, last
+
+
+def status_set(text: str) -> str:
+    """The answers that count as healthy, as written: `2xx`, `204`, `200-399`, or several of them with commas."""
+    for part in text.split(","):
+        match = _CODES.fullmatch(part.strip(" "))
+        if match is None or (match[3] and match[3] < match[1] + match[2]):
+            raise Wrong(
+                f'"{shown(text)}" is not a set of status codes',
+                why="it is 2xx, 204, 200-399, or several of them with commas; codes go from 100 to 599",
+                fix='write it as in "2xx" or "200-399"',
+            )
+    return text
+
+
+def mount_path(text: str) -> str:
+    """A path prefix, byte for byte as browsers send it, without a slash at its end."""
+    why, fix = _fault_of_path(text)
+    if not why and text == "/":
+        why, fix = "a mount at `/` is the whole host", "add the host to `hosts` instead"
+    elif not why and text.endswith("/"):
+        why = f"`{shown(text.rstrip('/'))}` matches both `{shown(text.rstrip('/'))}` and everything below it"
+        fix = f'write "{shown(text.rstrip("/") or "/")}"'
+    elif not why and "?" in text:
+        why, fix = "a prefix is compared with the path, and `?` ends the path", "leave out `?` and what follows"
+    if why:
+        raise Wrong(f'"{shown(text)}" is not a path prefix', why=why, fix=fix)
+    return text
+
+
+def probe_path(text: str) -> str:
+    """The request target of a health check: a path, with a query or without."""
+    why, fix = _fault_of_path(text)
+    if why:
+        raise Wrong(f'"{shown(text)}" is not a path', why=why, fix=fix)
+    return text
+
+
+def _fault_of_path(text: str) -> tuple[str, str]:
+    """Why and fix where `text` is no path that a browser would send, else two empty strings."""
+    path = text.partition("?")[0]
+    if not text.startswith("/"):
+        return "it does not begin with `/`", f'write "/{shown(text)}"'
+    if not text.isascii():
+        return "characters outside ASCII travel percent-encoded", "write it percent-encoded, as in /caf%C3%A9"
+    if re.search(r'[\x00-\x20"#<>\\^`{}\x7f]', text):
+        return 'browsers never send control characters, spaces or any of " # < > \\ ^ ` { } in a path', (
+            "write such characters percent-encoded, as in %20"
+        )
+    if {".", ".."} & {re.sub("%2[eE]", ".", part) for part in path.split("/")}:
+        return "browsers resolve `.` and `..` before they send a path", "write the path without them"
+    if "//" in path:
+        return "it has an empty segment", f'write "{shown(re.sub("/+", "/", text))}"'
+    return "", ""
+
+
+def origin(text: str) -> str:
+    """An origin as browsers send it in `Origin`: lower-case, without the standard port."""
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None or (match[3] and not 1 <= int(match[3]) <= 65535):
+        bare = re.match("[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]+", text)
+        raise Wrong(
+            f'"{shown(text)}" is not an origin',
+            why="an origin is a scheme and a host, with a port or without, and nothing after it",
+            fix=f'write "{shown(bare[0].lower())}"'
+            if bare and _ORIGIN.fullmatch(bare[0].lower())
+            else 'write it as in "https://login.example.com"',
+        )
+    scheme, host, port = match[1], match[2], match[3]
+    return f"{scheme}://{host}" if port in (None, _STANDARD_PORTS.get(scheme)) else f"{scheme}://{host}:{int(port)}"
+
+
+def placeholders(text: str) -> list[tuple[str, str]]:
+    """What is to be filled in: (`url`, `port` or `host`; a service's name, empty for our own `{port}`), in order.
+
+    Every other brace is literal: `${HOME}`, JSON, `{urls.api}`.
+    """
+    return [(match[1].partition(".")[0], match[2] or "") for match in _PLACEHOLDER.finditer(text)]
+
+
+def host_template(text: str) -> str:
+    """A template of hostnames, with `{service}` in it and `.{tld}` at its end."""
+    if "{service}" not in text or not text.endswith(".{tld}") or _IN_TEMPLATE.sub("", text):
+        raise Wrong(
+            f'"{shown(text)}" is not a template of hostnames',
+            why="it is made of {service}, {project}, lower-case letters, digits, hyphens and dots, has {service} in it"
+            " and ends in .{tld}",
+            fix='write it as in "{service}.{project}.{tld}" or "{service}-{project}.{tld}"',
+        )
+    return text
+
+
+def plain_path(text: str) -> str:
+    """A path of the file system, absolute or relative to the file it stands in."""
+    if text.startswith("~"):
+        raise Wrong(
+            f'"{shown(text)}" begins with `~`, which is not expanded here',
+            why="a file that a team shares cannot depend on whose home it is",
+            fix="write the path in full, or relative to this file",
+        )
+    return text

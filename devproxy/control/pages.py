@@ -86,20 +86,21 @@ def _services(services: tuple[Service, ...], port: int) -> str:
         )
     shown = sorted(services[:MOST_ROWS], key=lambda service: (service.project or "", service.id))
     groups = groupby(shown, key=lambda service: service.project)
-    return "".join(_project(name, group, port) for name, group in groups) + _rest(len(services), MOST_ROWS)
+    bodies = "".join(_project(name, group, port) for name, group in groups)
+    return (
+        "<section><table><thead><tr><th>Name<th>Leads to<th>Declared in</tr></thead>"
+        f"{bodies}</table>{_rest(len(services), MOST_ROWS)}</section>"
+    )
 
 
 def _project(name: str | None, services: Iterable[Service], port: int) -> str:
     rows = "".join(_row(service, port) for service in services)
-    return (
-        f"<section><h2>{escape(name or 'Services')}</h2><table>"
-        "<thead><tr><th>Name<th>Leads to<th>Declared in</tr></thead>"
-        f"<tbody>{rows}</tbody></table></section>"
-    )
+    head = f'<tr class="project"><th colspan="3" scope="rowgroup">{escape(name)}</th></tr>' if name else ""
+    return f"<tbody>{head}{rows}</tbody>"
 
 
 def _row(service: Service, port: int) -> str:
-    first, *others = [*_hosts(service, port), *_mounts(service, port)] or [escape(service.id)]
+    first, *others = [*_hosts(service, port), *_mounts(service, port)]
     more = "".join(f"<li>{other}</li>" for other in others)
     aliases = f'<ul class="more">{more}</ul>' if more else ""
     upstream = f"<code>{escape(service.upstream.text)}</code>" if service.upstream else "<em>no port yet</em>"
@@ -113,7 +114,8 @@ def _row(service: Service, port: int) -> str:
 def _hosts(service: Service, port: int) -> Iterable[str]:
     """Every name as a link; wildcards, and what a browser cannot open, as text."""
     if service.protocol != "http":
-        yield escape(service_url(service, port) or service.id)
+        yield escape(service.id)
+        yield escape(service_url(service, port))
         return
     for host in service.hosts:
         yield escape(host) if "*" in host else _link(host, "", port)

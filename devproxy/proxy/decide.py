@@ -3,8 +3,9 @@
 Lives here: the table of DESIGN §5 as pure functions over a head and a route table.
 Not here: how an answer looks (`pages.py`), how a request is carried (`exchange.py`).
 
-How it works: `read` makes a Reading of a field section, which holds all that does not depend on the request line, and is kept
-for as long as the same section comes again on the connection; `decide` then does what is left for one request.
+How it works: `read` makes a Reading of a field section, which holds all that does not depend on the request line, and
+is kept for as long as the same section comes again on the connection; `decide` then does what is left for one
+request.
 """
 
 import re
@@ -13,25 +14,26 @@ from typing import NamedTuple
 from devproxy.proxy.forward import (
     Origin,
     chain_entry,
-    connection_tokens,
     loop,
     request_fields,
-    upgrade_tokens,
+    upgrade_protocols,
 )
 from devproxy.proxy.framing import request_length
 from devproxy.proxy.grammar import Fault, Section, printable
 from devproxy.proxy.guard import EVIDENCE, foreign_origin
+from devproxy.registry.model import Service
 from devproxy.routing.hosts import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
 
+_SPOKEN = frozenset(("http", "https"))  # towards a service
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
 
 
 class Respond(NamedTuple):
     """An answer of our own: the status, a stable code, what happened, and what mends it.
 
-    `names` is what the page may list (near names, a chain); `reload` lets a page load itself again once the service is up;
-    `close` ends the connection after the answer.
+    `names` is what the page may list (near names, a chain); `reload` lets a page load itself again once the service
+    is up; `close` ends the connection after the answer.
     """
 
     status: int
@@ -66,8 +68,10 @@ class Reading:
 
     __slots__ = (
         "_lines",
+        "_origin",
         "_route",
         "authority",
+        "cleared",
         "fields",
         "host",
         "keep_alive",
@@ -88,17 +92,19 @@ class Reading:
         self.host = ""
         self.routes: HostRoutes | None = None
         self.refusal: Respond | Control | None = None
-        tokens = connection_tokens(fields)
-        self.keep_alive = b"close" not in tokens and (minor == 1 or b"keep-alive" in tokens)
-        self.upgrade = upgrade_tokens(fields, tokens) if minor == 1 else b""
+        options = fields.connection
+        self.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+        self.upgrade = upgrade_protocols(fields) if minor == 1 and options else b""
         self.length = 0
-        self.watched = any(name in fields.values for name in EVIDENCE)
+        self.watched = not EVIDENCE.isdisjoint(fields.found)
+        self.cleared: tuple[Route, bytes] | None = None  # passed the cross-site guard with this method
         self._route: Route | None = None
+        self._origin: Origin | None = None
         self._lines = b""
 
     def lines(self, route: Route, origin: Origin, trusted: bool) -> bytes:
-        """The fields to forward on `route`, up to the open end of Devproxy-Chain; made once as long as the route stays."""
-        if route is not self._route:
+        """The fields to forward on `route`, up to the open end of Devproxy-Chain; made once while the route stays."""
+        if route is not self._route or origin is not self._origin:
             self._lines = request_fields(
                 self.fields,
                 route,
@@ -109,11 +115,12 @@ class Reading:
                 trusted=trusted,
             )
             self._route = route
+            self._origin = origin
         return self._lines
 
 
 def read(fields: Section, minor: int, table: RouteTable, authority: bytes | None = None) -> Reading | Fault:
-    """Read a section; `authority` is that of an absolute-form target, which then counts instead of Host (RFC 9112 §3.2.2)."""
+    """Read a section; `authority`, from an absolute-form target, counts instead of Host (RFC 9112 §3.2.2)."""
     hosts = fields.all(b"host")
     if len(hosts) > 1:
         return Fault(400, "bad-request", f"{len(hosts)} Host fields")
@@ -149,9 +156,8 @@ def _route_host(reading: Reading, is_name: bool) -> None:
 
 
 def _unknown_host(reading: Reading) -> Respond:
-    values = reading.fields.values
-    site = values.get(b"sec-fetch-site")
-    direct = site in (b"none", b"same-origin") if site else not (values.keys() & {b"origin", b"referer"})
+    site = reading.fields.get(b"sec-fetch-site")
+    direct = site in (b"none", b"same-origin") if site else EVIDENCE.isdisjoint(reading.fields.found)
     near = tuple(reading.table.near(reading.host)) if direct else ()
     guess = f"did you mean {' or '.join(near)}? else " if near else ""
     fix = f"{guess}register it: devproxy add {reading.host.partition('.')[0]} PORT"
@@ -195,11 +201,15 @@ def decide(reading: Reading, method: bytes, target: bytes) -> Route | Respond | 
         shown = printable(target.partition(b"?")[0])
         fix = f'give a service of the registry this path: [[services.NAME.mount]] host = "{reading.host}"'
         return Respond(404, "unknown-path", f"no service answers at {shown} of {reading.host}", fix)
-    if reading.watched:
+    upstream = route.service.upstream
+    if upstream is None or upstream.scheme not in _SPOKEN:
+        return _unreachable(route.service)
+    if reading.watched and reading.cleared != (route, method):
         refused = _guarded(reading, route, method)
         if refused is not None:
             return refused
-    if b"devproxy-chain" in reading.fields.values:
+        reading.cleared = (route, method)
+    if b"devproxy-chain" in reading.fields.found:
         passed = loop(reading.fields, chain_entry(route, method, target))
         if passed is not None:
             return _looped(route, passed)
@@ -225,6 +235,15 @@ def _guarded(reading: Reading, route: Route, method: bytes) -> Respond | None:
         f'if it should: cross_site = ["{listed}"] (or "allow") under [services.{service.name}], {service.source.file}'
         ". For an OAuth form_post callback list the identity provider's origin",
     )
+
+
+def _unreachable(service: Service) -> Respond:
+    if service.upstream is None:
+        fix = f"give it one: port = 3000 under [services.{service.name}], {service.source.file}:{service.source.line}"
+        return Respond(502, "no-upstream", f"{service.id} has no port yet", fix, reload=True)
+    detail = f"{service.id} is an {service.upstream.scheme} upstream, which this version does not speak"
+    fix = "let the service listen for HTTP/1.1 as well, and write http:// in its upstream setting"
+    return Respond(502, "unsupported-upstream", detail, fix)
 
 
 def _looped(route: Route, passed: list[str]) -> Respond:

@@ -1,11 +1,12 @@
 """One request and its response: both bodies, back-pressure, and what is done when the service fails.
 
 Lives here: the order of things between a front (the client's side) and an upstream connection.
-Not here: bytes to heads and back (`h1.py`, `upstream.py`), whether and where to (`decide.py`), how answers of our own look
-(`pages.py`).
+Not here: bytes to heads and back (`h1.py`, `upstream.py`), whether and where to (`decide.py`), how answers of our own
+look (`pages.py`).
 
-How it works: callbacks only. A request takes a pooled connection and is written in the same call; only where there is none, a
-task dials. A failed attempt is made again by the rules of RFC 9110 §9.2.2: a request that may have been acted on is not sent twice.
+How it works: callbacks only. A request takes a pooled connection and is written in the same call; only where there is
+none, a task dials. A failed attempt is made again by the rules of RFC 9110 §9.2.2: a request that may have been acted
+on is not sent twice.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from devproxy.registry.model import ProxySettings
 from devproxy.routing.table import Route
 
 if TYPE_CHECKING:
-    from devproxy.proxy.h1 import ClientConnection
+    from devproxy.proxy.connection import ClientConnection
 
 SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 _IDEMPOTENT: Final = SAFE | {b"PUT", b"DELETE"}
@@ -241,7 +242,7 @@ class Exchange:
 
     def on_switch(self, plan: Plan, first: bytes) -> None:
         """The service answered 101: from here on the connection is a tunnel, if that was asked for."""
-        key = self.reading.fields.values.get(b"sec-websocket-key")
+        key = self.reading.fields.get(b"sec-websocket-key")
         fault = switch_fault(plan, self.reading.upgrade, key)
         upstream = self.upstream
         if fault is not None or not self.request_done or upstream is None:

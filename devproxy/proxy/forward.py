@@ -3,30 +3,24 @@
 Lives here: the one place for hop-by-hop fields (RFC 9110 §7.6.1) and for the fields devproxy sets; pure functions.
 Not here: who gets a request (`decide.py`), where bodies end (`framing.py`).
 
-How it works: a section passes as slices of the bytes that came, so order, case and duplicates stay; lines that must not pass
-are cut out, framing fields are written anew where they stood.
+How it works: a section passes as slices of the bytes that came, so order, case and duplicates stay; lines that must
+not pass are cut out, framing fields are written anew where they stood.
 """
 
 from typing import NamedTuple
 from zlib import crc32
 
 from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE
-from devproxy.proxy.grammar import DROPPED, Section
+from devproxy.proxy.grammar import FRAMING, HOP_BY_HOP, KINDS, LOOKED_AT, OURS, Section
 from devproxy.registry.model import Upstream
 from devproxy.routing.table import Route
 
-HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"te",
-        b"upgrade",
-    )
+# Connection may name fields to drop, but not these: they are dropped or written anew in any case, or would change the
+# meaning.
+_NOT_NOMINATED = frozenset(
+    b"close keep-alive upgrade te http2-settings connection proxy-connection"
+    b" host content-length transfer-encoding trailer expect".split()
 )
-_NOT_NOMINATED = frozenset((b"host", b"content-length", b"transfer-encoding", b"trailer", b"expect"))
 CHAIN_LIMIT = 5
 
 
@@ -38,17 +32,9 @@ class Origin(NamedTuple):
     port: bytes
 
 
-def connection_tokens(fields: Section) -> frozenset[bytes]:
-    """The options named in Connection, lower case (RFC 9110 §7.6.1)."""
-    if b"connection" not in fields.values:
-        return frozenset()
-    joined = b",".join(fields.all(b"connection")).lower()
-    return frozenset(token.strip(b" \t") for token in joined.split(b",")) - {b""}
-
-
-def upgrade_tokens(fields: Section, tokens: frozenset[bytes]) -> bytes:
+def upgrade_protocols(fields: Section) -> bytes:
     """The protocols asked for or granted, as sent, without h2c; empty where Connection does not name Upgrade."""
-    if b"upgrade" not in tokens or b"upgrade" not in fields.values:
+    if b"upgrade" not in fields.connection or b"upgrade" not in fields.found:
         return b""
     protocols = [protocol.strip(b" \t") for protocol in b",".join(fields.all(b"upgrade")).split(b",")]
     return b", ".join(p for p in protocols if p and p.lower() != b"h2c")
@@ -57,32 +43,29 @@ def upgrade_tokens(fields: Section, tokens: frozenset[bytes]) -> bytes:
 def request_fields(
     fields: Section, route: Route, origin: Origin, host: bytes, *, length: int, upgrade: bytes, trusted: bool
 ) -> bytes:
-    """The field section towards the service, open at its end: `Devproxy-Chain: …` still wants its last entry and an empty line.
+    """The field section towards the service; its last line, `Devproxy-Chain: …`, still wants an entry and its end.
 
     `host` is the authority the client asked for. `trusted` passes on the outside scheme and host a tunnel agent claims.
     """
     service = route.service
     told = upstream_authority(service.upstream) if service.host_header == "upstream" else host
-    kept = _spliced(fields, told, length)
-    named = connection_tokens(fields) - HOP_BY_HOP - _NOT_NOMINATED
-    if named:
-        kept = _without(kept, named)
-    claimed = fields.values if trusted else {}
+    kept = _without(_spliced(fields, told if told != fields.get(b"host") else None, length), fields)
+    claimed = fields.get if trusted else _nothing
     added = [
         kept,
         b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Port: %b\r\n"
         % (
             origin.address,
-            claimed.get(b"x-forwarded-proto", origin.scheme),
-            claimed.get(b"x-forwarded-host", host),
-            claimed.get(b"x-forwarded-port", origin.port),
+            claimed(b"x-forwarded-proto") or origin.scheme,
+            claimed(b"x-forwarded-host") or host,
+            claimed(b"x-forwarded-port") or origin.port,
         ),
     ]
     if route.strip:
         added.append(b"X-Forwarded-Prefix: %b\r\n" % route.prefix)
     if upgrade:
         added.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade)
-    passed = b", ".join(fields.all(b"devproxy-chain"))
+    passed = b", ".join(fields.all(b"devproxy-chain")) if b"devproxy-chain" in fields.found else b""
     added.append(b"Devproxy-Chain: %b" % (passed + b", " if passed else b""))
     return b"".join(added)
 
@@ -95,36 +78,39 @@ def upstream_authority(upstream: Upstream | None) -> bytes:
     return (f"[{host}]:{upstream.port}" if ":" in host else f"{host}:{upstream.port}").encode()
 
 
-def _spliced(fields: Section, host: bytes, length: int) -> bytes:
+def _nothing(_name: bytes) -> None:
+    return None
+
+
+def _spliced(fields: Section, host: bytes | None, length: int) -> bytes:
+    """The lines that pass, framing written anew; `host` replaces the value of Host where it is not None."""
     raw = fields.raw
     pieces: list[bytes] = []
     at = 1
-    has_host = False
-    for found in fields.special:
-        name = found[1]
-        start, end = found.start(1), found.end() + 1
-        if DROPPED.fullmatch(name):
-            line = b""
-        elif name == b"host":
-            line = b"" if has_host else b"%b: %b\r\n" % (raw[start : found.end(1)], host)
-            has_host = True
-        elif name == b"content-length":
-            line = b"%b: %d\r\n" % (raw[start : found.end(1)], length)
-        elif name == b"transfer-encoding":
-            line = raw[start : found.end(1)] + b": chunked\r\n"
-        else:
+    for match in fields.special:
+        kind = KINDS.get(match[1], OURS)
+        if kind is LOOKED_AT and (host is None or match[1] != b"host"):
             continue
+        start = match.start() + 1
+        name = raw[start : match.end()]
         pieces.append(raw[at:start])
-        pieces.append(line)
-        at = end
-    pieces.append(raw[at:-2])
-    if not has_host:
+        at = raw.index(b"\n", match.end()) + 1
+        if kind is FRAMING:
+            pieces.append(b"%b %d\r\n" % (name, length) if len(name) == 15 else name + b" chunked\r\n")
+        elif kind is LOOKED_AT:
+            pieces.append(name + b" " + (host or b"") + b"\r\n")
+    if host is not None and b"host" not in fields.found:
         pieces.insert(0, b"Host: %b\r\n" % host)
+    pieces.append(raw[at:-2])
     return b"".join(pieces)
 
 
-def _without(lines: bytes, names: frozenset[bytes]) -> bytes:
-    kept = [line for line in lines.split(b"\r\n")[:-1] if line.partition(b":")[0].lower() not in names]
+def _without(lines: bytes, fields: Section) -> bytes:
+    """`lines` without the fields that Connection names."""
+    named = fields.connection - _NOT_NOMINATED
+    if not named:
+        return lines
+    kept = [line for line in lines.split(b"\r\n")[:-1] if line.partition(b":")[0].lower() not in named]
     return b"".join(line + b"\r\n" for line in kept)
 
 
@@ -143,34 +129,29 @@ def loop(fields: Section, entry: bytes) -> list[str] | None:
     return None
 
 
-def response_fields(fields: Section, length: int, *, chunks: bool, connection: bytes) -> bytes:
+def response_fields(fields: Section, *, chunks: bool, connection: bytes) -> bytes:
     """The field section towards the client, with its empty line.
 
-    `length` as `framing.response_length` tells; `chunks` False leaves chunked coding out (an HTTP/1.0 client);
+    `chunks` False leaves chunked coding out (an HTTP/1.0 client);
     `connection` is the value of our own Connection field, or empty.
     """
     raw = fields.raw
     pieces: list[bytes] = []
     at = 1
-    for found in fields.special:
-        name = found[1]
-        start, end = found.start(1), found.end() + 1
-        if name in HOP_BY_HOP:
-            line = b""
-        elif name == b"content-length" and length >= 0:
-            line = b"%b: %d\r\n" % (raw[start : found.end(1)], int(fields.values[name]))
-        elif name == b"transfer-encoding":
-            line = raw[start : found.end(1)] + b": chunked\r\n" if chunks else b""
-        else:
+    for match in fields.special:
+        kind = KINDS.get(match[1])
+        if kind is not HOP_BY_HOP and kind is not FRAMING:
             continue
+        start = match.start() + 1
+        name = raw[start : match.end()]
         pieces.append(raw[at:start])
-        pieces.append(line)
-        at = end
+        at = raw.index(b"\n", match.end()) + 1
+        if kind is FRAMING and len(name) == 15:
+            pieces.append(b"%b %d\r\n" % (name, int(fields.value_of(match))))
+        elif kind is FRAMING and chunks:
+            pieces.append(name + b" chunked\r\n")
     pieces.append(raw[at:-2])
-    named = connection_tokens(fields) - HOP_BY_HOP - _NOT_NOMINATED
-    kept = b"".join(pieces)
-    if named:
-        kept = _without(kept, named)
+    kept = _without(b"".join(pieces), fields)
     return b"%bConnection: %b\r\n\r\n" % (kept, connection) if connection else kept + b"\r\n"
 
 

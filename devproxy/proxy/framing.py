@@ -3,7 +3,8 @@
 Lives here: RFC 9112 §§6–7, as pure functions and one small reader. What cannot be framed without doubt is a Fault.
 Not here: heads (`grammar.py`), sockets (`h1.py`, `upstream.py`).
 
-Framing is rebuilt from what was parsed, never copied: chunk extensions are dropped, sizes written anew, trailers checked.
+Framing is rebuilt from what was parsed, never copied: chunk extensions are dropped, sizes written anew, trailers
+checked.
 """
 
 import re
@@ -14,6 +15,7 @@ from devproxy.proxy.grammar import Fault, Section, printable, section
 UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -2
 
+_BODILESS: Final = frozenset((204, 304))
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _CODING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*;[^,]*)?")
 _KNOWN_CODINGS: Final = frozenset((b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"))
@@ -30,10 +32,10 @@ _NEVER_IN_TRAILERS: Final = re.compile(
 
 def request_length(fields: Section, minor: int) -> int | Fault:
     """The length of a request's body: bytes, or CHUNKED; 0 where there is none (RFC 9112 §6.3)."""
-    codings = fields.values.get(b"transfer-encoding")
-    lengths = fields.values.get(b"content-length")
+    codings = fields.get(b"transfer-encoding")
+    lengths = fields.get(b"content-length")
     if codings is None:
-        return 0 if lengths is None else _length(fields, 400, "bad-request")
+        return 0 if lengths is None else _length(fields, lengths, 400, "bad-request")
     if lengths is not None:
         return Fault(400, "bad-request", "both Content-Length and Transfer-Encoding: where the body ends is in doubt")
     if minor == 0:
@@ -59,33 +61,33 @@ def _request_coding(values: list[bytes]) -> int | Fault:
 
 def response_length(fields: Section, minor: int, status: int, method: bytes) -> int | Fault:
     """The length of a response's body: bytes, CHUNKED or UNTIL_CLOSE (RFC 9112 §6.3)."""
-    codings = fields.values.get(b"transfer-encoding")
-    lengths = fields.values.get(b"content-length")
-    if codings is not None:
-        if lengths is not None:
+    length = UNTIL_CLOSE
+    value = fields.get(b"content-length")
+    if b"transfer-encoding" in fields.found:
+        if value is not None:
             return _invalid("both Content-Length and Transfer-Encoding")
         if minor == 0:
             return _invalid("Transfer-Encoding in an HTTP/1.0 response")
-        values = fields.all(b"transfer-encoding")
-        if len(values) > 1 or codings.lower() != b"chunked":
-            return _invalid(f"a transfer coding that was not asked for: {printable(b', '.join(values))}")
-    length = 0 if lengths is None else _length(fields, 502, "upstream-invalid")
-    if isinstance(length, Fault):
-        return length
-    if method == b"HEAD" or status in (204, 304):
-        return 0
-    if codings is not None:
-        return CHUNKED
-    return UNTIL_CLOSE if lengths is None else length
+        codings = fields.all(b"transfer-encoding")
+        if len(codings) > 1 or codings[0].lower() != b"chunked":
+            return _invalid(f"a transfer coding that was not asked for: {printable(b', '.join(codings))}")
+        length = CHUNKED
+    elif value is not None:
+        stated = _length(fields, value, 502, "upstream-invalid")
+        if isinstance(stated, Fault):
+            return stated
+        length = stated
+    return 0 if method == b"HEAD" or status in _BODILESS else length
 
 
-def _length(fields: Section, status: int, code: str) -> int | Fault:
-    values = fields.all(b"content-length")
-    if len(values) > 1:
-        return Fault(status, code, f"two lengths: {printable(b', '.join(values))}")
-    if _LENGTH.fullmatch(values[0]) is None:
-        return Fault(status, code, f"Content-Length is not a number of bytes: {printable(values[0])}")
-    return int(values[0])
+def _length(fields: Section, value: bytes, status: int, code: str) -> int | Fault:
+    if len(fields.found) != len(fields.special):
+        values = fields.all(b"content-length")
+        if len(values) > 1:
+            return Fault(status, code, f"two lengths: {printable(b', '.join(values))}")
+    if _LENGTH.fullmatch(value) is None:
+        return Fault(status, code, f"Content-Length is not a number of bytes: {printable(value)}")
+    return int(value)
 
 
 def _invalid(detail: str) -> Fault:
@@ -102,7 +104,7 @@ def last_chunk(trailers: bytes) -> bytes:
     return b"0\r\n%b\r\n" % trailers
 
 
-class BadChunk(Exception):
+class ChunkError(Exception):
     """A chunked body that is not one (RFC 9112 §7.1)."""
 
 
@@ -125,7 +127,7 @@ class ChunkedReader:
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """The payload in `data`, perhaps empty. Raises BadChunk."""
+        """The payload in `data`, perhaps empty. Raises ChunkError."""
         if self._state == _DATA and len(data) <= self._left:
             self._left -= len(data)
             if not self._left:
@@ -166,14 +168,14 @@ class ChunkedReader:
         if found is None:
             partial = data[at : at + _LINE_LIMIT]
             if len(partial) >= _LINE_LIMIT or b"\n" in partial or not _PARTIAL_SIZE.fullmatch(partial):
-                raise BadChunk(f"a chunk size line is malformed: {printable(partial[:40])}")
+                raise ChunkError(f"a chunk size line is malformed: {printable(partial[:40])}")
             return at
         if found.end() - at > _LINE_LIMIT:
-            raise BadChunk(f"a chunk size line is longer than {_LINE_LIMIT} bytes")
+            raise ChunkError(f"a chunk size line is longer than {_LINE_LIMIT} bytes")
         if found[2]:
             self._extensions += len(found[2])
             if self._extensions > _EXTENSION_LIMIT:
-                raise BadChunk(f"more than {_EXTENSION_LIMIT} bytes of chunk extensions")
+                raise ChunkError(f"more than {_EXTENSION_LIMIT} bytes of chunk extensions")
         self._left = int(found[1], 16)
         self._state = _DATA if self._left else _TRAILERS
         return found.end()
@@ -185,7 +187,7 @@ class ChunkedReader:
             return at + 2
         if ending == b"\r":
             return at
-        raise BadChunk(f"a chunk is longer than its size says: {printable(ending)}")
+        raise ChunkError(f"a chunk is longer than its size says: {printable(ending)}")
 
     def _trailers(self, data: bytes, at: int) -> int:
         if data.startswith(b"\r\n", at):
@@ -194,7 +196,7 @@ class ChunkedReader:
         end = data.find(b"\r\n\r\n", at)
         if end < 0:
             if len(data) - at > _TRAILER_LIMIT:
-                raise BadChunk(f"the trailer section is over {_TRAILER_LIMIT} bytes")
+                raise ChunkError(f"the trailer section is over {_TRAILER_LIMIT} bytes")
             return at
         self.trailers = checked_trailers(data[at : end + 2])
         self.done = True
@@ -206,13 +208,16 @@ _PARTIAL_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,15}(?:;[\t\x20-\x7e\x80-\xff]
 
 
 def checked_trailers(lines: bytes) -> bytes:
-    """Trailer field lines as they may pass. Raises BadChunk for framing, routing or forwarding fields (RFC 9110 §6.5.1)."""
+    """Trailer field lines as they may pass.
+
+    Raises ChunkError for framing, routing or forwarding fields (RFC 9110 §6.5.1).
+    """
     if len(lines) > _TRAILER_LIMIT:
-        raise BadChunk(f"the trailer section is over {_TRAILER_LIMIT} bytes")
+        raise ChunkError(f"the trailer section is over {_TRAILER_LIMIT} bytes")
     read = section(b"\n" + lines + b"\r\n", _TRAILER_FIELDS)
     if isinstance(read, Fault):
-        raise BadChunk(f"in the trailers: {read.detail}")
+        raise ChunkError(f"in the trailers: {read.detail}")
     found = _NEVER_IN_TRAILERS.search(read.raw.lower())
     if found is not None:
-        raise BadChunk(f"`{found[1].decode()}` must not stand in trailers")
+        raise ChunkError(f"`{found[1].decode()}` must not stand in trailers")
     return lines

@@ -3,13 +3,14 @@
 Lives here: RFC 9112 §§2–5 and RFC 9110 §5 as regular expressions; pure functions from bytes to values.
 Not here: where a body ends (`framing.py`), what is forwarded (`forward.py`), routing (`decide.py`).
 
-How it works: one expression accepts a whole start line, one a whole field section; both are possessive, so they are linear in
-their input and never backtrack. The fields that matter to a proxy are then found by one search over the lower-cased
-section. Only after a refusal is the head read line by line, to say what was wrong.
-A field section equal to the one before it on the same connection is not read again: `Section` is what callers keep.
+How it works: one expression accepts a whole start line, one a whole field section; both are possessive, so they are
+linear in their input and never backtrack. The fields that matter to a proxy are then found by one search over the
+lower-cased section. Only after a refusal is the head read line by line, to say what was wrong. A field section equal
+to the one before it on the same connection is not read again: `Section` is what callers keep.
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
@@ -19,16 +20,24 @@ _REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/1\.(
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + _VALUE + rb"))?\r\n")
 _ANY_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/([0-9])\.([0-9])\r\n")
 
-# The names that matter, grouped by first letter: the search then tries a dozen branches a line instead of thirty.
-# `OURS` in every spelling that a CGI-style server folds into one variable (`X_Forwarded-For`).
-_OURS: Final = rb"x[-_](?:forwarded[-_][^:]*+|real[-_]ip)|forwarded|devproxy[-_][^:]*+"
-_HOP: Final = rb"connection|keep-alive|proxy-(?:connection|authenticate|authorization)|te|upgrade|http2-settings"
+# The names that matter, by first letter so that most lines are passed over at once. Ours in every spelling that a
+# CGI-style
+# server folds into one variable (`X_Forwarded-For`).
 _SPECIAL: Final = re.compile(
-    rb"\n(c(?:onnection|ontent-length)|h(?:ost|ttp2-settings)|t(?:e|ransfer-encoding)|up(?:grade)|keep-alive"
-    rb"|proxy-(?:connection|authenticate|authorization)|expect|origin|referer"
-    rb"|sec-(?:fetch-(?:site|mode|dest)|websocket-(?:key|accept))|" + _OURS + rb"):[ \t]*+([^\r]*+)\r"
+    rb"\n(?=[cdfhkoprstux])(c(?:onnection|ontent-length)|d(?:evproxy[-_][^:]*+)|f(?:orwarded)|h(?:ost|ttp2-settings)"
+    rb"|k(?:eep-alive)|o(?:rigin)|p(?:roxy-(?:connection|authenticate|authorization))|r(?:eferer)"
+    rb"|s(?:ec-(?:fetch-(?:site|mode|dest)|websocket-(?:key|accept)))|t(?:e|ransfer-encoding)|u(?:pgrade)"
+    rb"|x(?:[-_](?:forwarded[-_][^:]*+|real[-_]ip))):"
 )
-DROPPED: Final = re.compile(rb"(?:" + _HOP + rb"|" + _OURS + rb")")
+# What becomes of each: hop-by-hop, framing (written anew), only looked at; every other one is ours to set.
+HOP_BY_HOP, FRAMING, LOOKED_AT, OURS = "hop-by-hop", "framing", "looked at", "ours"
+KINDS: Final = {
+    **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade"), HOP_BY_HOP),
+    **dict.fromkeys((b"proxy-connection", b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
+    **dict.fromkeys((b"content-length", b"transfer-encoding"), FRAMING),
+    **dict.fromkeys((b"host", b"origin", b"referer", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
+    **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"), LOOKED_AT),
+}
 
 END: Final = b"\r\n\r\n"
 
@@ -44,51 +53,66 @@ class Fault(NamedTuple):
 class Section:
     """A valid field section.
 
-    `raw` runs from the LF before the first field to the end of the empty line; `special` holds a match for each field that
-    matters, in order (group 1 its lower-case name, group 2 where its value stands); `values` the first value of each.
+    `raw` runs from the LF before the first field to the end of the empty line; `special` holds a match for each field
+    that matters, in order: group 1 is its lower-case name, the match ends behind the colon. `found` has the last
+    match of each.
     """
 
-    __slots__ = ("raw", "special", "values")
+    __slots__ = ("_tokens", "found", "raw", "special")
 
     def __init__(self, raw: bytes):
         self.raw = raw
-        self.special = list(_SPECIAL.finditer(raw.lower()))
-        self.values: dict[bytes, bytes] = {}
-        for found in reversed(self.special):
-            start, end = found.span(2)
-            self.values[found[1]] = raw[start:end].rstrip(b" \t")
+        self.special = special = list(_SPECIAL.finditer(raw.lower()))
+        self.found = {match[1]: match for match in special}
+        self._tokens: frozenset[bytes] | None = None
+
+    def get(self, name: bytes) -> bytes | None:
+        """The value of a special field, the last one where it stands several times; None without one."""
+        match = self.found.get(name)
+        return None if match is None else self.value_of(match)
+
+    def value_of(self, match: re.Match[bytes]) -> bytes:
+        """The value, without white space around it, of a field in `special`."""
+        start = match.end()
+        return self.raw[start : self.raw.index(b"\r", start)].strip(b" \t")
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of a special field, in order."""
-        return [self.raw[slice(*found.span(2))].rstrip(b" \t") for found in self.special if found[1] == name]
+        if len(self.found) == len(self.special):
+            match = self.found.get(name)
+            return [] if match is None else [self.value_of(match)]
+        return [self.value_of(match) for match in self.special if match[1] == name]
 
-    def value(self, name: bytes) -> bytes | None:
+    @property
+    def connection(self) -> frozenset[bytes]:
+        """The options named in Connection, lower case (RFC 9110 §7.6.1)."""
+        if self._tokens is None:
+            self._tokens = _options(b",".join(self.all(b"connection"))) if b"connection" in self.found else _NO_OPTIONS
+        return self._tokens
+
+    def any(self, name: bytes) -> bytes | None:
         """The first value of any field, special or not; `name` in lower case. For the paths that are not hot."""
         at = self.raw.lower().find(b"\n" + name + b":")
         if at < 0:
             return None
         start = at + len(name) + 2
-        return self.raw[start : self.raw.index(b"\r\n", start)].strip(b" \t")
+        return self.raw[start : self.raw.index(b"\r", start)].strip(b" \t")
 
 
-class RequestHead(NamedTuple):
-    """A request line; `fields` is where the LF before its fields stands in the buffer, `end` where the body begins. `minor` is 0 or 1 (HTTP/1.0, HTTP/1.1)."""
-
-    method: bytes
-    target: bytes
-    minor: int
-    fields: int
-    end: int
+_NO_OPTIONS: Final = frozenset[bytes]()
 
 
-class StatusLine(NamedTuple):
-    """A status line; `fields` is where the LF before its fields stands in the buffer, `end` where the body begins; `line` is what follows the version, with its CRLF."""
+@lru_cache(64)
+def _options(value: bytes) -> frozenset[bytes]:
+    return frozenset(option.strip(b" \t") for option in value.lower().split(b",")) - {b""}
 
-    minor: int
-    status: int
-    line: bytes
-    fields: int
-    end: int
+
+RequestHead = tuple[bytes, bytes, int, int, int]
+"""(method, target, minor version, where the LF before the fields stands in the buffer, where the body begins)."""
+
+StatusLine = tuple[int, int, bytes, int, int]
+"""(minor version, status, the line behind the version with its CRLF, where the LF before the fields stands, where the
+body begins)."""
 
 
 def request_head(buffer: bytes) -> RequestHead | Fault | None:
@@ -99,7 +123,8 @@ def request_head(buffer: bytes) -> RequestHead | Fault | None:
     line = _REQUEST_LINE.match(buffer)
     if line is None:
         return explain_request_line(buffer)
-    return RequestHead(line[1], line[2], int(line[3]), line.end() - 1, end + 4)
+    method, target, minor = line.groups()
+    return method, target, 1 if minor == b"1" else 0, line.end() - 1, end + 4
 
 
 def status_line(buffer: bytes) -> StatusLine | Fault | None:
@@ -111,11 +136,12 @@ def status_line(buffer: bytes) -> StatusLine | Fault | None:
     if line is None:
         shown = printable(buffer[: buffer.find(b"\r\n")])
         return Fault(502, "upstream-invalid", f"the status line is not HTTP/1.x: {shown}")
-    return StatusLine(int(line[1]), int(line[2]), buffer[9 : line.end()], line.end() - 1, end + 4)
+    fields = line.end() - 1
+    return 1 if line[1] == b"1" else 0, int(line[2]), buffer[9 : fields + 1], fields, end + 4
 
 
 def section(raw: bytes, limit: int) -> Section | Fault:
-    """Read a field section: from the LF before its first field to its empty line; `limit` is the greatest number of fields."""
+    """Read a field section, from the LF before its first field to its empty line, of at most `limit` fields."""
     if _FIELDS.fullmatch(raw) is None:
         return explain_fields(raw[1:])
     count = raw.count(b"\r") - 1

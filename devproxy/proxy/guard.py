@@ -16,7 +16,7 @@ from devproxy.routing.hosts import parse_authority
 CrossSite = Literal["refuse", "allow"] | tuple[str, ...]
 _OWN_SITE = frozenset((b"same-origin", b"same-site", b"none"))
 _NAVIGATION = frozenset((b"GET", b"HEAD"))
-EVIDENCE = (b"sec-fetch-site", b"origin", b"referer")
+EVIDENCE = frozenset((b"sec-fetch-site", b"origin", b"referer"))
 
 
 def foreign_origin(method: bytes, fields: Section, allowed: CrossSite, known: Callable[[str], bool]) -> str | None:
@@ -24,23 +24,22 @@ def foreign_origin(method: bytes, fields: Section, allowed: CrossSite, known: Ca
 
     `known` says whether a hostname is registered.
     """
-    values = fields.values
-    site = values.get(b"sec-fetch-site")
+    site = fields.get(b"sec-fetch-site")
     if allowed == "allow" or (site in _OWN_SITE and len(fields.all(b"sec-fetch-site")) == 1):
         return None
-    origin = values.get(b"origin")
+    origin = fields.get(b"origin")
     if origin is not None:
         return _unless_allowed(origin, allowed, known)
-    referer = values.get(b"referer")
+    referer = fields.get(b"referer")
     if site is None:
         return None if referer is None else _unless_allowed(_origin_of(referer), allowed, known)
-    if _is_navigation(method, values):
+    if _is_navigation(method, fields):
         return None
     return _unless_allowed(_origin_of(referer or b""), allowed, known)
 
 
-def _is_navigation(method: bytes, values: dict[bytes, bytes]) -> bool:
-    mode, dest = values.get(b"sec-fetch-mode"), values.get(b"sec-fetch-dest")
+def _is_navigation(method: bytes, fields: Section) -> bool:
+    mode, dest = fields.get(b"sec-fetch-mode"), fields.get(b"sec-fetch-dest")
     return method in _NAVIGATION and mode == b"navigate" and dest == b"document"
 
 

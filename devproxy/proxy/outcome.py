@@ -66,17 +66,3 @@ def invalid_answer(service: Service, fault: Fault) -> Respond:
     """The service's response is not HTTP."""
     fix = f"mend the server behind {service.id}; the bytes are shown as they came, escaped"
     return Respond(fault.status, fault.code, f"{service.id} answered wrongly: {fault.detail}", fix)
-
-
-def no_upstream(service: Service) -> Respond:
-    """Nothing says yet which port the service has."""
-    where = f"{service.source.file}:{service.source.line}"
-    return Respond(
-        502, "no-upstream", f"{service.id} has no port yet", f"give it one: port = 3000 under {where}", reload=True
-    )
-
-
-def unsupported(service: Service, scheme: str) -> Respond:
-    """The registry asks for a protocol towards the service that this version does not speak."""
-    detail = f"{service.id} is an {scheme} upstream, which this version does not speak"
-    return Respond(502, "unsupported-upstream", detail, "let the service listen for HTTP/1.1 and write http:// instead")

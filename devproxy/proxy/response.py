@@ -8,7 +8,7 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import Final
 
-from devproxy.proxy.forward import connection_tokens, delimited, response_fields, upgrade_tokens
+from devproxy.proxy.forward import delimited, response_fields, upgrade_protocols
 from devproxy.proxy.framing import response_length
 from devproxy.proxy.grammar import Fault, Section, StatusLine, printable, section, status_line
 
@@ -19,31 +19,29 @@ _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 class Plan:
     """A response head, and what it means for the request's method.
 
-    `head` is the bytes as they came; `length` as `framing.response_length` tells; `reusable` whether the connection may be used
-    again, `idle_limit` for how many seconds; `plain` the head towards an HTTP/1.1 client whose connection stays open, empty
-    where that cannot be.
+    `head` is the bytes as they came; `length` as `framing.response_length` tells; `reusable` whether the connection
+    may be used again, `idle_limit` for how many seconds; `plain` the head towards an HTTP/1.1 client whose connection
+    stays open, empty where that cannot be.
     """
 
-    __slots__ = ("fields", "head", "idle_limit", "length", "line", "method", "minor", "plain", "reusable", "status")
+    __slots__ = ("fields", "head", "idle_limit", "length", "line", "method", "plain", "reusable", "status")
 
     def __init__(self, head: bytes, line: StatusLine, fields: Section, length: int, method: bytes):
+        minor, self.status, self.line, _, _ = line
         self.head = head
-        self.line = line.line
-        self.minor = line.minor
-        self.status = line.status
         self.fields = fields
         self.length = length
         self.method = method
-        tokens = connection_tokens(fields)
-        self.reusable = b"close" not in tokens and (line.minor == 1 or b"keep-alive" in tokens)
+        options = fields.connection
+        self.reusable = b"close" not in options and (minor == 1 or b"keep-alive" in options)
         self.idle_limit = _idle_limit(fields)
         self.plain = self.towards(1, b"") if delimited(length, 1) else b""
 
     def towards(self, minor: int, connection: bytes) -> bytes:
         """The head for a client of HTTP/1.`minor`; `connection` is the value of our Connection field, or empty."""
-        fields = response_fields(self.fields, self.length, chunks=minor == 1, connection=connection)
+        fields = response_fields(self.fields, chunks=minor == 1, connection=connection)
         if self.status in (101, 426):
-            protocols = upgrade_tokens(self.fields, connection_tokens(self.fields))
+            protocols = upgrade_protocols(self.fields)
             if protocols:
                 fields = b"%bConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (fields[:-2], protocols)
         return b"HTTP/1.1 %b%b" % (self.line, fields)
@@ -51,9 +49,10 @@ class Plan:
 
 def _idle_limit(fields: Section) -> float:
     """A second less than the service keeps an idle connection, where it says so (`Keep-Alive: timeout=5`)."""
-    if b"keep-alive" not in fields.values:
+    value = fields.get(b"keep-alive")
+    if value is None:
         return _KEEP_ALIVE_DEFAULT
-    for parameter in fields.values[b"keep-alive"].split(b","):
+    for parameter in value.split(b","):
         name, _, seconds = parameter.strip().partition(b"=")
         if name.lower() == b"timeout" and seconds.isdigit():
             return min(_KEEP_ALIVE_DEFAULT, max(0.5, int(seconds[:6]) - 1.0))
@@ -65,13 +64,14 @@ def read_plan(buffer: bytes, method: bytes, max_headers: int) -> Plan | Fault | 
     line = status_line(buffer)
     if line is None or isinstance(line, Fault):
         return line
-    fields = section(buffer[line.fields : line.end], max_headers)
+    minor, status, _, start, end = line
+    fields = section(buffer[start:end], max_headers)
     if isinstance(fields, Fault):
         return Fault(502, "upstream-invalid", f"the response header is not HTTP: {fields.detail}")
-    length = 0 if line.status < 200 else response_length(fields, line.minor, line.status, method)
+    length = 0 if status < 200 else response_length(fields, minor, status, method)
     if isinstance(length, Fault):
         return Fault(502, "upstream-invalid", f"the response cannot be framed: {length.detail}")
-    return Plan(buffer[: line.end], line, fields, length, method)
+    return Plan(buffer[:end], line, fields, length, method)
 
 
 def early_answer_fault(buffer: bytes, limit: int) -> Fault | None:
@@ -92,7 +92,7 @@ def early_answer_fault(buffer: bytes, limit: int) -> Fault | None:
 
 def switch_fault(plan: Plan, asked: bytes, key: bytes | None) -> Fault | None:
     """Why a 101 is no right answer to a request for `asked` with a Sec-WebSocket-Key (RFC 6455 §4.2.2)."""
-    granted = upgrade_tokens(plan.fields, connection_tokens(plan.fields)).lower()
+    granted = upgrade_protocols(plan.fields).lower()
     wanted = [protocol.strip() for protocol in asked.lower().split(b",")]
     if not asked:
         return Fault(502, "upstream-invalid", "it switched protocols (101) though nobody asked it to")
@@ -102,6 +102,6 @@ def switch_fault(plan: Plan, asked: bytes, key: bytes | None) -> Fault | None:
         )
     if granted == b"websocket" and key is not None:
         expected = b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
-        if plan.fields.values.get(b"sec-websocket-accept") != expected:
+        if plan.fields.get(b"sec-websocket-accept") != expected:
             return Fault(502, "upstream-invalid", "its Sec-WebSocket-Accept does not match the handshake")
     return None

@@ -3,21 +3,23 @@
 Lives here: the current snapshot, the sets of open connections, the clock, admission and the orderly end.
 Not here: sockets that listen (`net/loopback.py`), what happens on a connection (`h1.py`).
 
-How it works: a reload swaps one reference; a request keeps the snapshot it started with. While a connection is open, one timer
-ticks ten times a second: it sets the coarse clock, ends what is past its deadline, and once a second asks the kernel about
-connections that cannot be heard (`Suspect`). Nothing ticks when nothing is open.
+How it works: a reload swaps one reference; a request keeps the snapshot it started with. While a connection is open,
+one timer ticks ten times a second: it sets the coarse clock, ends what is past its deadline, and once a second asks
+the kernel about connections that cannot be heard (`Suspect`). Nothing ticks when nothing is open.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from devproxy.net.loopback import is_loopback
+from devproxy.proxy.connection import ClientConnection
 from devproxy.proxy.decide import Respond
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.forward import Origin
-from devproxy.proxy.h1 import ClientConnection
+from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.tunnel import TunnelEnd
 from devproxy.proxy.upstream import Pool
 from devproxy.registry.model import ProxySettings, Registry, Upstream
@@ -82,10 +84,11 @@ class Proxy:
         self._origins: dict[tuple[str, int], Origin] = {}
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event | None = None  # set once nothing is open, while draining
 
-    def connection(self) -> ClientConnection:
+    def connection(self) -> Http1Connection:
         """A protocol for one accepted connection."""
-        return ClientConnection(self)
+        return Http1Connection(self)
 
     def swap(self, snapshot: Snapshot) -> None:
         """Use another registry from the next request on; what is under way is not disturbed."""
@@ -123,6 +126,17 @@ class Proxy:
         """A connection is closed, or is no longer a request's."""
         self.connections.discard(connection)
         self.suspects.discard(connection)
+        self._check_empty()
+
+    def end_tunnel(self, end: TunnelEnd) -> None:
+        """One side of a tunnel is closed."""
+        self.tunnels.discard(end)
+        self.suspects.discard(end)
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        if self._empty is not None and not self.connections and not self.tunnels:
+            self._empty.set()
 
     def log(self, exchange: Exchange) -> None:
         """Hand the record of an ended exchange to the access log."""
@@ -158,15 +172,16 @@ class Proxy:
     # The end.
 
     async def drain(self, grace: float) -> None:
-        """End in order: idle connections and tunnels at once, requests under way when they are done or `grace` seconds are over."""
+        """End in order: idle connections and tunnels at once, requests under way within `grace` seconds."""
         self.draining = True
         for connection in list(self.connections):
             connection.retire()
         for end in list(self.tunnels):
             end.transport.close()
-        deadline = self.loop.time() + grace
-        while (self.connections or self.tunnels) and self.loop.time() < deadline:
-            await asyncio.sleep(0.02)
+        if self.connections or self.tunnels:
+            self._empty = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), grace)
         self.close()
 
     def close(self) -> None:

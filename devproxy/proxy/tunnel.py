@@ -1,7 +1,7 @@
 """After a 101: bytes both ways, half-close kept.
 
-Lives here: the two ends of a tunnel (RFC 9110 §7.8), each of which passes on what it reads and slows down for the other.
-Not here: the handshake (`exchange.py`).
+Lives here: the two ends of a tunnel (RFC 9110 §7.8), each of which passes on what it reads and slows down for the
+other. Not here: the handshake (`exchange.py`).
 
 An idle tunnel costs its two sockets and two small objects; nothing looks at it until bytes or an end come.
 """
@@ -51,8 +51,7 @@ class TunnelEnd(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.proxy.tunnels.discard(self)
-        self.proxy.suspects.discard(self)
+        self.proxy.end_tunnel(self)
         if exc is None:
             self.other.transport.close()
         else:

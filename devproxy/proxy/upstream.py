@@ -3,15 +3,15 @@
 Lives here: the pool (the only state that outlives a reload, keyed by address) and the reading of responses.
 Not here: which service (`decide.py`), what a failed attempt leads to (`exchange.py`), connect() (`net/dial.py`).
 
-How it works: the pool hands out the connection used last. A response head that equals the last one of its address is not
-read again (`Plan`). After any doubt about framing a connection is not used again.
+How it works: the pool hands out the connection used last. A response head that equals the last one of its address is
+not read again (`Plan`). After any doubt about framing a connection is not used again.
 """
 
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
 from devproxy.net.liveness import is_established, is_gone
-from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE, BadChunk, ChunkedReader
+from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError
 from devproxy.proxy.grammar import Fault
 from devproxy.proxy.response import Plan, early_answer_fault, read_plan
 from devproxy.registry.model import Upstream
@@ -206,7 +206,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader = reader = ChunkedReader()
         try:
             payload = reader.feed(data[offset:])
-        except BadChunk as fault:
+        except ChunkError as fault:
             exchange.on_invalid(Fault(502, "upstream-invalid", str(fault)))
             return
         exchange.on_head(plan, payload)
@@ -229,7 +229,7 @@ class UpstreamConnection(asyncio.Protocol):
         assert reader is not None
         try:
             payload = reader.feed(data)
-        except BadChunk:
+        except ChunkError:
             exchange.cut()
             return
         if payload:

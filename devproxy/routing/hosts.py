@@ -7,6 +7,7 @@ Userinfo is refused: no client sends it in Host, and `a@b` reads differently to 
 """
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 _AUTHORITY = re.compile(
@@ -25,6 +26,7 @@ class Authority(NamedTuple):
     kind: Literal["name", "ipv4", "ipv6"]
 
 
+@lru_cache(512)
 def parse_authority(raw: bytes) -> Authority:
     """Parse `host[:port]`. Raises ValueError, with a sentence for a person, where it is none (RFC 3986 §3.2)."""
     found = _AUTHORITY.fullmatch(raw)

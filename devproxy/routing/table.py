@@ -5,7 +5,8 @@ Not here: parsing a Host field (`hosts.py`), what happens when nothing matches (
 
 An exact host beats a wildcard, a longer wildcard a shorter one; below a host the longest path prefix that ends on a
 segment boundary wins. Prefixes compare with the raw bytes of the target: nothing is decoded, no dot segment removed.
-A look-up walks the labels of the name and the segments of the path, so it costs the same with ten services and ten thousand.
+A look-up walks the labels of the name and the segments of the path, so it costs the same with ten services and ten
+thousand.
 """
 
 from collections.abc import Iterable
@@ -19,7 +20,10 @@ CONTROL_LABEL = "devproxy"
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
-    """(host, path prefix) → service. `prefix` is `b""` for the whole host, else begins with `/` and does not end in one."""
+    """(host, path prefix) → service.
+
+    `prefix` is `b""` for the whole host, else begins with `/` and does not end in one.
+    """
 
     service: Service
     host: str

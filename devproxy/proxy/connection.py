@@ -1,0 +1,247 @@
+"""A client's connection, whatever is asked on it: our own answers, the ends of exchanges, back-pressure and time.
+
+Lives here: everything on the client's side that does not depend on how requests are read.
+Not here: bytes to requests (`h1.py`), the request's way to its service (`exchange.py`).
+
+How it works: one exchange at a time. Deadlines are a number that one timer for all connections looks at (`server.py`).
+"""
+
+import asyncio
+import socket
+import struct
+import sys
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final, cast
+
+from devproxy.net.liveness import is_gone
+from devproxy.proxy.decide import Reading, Respond
+from devproxy.proxy.exchange import Exchange
+from devproxy.proxy.forward import Origin
+from devproxy.proxy.pages import render
+from devproxy.proxy.tunnel import join
+
+if TYPE_CHECKING:
+    from devproxy.proxy.server import Proxy, Suspect
+
+_LINGER: Final = 2.0  # seconds in which what a client still sends is thrown away, so that it can read our answer
+# SO_LINGER with no time: close sends RST, socket(7).
+_RESET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
+class ClientConnection(asyncio.Protocol):
+    """One connection of a client. `deadline` is on the loop's clock; `keep_alive` whether it outlives its exchange."""
+
+    __slots__ = (
+        "_buffer",
+        "_eof",
+        "_lingering",
+        "_paused",
+        "deadline",
+        "exchange",
+        "keep_alive",
+        "origin",
+        "proxy",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, proxy: "Proxy"):
+        self.proxy = proxy
+        self.exchange: Exchange | None = None
+        self.keep_alive = True
+        self.deadline = 0.0
+        self.origin = Origin(b"", b"http", b"")
+        self._buffer = b""  # bytes that wait for the exchange to end
+        self._eof = False
+        self._paused = False
+        self._lingering = False
+
+    def resume_requests(self, data: bytes) -> None:
+        """Go on with bytes that waited while an exchange was under way."""
+        raise NotImplementedError
+
+    @property
+    def head_is_partial(self) -> bool:
+        """Whether part of a request head has come."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are Transports by shape, not by class
+        refusal = self.proxy.admit(self)
+        if refusal is not None:
+            self._write_answer(refusal, b"GET")
+            transport.close()
+
+    # Bytes out.
+
+    def write(self, data: bytes) -> None:
+        """Pass on bytes of a response."""
+        self.transport.write(data)
+
+    def answer(self, respond: Respond, exchange: Exchange) -> None:
+        """End `exchange` with an answer of our own."""
+        if self.exchange is not exchange:
+            return
+        if exchange.responded:
+            self.cut(exchange)
+            return
+        exchange.status = respond.status
+        if respond.close or not exchange.request_done:
+            self.keep_alive = False
+        self._write_answer(respond, exchange.method, exchange.reading)
+        self.finished(exchange)
+
+    def answer_plainly(self, respond: Respond, reading: Reading, method: bytes) -> None:
+        """Answer a request that has no exchange. One with a body ends the connection: its body is not read."""
+        if reading.length or respond.close:
+            self.keep_alive = False
+        self._write_answer(respond, method, reading)
+        if not self.keep_alive:
+            self._linger()
+        else:
+            self.deadline = self.proxy.clock + self.proxy.snapshot.settings.idle_timeout
+
+    def refuse(self, respond: Respond) -> None:
+        """Answer bytes that are not a request, and end the connection."""
+        self.keep_alive = False
+        self._write_answer(respond, b"")
+        self._linger()
+
+    def _write_answer(self, respond: Respond, method: bytes, reading: Reading | None = None) -> None:
+        accept = None if reading is None else reading.fields.any(b"accept")
+        self.transport.write(
+            render(
+                respond,
+                accept=accept,
+                method=method,
+                date=formatdate(usegmt=True),
+                close=not self.keep_alive,
+                minor=1 if reading is None else reading.minor,
+            )
+        )
+
+    # The end of an exchange.
+
+    def finished(self, exchange: Exchange) -> None:
+        """The response of `exchange` is written: go on with the next request, or end."""
+        self.exchange = None
+        proxy = self.proxy
+        if proxy.access_log is not None:
+            proxy.log(exchange)
+        if not self.keep_alive or not exchange.request_done:
+            self._linger()
+            return
+        self.deadline = proxy.clock + proxy.snapshot.settings.idle_timeout
+        if self._paused:
+            self.resume()
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            self.resume_requests(data)
+        if self._eof and self.exchange is None:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Close in a way that lets the client read what was written: send FIN, then throw away what still comes."""
+        self.keep_alive = False
+        self._buffer = b""
+        if self._eof or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._lingering = True
+        self.deadline = self.proxy.clock + _LINGER
+        self.transport.write_eof()
+        self.resume()
+
+    def cut(self, exchange: Exchange) -> None:
+        """Break the response off, with RST, so that nobody takes it for whole."""
+        if self.exchange is not exchange:
+            return
+        self.exchange = None
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and not self.transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+        if self.proxy.access_log is not None:
+            self.proxy.log(exchange)
+
+    def switch(self, exchange: Exchange, upstream: asyncio.Transport, first: bytes) -> None:
+        """Become a tunnel to `upstream`; `first` is the handshake's answer and what came behind it."""
+        self.exchange = None
+        waiting, self._buffer = self._buffer, b""
+        self.proxy.forget(self)
+        join(self.proxy, self.transport, upstream)
+        self.transport.write(first)
+        if waiting:
+            upstream.write(waiting)
+        if self._eof and upstream.can_write_eof():
+            upstream.write_eof()
+        if self.proxy.access_log is not None:
+            self.proxy.log(exchange)
+
+    def hand_over(self, data: bytes) -> None:
+        """Give the connection to devproxy's own pages, from this request on."""
+        control = self.proxy.control
+        if control is None:
+            self.refuse(Respond(404, "unknown-host", "devproxy's own pages are not served here"))
+            return
+        self.proxy.forget(self)
+        protocol = control()
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        assert isinstance(protocol, asyncio.Protocol)
+        protocol.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.proxy.forget(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.release()
+            if self.proxy.access_log is not None:
+                self.proxy.log(exchange)
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None and self.exchange.upstream is not None:
+            self.exchange.upstream.pause()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None and self.exchange.upstream is not None:
+            self.exchange.upstream.resume()
+
+    def pause(self) -> None:
+        """Stop reading until `resume`: the service is slower than the client."""
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+            self.proxy.suspects.add(self)
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    # Time.
+
+    def check(self, suspects: "set[Suspect]") -> None:
+        """Called once a second while this connection is half-closed or not read: let go if nobody is there."""
+        if self.exchange is None or not (self._eof or self._paused):
+            suspects.discard(self)
+        elif is_gone(self.transport):
+            self.transport.abort()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        exchange = self.exchange
+        if exchange is not None:
+            self.answer(exchange.expired(), exchange)
+        elif self.head_is_partial and not self._lingering:
+            self.refuse(Respond(408, "request-timeout", "the request's header did not arrive in time", close=True))
+        else:
+            self.transport.abort() if self._lingering else self.transport.close()
+
+    def retire(self) -> None:
+        """The proxy is stopping: end now if nothing is under way, else after the response."""
+        self.keep_alive = False
+        if self.exchange is None and not self._lingering:
+            self.transport.close()

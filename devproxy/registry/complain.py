@@ -140,8 +140,8 @@ def _right(value: Any, key: Key) -> str:
 
 
 def _as_string(value: int, key: Key) -> str:
-    if key.example == '"3s"' and value <= 86400:
+    if key.wants.startswith("a duration") and value <= 86400:
         return f'"{value}s"'
-    if key.example == '"64KiB"' and value >= 1024:
+    if key.wants.startswith("a size") and value >= 1024:
         return f'"{value // 1024}KiB"'
     return f'"{value}"' if key.wants == "a string" and value < 10**12 else key.example

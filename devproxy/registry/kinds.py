@@ -19,9 +19,13 @@ LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _CODES = "[1-5](?:xx|[0-9]{2}(?:-[1-5][0-9]{2})?)"
 
 
-def key(text: str, default: Any = None) -> Meta:
-    """What a key means, and the value in force without it, as TOML or JSON would hold it (None: there is none)."""
-    return Meta(description=text, extra_json_schema=None if default is None else {"default": default})
+def key(text: str, default: Any = None, example: str | None = None) -> Meta:
+    """What a key means, the value in force without it, as JSON would hold it (None: there is none), and an example."""
+    return Meta(
+        description=text,
+        extra_json_schema=None if default is None else {"default": default},
+        extra=None if example is None else {"example": example},
+    )
 
 
 def _kind(wants: str, example: str, **constraints: Any) -> Meta:

@@ -82,7 +82,10 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         ]
     ] = UNSET
     listen: Maybe[
-        Annotated[kinds.Port, key('For `protocol = "tcp"`: the port on 127.0.0.1 and ::1 that leads to the service.')]
+        Annotated[
+            kinds.Port,
+            key('For `protocol = "tcp"`: the port on 127.0.0.1 and ::1 that leads to the service.', None, "5432"),
+        ]
     ] = UNSET
     host_header: Maybe[
         Annotated[
@@ -105,7 +108,8 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     ] = UNSET
     exposure: Maybe[
         Annotated[
-            kinds.Exposure, key("When others than you can reach the service's port; the setting of [proxy] if absent.")
+            kinds.Exposure,
+            key("What happens when others can reach the service's port; the setting of [proxy] if absent."),
         ]
     ] = UNSET
     health: Maybe[HealthTable] = UNSET
@@ -129,7 +133,8 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     restart: Maybe[Annotated[kinds.Restart, key("What happens when the command ends by itself.", "on-failure")]] = UNSET
     idle_stop: Maybe[
         Annotated[
-            kinds.Duration, key("Stop the command after this time without a request. Without it, it keeps running.")
+            kinds.Duration,
+            key("Stop the command after this time without a request. Without it, it keeps running.", None, '"30m"'),
         ]
     ] = UNSET
 
@@ -137,10 +142,12 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
 class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Settings of the proxy itself; in the user registry only."""
 
-    http: Maybe[Annotated[kinds.Port, key("Port for http://. Without it: 80, or 7080 where 80 cannot be had.")]] = UNSET
-    https: Maybe[Annotated[kinds.Port, key("Port for https://. Without it: 443, or 7443 where 443 cannot be had.")]] = (
-        UNSET
-    )
+    http: Maybe[
+        Annotated[kinds.Port, key("Port for http://. Without it: 80, or 7080 where 80 cannot be had.", None, "7080")]
+    ] = UNSET
+    https: Maybe[
+        Annotated[kinds.Port, key("Port for https://. Without it: 443, or 7443 where 443 cannot be had.", None, "7443")]
+    ] = UNSET
     tlds: Maybe[
         Annotated[
             kinds.Tlds,
@@ -185,14 +192,20 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     exposure: Maybe[
         Annotated[
             kinds.Exposure,
-            key("When others than you can reach a service's port: `warn`, `refuse` its requests, or `allow`.", "warn"),
+            key(
+                "What happens when others can reach a service's port: `warn`, `refuse` requests to it, or `allow`.",
+                "warn",
+            ),
         ]
     ] = UNSET
     exposure_header: Maybe[
-        Annotated[kinds.Switch, key("Say it in the field `Devproxy-Warning` of its responses.", True)]
+        Annotated[kinds.Switch, key("Say so in the field `Devproxy-Warning` of its responses.", True)]
     ] = UNSET
     exposure_proof: Maybe[
-        Annotated[kinds.Switch, key("Prove it by connecting to this machine's own other addresses.", True)]
+        Annotated[
+            kinds.Switch,
+            key("Prove it by connecting to this machine's other addresses, besides reading who listens where.", True),
+        ]
     ] = UNSET
     ports: Maybe[Annotated[kinds.PortRange, key("Ports that `devproxy run` allocates from.", "20000-29999")]] = UNSET
     access_log: Maybe[Annotated[kinds.Switch, key("Log every request, one line each.", False)]] = UNSET
@@ -207,7 +220,10 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 class LinkTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A project file that is taken into the registry."""
 
-    path: Annotated[kinds.Text, key("The project's `devproxy.toml`, relative to this file; `~/` is your home.")]
+    path: Annotated[
+        kinds.Text,
+        key("The project's `devproxy.toml`, relative to this file; `~/` is your home.", None, '"~/shop/devproxy.toml"'),
+    ]
 
 
 class UserFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

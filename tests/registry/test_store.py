@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import random
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.registry import lock, read, store
+from devproxy.registry import read, store
 
 
 def mode(path: Path) -> int:
@@ -217,35 +216,7 @@ def test_a_symlink_circle_is_named(tmp_path: Path) -> None:
     assert "circle" in caught.value.why
 
 
-# The lock
-
-
-def test_a_lock_that_is_never_let_go_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "WAIT", 0.05)
-    holder = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(holder, fcntl.LOCK_EX)
-    try:
-        with pytest.raises(DevproxyError, match="is locked") as caught:
-            store.write(tmp_path / "registry.toml", "")
-        assert caught.value.fix == f"see who it is: fuser -v {tmp_path}"
-    finally:
-        os.close(holder)
-    monkeypatch.setattr(lock, "WAIT", 30.0)
-    store.write(tmp_path / "registry.toml", "a = 1\n")  # a wait that was given up does not come back as a lock
-
-
-def test_a_folder_that_cannot_be_locked_gets_a_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flock = fcntl.flock
-
-    def like_nfs(descriptor: int, operation: int) -> None:
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EBADF, "Bad file descriptor")
-        flock(descriptor, operation)
-
-    monkeypatch.setattr(fcntl, "flock", like_nfs)
-    store.write(tmp_path / "registry.toml", "a = 1\n")
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".registry.toml.lock", "registry.toml"]
-    assert mode(tmp_path / ".registry.toml.lock") == 0o600
+# Crowds and kills, with real processes
 
 
 def test_only_what_dead_writers_left_is_cleaned_up(tmp_path: Path) -> None:
@@ -256,8 +227,6 @@ def test_only_what_dead_writers_left_is_cleaned_up(tmp_path: Path) -> None:
     store.write(tmp_path / "registry.toml", "")
     assert {entry.name for entry in tmp_path.iterdir()} == {*others, "registry.toml"}
 
-
-# Crowds and kills, with real processes
 
 ADDER = """
 import sys

@@ -6,6 +6,7 @@ How: `--help`, a misspelt command and shell completion need the table alone. Sta
 (`devproxy ls` in less than 90 ms), so nothing heavy may be imported at the top of any file in this package.
 """
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -47,20 +48,21 @@ COMPLETION_VARIABLE = "_DEVPROXY_COMPLETE"
 class LazyCommands(click.Group):
     """A group that knows its commands' names and summaries, and imports one only to run it."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(SUMMARIES)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUMMARIES:
             return None
         command: click.Command = import_module(f"devproxy.cli.{cmd_name}").command
+        gc.enable()  # `main` switched it off for the imports
         return command
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
         click.Command.format_options(self, ctx, formatter)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, section in COMMANDS.items():
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(10), summary) for name, summary in section.items()])
@@ -99,7 +101,7 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         return _close_quietly()
     except (Exception, KeyboardInterrupt) as error:
-        return complain(error)
+        return complain(error, argv)
     return code
 
 

@@ -5,6 +5,7 @@ Not here: the errors themselves (`devproxy/errors.py`); problems of registry fil
 """
 
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -14,8 +15,8 @@ from devproxy.errors import DevproxyError, Exit
 INTERRUPTED = 130  # 128 + SIGINT, as every shell reports it
 
 
-def complain(error: BaseException) -> int:
-    """Print `error` for a person and return the exit code."""
+def complain(error: BaseException, argv: Sequence[str] = ()) -> int:
+    """Print `error`, which the command line `argv` led to, for a person and return the exit code."""
     if os.environ.get("DEVPROXY_DEBUG") == "1":
         _print_traceback(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
@@ -24,17 +25,18 @@ def complain(error: BaseException) -> int:
         click.echo(error.format_message())
         return Exit.USAGE
     if isinstance(error, click.ClickException):
-        error = usage_error(error)
+        error = usage_error(error, argv)
     if not isinstance(error, DevproxyError):
         error = surprise(error)
     complain_line(str(error))
     return error.exit_code
 
 
-def usage_error(error: click.ClickException) -> DevproxyError:
+def usage_error(error: click.ClickException, argv: Sequence[str] = ()) -> DevproxyError:
     """A command line that click refused, in the words of the rest of devproxy."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    command = context.command_path if context else "devproxy"
+    # click's parser does not say which command it was parsing for
+    command = context.command_path if context else " ".join(["devproxy", *argv[:1]])
     fix = f"see {command} --help"
     if context and not isinstance(error, click.exceptions.NoSuchCommand):
         fix = f"{context.get_usage().removeprefix('Usage: ')} (see {command} --help)"

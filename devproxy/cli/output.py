@@ -9,7 +9,6 @@ How: a pipe gets aligned plain text, one record a line, never wrapped and never 
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import IO, Any
@@ -90,6 +89,8 @@ def column_widths(rows: Sequence[Row]) -> list[int]:
 
 
 def _print_rich(headings: Row, rows: Sequence[Row]) -> None:
+    import shutil
+
     from rich.console import Console
     from rich.table import Table
 

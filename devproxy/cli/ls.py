@@ -1,0 +1,55 @@
+"""`devproxy ls`: every service and where it is reached.
+
+Lives here: how the services look as a table.
+Not here: the shape of `--json` (`devproxy/listing.py`, which the API shares).
+"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from devproxy.cli.output import for_person, print_json, print_table, remark
+from devproxy.cli.view import View, look, remark_problems, remark_stopped
+
+if TYPE_CHECKING:
+    from devproxy.registry.model import Service, Upstream
+
+HEADINGS = ("NAME", "URL", "UPSTREAM", "STATE", "EXPOSURE")
+
+
+@click.command("ls")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a service.")
+def command(as_json: bool) -> None:
+    """List the services and where each is reached."""
+    view = look()
+    if as_json:
+        from devproxy.listing import service_rows
+
+        print_json(service_rows(view.registry, view.port))
+        return
+    if view.registry.services:
+        print_table(HEADINGS, [_row(view, service) for service in view.registry.services])
+        if for_person():
+            remark_stopped(view)
+    elif not view.registry.problems:
+        remark("no services yet; give one a name: devproxy add web 5173 (or, in a project's folder: devproxy link)")
+    if view.registry.problems:
+        remark("")
+        remark_problems(view.registry.problems)
+
+
+def _row(view: View, service: "Service") -> tuple[str, ...]:
+    """One service; on a terminal its URL cell holds the other addresses too, one a line."""
+    upstream = short(service.upstream) if service.upstream else "no port yet"
+    return (service.id, "\n".join(_addresses(view, service)), upstream, "unknown", "unknown")
+
+
+def _addresses(view: View, service: "Service") -> list[str]:
+    if service.protocol == "tcp":
+        return [view.url(service) or "-"]
+    return [view.url(service, host) for host in service.hosts] + view.mount_urls(service) or ["-"]
+
+
+def short(upstream: "Upstream") -> str:
+    """An upstream without the scheme that goes without saying beside its URL."""
+    return upstream.text.removeprefix("http://").removeprefix("tcp://")

@@ -1,0 +1,55 @@
+"""`devproxy rm`: a service out of the user registry.
+
+Not here: services of a project, which stand in the team's file: `rm` says which file that is.
+"""
+
+import click
+
+from devproxy.cli.change import change_registry
+from devproxy.cli.names import complete_own, find_service
+from devproxy.cli.output import say
+from devproxy.errors import DevproxyError
+from devproxy.paths import Paths
+
+
+@click.command("rm")
+@click.argument("name", shell_complete=complete_own)
+def command(name: str) -> None:
+    """Take a service out of your registry.
+
+    A service of a project stands in the project's file: rm says where.
+    """
+    paths = Paths.from_environment()
+    change_registry(paths, lambda text, _: _removed(text, name, paths))
+    say(f"`{name}` is no longer in {paths.registry}")
+
+
+def _removed(text: str, name: str, paths: Paths) -> str:
+    from devproxy.registry.edit import remove_service
+
+    if name not in _tables(text):
+        name = _own(name, paths)
+    return remove_service(text, name)
+
+
+def _tables(text: str) -> list[str]:
+    """Every service that the text names, usable or not: a broken one can be removed too."""
+    import tomllib
+
+    services = tomllib.loads(text).get("services")
+    return list(services) if isinstance(services, dict) else []
+
+
+def _own(name: str, paths: Paths) -> str:
+    """The key of the service that `name` (a hostname, perhaps) means. Raises DevproxyError where it is a project's."""
+    from devproxy.registry.load import read
+
+    service, _ = find_service(read(paths), name)
+    if service.project:
+        raise DevproxyError(
+            f"`{service.id}` belongs to the project `{service.project}`",
+            why="its table stands in the project's own file, which your team shares",
+            fix=f"edit that file, or let go of the whole project: devproxy unlink {service.project}",
+            where=f"{service.source.file}:{service.source.line}",
+        )
+    return service.name

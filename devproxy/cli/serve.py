@@ -1,0 +1,31 @@
+"""`devproxy serve`: the proxy in the foreground.
+
+Not here: the proxy (`devproxy/daemon.py`). There is no option for an address to listen on: devproxy listens on this
+machine's loopback addresses and nothing else.
+"""
+
+import click
+
+
+def port_number(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
+    """`text` as a TCP port; 0 is any free one. Raises BadParameter."""
+    if text is None:
+        return None
+    if not (text.isdecimal() and text.isascii() and int(text[:6]) < 65536):
+        raise click.BadParameter(f"'{text}' is not a port; ports are whole numbers from 1 to 65535 (0: any free one)")
+    return int(text)
+
+
+@click.command("serve")
+@click.option("--http", callback=port_number, metavar="PORT", help="Instead of the registry's [proxy] http.")
+@click.option("--access-log", is_flag=True, help="Log a line for every request, whatever the registry says.")
+def command(http: int | None, access_log: bool) -> int:
+    """Run the proxy in the foreground.
+
+    It listens on 127.0.0.1 and ::1 only, on port 80, or 7080 where 80 cannot be had. Ctrl-C ends it; requests in
+    flight may finish.
+    """
+    from devproxy.daemon import run
+    from devproxy.paths import Paths
+
+    return run(Paths.from_environment(), http=http, access_log=access_log or None)

@@ -1,0 +1,83 @@
+"""`devproxy status`: whether the proxy runs, where, and whether all is well with it.
+
+Not here: the state of services (`ls`). Exit code 3 says that it does not run.
+"""
+
+from typing import Any
+
+import click
+
+from devproxy import __version__
+from devproxy.cli.output import aligned, print_json, remark, say
+from devproxy.cli.view import START, View, counted, look, remark_problems
+from devproxy.errors import Exit
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def command(as_json: bool) -> int:
+    """Say whether the proxy runs, and on which ports. Exit code 3: it does not."""
+    view = look()
+    facts = status(view)
+    if as_json:
+        print_json(facts)
+    else:
+        _print(facts)
+        _remarks(view)
+    return Exit.GOOD if view.running else Exit.NOT_RUNNING
+
+
+def status(view: View) -> dict[str, Any]:
+    """The facts as JSON: `started` in seconds since 1970, ports as the proxy really has them (null: none)."""
+    from devproxy.listing import problem_row
+
+    running = view.running
+    services = view.registry.services
+    found = dict.fromkeys([*view.registry.problems, *(running.problems if running else ())])
+    http = [service for service in services if service.protocol == "http"]
+    return {
+        "running": running is not None,
+        "pid": running.pid if running else None,
+        "started": running.started if running else None,
+        "version": running.version if running else None,
+        "http": running.http if running else None,
+        "https": running.https if running else None,
+        "services": len(services),
+        "routes": sum(len(service.hosts) + len(service.mounts) for service in http),
+        "registry": str(view.paths.registry),
+        "problems": [problem_row(problem) for problem in found],
+    }
+
+
+def _print(facts: dict[str, Any]) -> None:
+    lines = [("proxy", "not running")]
+    if facts["running"]:
+        lines = [
+            ("proxy", f"running (pid {facts['pid']}), version {facts['version']}"),
+            ("since", _since(facts["started"])),
+            ("http", f"port {facts['http']} on this machine only" if facts["http"] else "off"),
+            ("https", f"port {facts['https']} on this machine only" if facts["https"] else "off"),
+        ]
+    lines.append(("services", f"{facts['services']}, reached by {counted(facts['routes'], 'route')}"))
+    lines.append(("registry", facts["registry"]))
+    for line in aligned(lines):
+        say(line)
+
+
+def _remarks(view: View) -> None:
+    if view.running is None:
+        remark(f"start it: {START}")
+    elif view.running.version != __version__:
+        remark(f"this command is version {__version__}: restart the proxy to run the same", fg="yellow")
+    remark_problems(dict.fromkeys([*view.registry.problems, *(view.running.problems if view.running else ())]))
+
+
+def _since(started: float) -> str:
+    """When, and how long ago."""
+    import time
+
+    ago = max(0, int(time.time() - started))
+    units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    size, unit = next((pair for pair in units if ago >= pair[0]), units[-1])
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started))
+    return f"{moment} ({counted(ago // size, unit)} ago)"

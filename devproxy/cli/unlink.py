@@ -1,0 +1,42 @@
+"""`devproxy unlink`: a project out of the user registry. The project's own file is left alone."""
+
+import click
+
+from devproxy.cli.change import change_registry
+from devproxy.cli.names import complete_project
+from devproxy.cli.output import say
+from devproxy.errors import DevproxyError
+from devproxy.paths import Paths
+
+
+@click.command("unlink")
+@click.argument("name", shell_complete=complete_project)
+def command(name: str) -> None:
+    """Take a project out of your registry. Its file stays as it is."""
+    paths = Paths.from_environment()
+    change_registry(paths, lambda text, _: _unlinked(text, name))
+    say(f"`{name}` is no longer linked in {paths.registry}")
+
+
+def _unlinked(text: str, name: str) -> str:
+    import tomllib
+
+    from devproxy.registry.edit import unlink_project
+
+    projects = tomllib.loads(text).get("projects")
+    names = list(projects) if isinstance(projects, dict) else []
+    if name not in names:
+        raise _unknown(name, names)
+    return unlink_project(text, name)
+
+
+def _unknown(name: str, names: list[str]) -> DevproxyError:
+    from difflib import get_close_matches
+
+    if not names:
+        return DevproxyError(
+            f"no project `{name}` is linked", why="no project is", fix="devproxy ls shows what there is"
+        )
+    near = get_close_matches(name, names)
+    said = f"did you mean `{near[0]}`?" if near else f"linked are: {', '.join(names)}"
+    return DevproxyError(f"no project `{name}` is linked", fix=said)

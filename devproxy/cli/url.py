@@ -1,0 +1,54 @@
+"""`devproxy url`: one service's URL, for people and scripts.
+
+Not here: which name means which service (`names.py`).
+"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from devproxy.cli.names import complete_service, find_service
+from devproxy.cli.output import print_json, say
+from devproxy.cli.view import look, remark_stopped
+from devproxy.errors import DevproxyError
+
+if TYPE_CHECKING:
+    from devproxy.registry.model import Service
+
+
+@click.command("url")
+@click.argument("name", shell_complete=complete_service)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def command(name: str, as_json: bool) -> None:
+    """Print a service's URL.
+
+    NAME is a service (web.shop), its bare name where only one is called so (web), or a hostname. With the proxy
+    stopped it is the URL that it will have, and stderr says so.
+    """
+    view = look()
+    service, host = find_service(view.registry, name)
+    url = view.url(service, host)
+    if not url:
+        raise no_address(service)
+    if as_json:
+        print_json({"name": service.id, "host": host, "url": url, "running": view.running is not None})
+        return
+    say(url)
+    remark_stopped(view)
+
+
+def no_address(service: "Service") -> DevproxyError:
+    """Why a service has no URL: nobody has given it a port, or others hold all its hostnames."""
+    if service.protocol == "tcp":
+        return DevproxyError(
+            f"`{service.id}` has no address yet",
+            why='it is not HTTP (protocol = "tcp") and has neither `listen` nor a port',
+            fix="give it `listen = PORT` in its file",
+            where=f"{service.source.file}:{service.source.line}",
+        )
+    return DevproxyError(
+        f"`{service.id}` has no hostname",
+        why="other services hold all the ones it would have",
+        fix="devproxy check says which",
+        where=f"{service.source.file}:{service.source.line}",
+    )

@@ -1,0 +1,67 @@
+"""What the read commands look at: the registry as the files say it now, and the proxy if it runs.
+
+Lives here: reading both, the URL of a service as it works right now, and how open problems are told.
+Not here: what each command makes of it. Reading never needs the proxy, and never writes.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from devproxy.cli.output import remark
+from devproxy.listing import service_url
+from devproxy.paths import Paths
+from devproxy.registry.load import read
+from devproxy.registry.model import Registry, Service
+from devproxy.registry.problems import Problem
+from devproxy.running import Running, read_running
+
+MAX_PROBLEMS = 10
+START = "devproxy serve"
+
+
+class View(NamedTuple):
+    """The registry, and the running proxy or None."""
+
+    paths: Paths
+    registry: Registry
+    running: Running | None
+
+    @property
+    def port(self) -> int | None:
+        """The port of http URLs: the one the proxy has, else the one it is told to take; None is the standard port."""
+        return self.running.http if self.running and self.running.http else self.registry.settings.http
+
+    def url(self, service: Service, host: str = "") -> str:
+        """`service`'s URL, at `host` instead of its first hostname if that is given."""
+        return service_url(msgspec.structs.replace(service, hosts=(host,)) if host else service, self.port)
+
+    def mount_urls(self, service: Service) -> list[str]:
+        return [self.url(service, mount.host) + mount.path for mount in service.mounts]
+
+
+def look() -> View:
+    """Both, now."""
+    paths = Paths.from_environment()
+    return View(paths, read(paths), read_running(paths))
+
+
+def remark_stopped(view: View) -> None:
+    """Say on stderr that URLs do not answer yet, if they do not."""
+    if view.running is None:
+        remark(f"the proxy is not running, so nothing answers there yet; start it: {START}", fg="yellow")
+
+
+def remark_problems(problems: Iterable[Problem]) -> None:
+    """The open problems on stderr, the first ten in full."""
+    problems = list(problems)
+    for problem in problems[:MAX_PROBLEMS]:
+        remark(problem.text(), fg="red" if problem.severity == "error" else "yellow")
+    if len(problems) > MAX_PROBLEMS:
+        remark(f"… and {len(problems) - MAX_PROBLEMS} more: devproxy check")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

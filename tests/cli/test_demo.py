@@ -1,0 +1,96 @@
+"""`devproxy demo`: it works, it tells its story, and nothing is left behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from devproxy.cli import demo
+from devproxy.cli.samples import sample_service
+from devproxy.errors import DevproxyError
+from tests.cli.command import Home
+
+
+def test_a_sample_says_who_it_is() -> None:
+    with sample_service("web") as sample:
+        url = f"http://127.0.0.1:{sample.port}/"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            assert response.read().decode() == sample.answer(f"127.0.0.1:{sample.port}") + "\n"
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url, timeout=10)
+
+
+def test_the_demo_works_and_leaves_nothing(home: Home) -> None:
+    scratch = home.folder / "tmp"
+    scratch.mkdir()
+    done = home.run("demo", TMPDIR=str(scratch))
+    assert (done.code, done.err) == (0, ""), done.out
+    assert re.search(r"GET http://web\.demo\.localhost:\d+/\n +200  This is web, on port \d+\.", done.out)
+    assert re.search(r"GET http://api\.demo\.localhost:\d+/\n +200  This is api, on port \d+\.", done.out)
+    assert list(scratch.iterdir()) == []
+    assert not home.registry.exists()
+    pid = re.search(r"pid (\d+)", done.out)
+    assert pid is not None
+    assert not psutil.pid_exists(int(pid[1]))
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited 30 seconds"
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_it_stays_until_it_is_told_to_end(home: Home, number: signal.Signals, code: int) -> None:
+    scratch = home.folder / "tmp"
+    scratch.mkdir()
+    log = home.folder / "demo.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "devproxy", "demo", "--stay"],
+            env=home.environment(TMPDIR=str(scratch)),
+            cwd=home.folder,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None)
+        children = psutil.Process(process.pid).children()
+        os.kill(process.pid, number)
+        assert process.wait(30) == code, log.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert list(scratch.iterdir()) == []
+    assert not any(child.is_running() for child in children)
+
+
+def test_a_proxy_that_does_not_start_is_explained(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    log = tmp_path / "serve.log"
+    log.write_text("port 7080 is busy\n")
+    try:
+        with pytest.raises(DevproxyError, match="the proxy did not start") as raised:
+            demo._ready(process, tmp_path, log)
+    finally:
+        process.wait(30)
+    assert raised.value.why == "port 7080 is busy"
+
+
+def test_a_wrong_answer_is_bad_news(capsys: pytest.CaptureFixture[str]) -> None:
+    with sample_service("web") as web, sample_service("api") as api:
+        assert not demo._ask(web, api.port)
+        assert demo._ask(web, web.port)
+    assert not demo._ask(web, web.port)
+    assert "no answer: " in capsys.readouterr().out

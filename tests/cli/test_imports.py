@@ -1,0 +1,76 @@
+"""Start-up is a feature: the heavy libraries stay out of commands that do not need them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Home
+
+HEAVY = (
+    "aiohttp",
+    "asyncio",
+    "cryptography",
+    "h2",
+    "platformdirs",
+    "psutil",
+    "rich",
+    "tomlkit",
+    "uvloop",
+    "watchfiles",
+)
+
+
+def loaded(home: Home, *argv: str) -> set[str]:
+    """The modules that `devproxy *argv` has in `sys.modules` when it ends."""
+    code = (
+        "import sys; from devproxy.cli.app import run; run(sys.argv[1:]);"
+        "sys.stderr.write('\\nMODULES ' + ' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv],
+        env=home.environment(),
+        cwd=home.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {module.partition(".")[0] for module in done.stderr.rpartition("MODULES ")[2].split()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere psutil tells whether the proxy runs")
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--help",),
+        ("--version",),
+        ("ls",),
+        ("ls", "--json"),
+        ("check",),
+        ("check", "--format", "sarif"),
+        ("url", "web"),
+        ("status",),
+        ("completion", "bash"),
+        ("nonsense",),
+    ],
+)
+def test_reading_needs_nothing_heavy(home: Home, argv: tuple[str, ...]) -> None:
+    home.write("[services.web]\nport = 5173\n\n[services.api]\nupstream = 'https://[::1]:9443'\n")
+    assert loaded(home, *argv).isdisjoint(HEAVY)
+
+
+def test_help_needs_no_msgspec(home: Home) -> None:
+    assert loaded(home, "--help").isdisjoint({"msgspec", "tomllib", "json", "difflib"})
+
+
+def test_every_module_of_the_command_line_imports_alone() -> None:
+    folder = Path(__file__).parents[2] / "devproxy" / "cli"
+    names = [f"devproxy.cli.{file.stem}" for file in sorted(folder.glob("*.py"))]
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    for loaded in [m for m in sys.modules if m.startswith('devproxy')]: del sys.modules[loaded]\n"
+        "    importlib.import_module(name)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, *names], cwd=folder.parents[1], check=True)

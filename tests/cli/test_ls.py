@@ -1,0 +1,138 @@
+"""`devproxy ls`: what a pipe gets, what a program gets, and what is said about problems."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.cli.command import Home
+
+REGISTRY = """\
+[services.web]
+port = 5173
+hosts = ["*.web.localhost"]
+
+[services.admin]
+upstream = "unix:/run/admin.sock"
+
+[projects.shop]
+path = "{shop}"
+"""
+
+SHOP = """\
+project = "shop"
+
+[services.web]
+port = 3000
+
+[services.api]
+upstream = "http://127.0.0.1:9000"
+
+[[services.api.mount]]
+host = "web.shop.localhost"
+path = "/api"
+strip = true
+
+[services.db]
+protocol = "tcp"
+port = 54321
+listen = 5432
+"""
+
+
+def write_all(home: Home) -> Path:
+    shop = home.folder / "shop" / "devproxy.toml"
+    shop.parent.mkdir()
+    shop.write_text(SHOP, "utf-8")
+    home.write(REGISTRY.replace("{shop}", str(shop)))
+    return shop
+
+
+def pretend_running(home: Home, http: int, **more: Any) -> None:
+    """A state/proxy.json whose process is this one."""
+    home.state.mkdir(mode=0o700, exist_ok=True)
+    state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "http": http, "version": "0.1.0"}
+    (home.state / "proxy.json").write_text(json.dumps({**state, "https": None, "problems": [], **more}))
+
+
+def test_a_pipe_gets_a_plain_table_sorted_by_id(home: Home) -> None:
+    write_all(home)
+    assert home.run("ls") == (
+        0,
+        "NAME      URL                        UPSTREAM              STATE    EXPOSURE\n"
+        "admin     http://admin.localhost     unix:/run/admin.sock  unknown  unknown\n"
+        "api.shop  http://api.shop.localhost  127.0.0.1:9000        unknown  unknown\n"
+        "db.shop   tcp://127.0.0.1:5432       localhost:54321       unknown  unknown\n"
+        "web       http://web.localhost       localhost:5173        unknown  unknown\n"
+        "web.shop  http://web.shop.localhost  localhost:3000        unknown  unknown\n",
+        "",
+    )
+
+
+def test_urls_have_the_port_that_the_proxy_really_has(home: Home) -> None:
+    write_all(home)
+    pretend_running(home, 7080)
+    assert "http://web.shop.localhost:7080 " in home.run("ls").out
+    pretend_running(home, 80)
+    assert "http://web.shop.localhost " in home.run("ls").out
+
+
+def test_without_a_proxy_urls_have_the_port_of_the_settings(home: Home) -> None:
+    home.write("[proxy]\nhttp = 8080\n\n[services.web]\nport = 5173\n")
+    assert "http://web.localhost:8080 " in home.run("ls").out
+
+
+def test_json_has_the_promised_fields(home: Home) -> None:
+    shop = write_all(home)
+    done = home.run("ls", "--json")
+    assert (done.code, done.err) == (0, "")
+    rows = {row["id"]: row for row in json.loads(done.out)}
+    assert list(rows) == ["admin", "api.shop", "db.shop", "web", "web.shop"]
+    api = rows["api.shop"]
+    assert {key: api[key] for key in ("name", "project", "url", "upstream", "protocol")} == {
+        "name": "api",
+        "project": "shop",
+        "url": "http://api.shop.localhost",
+        "upstream": "http://127.0.0.1:9000",
+        "protocol": "http",
+    }
+    assert api["hosts"] == ["api.shop.localhost"]
+    assert api["mounts"] == [{"host": "web.shop.localhost", "path": "/api", "strip": True}]
+    assert api["source"] == {"file": str(shop), "line": 6}
+    assert (api["state"], api["exposure"], api["listeners"], api["problems"]) == ("unknown", "unknown", [], [])
+    assert rows["web"]["project"] is None
+
+
+def test_json_of_an_empty_registry_is_an_empty_list(home: Home) -> None:
+    assert home.run("ls", "--json") == (0, "[]\n", "")
+
+
+def test_an_empty_registry_says_how_to_begin(home: Home) -> None:
+    done = home.run("ls")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("no services yet; give one a name: devproxy add web 5173")
+
+
+def test_problems_are_told_on_stderr_beside_the_services_that_work(home: Home) -> None:
+    home.write("[services.web]\nport = 5173\n\n[services.api]\nprot = 1\nport = 8000\n")
+    done = home.run("ls")
+    assert done.code == 0
+    assert "web " in done.out
+    assert f"{home.registry}:5:1: error: " in done.err
+    assert "did you mean `port`?" in done.err
+
+
+def test_json_names_the_problem_at_its_service(home: Home) -> None:
+    home.write('[services.web]\nport = 5173\n\n[services.api]\nport = 8000\nhosts = ["web.localhost"]\n')
+    rows = {row["id"]: row for row in json.loads(home.run("ls", "--json").out)}
+    assert rows["web"]["problems"] == []
+    assert [problem["line"] for problem in rows["api"]["problems"]] == [6]
+
+
+def test_a_hundred_mistakes_do_not_fill_the_screen(home: Home) -> None:
+    home.write("".join(f"[services.s{number}]\nprot = 1\n" for number in range(100)))
+    done = home.run("ls")
+    assert done.err.count(" error: ") == 10
+    assert "more: devproxy check" in done.err

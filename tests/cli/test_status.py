@@ -1,0 +1,71 @@
+"""`devproxy status`: whether it runs; exit code 3 where it does not."""
+
+import json
+import os
+
+import pytest
+
+from devproxy.cli.status import _since
+from tests.cli.command import Home
+from tests.cli.test_ls import pretend_running, write_all
+
+
+def test_a_stopped_proxy_is_exit_code_3(home: Home) -> None:
+    write_all(home)
+    assert home.run("status") == (
+        3,
+        f"proxy     not running\nservices  5, reached by 6 routes\nregistry  {home.registry}\n",
+        "start it: devproxy serve\n",
+    )
+
+
+def test_a_running_proxy_tells_its_ports(home: Home) -> None:
+    write_all(home)
+    pretend_running(home, 7080)
+    done = home.run("status")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0] == f"proxy     running (pid {os.getpid()}), version 0.1.0"
+    assert lines[1].endswith(" ago)")
+    assert lines[2:4] == ["http      port 7080 on this machine only", "https     off"]
+
+
+def test_json_of_a_stopped_proxy(home: Home) -> None:
+    done = home.run("status", "--json")
+    assert done.code == 3
+    assert json.loads(done.out) == {
+        "running": False,
+        "pid": None,
+        "started": None,
+        "version": None,
+        "http": None,
+        "https": None,
+        "services": 0,
+        "routes": 0,
+        "registry": str(home.registry),
+        "problems": [],
+    }
+
+
+def test_the_proxys_own_problems_are_told_once(home: Home) -> None:
+    home.write("[services.web]\nprot = 1\n")
+    problem = json.loads(home.run("check", "--json").out)[0]
+    own = {"code": "port-busy", "message": "port 80 is busy", "file": str(home.registry), "severity": "warning"}
+    pretend_running(home, 7080, problems=[problem, own])
+    facts = json.loads(home.run("status", "--json").out)
+    assert [row["code"] for row in facts["problems"]].count("port-busy") == 1
+    assert facts["problems"].count(problem) == 1
+
+
+def test_another_version_is_remarked(home: Home) -> None:
+    pretend_running(home, 7080, version="0.0.1")
+    assert "restart the proxy" in home.run("status").err
+
+
+@pytest.mark.parametrize(
+    ("ago", "text"),
+    [(0, "(0 seconds ago)"), (1, "(1 second ago)"), (119, "(1 minute ago)"), (7300, "(2 hours ago)"), (-5, "(0 sec")],
+)
+def test_since(monkeypatch: pytest.MonkeyPatch, ago: int, text: str) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_000_000.0)
+    assert text in _since(1_000_000.0 - ago)

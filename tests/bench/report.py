@@ -1,0 +1,89 @@
+"""The results as text: one table a question, plain enough for a terminal and for a README.
+
+Lives here: columns and alignment. Not here: any arithmetic beyond formatting (`results.py`).
+"""
+
+from collections.abc import Sequence
+from statistics import median
+
+from tests.bench.results import REFERENCE, Results
+
+# heading, figure, decimals
+LOAD_COLUMNS = (
+    ("CPU µs/req", "cpu_us", 1),
+    ("user", "user_us", 1),
+    ("system", "system_us", 1),
+    ("req/s", "requests_per_second", 0),
+    ("p50 ms", "p50_ms", 2),
+    ("p99 ms", "p99_ms", 2),
+    ("core busy %", "busy_percent", 0),
+)
+OTHER_COLUMNS = (
+    ("RSS MiB", "rss_mib", 1),
+    ("CPU ms/100 MB", "cpu_ms_per_100mb", 1),
+    ("change ms", "change_ms", 1),
+    ("KiB/WebSocket", "websocket_kib", 1),
+)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows under headings, as a Markdown table: the first column to the left, the others to the right."""
+    widths = [max(len(row[index]) for row in [headings, *rows]) for index in range(len(headings))]
+
+    def line(cells: Sequence[str]) -> str:
+        first = cells[0].ljust(widths[0])
+        rest = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "| " + " | ".join([first, *rest]) + " |"
+
+    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(headings), line(rule), *(line(row) for row in rows)])
+
+
+def number(value: float | None, decimals: int) -> str:
+    """`value` with thousands set apart; a dash where there is none."""
+    return "–" if value is None else f"{value:,.{decimals}f}"
+
+
+def ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}×"
+
+
+def load_table(results: Results, workload: str) -> str:
+    """Small answers: the figures of one workload, and CPU as a multiple of nginx's; `lowest` is the best round's."""
+    rows = []
+    for name in results.samples:
+        cost = f"{workload}_cpu_us"
+        cells = [number(results.median(name, f"{workload}_{key}"), decimals) for _, key, decimals in LOAD_COLUMNS]
+        rows.append([name, cells[0], ratio(results.ratio(name, cost)), number(results.best(name, cost), 1), *cells[1:]])
+    headings = [heading for heading, _, _ in LOAD_COLUMNS]
+    return table([workload, headings[0], f"× {REFERENCE}", "lowest", *headings[1:]], rows)
+
+
+def other_table(results: Results, watches: dict[str, str]) -> str:
+    """What a proxy costs besides, and how it learns of a change."""
+    rows = [
+        [name, *(number(results.median(name, key), decimals) for _, key, decimals in OTHER_COLUMNS), watches[name]]
+        for name in results.samples
+    ]
+    return table(["", *(heading for heading, _, _ in OTHER_COLUMNS), "learns of a change"], rows)
+
+
+def render(results: Results, watches: dict[str, str]) -> str:
+    """The whole report."""
+    has = {key for figures in results.samples.values() for key in figures}
+    parts = [load_table(results, workload) for workload in ("same", "varied") if f"{workload}_cpu_us" in has]
+    if has & {key for _, key, _ in OTHER_COLUMNS}:
+        parts.append(other_table(results, watches))
+    if results.startup_ms:
+        rows = [[label, number(median(values), 1)] for label, values in results.startup_ms.items()]
+        parts.append(table(["start-up", "ms"], rows))
+    if results.parser_us:
+        rows = [
+            [name, *(number(us.get(kind), 2) for kind in ("request", "response"))]
+            for name, us in results.parser_us.items()
+        ]
+        parts.append(table(["parser alone, µs/head", "request", "response"], rows))
+    notes = [f"{name}: not here: {why}" for name, why in results.missing.items()]
+    notes += [f"{what}: failed: {why}" for what, why in results.failed.items()]
+    versions = "; ".join(f"{name} ({version})" for name, version in results.versions.items())
+    return "\n\n".join([*parts, *(["\n".join(notes)] if notes else []), f"Measured: {versions}"])

@@ -1,0 +1,200 @@
+"""The order of the measurements, interleaved: each round takes every proxy once (A B C, A B C, …).
+
+Lives here: the stages, and which results they add. Not here: how one thing is measured (`load.py` and its like), how
+results are printed (`report.py`).
+
+The machine is shared and its speed drifts: so the proxies take turns, each figure is the median of its rounds, and
+the ratio to nginx is taken inside each round first.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench import bulk, change, cpu, idle, load, parsers, startup
+from tests.bench.origin import http_origin
+from tests.bench.peers import PEERS, Peer, Site
+from tests.bench.process import BenchError, Cores, Running, environment, free_port, started, wait_ready
+from tests.bench.results import Results
+
+PARTS = ("load", "bulk", "change", "idle", "startup", "parser")
+HOST = "app.localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line asked for."""
+
+    only: tuple[str, ...]
+    parts: tuple[str, ...]
+    seconds: float
+    rounds: int
+    connections: int
+    changes: int
+    sockets: int
+    downloads: int
+
+
+@dataclass
+class Bench:
+    """One run: the proxies that are here, running, and the results so far."""
+
+    settings: Settings
+    cores: Cores
+    folder: Path
+    results: Results = field(default_factory=Results)
+    peers: dict[str, tuple[Peer, Site, Running]] = field(default_factory=dict)
+
+    def run(self) -> Results:
+        """Every stage that was asked for."""
+        here = self.fetch()
+        if {"load", "bulk", "change"} & set(self.settings.parts):
+            with ExitStack() as stack:
+                say("starting the origin and the proxies")
+                origin = stack.enter_context(http_origin(self.folder / "origin", self.cores))
+                self.start(stack, here, origin)
+                self.stage("load", self.load)
+                self.stage("bulk", self.bulk)
+                self.stage("change", lambda: self.change(origin))
+        self.stage("idle", lambda: self.idle(here))
+        self.stage("startup", lambda: self.startup(here))
+        self.stage("parser", self.parser)
+        return self.results
+
+    def stage(self, part: str, measure: Callable[[], None]) -> None:
+        if part in self.settings.parts:
+            say(f"measuring: {part}")
+            measure()
+
+    def fetch(self) -> list[Peer]:
+        """The peers that can be run; why each of the others can't is in the results."""
+        here = []
+        for name in self.settings.only:
+            peer = PEERS[name]
+            try:
+                say(f"looking for {name}")
+                peer.fetch()
+                self.results.versions[name] = version(peer)
+            except BenchError as error:
+                self.results.missing[name] = str(error)
+            else:
+                here.append(peer)
+        return here
+
+    def start(self, stack: ExitStack, here: list[Peer], origin: int) -> None:
+        """Start each proxy; one that does not answer is missing, with its last words."""
+        for peer in here:
+            site = Site(self.folder / peer.name, free_port(), {"app": origin})
+            peer.place(site)
+            running = stack.enter_context(
+                started(peer.command(site), self.cores.proxy, peer.env(site), site.folder / "log")
+            )
+            try:
+                wait_ready(running, site.port, HOST)
+            except BenchError as error:
+                self.results.missing[peer.name] = str(error)
+            else:
+                self.peers[peer.name] = (peer, site, running)
+
+    def each(self, key: str, measure: Callable[[Peer, Site, Running], float]) -> None:
+        """Measure every running proxy once; a failure is noted under its name, and the others go on."""
+        for name, (peer, site, running) in self.peers.items():
+            try:
+                self.results.add(name, key, measure(peer, site, running))
+            except (BenchError, OSError) as error:
+                self.results.failed[f"{name} {key}"] = str(error)
+
+    def load(self) -> None:
+        lua = {}
+        for workload in load.WORKLOADS:
+            lua[workload] = self.folder / f"{workload}.lua"
+            lua[workload].write_text(load.script(workload, HOST), encoding="utf-8")
+        for number in range(self.settings.rounds):
+            say(f"  round {number + 1} of {self.settings.rounds}")
+            for workload in load.WORKLOADS:
+                for name, (_, site, running) in self.peers.items():
+                    self.one_load(name, workload, site, running, lua[workload])
+        self.each("rss_mib", lambda _peer, _site, running: cpu.resident(running.pid) / 1048576)
+
+    def one_load(self, name: str, workload: str, site: Site, running: Running, lua: Path) -> None:
+        settings = self.settings
+        try:
+            result = load.measure(running.pid, site.port, lua, settings.seconds, settings.connections, self.cores)
+        except BenchError as error:
+            self.results.failed[f"{name} {workload}"] = str(error)
+            return
+        for key, value in result.figures().items():
+            self.results.add(name, f"{workload}_{key}", value)
+        if result.errors:
+            self.results.failed[f"{name} {workload}"] = f"{result.errors} errors or answers that were not 2xx"
+
+    def bulk(self) -> None:
+        for _ in range(self.settings.rounds):
+            self.each(
+                "cpu_ms_per_100mb",
+                lambda _peer, site, running: bulk.measure(running.pid, site.port, HOST, self.settings.downloads),
+            )
+
+    def change(self, origin: int) -> None:
+        for number in range(self.settings.changes):
+            self.each(
+                "change_ms",
+                lambda peer, site, running: change.measure(peer, site, running.pid, f"n{number}", origin),  # noqa: B023
+            )
+            time.sleep(0.5)
+
+    def idle(self, here: list[Peer]) -> None:
+        for peer in here:
+            folder = self.folder / f"{peer.name}-idle"
+            try:
+                kib = asyncio.run(idle.grown(peer, folder, self.cores, self.settings.sockets))
+                self.results.add(peer.name, "websocket_kib", kib)
+            except (BenchError, OSError, TimeoutError) as error:
+                self.results.failed[f"{peer.name} idle WebSockets"] = str(error) or type(error).__name__
+
+    def startup(self, here: list[Peer]) -> None:
+        commands: dict[str, tuple[list[str], dict[str, str]]] = {"python -c pass": (startup.PYTHON, {})}
+        for peer in here:
+            site = Site(self.folder / f"{peer.name}-startup", free_port(), {"app": free_port(), "api": free_port()})
+            peer.place(site)
+            label = " ".join([peer.name, *peer.startup()[len(peer.program()) :]])
+            commands[label] = (peer.startup(), dict(peer.env(site)))
+        for _ in range(max(3, self.settings.rounds * 3)):
+            for label, (command, env) in commands.items():
+                try:
+                    self.results.startup_ms.setdefault(label, []).append(startup.once(command, env, self.cores))
+                except BenchError as error:
+                    self.results.failed[label] = str(error)
+
+    def parser(self) -> None:
+        for name, kind, data, read in parsers.readers():
+            self.results.parser_us.setdefault(name, {})[kind] = parsers.microseconds(read, data, 1.0)
+
+
+def version(peer: Peer) -> str:
+    """The first line with a digit that its version command prints."""
+    command = peer.version()
+    try:
+        done = subprocess.run(
+            command,
+            env=environment({}),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError(f"`{' '.join(command)}` failed: {error}") from error
+    lines = (done.stdout + done.stderr).splitlines()
+    return next((line.strip() for line in lines if any(map(str.isdigit, line))), "unknown")
+
+
+def say(text: str) -> None:
+    """Progress, on standard error: standard output is for the report."""
+    print(text, file=sys.stderr, flush=True)

@@ -173,12 +173,14 @@ def _misdirected(table: RouteTable) -> Respond:
     )
 
 
-def absolute(target: bytes) -> tuple[bytes, bytes] | None:
-    """(authority, origin-form target) of a target in absolute-form; None for any other form."""
+def absolute(method: bytes, target: bytes) -> tuple[bytes, bytes] | None:
+    """(authority, target without it) of a target in absolute-form; None for any other form (RFC 9112 §3.2)."""
     found = _ABSOLUTE.fullmatch(target)
     if found is None:
         return None
     rest = found[2]
+    if not rest and method == b"OPTIONS":
+        return found[1], b"*"
     return found[1], rest if rest.startswith(b"/") else b"/" + rest
 
 

@@ -197,6 +197,8 @@ class ChunkedReader:
         if end < 0:
             if len(data) - at > _TRAILER_LIMIT:
                 raise ChunkError(f"the trailer section is over {_TRAILER_LIMIT} bytes")
+            if data.count(b"\n", at) != data.count(b"\r\n", at):
+                raise ChunkError("a line of the trailers ends in a bare LF")
             return at
         self.trailers = checked_trailers(data[at : end + 2])
         self.done = True

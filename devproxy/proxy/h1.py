@@ -136,7 +136,7 @@ class Http1Connection(ClientConnection):
         fields = section(raw, snapshot.settings.max_headers)
         if isinstance(fields, Fault):
             return fields
-        whole = absolute(target)
+        whole = absolute(method, target)
         fault = None if whole else target_fault(method, target)
         if fault is not None:
             return fault

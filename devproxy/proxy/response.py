@@ -102,6 +102,6 @@ def switch_fault(plan: Plan, asked: bytes, key: bytes | None) -> Fault | None:
         )
     if granted == b"websocket" and key is not None:
         expected = b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
-        if plan.fields.get(b"sec-websocket-accept") != expected:
+        if plan.fields.all(b"sec-websocket-accept") != [expected]:
             return Fault(502, "upstream-invalid", "its Sec-WebSocket-Accept does not match the handshake")
     return None

@@ -271,7 +271,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._left == UNTIL_CLOSE and exc is None:
             exchange.on_end(b"")
         elif self._left == _HEAD:
-            exchange.on_closed(self, exc, answered=bool(self._held))
+            exchange.on_closed(self, exc, answered=bool(self._held or self._informational))
         else:
             exchange.cut()
 

@@ -41,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
     """HTTP/1.1 with keep-alive; every method goes to `answer`."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an ACK that is delayed
     record: Record
     answer: Answer
 
@@ -163,6 +164,7 @@ def origin(
 @contextlib.contextmanager
 def unix_origin(answer: Answer, path: Path) -> Iterator[Record]:
     handler, record = _handler(answer)
+    handler.disable_nagle_algorithm = False  # it is TCP's
     with _served(_UnixServer(str(path), handler)):
         yield record
 

@@ -93,8 +93,9 @@ def team(devproxy: Devproxy, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_team_project(team: Path, devproxy: Devproxy) -> None:
-    checked = devproxy.cli("check", cwd=team)
-    assert checked.returncode == 0, checked
+    for files in ([], ["."]):
+        checked = devproxy.cli("check", *files, cwd=team)
+        assert checked.returncode == 0, checked
     for name in ("shop.localhost", "web.shop.localhost"):
         assert b"<title>Shop</title>" in devproxy.get(name).body
     assert json.loads(devproxy.get("shop.localhost", "/api/items").body) == ["lamp", "table", "chair"]

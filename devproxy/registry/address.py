@@ -17,9 +17,10 @@ from devproxy.registry.wrong import Wrong, shown
 LOOPBACKS = ("127.0.0.1", "::1")
 
 _SCHEMES: dict[str, tuple[Scheme, int]] = {"http": ("http", 80), "https": ("https", 443), "h2c": ("h2c", 80)}
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\\]*)(.*)", re.DOTALL)
-_AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]@]*)(?::([0-9]*))?")
-_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
+# texts, which `re` compiles when they are first needed
+_URL = r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\\]*)(.*)"
+_AUTHORITY = r"(\[[^\[\]]*\]|[^:\[\]@]*)(?::([0-9]*))?"
+_ENDS_IN_NUMBER = r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?"
 _WHY = "devproxy forwards to this machine only: 127.0.0.0/8, ::1, localhost, or a unix socket"
 
 
@@ -32,15 +33,15 @@ def upstream(text: str) -> Upstream:
         return _socket(text)
     if not text.isascii():
         raise _bad(text, "an address is written in ASCII")
-    match = _URL.fullmatch(text)
+    match = re.fullmatch(_URL, text, re.DOTALL)
     if match is None:
         raise _without_scheme(text)
     if match[3] not in ("", "/"):
         raise _bad(
-            text, "paths are forwarded as they come, so an upstream has none", f'write "{match[1]}://{match[2]}"'
+            text, "paths are forwarded as they come, so an upstream has none", f'write "{match[1]}://{shown(match[2])}"'
         )
     scheme, standard = _scheme(match[1].lower(), match[2], text)
-    authority = _AUTHORITY.fullmatch(match[2])
+    authority = re.fullmatch(_AUTHORITY, match[2])
     if authority is None:
         raise _bad(text, *_advice_on_authority(match[1], match[2]))
     return Upstream(scheme, loopback(authority[1], text), _port(authority[2], standard, text))
@@ -52,7 +53,7 @@ def loopback(host: str, text: str) -> tuple[str, ...]:
         return LOOPBACKS
     if host.startswith("["):
         return _ipv6(host[1:-1], text)
-    if _ENDS_IN_NUMBER.fullmatch(host):
+    if re.fullmatch(_ENDS_IN_NUMBER, host):
         number = ipv4(host)
         if number is None:
             raise _bad(text, f"{shown(host)} is not an IPv4 address")

@@ -92,7 +92,8 @@ def _said(kind: Any) -> dict[str, Any]:
     for meta in getattr(kind, "__metadata__", ()):
         if isinstance(meta, Meta):
             said |= meta.extra or {}
-            said |= meta.extra_json_schema or {}
+            if "default" in (meta.extra_json_schema or {}):
+                said["default"] = (meta.extra_json_schema or {})["default"]
             if meta.description is not None:
                 said["text"] = meta.description
     return said

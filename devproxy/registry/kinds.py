@@ -1,11 +1,12 @@
 """The kinds of value that the registry files hold, each with what it must look like.
 
-Lives here: constrained types (msgspec reads the constraints), and for each kind `wants`, which completes the sentence
-"`key` must be …", and `example`, a right value as TOML.
+Lives here: constrained types, and for each kind `wants`, which completes the sentence "`key` must be …", and `example`,
+a right value as TOML.
 Not here: the keys that have such values (`schema.py`), rules that a pattern cannot say (`checks.py`).
 
-A pattern accepts everything that the parser of the same kind accepts (a property test holds that), so that an editor
-never marks what devproxy takes. RFC 1123 §2.1 for labels, RFC 6454 for origins.
+A pattern is for editors: it accepts everything that the parser of the same kind accepts (a test holds that), and the
+parser, which is stricter and says why, is what decides. Numbers and lengths are msgspec's to hold. RFC 1123 §2.1 for
+labels, RFC 6454 for origins.
 """
 
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -28,8 +29,9 @@ def key(text: str, default: Any = None, example: str | None = None) -> Meta:
     )
 
 
-def _kind(wants: str, example: str, **constraints: Any) -> Meta:
-    return Meta(extra={"wants": wants, "example": example}, **constraints)
+def _kind(wants: str, example: str, pattern: str | None = None, **constraints: Any) -> Meta:
+    shown = None if pattern is None else {"pattern": pattern}
+    return Meta(extra={"wants": wants, "example": example}, extra_json_schema=shown, **constraints)
 
 
 Switch = Annotated[bool, _kind("true or false", "true")]

@@ -13,8 +13,8 @@ from typing import Any
 from devproxy.registry.locate import DEEPEST, Places, TooDeep
 from devproxy.registry.problems import Problem
 
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_KEY = re.compile(r"\('[^()]*'\)|\('[^()]*',\)")  # a key as tomllib prints it: ('a', 'b')
+_PLACE = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
+_KEY = r"\('[^()]*'\)|\('[^()]*',\)"  # a key as tomllib prints it: ('a', 'b')
 
 # what to do about what tomllib says, by how its sentence begins
 _FIXES = {
@@ -47,7 +47,7 @@ def parse(text: str, file: str) -> tuple[dict[str, Any], Places] | Problem:
 
 
 def _syntax(said: str, text: str, file: str) -> Problem:
-    match = _PLACE.search(said)
+    match = re.search(_PLACE, said)
     line, column = 1, 1
     if match is None:
         said = "A number has too many digits"
@@ -55,7 +55,7 @@ def _syntax(said: str, text: str, file: str) -> Problem:
         line, column = int(match[1]), int(match[2])
     else:
         line, column = _line_and_column(text.rstrip("\n"), len(text.rstrip("\n")))
-    sentence = _KEY.sub(_key, said[: match.start()] if match else said)
+    sentence = re.sub(_KEY, _key, said[: match.start()] if match else said)
     return Problem(
         code="syntax",
         message=f"not TOML: {sentence[:1].lower()}{sentence[1:]}",

@@ -13,24 +13,23 @@ from devproxy.registry.wrong import Wrong, shown
 LONGEST_DURATION = 24 * 3600.0  # seconds
 SMALLEST_SIZE, LARGEST_SIZE = 1024, 16 * 1024 * 1024  # bytes
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
+# texts, which `re` compiles when they are first needed: a command that reads a small registry needs none of them
+_DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZE = re.compile("([0-9]{1,9})(KiB|MiB|GiB)")
-_LOOSE_SIZE = re.compile("([0-9]{1,9}) ?([kmg])(?:i?b)?", re.IGNORECASE)
+_SIZE = "([0-9]{1,9})(KiB|MiB|GiB)"
+_LOOSE_SIZE = "(?i:([0-9]{1,9}) ?([kmg])(?:i?b)?)"
 _BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_RANGE = re.compile("([0-9]{1,5})-([0-9]{1,5})")
-_CODES = re.compile("([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)")
-_ORIGIN = re.compile(
-    r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
-)
+_RANGE = "([0-9]{1,5})-([0-9]{1,5})"
+_CODES = "([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)"
+_ORIGIN = r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
 _STANDARD_PORTS = {"http": "80", "https": "443"}
-_PLACEHOLDER = re.compile(r"\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}")
-_IN_TEMPLATE = re.compile(r"\{(?:service|project|tld)\}|[a-z0-9.-]")
+_PLACEHOLDER = r"\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}"
+_IN_TEMPLATE = r"\{(?:service|project|tld)\}|[a-z0-9.-]"
 
 
 def duration(text: str) -> float:
     """Seconds; `3s`, `500ms`, `1.5m`, `1h`, up to a day."""
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if match is None:
         raise Wrong(
             f'"{shown(text)}" is not a duration',
@@ -55,9 +54,9 @@ def some_time(text: str) -> float:
 
 def size(text: str) -> int:
     """Bytes; `64KiB`, `1MiB`."""
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if match is None:
-        loose = _LOOSE_SIZE.fullmatch(text)
+        loose = re.fullmatch(_LOOSE_SIZE, text)
         raise Wrong(
             f'"{shown(text)}" is not a size',
             why="a size is a whole number and one of KiB, MiB, GiB",
@@ -71,7 +70,7 @@ def size(text: str) -> int:
 
 def port_range(text: str) -> tuple[int, int]:
     """First and last port of `first-last`."""
-    match = _RANGE.fullmatch(text)
+    match = re.fullmatch(_RANGE, text)
     first, last = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= first <= last <= 65535:
         raise Wrong(
@@ -85,7 +84,7 @@ def port_range(text: str) -> tuple[int, int]:
 def status_set(text: str) -> str:
     """The answers that count as healthy, as written: `2xx`, `204`, `200-399`, or several of them with commas."""
     for part in text.split(","):
-        match = _CODES.fullmatch(part.strip(" "))
+        match = re.fullmatch(_CODES, part.strip(" "))
         if match is None or (match[3] and match[3] < match[1] + match[2]):
             raise Wrong(
                 f'"{shown(text)}" is not a set of status codes',
@@ -138,14 +137,14 @@ def _fault_of_path(text: str) -> tuple[str, str]:
 
 def origin(text: str) -> str:
     """An origin as browsers send it in `Origin`: lower-case, without the standard port."""
-    match = _ORIGIN.fullmatch(text.lower())
+    match = re.fullmatch(_ORIGIN, text.lower())
     if match is None or (match[3] and not 1 <= int(match[3]) <= 65535):
-        bare = re.match("[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]+", text)
+        bare = re.match("[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]+(?=[/?#])", text)
         raise Wrong(
             f'"{shown(text)}" is not an origin',
             why="an origin is a scheme and a host, with a port or without, and nothing after it",
             fix=f'write "{shown(bare[0].lower())}"'
-            if bare and _ORIGIN.fullmatch(bare[0].lower())
+            if bare and re.fullmatch(_ORIGIN, bare[0].lower())
             else 'write it as in "https://login.example.com"',
         )
     scheme, host, port = match[1], match[2], match[3]
@@ -157,12 +156,12 @@ def placeholders(text: str) -> list[tuple[str, str]]:
 
     Every other brace is literal: `${HOME}`, JSON, `{urls.api}`.
     """
-    return [(match[1].partition(".")[0], match[2] or "") for match in _PLACEHOLDER.finditer(text)]
+    return [(match[1].partition(".")[0], match[2] or "") for match in re.finditer(_PLACEHOLDER, text)]
 
 
 def host_template(text: str) -> str:
     """A template of hostnames, with `{service}` in it and `.{tld}` at its end."""
-    if "{service}" not in text or not text.endswith(".{tld}") or _IN_TEMPLATE.sub("", text):
+    if "{service}" not in text or not text.endswith(".{tld}") or re.sub(_IN_TEMPLATE, "", text):
         raise Wrong(
             f'"{shown(text)}" is not a template of hostnames',
             why="it is made of {service}, {project}, lower-case letters, digits, hyphens and dots, has {service} in it"

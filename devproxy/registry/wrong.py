@@ -8,16 +8,22 @@ Text from a file is hostile: it may hold terminal escapes (ECMA-48) or direction
 message look like another one. `shown` prints none of them raw.
 """
 
-import re
-
 LONGEST = 60  # characters of a value that a message repeats
 
-# C0 (without tab and line ends, which are told apart below), DEL, C1, line and paragraph separators, direction marks,
-# zero-width characters and the byte order mark
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+# C0 (tab and line ends are told apart below), DEL, C1, Arabic letter mark, zero-width characters and direction marks,
+# line and paragraph separators, word joiner, isolates, byte order mark, interlinear annotations. Numbers, because a
+# regular expression of them takes 8 ms to compile.
+_UNSEEN = (
+    (0x00, 0x1F),
+    (0x7F, 0x9F),
+    (0x61C, 0x61C),
+    (0x200B, 0x200F),
+    (0x2028, 0x202E),
+    (0x2060, 0x2069),
+    (0xFEFF, 0xFEFF),
+    (0xFFF9, 0xFFFB),
 )
-_BREAKS = re.compile("[\t\r\n]")
+_BREAKS = "\t\r\n"
 
 
 class Wrong(ValueError):  # noqa: N818 - it is the value that is wrong
@@ -41,21 +47,22 @@ def shown(text: str) -> str:
 
 def refuse_unseen(text: str, *, breaks: bool = False) -> None:
     """Raise Wrong if `text` has a character that nobody sees; tabs and line ends are allowed where `breaks` is true."""
-    found = _UNSEEN.search(text) or (None if breaks else _BREAKS.search(text))
-    if found:
+    if text.isprintable():  # none of them is
+        return
+    found = next((char for char in text if _is_unseen(char) and not (breaks and char in _BREAKS)), None)
+    if found is not None:
         raise Wrong(
-            f'"{shown(text)}" has the control character {_escaped(found[0])}',
+            f'"{shown(text)}" has the control character {_escaped(found)}',
             why="characters that nobody sees can hide what a value really is, and drive the terminal that prints it",
-            fix=f"remove {_escaped(found[0])}",
+            fix=f"remove {_escaped(found)}",
             code="control-character",
         )
 
 
+def _is_unseen(char: str) -> bool:
+    return any(first <= ord(char) <= last for first, last in _UNSEEN)
+
+
 def _escaped(char: str) -> str:
-    return (
-        f"\\x{ord(char):02x}"
-        if ord(char) < 0x100
-        else f"\\u{ord(char):04x}"
-        if ord(char) < 0x10000
-        else f"\\U{ord(char):08x}"
-    )
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -248,9 +248,9 @@ def texts(draw: st.DrawFn) -> str:
 
 
 def inline(key: str, value: Mapping[str, Any]) -> str:
-    lines = tomli_w.dumps({"x": [{"y": value}]}, indent=0)
-    body = lines.partition("{ y = ")[2].rpartition(" }")[0] if "{ y = " in lines else "{}"
-    return f"{key} = {body}\n"
+    """On one line; tomli_w writes tables so only where they are deep inside of arrays."""
+    lines = tomli_w.dumps({"x": [[{"y": value}]]}, indent=0)
+    return f"{key} = {lines.partition('{ y = ')[2].rpartition(' }')[0]}\n"
 
 
 def comments(text: str) -> list[str]:

@@ -10,6 +10,7 @@ never looked up.
 """
 
 import re
+from typing import NamedTuple
 
 from devproxy.registry.model import Scheme, Upstream
 from devproxy.registry.wrong import Wrong, shown
@@ -21,7 +22,7 @@ _SCHEMES: dict[str, tuple[Scheme, int]] = {"http": ("http", 80), "https": ("http
 _URL = r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\\]*)(.*)"
 _AUTHORITY = r"(\[[^\[\]]*\]|[^:\[\]@]*)(?::([0-9]*))?"
 _ENDS_IN_NUMBER = r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?"
-_WHY = "devproxy forwards to this machine only: 127.0.0.0/8, ::1, localhost, or a unix socket"
+_EXAMPLE = 'write it as in "http://127.0.0.1:9000"'
 
 
 def upstream(text: str) -> Upstream:
@@ -44,21 +45,29 @@ def upstream(text: str) -> Upstream:
     authority = re.fullmatch(_AUTHORITY, match[2])
     if authority is None:
         raise _bad(text, *_advice_on_authority(match[1], match[2]))
-    return Upstream(scheme, loopback(authority[1], text), _port(authority[2], standard, text))
+    port = _port(authority[2], standard, text)
+    return Upstream(scheme, loopback(authority[1], _Named(text, f'write "{scheme}://localhost:{port}"')), port)
 
 
-def loopback(host: str, text: str) -> tuple[str, ...]:
+class _Named(NamedTuple):
+    """An address as it is written, and what to write instead if it is not on this machine."""
+
+    text: str
+    fix: str
+
+
+def loopback(host: str, named: _Named) -> tuple[str, ...]:
     """The literals to dial for `host`, an IPv6 address in brackets, an IPv4 address in any spelling, or `localhost`."""
     if host.lower() == "localhost":
         return LOOPBACKS
     if host.startswith("["):
-        return _ipv6(host[1:-1], text)
+        return _ipv6(host[1:-1], named)
     if re.fullmatch(_ENDS_IN_NUMBER, host):
         number = ipv4(host)
         if number is None:
-            raise _bad(text, f"{shown(host)} is not an IPv4 address")
-        return (_loopback_ipv4(number, text),)
-    raise Wrong(f'"{shown(text)}" is not on this machine', why=f"{_WHY}; names are not looked up", fix=_FIX, code=_CODE)
+            raise _bad(named.text, f"{shown(host)} is not an IPv4 address")
+        return (_loopback_ipv4(number, named),)
+    raise _elsewhere(named, "names are not looked up")
 
 
 def ipv4(host: str) -> int | None:
@@ -73,10 +82,6 @@ def ipv4(host: str) -> int | None:
     return last + sum(number << (24 - 8 * index) for index, number in enumerate(front))
 
 
-_FIX = 'write "http://localhost:PORT", or `port = PORT`'
-_CODE = "not-this-machine"
-
-
 def _number(part: str) -> int | None:
     if len(part) > 16:
         return None
@@ -87,47 +92,53 @@ def _number(part: str) -> int | None:
     return int(part) if re.fullmatch("0|[1-9][0-9]*", part) else None
 
 
-def _ipv6(inside: str, text: str) -> tuple[str, ...]:
+def _ipv6(inside: str, named: _Named) -> tuple[str, ...]:
     if inside == "::1":
         return ("::1",)
     if "%" in inside:
-        raise _bad(text, "loopback needs no zone", 'write "[::1]"')
+        raise _bad(named.text, "loopback needs no zone", 'write "[::1]"')
     import ipaddress  # only here, and slow to import
 
     try:
         address = ipaddress.IPv6Address(inside)
     except ValueError:
-        raise _bad(text, f"{shown(inside)} is not an IPv6 address") from None
+        raise _bad(named.text, f"{shown(inside)} is not an IPv6 address") from None
     if address.ipv4_mapped is not None:
-        return (_loopback_ipv4(int(address.ipv4_mapped), text),)
+        return (_loopback_ipv4(int(address.ipv4_mapped), named),)
     if address == ipaddress.IPv6Address("::1"):
         return ("::1",)
-    if int(address) == 0:
-        raise _unspecified(text, "::")
-    raise Wrong(f'"{shown(text)}" is not on this machine', why=_WHY, fix=_FIX, code=_CODE)
+    raise (
+        _unspecified(named, "::")
+        if int(address) == 0
+        else _elsewhere(named, f"{address} is none of these, even where it is this machine's own")
+    )
 
 
-def _loopback_ipv4(number: int, text: str) -> str:
+def _loopback_ipv4(number: int, named: _Named) -> str:
     dotted = ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
     if number == 0:
-        raise _unspecified(text, dotted)
+        raise _unspecified(named, dotted)
     if number >> 24 != 127:
-        spelled = "" if dotted in text else f" ({dotted})"
-        raise Wrong(
-            f'"{shown(text)}"{spelled} is not a loopback address',
-            why=f"{_WHY}; this machine's own address in a network is one that others can reach, too",
-            fix=_FIX,
-            code=_CODE,
-        )
+        raise _elsewhere(named, f"{dotted} is none of these, even where it is this machine's own")
     return dotted
 
 
-def _unspecified(text: str, address: str) -> Wrong:
+def _elsewhere(named: _Named, more: str = "") -> Wrong:
     return Wrong(
-        f'"{shown(text)}" is not an address to connect to',
+        f'"{shown(named.text)}" is not a loopback address',
+        why="devproxy forwards to this machine only: 127.0.0.0/8, ::1, localhost, or a unix socket"
+        + (f"; {more}" if more else ""),
+        fix=named.fix,
+        code="not-this-machine",
+    )
+
+
+def _unspecified(named: _Named, address: str) -> Wrong:
+    return Wrong(
+        f'"{shown(named.text)}" is not an address to connect to',
         why=f"{address} means every interface, and only to a program that listens",
-        fix=_FIX,
-        code=_CODE,
+        fix=named.fix,
+        code="not-this-machine",
     )
 
 
@@ -144,7 +155,7 @@ def _port(digits: str | None, standard: int, text: str) -> int:
     if digits is None and standard:
         return standard
     if not digits or not 1 <= int(digits[:6]) <= 65535 or len(digits) > 5:
-        raise _bad(text, "it needs a port from 1 to 65535", 'write it as in "http://127.0.0.1:9000"')
+        raise _bad(text, "it needs a port from 1 to 65535")
     return int(digits)
 
 
@@ -164,7 +175,7 @@ def _advice_on_authority(scheme: str, authority: str) -> tuple[str, str]:
         return "it has a user name in it", f'write "{scheme}://{shown(authority.rpartition("@")[2])}"'
     if authority.count(":") > 1 and "[" not in authority:
         return "an IPv6 address stands in brackets", 'write it as in "http://[::1]:9000"'
-    return "its host and port cannot be read", 'write it as in "http://127.0.0.1:9000"'
+    return "its host and port cannot be read", _EXAMPLE
 
 
 def _without_scheme(text: str) -> Wrong:
@@ -177,5 +188,5 @@ def _without_scheme(text: str) -> Wrong:
     return _bad(text, "it has no scheme", 'write it as in "http://127.0.0.1:9000" or "unix:run/app.sock"')
 
 
-def _bad(text: str, why: str, fix: str = _FIX) -> Wrong:
+def _bad(text: str, why: str, fix: str = _EXAMPLE) -> Wrong:
     return Wrong(f'"{shown(text)}" is not an address', why=why, fix=fix, code="bad-upstream")

@@ -85,16 +85,18 @@ def misfit(label: str, value: Any, key: Key) -> Wrong:
 
 def missing(label: str, key: Key) -> Wrong:
     """A key that a table cannot do without is not there."""
-    return Wrong(f"`{label}` is missing", why=key.text, fix=f"add `{key.name} = {key.example}`", code="missing-key")
+    why = key.text[:1].lower() + key.text[1:].removesuffix(".")
+    return Wrong(f"`{label}` is missing", why=why, fix=f"add `{key.name} = {key.example}`", code="missing-key")
 
 
 def not_a_table(label: str, value: Any) -> Wrong:
-    """`value` stands where a table of its own should."""
+    """`value` stands where a table of its own should; `label` is its header."""
     name = label.rpartition(".")[2]
-    line = f" and below it `port = {value}`" if type(value) is int and 0 < value < 65536 and name != label else ""
+    header = f"{label}.NAME" if label == name else label
+    is_port = type(value) is int and 0 < value < 65536 and label.startswith("services.")
     return Wrong(
         f"`{shown(name)}` is {_noun(value)}, but must be a table",
-        fix=f"write [{shown(label)}]{line}",
+        fix=f"write [{shown(header)}]" + (f" and below it `port = {value}`" if is_port else ""),
         code="wrong-type",
     )
 

@@ -87,8 +87,20 @@ def _key(name: str, kind: Any, *, required: bool) -> Key:
     return Key(name=name, type=kind, required=required, **_said(kind))
 
 
+def _of_table(kind: Any) -> dict[str, Any]:
+    """What is wanted where a table is, or a list of tables: one with the keys that it must have, or its first one."""
+    table, item = table_of(kind), next((get_args(part)[0] for part in options(kind) if get_origin(part) is list), None)
+    if table is not None:
+        known = list(keys(table).values())
+        needed = [key for key in known if key.required] or known[:1]
+        return {"example": "{ " + ", ".join(f"{key.name} = {key.example}" for key in needed) + " }"}
+    if item is not None and table_of(item) is not None:
+        return {"wants": "a list of tables", "example": f"[{_of_table(item)['example']}]"}
+    return {}
+
+
 def _said(kind: Any) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+    said = _of_table(kind)
     for meta in getattr(kind, "__metadata__", ()):
         if isinstance(meta, Meta):
             said |= meta.extra or {}

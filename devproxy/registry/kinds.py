@@ -55,7 +55,7 @@ Tlds = Annotated[
     _kind("a list of at least one name", '["localhost"]', min_length=1),
 ]
 ServiceNames = Annotated[list[ServiceName], _kind("a list of service names", '["api", "db"]')]
-Text = Annotated[str, _kind("a string that is not empty", '"…"', min_length=1)]
+Text = Annotated[str, _kind("a string that is not empty", '"web"', min_length=1)]
 Template = Annotated[str, _kind("a template", '"{service}.{project}.{tld}"', pattern=r"\{service\}.*\.\{tld\}$")]
 Address = Annotated[str, _kind("an address on this machine", '"http://127.0.0.1:9000"', min_length=1)]
 Protocol = Annotated[Literal["http", "tcp"], _kind('"http" or "tcp"', '"http"')]

@@ -54,6 +54,7 @@ def service_name(text: str) -> str:
         raise Wrong(
             f'"{shown(text)}" is not the name of a service',
             why="a service is `api` in the same project and `api.shop` from elsewhere",
+            fix=f"write `{slug(text)}`" if slug(text) else "write it as in `api`",
             code="bad-name",
         )
     return text
@@ -61,12 +62,19 @@ def service_name(text: str) -> str:
 
 def host(text: str) -> str:
     """A hostname in lower case, without a wildcard."""
+    if text.startswith("*."):
+        why = "a wildcard stands in `hosts` only"
+        raise Wrong(f'"{shown(text)}" is not a hostname', why=why, fix=_bare_fix(text[2:].lower()), code="bad-host")
+    return _host(text, text)
+
+
+def _host(text: str, whole: str) -> str:
     lower = text.lower()
     if not _NAME.fullmatch(lower) or len(lower) > LONGEST:
-        raise Wrong(f'"{shown(text)}" is not a hostname', **_advice(lower), code="bad-host")
+        raise Wrong(f'"{shown(whole)}" is not a hostname', **_advice(whole.lower()), code="bad-host")
     if _ADDRESS.fullmatch(lower):
         raise Wrong(
-            f'"{shown(text)}" is an address, not a hostname',
+            f'"{shown(whole)}" is an address, not a hostname',
             why="browsers read a name whose last part is a number as an IPv4 address",
             fix="use a name, as in shop.localhost",
             code="bad-host",
@@ -77,23 +85,27 @@ def host(text: str) -> str:
 def host_pattern(text: str) -> str:
     """A hostname in lower case; its first label may be `*`, which stands for one label or more."""
     if not text.startswith("*."):
-        return host(text)
-    return "*." + host(text[2:])
+        return _host(text, text)
+    return "*." + _host(text[2:], text)
 
 
 def _advice(lower: str) -> dict[str, str]:
     """Why and fix for a text that is no hostname."""
-    bare = re.sub("^[a-z][a-z0-9+.-]*://", "", lower)
-    bare = re.split(r"[/?#]", bare)[0].rpartition("@")[2]
-    bare = re.sub(r"(?::[0-9]*)?\.?$", "", bare).replace("_", "-")
+    why = "a hostname is labels of letters, digits and hyphens with dots between, without scheme, port or path"
     if "*" in lower:
         why = "`*` is only allowed as the whole first label"
     elif len(lower) > LONGEST:
         why = f"a hostname has at most {LONGEST} characters"
-    else:
-        why = "a hostname is labels of letters, digits and hyphens with dots between, without scheme, port or path"
-    fits = bare != lower and len(bare) <= LONGEST and _NAME.fullmatch(bare) is not None
-    return {"why": why, "fix": f'write "{bare}"' if fits else 'write it as in "shop.localhost"'}
+    return {"why": why, "fix": _bare_fix(lower)}
+
+
+def _bare_fix(lower: str) -> str:
+    """What to write: the hostname that is in a text, if one is."""
+    bare = re.sub("^[a-z][a-z0-9+.-]*://", "", lower)
+    bare = re.split(r"[/?#]", bare)[0].rpartition("@")[2]
+    bare = re.sub(r"(?::[0-9]*)?\.?$", "", bare).replace("_", "-")
+    fits = len(bare) <= LONGEST and _NAME.fullmatch(bare) is not None
+    return f'write "{bare}"' if fits else 'write it as in "shop.localhost"'
 
 
 def tld(text: str) -> str:

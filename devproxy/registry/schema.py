@@ -237,12 +237,16 @@ class UserFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 class ProjectFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A project's `devproxy.toml`, checked in."""
 
-    project: Annotated[kinds.Name, key("The project's name; hostnames are `SERVICE.PROJECT.localhost`.")]
+    project: Annotated[
+        kinds.Name, key("The project's name; hostnames are `SERVICE.PROJECT.localhost`.", None, '"shop"')
+    ]
     services: Annotated[dict[kinds.Name, ServiceTable], key("The project's services.")] = {}
 
 
 class LocalFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """`devproxy.local.toml` beside it: your own overrides, key by key."""
 
-    project: Maybe[Annotated[kinds.Name, key("Another name for the project on this machine.")]] = UNSET
+    project: Maybe[Annotated[kinds.Name, key("Another name for the project on this machine.", None, '"shop-2"')]] = (
+        UNSET
+    )
     services: Annotated[dict[kinds.Name, ServiceTable], key("Overrides of services, or services of your own.")] = {}

@@ -180,7 +180,11 @@ def _text(text: str, check: Callable[[Any], object] | None, label: str) -> None:
 def _variable(name: str) -> None:
     refuse_unseen(name)
     if not name or "=" in name:
-        raise Wrong(f'"{shown(name)}" is not the name of a variable', why="a name is not empty and has no `=` in it")
+        raise Wrong(
+            f'"{shown(name)}" is not the name of a variable',
+            why="a name is not empty and has no `=` in it",
+            fix="write it as in API_URL",
+        )
 
 
 def _has_unseen(value: Any) -> bool:

@@ -9,11 +9,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.e2e.processes import ROOT, clean_environment
+from tests.e2e.processes import CACHE, clean_environment
 from tests.require import missing, program
 
 _SOURCE = Path(__file__).parent / "node"
-_TARGET = ROOT / ".cache" / "e2e" / "node"
+_TARGET = CACHE / "node"
 _FILES = ("package.json", "package-lock.json", ".npmrc")
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache" / "e2e"
 APPS = Path(__file__).parent / "apps"
 
 # Below Linux's and macOS's ephemeral ranges: no outgoing connection can take a port between its choice and its use.
@@ -88,9 +89,11 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy") and not name.startswith(("DEVPROXY_", "LISTEN_", "GIT_"))
+        if not name.lower().endswith("_proxy") and not name.startswith(("DEVPROXY_", "LISTEN_", "GIT_", "PYTHON"))
     }
-    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)} | dict(extra)
+    # Compiled once, and out of the way: dozens of short commands would each compile everything anew.
+    python = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": str(CACHE / "pycache")}
+    return kept | python | dict(extra)
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ class Big:
     def _take(self, handler: Handler) -> None:
         self.reading.wait(60)
         buffer = bytearray(1 << 20)
-        while self.received < _SIZE and (count := handler.rfile.readinto1(buffer)):  # type: ignore[attr-defined]
+        while self.received < _SIZE and (count := handler.rfile.readinto1(buffer)):
             self.received += count
         handler.reply(b"taken")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import Hammer
-from tests.e2e.processes import APPS, Program, free_port
+from tests.e2e.processes import APPS, Program, free_port, wait_until
 from tests.e2e.proxy import Devproxy
 
 pytestmark = pytest.mark.e2e
@@ -38,6 +38,7 @@ def test_eight_restarts_in_five_seconds_under_four_clients(serve: Callable[[str]
         devproxy.wait_answer("app.localhost", body=b"life 0")
         with ExitStack() as stack:
             clients = [stack.enter_context(Hammer(devproxy.port, "app.localhost")) for _ in range(_CLIENTS)]
+            wait_until(lambda: all(client.bodies for client in clients), "the first answers", log=devproxy.output)
             for number in range(1, _RESTARTS + 1):
                 began = time.monotonic()
                 # A developer's ^C, and a crash: in turn.

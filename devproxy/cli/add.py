@@ -49,8 +49,9 @@ def command(name: str, target: str, hosts: tuple[str, ...], path: str | None, fo
 def service_table(target: str, hosts: tuple[str, ...], path: str | None, folder: Path) -> dict[str, Any]:
     """The service's table; a relative unix socket is one of `folder`, where the person is."""
     table: dict[str, Any] = {}
-    if target.removeprefix(":").isdecimal():
-        table["port"] = int(target.removeprefix(":"))
+    digits = target.removeprefix(":")
+    if digits.isdecimal() and digits.isascii() and len(digits) < 10:
+        table["port"] = int(digits)
     else:
         table["upstream"] = _upstream(target, folder)
     if path:
@@ -61,7 +62,7 @@ def service_table(target: str, hosts: tuple[str, ...], path: str | None, folder:
 
 
 def _upstream(target: str, folder: Path) -> str:
-    if target.startswith("unix:"):
+    if target.startswith("unix:") and target != "unix:":
         # The registry lies elsewhere, and a relative path in it would be relative to its folder.
         return f"unix:{folder / Path(target.removeprefix('unix:')).expanduser()}"
     return f"http://{target}" if _HOST_AND_PORT.fullmatch(target) else target

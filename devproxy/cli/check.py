@@ -27,7 +27,14 @@ from devproxy.registry.read import UnreadableError, decode_text, read
 
 @click.command("check")
 @click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path())
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", help="Default: text.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    default="text",
+    metavar="FORMAT",
+    help="text (the default), json, github (annotations), or sarif.",
+)
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 def command(files: tuple[str, ...], form: str) -> int:
     """Validate registry files; for CI and pre-commit too.
@@ -48,7 +55,7 @@ def command(files: tuple[str, ...], form: str) -> int:
 def _check_all() -> tuple[list[Path], Sequence[Problem]]:
     loader = Loader(Paths.from_environment())
     problems = loader.load().problems
-    return [file for file in dict.fromkeys(loader.files) if file.is_file()], problems
+    return [file for file in dict.fromkeys(loader.files) if file.exists()], problems
 
 
 def _check_files(names: Sequence[str]) -> tuple[list[Path], Sequence[Problem]]:

@@ -52,7 +52,7 @@ def surprise(error: BaseException) -> DevproxyError:
     """An exception nobody expected: what the person can do about it, without a traceback."""
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        return DevproxyError(f"{error.strerror.lower()}{where}", why=f"the system said {type(error).__name__}")
+        return DevproxyError(f"{error.strerror.lower()}{where}")
     return DevproxyError(
         f"devproxy ran into a bug of its own: {type(error).__name__}: {error}",
         why="this is not your mistake: whatever you typed should have got a better answer",

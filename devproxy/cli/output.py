@@ -115,9 +115,10 @@ def _print_blocks(headings: Row, rows: Sequence[Row], width: int) -> None:
         say(first, bold=True)
         for line in second.split("\n"):
             say(f"  {line}")
-        facts = ", ".join(f"{heading.lower()} {cell}" for heading, cell in zip(headings[2:], rest, strict=True))
+        # A no-break space keeps a heading and its cell on one line.
+        facts = ", ".join(f"{heading.lower()}\xa0{cell}" for heading, cell in zip(headings[2:], rest, strict=True))
         for line in textwrap.wrap(facts, width - len(_GAP), break_long_words=False, break_on_hyphens=False):
-            say(f"  {line}", dim=True)
+            say(f"  {line}".replace("\xa0", " "), dim=True)
 
 
 def _echo(text: str, stream: IO[Any], style: dict[str, Any]) -> None:

@@ -50,6 +50,8 @@ def status(view: View) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any]) -> None:
+    from devproxy.listing import STANDARD_HTTP
+
     lines = [("proxy", "not running")]
     if facts["running"]:
         lines = [
@@ -58,6 +60,9 @@ def _print(facts: dict[str, Any]) -> None:
             ("http", f"port {facts['http']} on this machine only" if facts["http"] else "off"),
             ("https", f"port {facts['https']} on this machine only" if facts["https"] else "off"),
         ]
+    if facts["http"]:
+        port = "" if facts["http"] == STANDARD_HTTP else f":{facts['http']}"
+        lines.append(("pages", f"http://devproxy.localhost{port}"))
     lines.append(("services", f"{facts['services']}, reached by {counted(facts['routes'], 'route')}"))
     lines.append(("registry", facts["registry"]))
     for line in aligned(lines):

@@ -50,7 +50,7 @@ def look() -> View:
 def remark_stopped(view: View) -> None:
     """Say on stderr that URLs do not answer yet, if they do not."""
     if view.running is None:
-        remark(f"the proxy is not running, so nothing answers there yet; start it: {START}", fg="yellow")
+        remark(f"the proxy is not running; start it: {START}", fg="yellow")
 
 
 def remark_problems(problems: Iterable[Problem]) -> None:

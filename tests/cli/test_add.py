@@ -1,6 +1,7 @@
 """`devproxy add` and `rm`: what is written, what is refused before it is written, and what is said."""
 
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from devproxy.cli.add import service_table
 from tests.cli.command import Home
 from tests.cli.test_ls import SHOP, write_all
 
-STOPPED = "the proxy is not running, so nothing answers there yet; start it: devproxy serve\n"
+STOPPED = "the proxy is not running; start it: devproxy serve\n"
 
 
 def services(home: Home) -> dict[str, Any]:
@@ -80,6 +81,11 @@ def test_a_mount_is_printed_as_the_url(home: Home) -> None:
         (["web", "192.168.1.10:80"], 2, "192.168.1.10"),
         (["web", "ftp://127.0.0.1:21"], 2, "ftp"),
         (["web", "nonsense"], 2, "nonsense"),
+        (["web", ""], 2, "is not an address"),
+        (["web", "unix:"], 2, "unix:"),
+        (["web", "٣"], 2, "is not an address"),
+        (["web", "9" * 5000], 2, "999"),
+        (["", "5173"], 2, "is not a name"),
         (["we_b", "5173"], 2, "we_b"),
         (["devproxy", "5173"], 2, "devproxy"),
         (["web", "5173", "--host", "example.com"], 1, "example.com"),
@@ -97,6 +103,17 @@ def test_a_mistake_is_never_written(home: Home, argv: list[str], code: int, says
     assert "\n  fix: " in done.err or "\n  why: " in done.err
     assert "bug" not in done.err
     assert home.registry.read_text("utf-8") == before
+
+
+@pytest.mark.slow
+def test_fifty_at_once_lose_nothing(home: Home) -> None:
+    home.write("# mine\n")
+    with ThreadPoolExecutor(50) as pool:
+        codes = list(pool.map(lambda number: home.run("add", f"s{number}", str(5000 + number)).code, range(50)))
+    assert codes == [0] * 50
+    assert services(home) == {f"s{number}": {"port": 5000 + number} for number in range(50)}
+    assert home.registry.read_text("utf-8").startswith("# mine\n")
+    assert [file.name for file in home.registry.parent.iterdir()] == ["registry.toml"]
 
 
 def test_a_service_is_not_replaced_silently(home: Home) -> None:

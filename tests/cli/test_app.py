@@ -173,7 +173,7 @@ def test_ctrl_c_says_nothing(capsys: Capture, monkeypatch: pytest.MonkeyPatch, e
 def test_an_error_of_the_system_is_not_called_a_bug(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     replace_callback(monkeypatch, PermissionError(13, "Permission denied", "/etc/shadow"))
     assert run(["completion", "bash"]) == 1
-    assert capsys.readouterr().err == "permission denied: /etc/shadow\n  why: the system said PermissionError\n"
+    assert capsys.readouterr().err == "permission denied: /etc/shadow\n"
 
 
 def test_escapes_in_an_error_do_not_reach_the_terminal(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +203,20 @@ def test_a_console_that_cannot_show_a_character_gets_an_escape(home: Home) -> No
     done = home.run("link", cwd=home.folder / "é", PYTHONUTF8="0", PYTHONIOENCODING="ascii", PYTHONCOERCECLOCALE="0")
     assert done.code == 1
     assert "\\xe9 upwards" in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_no_bug(home: Home) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "devproxy", "--help"],
+            env=home.environment(),
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"no space left on device\n")
 
 
 def test_the_main_module_runs_it(home: Home) -> None:

@@ -1,6 +1,8 @@
 """Shell completion: the scripts, and what they are given to complete with."""
 
+import os
 import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +62,28 @@ def test_the_script_asks_devproxy(home: Home, shell: str) -> None:
     done = home.run("completion", shell)
     assert (done.code, done.err) == (0, "")
     assert f"_DEVPROXY_COMPLETE={shell}_complete" in done.out
+
+
+def test_bash_completes_a_service(home: Home) -> None:
+    bash = require.program("bash")
+    write_all(home)
+    wrapper = home.folder / "bin" / "devproxy"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -m devproxy "$@"\n')
+    wrapper.chmod(0o755)
+    script = (
+        'eval "$(devproxy completion bash)"\n'
+        "COMP_WORDS=(devproxy url api.s) COMP_CWORD=2\n"
+        "$(complete -p devproxy | sed 's/.*-F \\([^ ]*\\).*/\\1/') devproxy api.s url\n"
+        'echo "${COMPREPLY[@]}"\n'
+    )
+    path = f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [bash, "--norc", "-c", script],
+        env=home.environment(PATH=path),
+        cwd=home.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "api.shop\n", done.stderr

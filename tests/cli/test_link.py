@@ -8,7 +8,7 @@ import pytest
 from tests.cli.command import Home
 
 GOOD = 'project = "shop"\n\n[services.web]\nport = 5173\n\n[services.api]\nport = 8000\n'
-STOPPED = "the proxy is not running, so nothing answers there yet; start it: devproxy serve\n"
+STOPPED = "the proxy is not running; start it: devproxy serve\n"
 
 
 def write(home: Home, name: str, text: str = GOOD) -> Path:

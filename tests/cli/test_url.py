@@ -7,7 +7,7 @@ import pytest
 from tests.cli.command import Home
 from tests.cli.test_ls import pretend_running, write_all
 
-STOPPED = "the proxy is not running, so nothing answers there yet; start it: devproxy serve\n"
+STOPPED = "the proxy is not running; start it: devproxy serve\n"
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,16 @@ Never through DNS: an Upstream holds loopback literals, and each is checked agai
 import asyncio
 import errno
 import os
+import socket
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
+from devproxy.net.buffers import bound_buffers
 from devproxy.net.loopback import is_loopback
 from devproxy.registry.model import Upstream
 
 CONNECT_TIMEOUT = 5.0  # seconds; loopback answers at once unless the listener's backlog is full
-_BUFFER = 1 << 19  # bytes of kernel buffer a direction; unset, the kernel lets a service run 10 MiB ahead of its reader
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -72,7 +73,15 @@ async def _open(upstream: Upstream, host: str, factory: Callable[[], P], server_
         return protocol
     if not is_loopback(host):
         raise OSError(errno.EACCES, "not an address of this machine's loopback")
-    transport, protocol = await loop.create_connection(factory, host, upstream.port, ssl=tls, server_hostname=name)
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        bound_buffers(sock)
+        await loop.sock_connect(sock, (host, upstream.port))
+        transport, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+    except BaseException:
+        sock.close()
+        raise
     if transport.get_extra_info("sockname")[:2] == transport.get_extra_info("peername")[:2]:
         # A connect from an ephemeral port to itself succeeds when nobody listens (TCP simultaneous open).
         transport.abort()

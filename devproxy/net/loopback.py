@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from devproxy.errors import DevproxyError, Exit
+from devproxy.net.buffers import bound_buffers
 from devproxy.net.holder import holder
 
 STANDARD_PORT = 80
@@ -194,6 +195,7 @@ def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket |
 
 def _start(sock: socket.socket, port: int) -> None:
     """listen(2): with SO_REUSEADDR two sockets may be bound to one address, but only one of them may listen."""
+    bound_buffers(sock)
     try:
         sock.listen(BACKLOG)
     except OSError as error:

@@ -23,6 +23,7 @@ from devproxy.proxy.tunnel import join
 if TYPE_CHECKING:
     from devproxy.proxy.server import Proxy, Suspect
 
+HIGH_WATER: Final = 1 << 19  # bytes that may wait for the client before its service is no longer read
 _LINGER: Final = 2.0  # seconds in which what a client still sends is thrown away, so that it can read our answer
 # SO_LINGER with no time: close sends RST, socket(7).
 _RESET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -68,6 +69,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are Transports by shape, not by class
+        self.transport.set_write_buffer_limits(HIGH_WATER)
         refusal = self.proxy.admit(self)
         if refusal is not None:
             self._write_answer(refusal, b"GET")

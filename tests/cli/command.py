@@ -1,14 +1,18 @@
 """Running the real command, with a home of its own.
 
-Lives here: `python -m devproxy …` in a process, and what it printed.
+Lives here: `python -m devproxy …` in a process and what it printed; files for it to read.
 Not here: expectations.
 """
 
+import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,3 +55,74 @@ class Home:
         """Make `text` the user registry."""
         self.registry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.registry.write_text(text, "utf-8")
+
+
+REGISTRY = """\
+[services.web]
+port = 5173
+hosts = ["*.web.localhost"]
+
+[services.admin]
+upstream = "unix:/run/admin.sock"
+
+[projects.shop]
+path = "{shop}"
+"""
+
+
+SHOP = """\
+project = "shop"
+
+[services.web]
+port = 3000
+
+[services.api]
+upstream = "http://127.0.0.1:9000"
+
+[[services.api.mount]]
+host = "web.shop.localhost"
+path = "/api"
+strip = true
+
+[services.db]
+protocol = "tcp"
+port = 54321
+listen = 5432
+"""
+
+
+def write_all(home: Home) -> Path:
+    shop = home.folder / "shop" / "devproxy.toml"
+    shop.parent.mkdir()
+    shop.write_text(SHOP, "utf-8")
+    home.write(REGISTRY.replace("{shop}", str(shop)))
+    return shop
+
+
+def pretend_running(home: Home, http: int, **more: Any) -> None:
+    """A state/proxy.json whose process is this one."""
+    home.state.mkdir(mode=0o700, exist_ok=True)
+    state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "http": http, "version": "0.1.0"}
+    (home.state / "proxy.json").write_text(json.dumps({**state, "https": None, "problems": [], **more}))
+
+
+def services(home: Home) -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads(home.registry.read_text("utf-8"))["services"]
+    return table
+
+
+PROJECT = 'project = "shop"\n\n[services.web]\nport = 5173\n\n[services.api]\nport = 8000\n'
+
+
+def write_project(home: Home, name: str, text: str = PROJECT) -> Path:
+    file = home.folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, "utf-8")
+    return file
+
+
+def links(home: Home) -> dict[str, str]:
+    if not home.registry.exists():
+        return {}
+    projects = tomllib.loads(home.registry.read_text("utf-8")).get("projects", {})
+    return {name: link["path"] for name, link in projects.items()}

@@ -1,6 +1,5 @@
 """`devproxy add` and `rm`: what is written, what is refused before it is written, and what is said."""
 
-import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.cli.add import service_table
-from tests.cli.command import Home
-from tests.cli.test_ls import SHOP, write_all
+from tests.cli.command import Home, services, write_all
 
 STOPPED = "the proxy is not running; start it: devproxy serve\n"
-
-
-def services(home: Home) -> dict[str, Any]:
-    table: dict[str, Any] = tomllib.loads(home.registry.read_text("utf-8"))["services"]
-    return table
 
 
 def test_add_writes_the_service_and_prints_its_url(home: Home) -> None:
@@ -158,36 +151,6 @@ def test_a_registry_that_is_no_toml_is_left_alone(home: Home) -> None:
     assert done.err.startswith(f"{home.registry}:1:")
     assert "nothing was written" in done.err
     assert home.registry.read_text("utf-8") == "[services.api\n"
-
-
-def test_rm_takes_a_service_out(home: Home) -> None:
-    home.write("# mine\n[services.web]\nport = 1\n\n[services.api]\nport = 2\n")
-    assert home.run("rm", "web") == (0, f"`web` is no longer in {home.registry}\n", "")
-    assert services(home) == {"api": {"port": 2}}
-    assert home.run("rm", "api.localhost").code == 0
-
-
-def test_rm_takes_a_broken_service_out(home: Home) -> None:
-    home.write("[services.web]\nprot = 1\n\n[services.WRONG_]\nport = 1\n")
-    assert home.run("rm", "WRONG_").code == 0
-    assert home.run("rm", "web").code == 0
-
-
-def test_rm_says_where_a_projects_service_stands(home: Home) -> None:
-    shop = write_all(home)
-    done = home.run("rm", "api")
-    assert (done.code, done.out) == (1, "")
-    assert done.err == (
-        f"{shop}:6: `api.shop` belongs to the project `shop`\n"
-        "  why: its table stands in the project's own file, which your team shares\n"
-        "  fix: edit that file, or let go of the whole project: devproxy unlink shop\n"
-    )
-    assert shop.read_text("utf-8") == SHOP
-
-
-def test_rm_of_nothing_suggests(home: Home) -> None:
-    home.write("[services.web]\nport = 1\n")
-    assert home.run("rm", "wbe") == (1, "", "nothing is called `wbe`\n  fix: did you mean `web`?\n")
 
 
 @given(st.text(max_size=20))

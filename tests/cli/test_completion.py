@@ -8,8 +8,7 @@ import pytest
 
 from devproxy.cli.app import SUMMARIES
 from tests import require
-from tests.cli.command import Home
-from tests.cli.test_ls import write_all
+from tests.cli.command import Home, write_all
 
 
 def complete(home: Home, *words: str) -> list[str]:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,15 +16,6 @@ from devproxy.cli import demo
 from devproxy.cli.samples import sample_service
 from devproxy.errors import DevproxyError
 from tests.cli.command import Home
-
-
-def test_a_sample_says_who_it_is() -> None:
-    with sample_service("web") as sample:
-        url = f"http://127.0.0.1:{sample.port}/"
-        with urllib.request.urlopen(url, timeout=10) as response:
-            assert response.read().decode() == sample.answer(f"127.0.0.1:{sample.port}") + "\n"
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(url, timeout=10)
 
 
 def test_the_demo_works_and_leaves_nothing(home: Home) -> None:

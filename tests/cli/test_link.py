@@ -1,32 +1,14 @@
 """`devproxy link` and `unlink`: which file is found, what is refused, what is written."""
 
-import tomllib
-from pathlib import Path
-
 import pytest
 
-from tests.cli.command import Home
+from tests.cli.command import PROJECT, Home, links, write_project
 
-GOOD = 'project = "shop"\n\n[services.web]\nport = 5173\n\n[services.api]\nport = 8000\n'
 STOPPED = "the proxy is not running; start it: devproxy serve\n"
 
 
-def write(home: Home, name: str, text: str = GOOD) -> Path:
-    file = home.folder / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, "utf-8")
-    return file
-
-
-def links(home: Home) -> dict[str, str]:
-    if not home.registry.exists():
-        return {}
-    projects = tomllib.loads(home.registry.read_text("utf-8")).get("projects", {})
-    return {name: link["path"] for name, link in projects.items()}
-
-
 def test_link_shows_what_it_now_routes(home: Home) -> None:
-    file = write(home, "repo/devproxy.toml")
+    file = write_project(home, "repo/devproxy.toml")
     assert home.run("link", "repo") == (
         0,
         "NAME      URL\napi.shop  http://api.shop.localhost\nweb.shop  http://web.shop.localhost\n",
@@ -47,7 +29,7 @@ def test_link_shows_what_it_now_routes(home: Home) -> None:
     ],
 )
 def test_the_file_that_is_meant_is_found(home: Home, where: str, argv: list[str]) -> None:
-    file = write(home, "repo/devproxy.toml")
+    file = write_project(home, "repo/devproxy.toml")
     folder = home.folder / where
     folder.mkdir(parents=True, exist_ok=True)
     done = home.run("link", *argv, cwd=folder)
@@ -68,15 +50,15 @@ def test_a_file_that_is_not_there(home: Home) -> None:
 
 
 def test_the_local_file_is_not_the_project(home: Home) -> None:
-    write(home, "repo/devproxy.toml")
-    write(home, "repo/devproxy.local.toml", "")
+    write_project(home, "repo/devproxy.toml")
+    write_project(home, "repo/devproxy.local.toml", "")
     done = home.run("link", "repo/devproxy.local.toml")
     assert done.code == 1
     assert f"fix: devproxy link {home.folder / 'repo/devproxy.toml'}\n" in done.err
 
 
 def test_a_file_with_errors_is_not_linked(home: Home) -> None:
-    file = write(home, "repo/devproxy.toml", GOOD + 'prot = 1\n[services.x]\nport = "1"\n')
+    file = write_project(home, "repo/devproxy.toml", PROJECT + 'prot = 1\n[services.x]\nport = "1"\n')
     done = home.run("link", "repo")
     assert (done.code, done.out) == (1, "")
     assert done.err.count(f"{file}:") == 2
@@ -87,7 +69,7 @@ def test_a_file_with_errors_is_not_linked(home: Home) -> None:
 
 
 def test_linking_twice_changes_nothing(home: Home) -> None:
-    write(home, "repo/devproxy.toml")
+    write_project(home, "repo/devproxy.toml")
     assert home.run("link", "repo").code == 0
     before = home.registry.read_bytes()
     assert home.run("link", "repo").code == 0
@@ -95,8 +77,8 @@ def test_linking_twice_changes_nothing(home: Home) -> None:
 
 
 def test_a_name_that_another_file_holds_is_not_taken_over(home: Home) -> None:
-    first = write(home, "a/devproxy.toml")
-    second = write(home, "b/devproxy.toml")
+    first = write_project(home, "a/devproxy.toml")
+    second = write_project(home, "b/devproxy.toml")
     assert home.run("link", "a").code == 0
     done = home.run("link", "b")
     assert done.code == 1
@@ -108,39 +90,15 @@ def test_a_name_that_another_file_holds_is_not_taken_over(home: Home) -> None:
 
 
 def test_a_project_that_was_renamed_keeps_one_link(home: Home) -> None:
-    file = write(home, "repo/devproxy.toml")
+    file = write_project(home, "repo/devproxy.toml")
     assert home.run("link", "repo").code == 0
-    file.write_text(GOOD.replace("shop", "store"))
+    file.write_text(PROJECT.replace("shop", "store"))
     assert home.run("link", "repo").code == 0
     assert links(home) == {"store": str(file)}
 
 
 def test_a_project_without_services_says_so(home: Home) -> None:
-    write(home, "repo/devproxy.toml", 'project = "shop"\n')
+    write_project(home, "repo/devproxy.toml", 'project = "shop"\n')
     done = home.run("link", "repo")
     assert (done.code, done.out) == (0, "")
     assert "it has no services yet\n" in done.err
-
-
-def test_unlink(home: Home) -> None:
-    file = write(home, "repo/devproxy.toml")
-    assert home.run("link", "repo").code == 0
-    assert home.run("unlink", "shop") == (0, f"`shop` is no longer linked in {home.registry}\n", "")
-    assert links(home) == {}
-    assert file.read_text() == GOOD
-
-
-def test_unlink_of_a_file_that_is_gone(home: Home) -> None:
-    home.write('[projects.shop]\npath = "/nowhere/devproxy.toml"\n')
-    assert home.run("unlink", "shop").code == 0
-
-
-def test_unlink_of_nothing(home: Home) -> None:
-    assert home.run("unlink", "shop") == (
-        1,
-        "",
-        "no project `shop` is linked\n  why: no project is\n  fix: devproxy ls shows what there is\n",
-    )
-    home.write('[projects.shop]\npath = "/a.toml"\n[projects.blog]\npath = "/b.toml"\n')
-    assert home.run("unlink", "shp").err == "no project `shp` is linked\n  fix: did you mean `shop`?\n"
-    assert home.run("unlink", "zzz").err == "no project `zzz` is linked\n  fix: linked are: shop, blog\n"

@@ -1,60 +1,8 @@
 """`devproxy ls`: what a pipe gets, what a program gets, and what is said about problems."""
 
 import json
-import os
-from pathlib import Path
-from typing import Any
 
-import psutil
-
-from tests.cli.command import Home
-
-REGISTRY = """\
-[services.web]
-port = 5173
-hosts = ["*.web.localhost"]
-
-[services.admin]
-upstream = "unix:/run/admin.sock"
-
-[projects.shop]
-path = "{shop}"
-"""
-
-SHOP = """\
-project = "shop"
-
-[services.web]
-port = 3000
-
-[services.api]
-upstream = "http://127.0.0.1:9000"
-
-[[services.api.mount]]
-host = "web.shop.localhost"
-path = "/api"
-strip = true
-
-[services.db]
-protocol = "tcp"
-port = 54321
-listen = 5432
-"""
-
-
-def write_all(home: Home) -> Path:
-    shop = home.folder / "shop" / "devproxy.toml"
-    shop.parent.mkdir()
-    shop.write_text(SHOP, "utf-8")
-    home.write(REGISTRY.replace("{shop}", str(shop)))
-    return shop
-
-
-def pretend_running(home: Home, http: int, **more: Any) -> None:
-    """A state/proxy.json whose process is this one."""
-    home.state.mkdir(mode=0o700, exist_ok=True)
-    state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "http": http, "version": "0.1.0"}
-    (home.state / "proxy.json").write_text(json.dumps({**state, "https": None, "problems": [], **more}))
+from tests.cli.command import Home, pretend_running, write_all
 
 
 def test_a_pipe_gets_a_plain_table_sorted_by_id(home: Home) -> None:

@@ -6,8 +6,7 @@ import os
 import pytest
 
 from devproxy.cli.status import _since
-from tests.cli.command import Home
-from tests.cli.test_ls import pretend_running, write_all
+from tests.cli.command import Home, pretend_running, write_all
 
 
 def test_a_stopped_proxy_is_exit_code_3(home: Home) -> None:

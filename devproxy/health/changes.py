@@ -46,13 +46,8 @@ class _Given(NamedTuple):
 
 def exposing(option: Option, args: Sequence[str]) -> Iterator[Edit]:
     """An edit for each place where the option opens the program up."""
-    make = _MAKERS[option.form]
-    for given in _find(option, args):
-        new = [make(value, option) for value in given.values]
-        if any(one is not None for one in new):
-            texts = tuple(dict.fromkeys(one[0] if one else old for one, old in zip(new, given.values, strict=True)))
-            named = next((one[1] for one in new if one and one[1]), 0)
-            yield Edit(given.start, given.end, _joined(given, texts), named)
+    edit = _without_port if option.form == "port" else _made_safe
+    yield from (change for given in _find(option, args) if (change := edit(option, given)))
 
 
 def wildcards(args: Sequence[str], port: int) -> list[Edit]:
@@ -159,6 +154,23 @@ def _is_flag(arg: str, option: Option) -> bool:
     return arg.startswith("--") if option.many else arg.startswith("-")
 
 
+def _made_safe(option: Option, given: _Given) -> Edit | None:
+    make = _MAKERS[option.form]
+    new = [make(value, option) for value in given.values]
+    if all(one is None for one in new):
+        return None
+    texts = tuple(dict.fromkeys(one[0] if one else old for one, old in zip(new, given.values, strict=True)))
+    return Edit(given.start, given.end, _joined(given, texts), next((one[1] for one in new if one and one[1]), 0))
+
+
+def _without_port(option: Option, given: _Given) -> Edit | None:
+    """`-p 3000`, which listens everywhere, as `-b tcp://127.0.0.1:3000`."""
+    port = given.values[0]
+    if not port.isdecimal():
+        return None
+    return Edit(given.start, given.end, tuple(option.safe.replace("{port}", port).split()), int(port))
+
+
 def _joined(given: _Given, texts: tuple[str, ...]) -> tuple[str, ...]:
     return (*given.head, *(given.prefix + text for text in texts))
 
@@ -171,7 +183,7 @@ def _host(value: str, option: Option) -> tuple[str, int] | None:
 
 
 def _address(value: str, _: Option) -> tuple[str, int] | None:
-    if value.startswith(("unix:", "fd:", "/")) or value.isdigit():
+    if value.startswith(("unix:", "fd:", "/")) or value.isdecimal():
         return None
     found = _ADDRESS.fullmatch(value)
     if found is None:
@@ -183,7 +195,7 @@ def _address(value: str, _: Option) -> tuple[str, int] | None:
 
 def _url(value: str, option: Option) -> tuple[str, int] | None:
     scheme = option.safe.partition("://")[0]
-    if value.isdigit():
+    if value.isdecimal():
         return f"{scheme}://{SAFE}:{value}", int(value)
     urls = [_one_url(one) for one in value.split(";")]
     if all(one is None for one in urls):
@@ -207,13 +219,14 @@ def _publish(value: str, _: Option) -> tuple[str, int] | None:
     if found is None:
         return None
     host, port = found["host"] or "", found["port"] or ""
-    if host.isdigit() or re.fullmatch(r"\d+-\d+", host):  # with one colon only, the part before it is a port
+    if host.isdecimal() or re.fullmatch(r"\d+-\d+", host):  # with one colon only, the part before it is a port
         host, port = "", host
     if host and is_loopback_name(host):
         return None
-    return f"{SAFE}:{port}:{found['rest']}", int(port) if port.isdigit() else 0
+    return f"{SAFE}:{port}:{found['rest']}", int(port) if port.isdecimal() else 0
 
 
+# `port` is not a value made safe but a flag replaced: `_without_port`.
 _MAKERS: dict[Form, Callable[[str, Option], tuple[str, int] | None]] = {
     "host": _host,
     "address": _address,

@@ -15,13 +15,11 @@ from devproxy.health.listener import Interface
 
 
 def interfaces() -> tuple[Interface, ...]:
-    """Every interface that is up, with its IPv4 and IPv6 addresses (zones removed), in the system's order."""
+    """Every interface with its IPv4 and IPv6 addresses (zones removed), in the system's order."""
     indices = {name: index for index, name in socket.if_nameindex()}
-    up = {name for name, stats in psutil.net_if_stats().items() if stats.isup}
     return tuple(
         _interface(name, indices.get(name, 0), [entry.address for entry in entries])
         for name, entries in psutil.net_if_addrs().items()
-        if name in up
     )
 
 

@@ -35,6 +35,7 @@ FLAGS: list[tuple[str, int, str, str, str]] = [
     ("node {m}/.bin/json-server db.json --host 0.0.0.0", 3000, "json-server", "--host 0.0.0.0", "--host 127.0.0.1"),
     ("node {m}/.bin/http-server dist -p 8081", 8081, "http-server", "", "-a 127.0.0.1"),
     ("node {m}/.bin/serve -l 3000 dist", 3000, "serve", "-l 3000", "-l tcp://127.0.0.1:3000"),
+    ("npx serve -p 3000 dist", 3000, "serve", "-p 3000", "-l tcp://127.0.0.1:3000"),
     ("npx serve -l tcp://0.0.0.0:3000", 3000, "serve", "-l tcp://0.0.0.0:3000", "-l tcp://127.0.0.1:3000"),
     # Python
     ("python manage.py runserver 0.0.0.0:8000", 8000, "Django", "0.0.0.0:8000", "127.0.0.1:8000"),
@@ -53,6 +54,7 @@ FLAGS: list[tuple[str, int, str, str, str]] = [
     ("hypercorn --bind 0.0.0.0:8000 app:app", 8000, "hypercorn", "--bind 0.0.0.0:8000", "--bind 127.0.0.1:8000"),
     ("granian --interface asgi --host 0.0.0.0 app:app", 8000, "granian", "--host 0.0.0.0", "--host 127.0.0.1"),
     ("daphne -b 0.0.0.0 -p 8000 app:app", 8000, "daphne", "-b 0.0.0.0", "-b 127.0.0.1"),
+    ("waitress-serve --port=8080 app:app", 8080, "waitress", "", "--host=127.0.0.1"),
     ("waitress-serve --listen=*:8080 app:app", 8080, "waitress", "--listen=*:8080", "--listen=127.0.0.1:8080"),
     ("{v}/bin/python {v}/bin/jupyter-lab --ip=0.0.0.0 --no-browser", 8888, "Jupyter", "--ip=0.0.0.0", "--ip=127.0.0.1"),
     ("python -m jupyter notebook --ServerApp.ip=*", 8888, "Jupyter", "--ServerApp.ip=*", "--ServerApp.ip=127.0.0.1"),
@@ -65,6 +67,7 @@ FLAGS: list[tuple[str, int, str, str, str]] = [
     ("ruby bin/rails server -b 0.0.0.0 -p 3000", 3000, "Rails", "-b 0.0.0.0", "-b 127.0.0.1"),
     ("bundle exec rails s --binding=0.0.0.0", 3000, "Rails", "--binding=0.0.0.0", "--binding=127.0.0.1"),
     ("bundle exec puma -b tcp://0.0.0.0:9292", 9292, "Puma", "-b tcp://0.0.0.0:9292", "-b tcp://127.0.0.1:9292"),
+    ("puma -p 3000 -C config/puma.rb", 3000, "Puma", "-p 3000", "-b tcp://127.0.0.1:3000"),
     ("ruby /usr/local/bin/rackup -o 0.0.0.0 -p 9292", 9292, "rackup", "-o 0.0.0.0", "-o 127.0.0.1"),
     ("ruby /usr/local/bin/jekyll serve -H 0.0.0.0", 4000, "Jekyll", "-H 0.0.0.0", "-H 127.0.0.1"),
     ("ruby app.rb -o 0.0.0.0 -p 4567", 4567, "Sinatra", "-o 0.0.0.0", "-o 127.0.0.1"),

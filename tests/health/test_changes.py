@@ -96,6 +96,13 @@ def test_several_values() -> None:
     assert changed(option, "--bind", "127.0.0.1", "-::1") == ("--bind", "127.0.0.1", "-::1")
 
 
+def test_a_port_that_means_everywhere_is_replaced_flag_and_all() -> None:
+    option = Option(("-p", "--port"), "port", "-b tcp://127.0.0.1:{port}")
+    assert changed(option, "-p", "80", "x") == ("-b", "tcp://127.0.0.1:80", "x")
+    assert changed(option, "--port=80") == ("-b", "tcp://127.0.0.1:80")
+    assert changed(option, "-p", "auto") == ("-p", "auto")
+
+
 @pytest.mark.parametrize(
     ("arg", "new"),
     [

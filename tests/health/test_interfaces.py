@@ -16,14 +16,14 @@ def test_real_ones_have_their_loopback() -> None:
     assert all("%" not in address for one in found for address in one.addresses)
 
 
-def test_down_and_link_layer_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {"lo": ["127.0.0.1"], "en0": ["aa:bb:cc:dd:ee:ff", "10.0.0.2", "fe80::1%en0"], "en1": ["10.0.0.3"]}
+def test_link_layer_addresses_and_zones_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"lo": ["127.0.0.1"], "en0": ["aa:bb:cc:dd:ee:ff", "10.0.0.2", "fe80::1%en0"], "en1": []}
     monkeypatch.setattr(
         psutil, "net_if_addrs", lambda: {n: [SimpleNamespace(address=a) for a in found] for n, found in names.items()}
     )
-    monkeypatch.setattr(psutil, "net_if_stats", lambda: {n: SimpleNamespace(isup=n != "en1") for n in names})
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (4, "en0")])
     assert interfaces() == (
         Interface("lo", 1, ("127.0.0.1",), loopback=True),
         Interface("en0", 4, ("10.0.0.2", "fe80::1")),
+        Interface("en1", 0),
     )

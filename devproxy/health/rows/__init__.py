@@ -14,17 +14,18 @@ from typing import Literal
 
 import msgspec
 
-Form = Literal["host", "address", "url", "publish", "positional"]
+Form = Literal["host", "address", "url", "publish", "positional", "port"]
 
 
 class Option(msgspec.Struct, frozen=True):
     """The part of a command line that says where to listen.
 
-    `flags` are its spellings, the first is the one that is proposed; one that ends in `=` is joined with its
-    value, one with a space is two tokens (`-c listen_addresses=`). `form` is what the value looks like: a
-    host, an address with a port, a URL with both, a container's published port, or an address that stands
-    without a flag. `safe` is the value to propose. `add`: propose it also where it is not given. `many`:
-    several values may follow.
+    `flags` are its spellings, the first is the one that is proposed; one that ends in `=` is joined with its value,
+    one with a space is two tokens (`-c listen_addresses=`). `form` is what the value looks like: a host, an address
+    with a port, a URL with both, a container's published port, an address that stands without a flag, or a port
+    (which by itself means every interface, and is replaced flag and all). `safe` is the value to propose. `add`:
+    propose it also where it is not given. `many`: several values may follow. `first`: it stands before the program's
+    operands, since what follows them is not the program's own.
     """
 
     flags: tuple[str, ...] = ()

@@ -55,7 +55,10 @@ JAVASCRIPT = (
     Row(
         program="serve",
         names=("serve",),
-        options=(Option(("-l", "--listen"), "url", "tcp://127.0.0.1:{port}"),),
+        options=(
+            Option(("-l", "--listen"), "url", "tcp://127.0.0.1:{port}"),
+            Option(("-p", "--port"), "port", "-l tcp://127.0.0.1:{port}"),
+        ),
     ),
     Row(
         program="webpack-dev-server",

@@ -7,7 +7,10 @@ LANGUAGES = (
     Row(
         program="Puma",
         names=("puma",),
-        options=(Option(("-b", "--bind"), "url", "tcp://127.0.0.1:{port}"),),
+        options=(
+            Option(("-b", "--bind"), "url", "tcp://127.0.0.1:{port}"),
+            Option(("-p", "--port"), "port", "-b tcp://127.0.0.1:{port}"),
+        ),
         file="config/puma.rb",
         line='bind "tcp://127.0.0.1:{port}"',
         note="under `rails server` the flag is `-b 127.0.0.1`",

@@ -25,7 +25,7 @@ PYTHON = (
     Row(
         program="waitress",
         names=("waitress-serve", "waitress"),
-        options=(Option(("--listen=",), "address", "127.0.0.1:{port}", first=True), Option(("--host=",))),
+        options=(Option(("--host=",), first=True), Option(("--listen=",), "address", add=False)),
     ),
     Row(
         program="Jupyter",

@@ -118,14 +118,14 @@ class WebSocketOrigin(asyncio.Protocol):
 
     @staticmethod
     def answer(head: bytes) -> bytes:
-        """101 with the right accept value for a WebSocket handshake, else an empty 200, to be waited for."""
+        """101 with the right accept value for a WebSocket handshake, else a 200, to be waited for."""
         keys = [
             line.partition(b":")[2].strip()
             for line in head.split(b"\r\n")
             if line.lower().startswith(b"sec-websocket-key:")
         ]
         if not keys:
-            return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
         accept = base64.b64encode(hashlib.sha1(keys[0] + WEBSOCKET_GUID).digest())
         return (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

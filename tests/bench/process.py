@@ -102,15 +102,18 @@ def started(command: Sequence[str], core: int, env: Mapping[str, str], log: Path
 
 
 def answers(connection: http.client.HTTPConnection, host: str) -> bool:
-    """Whether one GET for `host` over `connection` is answered with 200; a closed connection is opened again."""
+    """Whether one GET for `host` over `connection` is answered with 200 and a body; a closed one is opened again.
+
+    The body tells an origin's answer from a proxy's own: Caddy answers a name it does not know with an empty 200.
+    """
     try:
         connection.request("GET", "/", headers={"Host": host})
         response = connection.getresponse()
-        response.read()
+        body = response.read()
     except (OSError, http.client.HTTPException):
         connection.close()
         return False
-    return response.status == 200
+    return response.status == 200 and bool(body)
 
 
 def wait_ready(running: Running, port: int, host: str) -> None:

@@ -51,7 +51,7 @@ def ratio(value: float | None) -> str:
 def load_table(results: Results, workload: str) -> str:
     """Small answers: the figures of one workload, and CPU as a multiple of nginx's; `lowest` is the best round's."""
     rows = []
-    for name in results.samples:
+    for name in results.names():
         cost = f"{workload}_cpu_us"
         cells = [number(results.median(name, f"{workload}_{key}"), decimals) for _, key, decimals in LOAD_COLUMNS]
         rows.append([name, cells[0], ratio(results.ratio(name, cost)), number(results.best(name, cost), 1), *cells[1:]])
@@ -63,7 +63,7 @@ def other_table(results: Results, watches: dict[str, str]) -> str:
     """What a proxy costs besides, and how it learns of a change."""
     rows = [
         [name, *(number(results.median(name, key), decimals) for _, key, decimals in OTHER_COLUMNS), watches[name]]
-        for name in results.samples
+        for name in results.names()
     ]
     return table(["", *(heading for heading, _, _ in OTHER_COLUMNS), "learns of a change"], rows)
 
@@ -84,6 +84,6 @@ def render(results: Results, watches: dict[str, str]) -> str:
         ]
         parts.append(table(["parser alone, µs/head", "request", "response"], rows))
     notes = [f"{name}: not here: {why}" for name, why in results.missing.items()]
-    notes += [f"{what}: failed: {why}" for what, why in results.failed.items()]
+    notes += [f"{what}: failed {len(whys)}×: {whys[-1]}" for what, whys in results.failed.items()]
     versions = "; ".join(f"{name} ({version})" for name, version in results.versions.items())
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else []), f"Measured: {versions}"])

@@ -17,13 +17,21 @@ class Results:
     samples: dict[str, Samples] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, list[str]] = field(default_factory=dict)
     startup_ms: Samples = field(default_factory=dict)
     parser_us: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def add(self, name: str, key: str, value: float) -> None:
         """One more sample of a figure of a proxy."""
         self.samples.setdefault(name, {}).setdefault(key, []).append(value)
+
+    def fail(self, what: str, why: str) -> None:
+        """Note that one try at a figure gave none."""
+        self.failed.setdefault(what, []).append(why)
+
+    def names(self) -> list[str]:
+        """The proxies that something is known of, in the order they were asked for."""
+        return [name for name in self.versions if name in self.samples]
 
     def median(self, name: str, key: str) -> float | None:
         """The median of a figure's samples; None where there is none."""
@@ -52,7 +60,7 @@ class Results:
                 "ratio": {key: self.ratio(name, key) for key in figures},
                 "samples": figures,
             }
-            for name, figures in self.samples.items()
+            for name, figures in ((name, self.samples[name]) for name in self.names())
         }
         return {
             "reference": REFERENCE,

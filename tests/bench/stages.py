@@ -67,9 +67,14 @@ class Bench:
         return self.results
 
     def stage(self, part: str, measure: Callable[[], None]) -> None:
-        if part in self.settings.parts:
-            say(f"measuring: {part}")
+        """Run one part if it was asked for; if it breaks, that is in the report, and what was measured stays."""
+        if part not in self.settings.parts:
+            return
+        say(f"measuring: {part}")
+        try:
             measure()
+        except Exception as error:
+            self.results.fail(part, f"{type(error).__name__}: {error}")
 
     def fetch(self) -> list[Peer]:
         """The peers that can be run; why each of the others can't is in the results."""
@@ -107,7 +112,7 @@ class Bench:
             try:
                 self.results.add(name, key, measure(peer, site, running))
             except (BenchError, OSError) as error:
-                self.results.failed[f"{name} {key}"] = str(error)
+                self.results.fail(f"{name} {key}", str(error))
 
     def load(self) -> None:
         lua = {}
@@ -126,12 +131,12 @@ class Bench:
         try:
             result = load.measure(running.pid, site.port, lua, settings.seconds, settings.connections, self.cores)
         except BenchError as error:
-            self.results.failed[f"{name} {workload}"] = str(error)
+            self.results.fail(f"{name} {workload}", str(error))
             return
         for key, value in result.figures().items():
             self.results.add(name, f"{workload}_{key}", value)
         if result.errors:
-            self.results.failed[f"{name} {workload}"] = f"{result.errors} errors or answers that were not 2xx"
+            self.results.fail(f"{name} {workload}", f"{result.errors} errors or answers that were not 2xx")
 
     def bulk(self) -> None:
         for _ in range(self.settings.rounds):
@@ -155,7 +160,7 @@ class Bench:
                 kib = asyncio.run(idle.grown(peer, folder, self.cores, self.settings.sockets))
                 self.results.add(peer.name, "websocket_kib", kib)
             except (BenchError, OSError, TimeoutError) as error:
-                self.results.failed[f"{peer.name} idle WebSockets"] = str(error) or type(error).__name__
+                self.results.fail(f"{peer.name} idle WebSockets", str(error) or type(error).__name__)
 
     def startup(self, here: list[Peer]) -> None:
         commands: dict[str, tuple[list[str], dict[str, str]]] = {"python -c pass": (startup.PYTHON, {})}
@@ -169,7 +174,7 @@ class Bench:
                 try:
                     self.results.startup_ms.setdefault(label, []).append(startup.once(command, env, self.cores))
                 except BenchError as error:
-                    self.results.failed[label] = str(error)
+                    self.results.fail(label, str(error))
 
     def parser(self) -> None:
         for name, kind, data, read in parsers.readers():

@@ -25,7 +25,7 @@ from devproxy.registry.locate import Path
 from devproxy.registry.model import Mount, ProxySettings
 from devproxy.registry.problems import Problem, Severity
 from devproxy.registry.schema import MountTable
-from devproxy.registry.wrong import Wrong
+from devproxy.registry.wrong import Wrong, shown
 
 
 class Claims:
@@ -69,14 +69,13 @@ class Claims:
 
     def host(self, declared: Declared, host: str, path: Path, severity: Severity = "error") -> None:
         """Give `host` to a service unless somebody has it."""
-        try:
-            names.host_pattern(host)
-        except Wrong as wrong:
-            self.problems.append(declared.problem(path, wrong))
+        if not _is_possible(host):
+            self.problems.append(declared.problem(path, _impossible(host)))
             return
         holder = self.holders.setdefault((host, "/"), (declared, path))
         if holder[0] is not declared:
-            self.problems.append(declared.problem(path, _taken(host, holder), severity))
+            fix = "choose another name, or remove one of the two" if severity == "error" else "use the longer name"
+            self.problems.append(declared.problem(path, _taken(host, holder, fix, "duplicate-host"), severity))
         elif host not in (own := self.hosts.setdefault(declared.id, [])):
             own.append(host)
 
@@ -90,11 +89,14 @@ class Claims:
             return
         holder = self.holders.setdefault((host, table.path), (declared, path))
         if holder != (declared, path):
-            self.problems.append(declared.problem((*path, "path"), _taken(host + table.path, holder)))
+            wrong = _taken(
+                host + table.path, holder, "choose another path, or remove one of the two", "duplicate-mount"
+            )
+            self.problems.append(declared.problem((*path, "path"), wrong))
             return
         mount = Mount(host, table.path, table.strip is True)
         self.mounts.setdefault(declared.id, []).append(mount)
-        if (host, "/") not in self.holders and host not in self._short_names(declared):
+        if not self._is_answered(host) and host not in self._short_names(declared):
             self.problems.append(declared.problem((*path, "host"), self._lonely(host), "warning"))
 
     def _fault(self, declared: Declared, host: str) -> Wrong | None:
@@ -130,17 +132,26 @@ class Claims:
             code="foreign-name",
         )
 
+    def _is_answered(self, host: str) -> bool:
+        """Whether somebody has the host, by its name or by a wildcard above it."""
+        parts = host.split(".")
+        above = ("*." + ".".join(parts[index:]) for index in range(1, len(parts)))
+        return any((name, "/") in self.holders for name in (host, *above))
+
     def _short_names(self, declared: Declared) -> list[str]:
         return [f"{declared.project}.{tld}" for tld in self.proxy.tlds]
 
     def _lonely(self, host: str) -> Wrong:
         from devproxy.registry.complain import nearest
 
-        meant = nearest(host, [name for name, path in self.holders if path == "/"])
+        tld = names.under(host, self.proxy.tlds) or ""
+        known = [name.removesuffix(f".{tld}") for name, path in self.holders if path == "/" and name.endswith(tld)]
+        near = nearest(host.removesuffix(f".{tld}"), known)
+        meant = f"{near}.{tld}"
         return Wrong(
-            f'no service answers at "{host}"' + (f', did you mean "{meant}"?' if meant else ""),
+            f'no service answers at "{host}"' + (f', did you mean "{meant}"?' if near else ""),
             why="everything beside the mounted path is not found there",
-            fix=f'write "{meant}"' if meant else f'add "{host}" to the `hosts` of a service',
+            fix=f'write "{meant}"' if near else f'add "{host}" to the `hosts` of a service',
             code="unknown-host",
         )
 
@@ -172,13 +183,26 @@ def divide(
                 claims.mount(declared, index, table)
 
 
-def _taken(name: str, holder: tuple[Declared, Path]) -> Wrong:
+def _is_possible(host: str) -> bool:
+    try:
+        names.host_pattern(host)
+    except Wrong:
+        return False
+    return True
+
+
+def _impossible(host: str) -> Wrong:
     return Wrong(
-        f'"{name}" is taken already',
-        why=f"{holder[0].cite(holder[1])} has it",
-        fix="choose another name, or remove one of the two",
-        code="duplicate-host" if "/" not in name else "duplicate-mount",
+        f'"{shown(host)}" is too long for a hostname',
+        why=f"between dots there are at most 63 characters, and {names.LONGEST} in all",
+        fix="shorten a name, or `host_template` in [proxy]",
+        code="bad-host",
     )
+
+
+def _taken(name: str, holder: tuple[Declared, Path], fix: str, code: str) -> Wrong:
+    why = f"{holder[0].cite(holder[1])} has it"
+    return Wrong(f'"{name}" is taken already', why=why, fix=fix, code=code)
 
 
 def _foreign_tld(host: str, tlds: tuple[str, ...]) -> Wrong:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devproxy.registry import schema
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
 from devproxy.registry.tables import MOST
-from tests.registry import golden
+from tests.registry import letter
 
 FILE = "/home/you/shop/registry.toml"
 
@@ -24,17 +24,17 @@ def codes(decoded: Decoded[Any]) -> list[str]:
     return [problem.code for problem in decoded.problems]
 
 
-@pytest.mark.parametrize(("text", "problems"), golden.cases("user"))
+@pytest.mark.parametrize(("text", "problems"), letter.cases("user"))
 def test_what_is_said_about_a_user_registry(text: str, problems: str) -> None:
     assert said(decode_user(text, "/r.toml")) == problems
 
 
-@pytest.mark.parametrize(("text", "problems"), golden.cases("project"))
+@pytest.mark.parametrize(("text", "problems"), letter.cases("project"))
 def test_what_is_said_about_a_project_file(text: str, problems: str) -> None:
     assert said(decode_project(text, "/r.toml")) == problems
 
 
-@pytest.mark.parametrize(("text", "problems"), golden.cases("local"))
+@pytest.mark.parametrize(("text", "problems"), letter.cases("local"))
 def test_what_is_said_about_a_local_file(text: str, problems: str) -> None:
     assert said(decode_local(text, "/r.toml")) == problems
 
@@ -240,7 +240,7 @@ def test_any_text_is_read_or_its_problems_are_told(text: str) -> None:
 
 def test_every_problem_is_found_whatever_else_is_wrong() -> None:
     """Two faults, each in a key of its own, are two problems: the first never hides the second."""
-    faults = [case[0] for case in golden.cases("user") if case[0].startswith("[services.web]\n")]
+    faults = [case[0] for case in letter.cases("user") if case[0].startswith("[services.web]\n")]
     for first in faults:
         for second in faults:
             keys = [set(tomllib.loads(fault)["services"]["web"]) for fault in (first, second)]

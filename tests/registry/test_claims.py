@@ -1,0 +1,83 @@
+"""`registry/claims.py`: who holds which name."""
+
+import pytest
+
+from devproxy.registry.decode import decode_project, decode_user
+from devproxy.registry.merge import Lease, Linked, merge
+from devproxy.registry.model import Mount
+from tests.registry.merging import USER, linked, of, services
+
+
+def test_hostnames_for_every_tld_and_by_the_template() -> None:
+    text = '[proxy]\ntlds = ["localhost", "test"]\nhost_template = "{service}-{project}.{tld}"\n[services.app]\n'
+    found = of(text, linked('project = "shop"\n[services.web]\n[services.api]\n'))
+    assert found["app"].hosts == ("app.localhost", "app.test")
+    assert found["web.shop"].hosts == ("web-shop.localhost", "web-shop.test")
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("[services.web]\n", {"web.shop": ("web.shop.localhost", "shop.localhost")}),
+        (
+            "[services.shop]\n[services.api]\n",
+            {"shop.shop": ("shop.shop.localhost", "shop.localhost"), "api.shop": ("api.shop.localhost",)},
+        ),
+        (
+            "[services.web]\n[services.api]\n",
+            {"web.shop": ("web.shop.localhost",), "api.shop": ("api.shop.localhost",)},
+        ),
+        (
+            '[services.web]\n[services.db]\nprotocol = "tcp"\nport = 1\n',
+            {"web.shop": ("web.shop.localhost", "shop.localhost"), "db.shop": ("db.shop.localhost",)},
+        ),
+        (
+            '[services.shop]\n[services.web]\nhosts = ["shop.localhost"]\n',
+            {"shop.shop": ("shop.shop.localhost",), "web.shop": ("web.shop.localhost", "shop.localhost")},
+        ),
+    ],
+)
+def test_who_answers_at_the_name_of_the_project(text: str, hosts: dict[str, tuple[str, ...]]) -> None:
+    found = of("", linked('project = "shop"\n' + text))
+    assert {name: service.hosts for name, service in found.items()} == hosts
+
+
+def test_a_lease_never_takes_a_name_from_a_file() -> None:
+    lease = Lease(service="b", port=4000, pid=1, hosts=("a.localhost",), file="/l")
+    registry = merge(decode_user("[services.a]\nport = 1\n", USER), leases=[lease])
+    assert services(registry)["a"].hosts == ("a.localhost",)
+    assert services(registry)["b"].hosts == ("b.localhost",)
+    assert [problem.code for problem in registry.problems] == ["duplicate-host"]
+
+
+def test_the_first_holder_keeps_a_name_and_the_rest_of_both_works() -> None:
+    text = '[services.a]\nport = 1\nhosts = ["x.localhost"]\n'
+    text += '[services.b]\nport = 2\nhosts = ["x.localhost", "y.localhost"]\n'
+    found = services(merge(decode_user(text, USER)))
+    assert found["a"].hosts == ("a.localhost", "x.localhost")
+    assert found["b"].hosts == ("b.localhost", "y.localhost")
+
+
+def test_the_user_may_divide_every_host() -> None:
+    user = '[services.a]\nport = 1\nmount = [{ host = "web.shop.localhost", path = "/a" }]\n'
+    found = of(user, linked('project = "shop"\n[services.web]\nport = 2\n'))
+    assert found["a"].mounts == (Mount("web.shop.localhost", "/a"),)
+
+
+def test_a_mount_at_the_name_of_the_project_or_below_a_wildcard_is_no_doubt() -> None:
+    text = """\
+project = "shop"
+[services.web]
+hosts = ["*.shop.localhost"]
+[services.api]
+mount = [{ host = "shop.localhost", path = "/a" }, { host = "x.y.shop.localhost", path = "/a" }]
+"""
+    assert len(of("", linked(text))["api.shop"].mounts) == 2
+
+
+def test_a_project_without_a_usable_file_is_no_service_and_holds_its_name() -> None:
+    user = '[services.a]\nport = 1\n[projects.shop]\npath = "x"\n[projects.evil]\npath = "y"\n'
+    evil = Linked("evil", decode_project('project = "evil"\n[services.web]\nhosts = ["shop.localhost"]\n', "/y"))
+    registry = merge(decode_user(user, USER), [Linked("shop", None), evil])
+    assert sorted(services(registry)) == ["a", "web.evil"]
+    assert [problem.code for problem in registry.problems] == ["foreign-name"]

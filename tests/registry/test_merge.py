@@ -1,0 +1,96 @@
+"""`registry/merge.py`: layers become one registry; conflicts name both places and cost no more than they must."""
+
+import ipaddress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devproxy.registry.decode import decode_local, decode_project, decode_user
+from devproxy.registry.merge import Lease, Linked, merge
+from devproxy.registry.model import ProxySettings, Registry
+from devproxy.registry.problems import Problem
+from tests.registry import letter
+from tests.registry.merging import USER
+
+
+@pytest.mark.parametrize(("texts", "problems"), letter.cases("merge"))
+def test_what_is_said_about_conflicts(texts: str, problems: str) -> None:
+    assert "".join(problem.text() + "\n" for problem in letter.merged(texts).problems) == problems
+
+
+def test_nothing_makes_an_empty_registry_with_every_default() -> None:
+    assert merge(None) == Registry(settings=ProxySettings(), services=(), problems=())
+    assert merge(decode_user("", USER)) == merge(None)
+
+
+def test_services_are_sorted_and_problems_are_in_the_order_of_files_and_not_repeated() -> None:
+    early = Problem(code="x", message="x", file="/a", line=3)
+    registry = merge(
+        decode_user("[services.b]\nport = 0\n[services.a]\nport = 1\n[services.A]\n", USER), problems=[early, early]
+    )
+    assert [service.id for service in registry.services] == ["a"]
+    assert [problem.file for problem in registry.problems] == ["/a", USER, USER]
+
+
+HOSTS = st.lists(
+    st.sampled_from(["a.localhost", "x.localhost", "*.x.localhost", "shop.localhost", "devproxy.localhost", "b.test"]),
+    max_size=3,
+)
+SERVICE = st.fixed_dictionaries(
+    {},
+    optional={
+        "port": st.integers(1, 65535),
+        "protocol": st.sampled_from(["http", "tcp"]),
+        "listen": st.sampled_from([5432, 5433]),
+        "hosts": HOSTS,
+        "depends_on": st.lists(st.sampled_from(["a", "b", "web", "web.shop", "z"]), max_size=2),
+        "mount": st.lists(
+            st.fixed_dictionaries(
+                {"host": HOSTS.map(lambda hosts: "x.localhost"), "path": st.sampled_from(["/a", "/b"])}
+            ),
+            max_size=2,
+        ),
+    },
+)
+TABLES = st.dictionaries(st.sampled_from(["a", "b", "web", "shop"]), SERVICE, max_size=4)
+
+
+@settings(deadline=None, max_examples=200)
+@given(TABLES, TABLES, TABLES, TABLES)
+def test_whatever_is_merged_is_consistent(user: Any, one: Any, two: Any, local: Any) -> None:
+    import tomli_w
+
+    registry = merge(
+        decode_user(tomli_w.dumps({"services": user}), "/u"),
+        [
+            Linked(
+                "shop",
+                decode_project(tomli_w.dumps({"project": "shop", "services": one}), "/1"),
+                decode_local(tomli_w.dumps({"services": local}), "/l"),
+            ),
+            Linked("other", decode_project(tomli_w.dumps({"project": "other", "services": two}), "/2")),
+        ],
+        [Lease(service="lease", port=1, pid=1, hosts=("x.localhost",), file="/lease")],
+    )
+    routes = [(host, "/") for service in registry.services for host in service.hosts]
+    routes += [(mount.host, mount.path) for service in registry.services for mount in service.mounts]
+    assert len(routes) == len(set(routes))
+    assert not any(host.endswith("devproxy.localhost") or not host.endswith(".localhost") for host, _ in routes)
+    listens = [service.listen for service in registry.services if service.listen is not None]
+    assert len(listens) == len(set(listens))
+    known = {service.id: service for service in registry.services}
+    assert len(known) == len(registry.services)
+    for service in registry.services:
+        assert set(service.depends_on) <= set(known)
+        assert service.protocol == "http" or not service.mounts
+        for host in service.upstream.hosts if service.upstream else ():
+            assert ipaddress.ip_address(host).is_loopback
+    done: set[str] = set()
+    while ready := {name for name, service in known.items() if set(service.depends_on) <= done} - done:
+        done |= ready
+    assert done == set(known)  # dependencies can be started in some order
+    for problem in registry.problems:
+        assert problem.text().replace("\n", "").isprintable()
+        assert problem.line

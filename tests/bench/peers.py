@@ -18,6 +18,9 @@ from tests.bench import install
 from tests.bench.origin import nginx_command, nginx_config, nginx_program
 
 
+ROOT = Path(__file__).resolve().parents[2]  # so that devproxy is found where it is not installed
+
+
 @dataclass
 class Site:
     """Where one proxy lives during the run: its folder, its port, and names → origin ports (the routes)."""
@@ -112,7 +115,7 @@ class Devproxy(Peer):
     def env(self, site: Site) -> Mapping[str, str]:
         home = site.folder / "home"
         home.mkdir(mode=0o700, exist_ok=True)
-        return {"HOME": str(site.folder), "DEVPROXY_HOME": str(home)}
+        return {"HOME": str(site.folder), "DEVPROXY_HOME": str(home), "PYTHONPATH": str(ROOT)}
 
 
 NGINX_PREFACE = """\

@@ -96,7 +96,10 @@ def _enter(path: str) -> None:
 
 @contextlib.contextmanager
 def neighbours() -> Iterator[tuple[Machine, Machine]]:
-    """Two machines with a wire between: `192.0.2.1` and `2001:db8::1` on the first, `.2` and `::2` on the second."""
+    """Two machines with a wire between, `wire0` on both.
+
+    The first has `192.0.2.1`, `2001:db8::1` and `fe80::1:1`, the second the same with 2 at the end.
+    """
     require.linux()
     require.root()
     require.program("unshare")
@@ -110,6 +113,7 @@ def neighbours() -> Iterator[tuple[Machine, Machine]]:
         first.run(*["ip", "link", "add", "wire0", "type", "veth", "peer", "name", "wire0", "netns"], str(second.pid))
         for number, machine in enumerate(machines, 1):
             machine.run("ip", "addr", "add", f"192.0.2.{number}/24", "dev", "wire0")
-            machine.run("ip", "addr", "add", f"2001:db8::{number}/64", "dev", "wire0", "nodad")
+            for network in ("2001:db8::", "fe80::1:"):
+                machine.run("ip", "addr", "add", f"{network}{number}/64", "dev", "wire0", "nodad")
             machine.run("ip", "link", "set", "wire0", "up")
         yield first, second

@@ -1,7 +1,7 @@
 """How much the kernel may hold for one of our sockets (socket(7), tcp(7)).
 
-Left alone, Linux lets a buffer grow to several MiB a direction, so that a service could run 10 MiB ahead of a reader that
-has stopped. A fixed size keeps what is under way on a connection small, and costs nothing on loopback.
+Left alone, Linux lets a buffer grow to several MiB a direction, so that a service could run 10 MiB ahead of a reader
+that has stopped. A fixed size keeps what is under way on a connection small, and costs nothing on loopback.
 """
 
 import contextlib

@@ -151,6 +151,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
             return
         self._lingering = True
+        self._paused = True  # a body on its way may have been moved without the transport
         self.deadline = self.proxy.clock + _LINGER
         self.transport.write_eof()
         self.resume()

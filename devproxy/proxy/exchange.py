@@ -9,17 +9,19 @@ none, a task dials. A failed attempt is made again by the rules of RFC 9110 §9.
 on is not sent twice.
 """
 
-import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from devproxy.net.dial import DialError, connect
 from devproxy.proxy.decide import Reading, Respond
+from devproxy.proxy.dialling import Dialling
 from devproxy.proxy.forward import chain_entry, delimited
 from devproxy.proxy.framing import CHUNKED, chunk, last_chunk
 from devproxy.proxy.grammar import Fault
-from devproxy.proxy.outcome import closed_early, dial_failed, invalid_answer, no_answer
+from devproxy.proxy.outcome import closed_early, invalid_answer, no_answer
+from devproxy.proxy.pool import Address
 from devproxy.proxy.response import Plan, switch_fault
-from devproxy.proxy.upstream import Address, UpstreamConnection
+from devproxy.proxy.splice import Splice, splice
+from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings
 from devproxy.routing.table import Route
 
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 _IDEMPOTENT: Final = SAFE | {b"PUT", b"DELETE"}
-_RETRY_EVERY: Final = 0.04  # seconds between attempts while a service restarts
-_UP_RECENTLY: Final = 10.0  # seconds: a service that answered within them is restarting, not missing
 _HELD_LIMIT: Final = 65536  # bytes of a body that wait for a connection before the client has to
 _NEVER: Final = float("inf")
 
@@ -42,11 +42,8 @@ class Exchange:
         "_dialling",
         "_head",
         "_held",
-        "_hold_until",
         "_pooled",
-        "_resent",
         "_sent_body",
-        "_timer",
         "address",
         "bytes_out",
         "front",
@@ -59,6 +56,7 @@ class Exchange:
         "responded",
         "route",
         "settings",
+        "splice",
         "started",
         "status",
         "target",
@@ -81,14 +79,12 @@ class Exchange:
         self.bytes_out = 0
         self.started = proxy.loop.time() if proxy.access_log is not None else 0.0
         self.upstream: UpstreamConnection | None = None
+        self.splice: Splice | None = None
         self._held = b""  # the body so far while no connection is there to take it
         self._chunks = False  # the client gets chunked coding
         self._sent_body = False
         self._pooled = False
-        self._resent = False
-        self._hold_until = 0.0
-        self._dialling: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._dialling: Dialling | None = None
         self._head = b"%b %b HTTP/1.1\r\n%b%b\r\n\r\n" % (
             method,
             target if not route.strip else route.target(target),
@@ -108,7 +104,13 @@ class Exchange:
             self._dial()
         else:
             self._pooled = True
-            self._use(pooled)
+            self.use(pooled)
+
+    def _dial(self) -> None:
+        self._pooled = False
+        if self._dialling is None:
+            self._dialling = Dialling(self)
+        self._dialling.start()
 
     def on_request_body(self, payload: bytes) -> None:
         """Pass on body bytes, without their framing."""
@@ -119,6 +121,14 @@ class Exchange:
         else:
             self._sent_body = True
             self.upstream.transport.write(chunk(payload) if self.length == CHUNKED else payload)
+
+    def splice_request(self, data: bytes, left: int, ended: Callable[[str | None], None]) -> bool:
+        """Let the kernel move `data` and the `left` bytes behind it to the service; False where it cannot."""
+        if self.upstream is None or self.splice is not None:
+            return False
+        self.splice = splice(self.front.transport, self.upstream.transport, data, left, ended)
+        self._sent_body = True
+        return self.splice is not None
 
     def on_request_end(self, trailers: bytes) -> None:
         """The request is whole. `trailers` are field lines, checked."""
@@ -133,7 +143,8 @@ class Exchange:
     def _held_trailers(self, trailers: bytes) -> None:
         self._held = (chunk(self._held) if self._held else b"") + last_chunk(trailers)
 
-    def _use(self, connection: UpstreamConnection) -> None:
+    def use(self, connection: UpstreamConnection) -> None:
+        """Send what there is of the request on `connection`."""
         self.upstream = connection
         if not self._held:
             connection.begin(self, self._head)
@@ -144,58 +155,19 @@ class Exchange:
         connection.begin(self, self._head + framed)
         self.front.resume()
 
-    # Dialling, and dialling again.
-
-    def _dial(self) -> None:
-        self._timer = None
-        self._pooled = False
-        self._dialling = self.proxy.loop.create_task(self._connect())
-
-    async def _connect(self) -> None:
-        address = self.address
-        try:
-            connection, host = await connect(
-                address.upstream,
-                lambda: UpstreamConnection(address),
-                first=address.host,
-                server_name=address.server_name,
-            )
-        except DialError as error:
-            self._dialling = None
-            if not (self._may_hold() and not error.exhausted and self._again_later()):
-                self.front.answer(dial_failed(self.route.service, error), self)
-            return
-        self._dialling = None
-        address.host = host
-        if connection.transport.is_closing():
-            self.on_closed(connection, None, answered=False)
-        else:
-            self._use(connection)
-
-    def _may_hold(self) -> bool:
-        """Whether the service answered a moment ago, so that it is worth waiting for it to come back."""
-        if not self._hold_until:
-            now = self.proxy.loop.time()
-            recently = now - self.address.alive_at <= _UP_RECENTLY
-            self._hold_until = now + self.route.service.hold if recently else -1.0
-        return self._hold_until > 0
-
-    def _again_later(self) -> bool:
-        if self.proxy.loop.time() >= self._hold_until:
-            return False
-        self.upstream = None
-        self._timer = self.proxy.loop.call_later(_RETRY_EVERY, self._dial)
-        return True
-
-    def on_closed(self, connection: UpstreamConnection, error: Exception | None, *, answered: bool) -> None:
+    def on_closed(self, error: Exception | None, *, answered: bool) -> None:
         """The service closed before a whole response head; `answered` says whether part of one had come."""
         self.upstream = None
         repeatable = not answered and not self._sent_body
-        if repeatable and self._pooled and (self.method in _IDEMPOTENT) and not self._resent:
-            self._resent = True  # it had been idle: the service may have closed it before it saw the request
-            self._dial()
-        elif not (repeatable and self.method in SAFE and self._may_hold() and self._again_later()):
+        if repeatable and self._pooled and self.method in _IDEMPOTENT:
+            self._dial()  # it had been idle: the service may have closed it before it saw the request
+        elif not (repeatable and self.method in SAFE and self._dial_later()):
             self.front.answer(closed_early(self.route.service, error, answered=answered), self)
+
+    def _dial_later(self) -> bool:
+        if self._dialling is None:
+            self._dialling = Dialling(self)
+        return self._dialling.start_later()
 
     # The response, from the upstream connection.
 
@@ -233,9 +205,28 @@ class Exchange:
         else:
             self.front.transport.write(data)
 
+    def splice_response(self, connection: UpstreamConnection, data: bytes, left: int) -> bool:
+        """Let the kernel move `data` and the `left` bytes behind it to the client; False where it cannot."""
+        if self.splice is not None:
+            return False
+        self.splice = splice(connection.transport, self.front.transport, data, left, self._response_spliced)
+        if self.splice is None:
+            return False
+        self.bytes_out += len(data) + left
+        return True
+
+    def _response_spliced(self, error: str | None) -> None:
+        self.splice = None
+        upstream = self.upstream
+        if error is not None or upstream is None:
+            self.cut()
+        else:
+            upstream.finish_spliced(self)
+
     def on_end(self, trailers: bytes) -> None:
         """The response is whole."""
         self.upstream = None
+        self._end_splice()
         if self._chunks:
             self.front.transport.write(last_chunk(trailers))
         self.front.finished(self)
@@ -276,12 +267,15 @@ class Exchange:
 
     def release(self) -> None:
         """Let go of everything: nobody waits for the response any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._end_splice()
         if self._dialling is not None:
             self._dialling.cancel()
             self._dialling = None
         if self.upstream is not None:
             self.upstream.discard()
             self.upstream = None
+
+    def _end_splice(self) -> None:
+        if self.splice is not None:
+            self.splice.close()
+            self.splice = None

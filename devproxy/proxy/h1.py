@@ -14,11 +14,13 @@ from devproxy.proxy.decide import CONTROL, Reading, Respond, absolute, decide, r
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.framing import ChunkedReader, ChunkError
 from devproxy.proxy.grammar import END, Fault, RequestHead, early_fault, request_head, section
+from devproxy.proxy.splice import SOURCE, WORTHWHILE
 from devproxy.routing.table import Route
 
 if TYPE_CHECKING:
     from devproxy.proxy.server import Proxy
 
+_CUT_SHORT: Final = "the connection ended in the middle of the request's body"
 _PIPELINE_LIMIT: Final = 65536  # bytes of later requests that wait before reading stops
 
 
@@ -170,6 +172,8 @@ class Http1Connection(ClientConnection):
                 data = data[:left]
                 left = 0
             self._left = left
+            if left >= WORTHWHILE and exchange.splice_request(data, left, self._spliced):
+                return
             if data:
                 exchange.on_request_body(data)
             if left == 0:
@@ -187,6 +191,22 @@ class Http1Connection(ClientConnection):
             self._buffer = chunks.rest
             exchange.on_request_end(chunks.trailers)
 
+    def _spliced(self, error: str | None) -> None:
+        """The body went past us, or one of the sides ended it early."""
+        exchange = self.exchange
+        if exchange is None:
+            return
+        exchange.splice = None
+        if error == SOURCE:
+            self._eof = True
+            self._bad_body(exchange, _CUT_SHORT)
+            return
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        if error is None:
+            self._left = 0
+            exchange.on_request_end(b"")
+
     def _bad_body(self, exchange: Exchange, detail: str) -> None:
         """A fault in a body: the service must never see it end well."""
         exchange.release()
@@ -202,7 +222,7 @@ class Http1Connection(ClientConnection):
             return False
         if not exchange.request_done:
             self._eof = True
-            self._bad_body(exchange, "the connection ended in the middle of the request's body")
+            self._bad_body(exchange, _CUT_SHORT)
             return False
         self._eof = True
         self.proxy.suspects.add(self)

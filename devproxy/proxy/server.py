@@ -20,8 +20,8 @@ from devproxy.proxy.decide import Respond
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.forward import Origin
 from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.pool import Pool
 from devproxy.proxy.tunnel import TunnelEnd
-from devproxy.proxy.upstream import Pool
 from devproxy.registry.model import ProxySettings, Registry, Upstream
 from devproxy.routing.table import RouteTable
 

@@ -10,85 +10,21 @@ not read again (`Plan`). After any doubt about framing a connection is not used 
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
-from devproxy.net.liveness import is_established, is_gone
+from devproxy.net.liveness import is_gone
 from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError
 from devproxy.proxy.grammar import Fault
+from devproxy.proxy.pool import IDLE_CONNECTIONS, Address
 from devproxy.proxy.response import Plan, early_answer_fault, read_plan
-from devproxy.registry.model import Upstream
+from devproxy.proxy.splice import WORTHWHILE
 
 if TYPE_CHECKING:
     from devproxy.proxy.exchange import Exchange
     from devproxy.proxy.server import Suspect
 
 IDLE_LIMIT: Final = 55.0  # seconds an unused connection is kept, unless the service's Keep-Alive says less
-FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
-_IDLE_CONNECTIONS: Final = 64  # kept per address; more may be open while they are in use
 _INFORMATIONAL_LIMIT: Final = 64
 
 _HEAD: Final = -3  # `_left` while a response head is awaited
-
-
-class Address:
-    """What is known about the address of a service: its idle connections, and when it last answered."""
-
-    __slots__ = ("alive_at", "host", "idle", "key", "opened", "plan", "server_name", "upstream")
-
-    def __init__(self, upstream: Upstream, server_name: str):
-        self.upstream = upstream
-        self.server_name = server_name
-        self.idle: list[UpstreamConnection] = []
-        self.opened: set[UpstreamConnection] = set()
-        self.host = ""  # the literal that answered last
-        self.alive_at = float("-inf")  # on the loop's clock
-        self.plan: Plan | None = None
-
-    def take(self, now: float, *, repeatable: bool) -> "UpstreamConnection | None":
-        """An idle connection, or None. A request that is not `repeatable` gets only one that was used a moment ago."""
-        idle = self.idle
-        while idle:
-            connection = idle[-1]
-            if not repeatable and (now - connection.idle_since > FRESH or not is_established(connection.transport)):
-                return None
-            idle.pop()
-            if not connection.transport.is_closing():
-                return connection
-        return None
-
-    def expire(self, now: float) -> None:
-        """Close connections that have been idle for too long."""
-        for connection in [c for c in self.idle if now - c.idle_since > c.idle_limit]:
-            connection.discard()
-
-
-class Pool:
-    """Every address that was ever dialled."""
-
-    __slots__ = ("addresses",)
-
-    def __init__(self) -> None:
-        self.addresses: dict[tuple[Upstream, str], Address] = {}
-
-    def at(self, upstream: Upstream, server_name: str = "") -> Address:
-        """The state of an address; TLS upstreams have one for each name they are asked as."""
-        key = (upstream, server_name)
-        address = self.addresses.get(key)
-        if address is None:
-            address = self.addresses[key] = Address(upstream, server_name)
-        return address
-
-    def expire(self, now: float, wanted: frozenset[Upstream]) -> bool:
-        """Close what was idle too long, forget addresses nobody routes to; whether connections are left."""
-        for key, address in list(self.addresses.items()):
-            address.expire(now)
-            if not address.opened and key[0] not in wanted:
-                del self.addresses[key]
-        return any(address.opened for address in self.addresses.values())
-
-    def close(self) -> None:
-        """Abort every connection."""
-        for address in self.addresses.values():
-            for connection in list(address.opened):
-                connection.discard()
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -220,6 +156,8 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[:left]
             left = 0
         self._left = left
+        if left >= WORTHWHILE and exchange.splice_response(self, data, left):
+            return
         exchange.on_body(data)
         if left == 0:
             self._end(exchange)
@@ -251,13 +189,18 @@ class UpstreamConnection(asyncio.Protocol):
         self._left = _HEAD
         self.used = True
         address = self.address
-        if self._reusable and exchange.request_done and len(address.idle) < _IDLE_CONNECTIONS:
+        if self._reusable and exchange.request_done and len(address.idle) < IDLE_CONNECTIONS:
             self.idle_since = exchange.proxy.clock
             self.resume()
             address.idle.append(self)
         else:
             self.discard()
         exchange.on_end(trailers)
+
+    def finish_spliced(self, exchange: "Exchange") -> None:
+        """The rest of the body went past us."""
+        self._left = 0
+        self._end(exchange)
 
     def connection_lost(self, exc: Exception | None) -> None:
         address = self.address
@@ -271,7 +214,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._left == UNTIL_CLOSE and exc is None:
             exchange.on_end(b"")
         elif self._left == _HEAD:
-            exchange.on_closed(self, exc, answered=bool(self._held or self._informational))
+            exchange.on_closed(exc, answered=bool(self._held or self._informational))
         else:
             exchange.cut()
 
@@ -308,7 +251,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def check(self, suspects: "set[Suspect]") -> None:
         """Called once a second while this connection is not read: a service that is gone shows only when it is read."""
-        if self.transport.is_closing() or self.transport.is_reading():
+        exchange = self.exchange
+        if exchange is None or exchange.splice is not None or self.transport.is_reading():
             suspects.discard(self)
         elif is_gone(self.transport):
             self.resume()  # what it sent before is bounded by the kernel's buffer

@@ -1,0 +1,83 @@
+"""Connections to services that are kept: the pool, the only state of the data path that outlives a reload.
+
+Lives here: what is known about an address, and which of its idle connections a request may have.
+Not here: what goes over a connection (`upstream.py`), making one (`dialling.py`).
+
+Keyed by address, never by snapshot: a reload changes names, and the connections stay. The one used last is handed out
+first.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from devproxy.net.liveness import is_established
+from devproxy.proxy.response import Plan
+from devproxy.registry.model import Upstream
+
+if TYPE_CHECKING:
+    from devproxy.proxy.upstream import UpstreamConnection
+
+IDLE_CONNECTIONS: Final = 64  # kept per address; more may be open while they are in use
+_FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
+
+
+class Address:
+    """What is known about the address of a service: its idle connections, and when it last answered."""
+
+    __slots__ = ("alive_at", "host", "idle", "key", "opened", "plan", "server_name", "upstream")
+
+    def __init__(self, upstream: Upstream, server_name: str):
+        self.upstream = upstream
+        self.server_name = server_name
+        self.idle: list[UpstreamConnection] = []
+        self.opened: set[UpstreamConnection] = set()
+        self.host = ""  # the literal that answered last
+        self.alive_at = float("-inf")  # on the loop's clock
+        self.plan: Plan | None = None
+
+    def take(self, now: float, *, repeatable: bool) -> "UpstreamConnection | None":
+        """An idle connection, or None. A request that is not `repeatable` gets only one that was used a moment ago."""
+        idle = self.idle
+        while idle:
+            connection = idle[-1]
+            if not repeatable and (now - connection.idle_since > _FRESH or not is_established(connection.transport)):
+                return None
+            idle.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
+
+    def expire(self, now: float) -> None:
+        """Close connections that have been idle for too long."""
+        for connection in [c for c in self.idle if now - c.idle_since > c.idle_limit]:
+            connection.discard()
+
+
+class Pool:
+    """Every address that was ever dialled."""
+
+    __slots__ = ("addresses",)
+
+    def __init__(self) -> None:
+        self.addresses: dict[tuple[Upstream, str], Address] = {}
+
+    def at(self, upstream: Upstream, server_name: str = "") -> Address:
+        """The state of an address; TLS upstreams have one for each name they are asked as."""
+        key = (upstream, server_name)
+        address = self.addresses.get(key)
+        if address is None:
+            address = self.addresses[key] = Address(upstream, server_name)
+        return address
+
+    def expire(self, now: float, wanted: frozenset[Upstream]) -> bool:
+        """Close what was idle too long, forget addresses nobody routes to; whether connections are left."""
+        for key, address in list(self.addresses.items()):
+            address.expire(now)
+            if not address.opened and key[0] not in wanted:
+                del self.addresses[key]
+        return any(address.opened for address in self.addresses.values())
+
+    def close(self) -> None:
+        """Abort every connection."""
+        for address in self.addresses.values():
+            for connection in list(address.opened):
+                connection.discard()

@@ -1,0 +1,158 @@
+"""Large bodies of a known length, moved from socket to socket inside the kernel: splice(2).
+
+Lives here: one transfer through a pipe, from where its bytes need no more looking at to its end.
+Not here: which bodies (`exchange.py`, `h1.py`), what an early end means.
+
+How it works: reading is paused on the source's transport and nothing waits in the sink's, so that both sockets are ours
+through duplicates of their descriptors; the loop says when either is ready. Only Linux has splice, and TLS needs its
+bytes seen: elsewhere bodies take the ordinary way through the transports.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sys
+from collections.abc import Callable
+from typing import Final
+
+WORTHWHILE: Final = 1 << 20  # bytes left, below which the set-up costs more than it saves
+_PIPE: Final = 1 << 20  # bytes a pipe holds; the kernel may grant less
+_TURN: Final = 4 << 20  # bytes moved before other connections get their turn
+SOURCE: Final = "source"
+SINK: Final = "sink"
+
+
+def possible(source: asyncio.Transport, sink: asyncio.Transport) -> bool:
+    """Whether bytes may go from one transport to the other without passing through either."""
+    if sys.platform != "linux" or sink.get_write_buffer_size() or sink.is_closing() or source.is_closing():
+        return False
+    return source.get_extra_info("sslcontext") is None and sink.get_extra_info("sslcontext") is None
+
+
+def splice(
+    source: asyncio.Transport, sink: asyncio.Transport, first: bytes, left: int, ended: Callable[[str | None], None]
+) -> "Splice | None":
+    """A transfer under way, or None where the transports or the descriptors that are left do not allow one."""
+    if not possible(source, sink):
+        return None
+    try:
+        return Splice(source, sink, first=first, left=left, ended=ended)
+    except OSError:
+        return None
+
+
+class Splice:
+    """One transfer: `first`, bytes that were read already, then `left` more from `source`.
+
+    `ended` is called once: with None when all bytes are with the sink, else with SOURCE or SINK, the side that ended
+    early. Raises OSError where no descriptors are left.
+    """
+
+    __slots__ = ("_ended", "_first", "_held", "_into", "_left", "_loop", "_out_of", "_sink", "_source", "_waits")
+
+    def __init__(
+        self,
+        source: asyncio.Transport,
+        sink: asyncio.Transport,
+        *,
+        first: bytes,
+        left: int,
+        ended: Callable[[str | None], None],
+    ):
+        self._loop = asyncio.get_running_loop()
+        self._first = memoryview(first)
+        self._left = left
+        self._held = 0  # bytes in the pipe
+        self._ended = ended
+        self._waits: int | None = None  # the descriptor the loop watches
+        with contextlib.ExitStack() as undo:
+            self._out_of, self._into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            undo.callback(os.close, self._out_of)
+            undo.callback(os.close, self._into)
+            self._source = os.dup(source.get_extra_info("socket").fileno())
+            undo.callback(os.close, self._source)
+            self._sink = os.dup(sink.get_extra_info("socket").fileno())
+            undo.pop_all()
+        with contextlib.suppress(OSError):  # an unprivileged user's pipes have a limit in all; 64 KiB do as well
+            fcntl.fcntl(self._into, fcntl.F_SETPIPE_SZ, _PIPE)
+        source.pause_reading()
+        self._loop.call_soon(self._move)
+
+    def _move(self) -> None:
+        """Move what can be moved, then wait for what cannot."""
+        if self._sink < 0:
+            return
+        turn = _TURN
+        while turn > 0:
+            try:
+                delivered = self._deliver()
+            except OSError:
+                self._finish(SINK)
+                return
+            if not delivered:
+                self._wait(self._sink)
+                return
+            if not self._left:
+                self._finish(None)
+                return
+            taken = self._take()
+            if taken < 0:
+                self._wait(self._source)
+                return
+            if taken == 0:
+                self._finish(SOURCE)
+                return
+            turn -= taken
+        self._wait(None)
+        self._loop.call_soon(self._move)
+
+    def _deliver(self) -> bool:
+        """Hand what is held to the sink; False where it takes no more at present."""
+        try:
+            while self._first:
+                self._first = self._first[os.write(self._sink, self._first) :]
+            while self._held:
+                self._held -= os.splice(self._out_of, self._sink, self._held, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _take(self) -> int:
+        """Fill the pipe from the source: bytes taken, 0 at its end, -1 where there are none yet."""
+        try:
+            taken = os.splice(self._source, self._into, min(self._left, _PIPE), flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            return -1
+        except OSError:
+            return 0
+        self._left -= taken
+        self._held += taken
+        return taken
+
+    def _wait(self, descriptor: int | None) -> None:
+        """Let the loop watch one of the two sockets, or none."""
+        if descriptor == self._waits:
+            return
+        if self._waits == self._source:
+            self._loop.remove_reader(self._source)
+        elif self._waits is not None:
+            self._loop.remove_writer(self._sink)
+        self._waits = descriptor
+        if descriptor == self._source:
+            self._loop.add_reader(self._source, self._move)
+        elif descriptor is not None:
+            self._loop.add_writer(self._sink, self._move)
+
+    def _finish(self, error: str | None) -> None:
+        self.close()
+        self._ended(error)
+
+    def close(self) -> None:
+        """Stop where it is and let go of every descriptor."""
+        if self._sink < 0:
+            return
+        self._wait(None)
+        for descriptor in (self._source, self._sink, self._out_of, self._into):
+            os.close(descriptor)
+        self._sink = -1

@@ -53,29 +53,35 @@ class OwnPorts:
 
 def listeners(pairs: list[tuple[Declared, Service]], own: OwnPorts) -> tuple[dict[str, int], list[Problem]]:
     """The `listen` port of each TCP service that can have its own, by id, and the problems of the others."""
-    taken: dict[int, str] = dict.fromkeys(own.certain, "the proxy")
-    for declared, service in pairs:
+    asking = [
+        declared for declared, service in pairs if declared.table.listen is not UNSET and service.protocol == "tcp"
+    ]
+    taken: dict[int, tuple[Declared, Path] | None] = dict.fromkeys(own.certain)
+    for declared, service in pairs if asking else ():
         address = service.upstream
         if address is not None and {"127.0.0.1", "::1"} & set(address.hosts):
-            taken.setdefault(address.port, declared.cite(("port",)))
+            taken.setdefault(address.port, (declared, ("port",)))
     given: dict[str, int] = {}
     problems = []
-    for declared, service in pairs:
+    for declared in asking:
         port = declared.table.listen
-        if port is UNSET or service.protocol != "tcp":
+        if port is UNSET:
             continue
-        if port in taken:
-            wrong = Wrong(
-                f"port {port} is taken already",
-                why=f"{taken[port]} has it",
-                fix="choose another port for `listen`",
-                code="duplicate-port",
-            )
-            problems.append(declared.problem(("listen",), wrong))
-        else:
+        if port not in taken:
             given[declared.id] = port
-            taken[port] = declared.cite(("listen",))
+            taken[port] = (declared, ("listen",))
+        else:
+            problems.append(declared.problem(("listen",), _taken_port(port, taken[port])))
     return given, problems
+
+
+def _taken_port(port: int, holder: tuple[Declared, Path] | None) -> Wrong:
+    return Wrong(
+        f"port {port} is taken already",
+        why=f"{holder[0].cite(holder[1]) if holder else 'the proxy'} has it",
+        fix="choose another port for `listen`",
+        code="duplicate-port",
+    )
 
 
 def find(name: str, asker: Declared, services: Mapping[str, object]) -> str | None:
@@ -144,6 +150,8 @@ def circular(circle: list[str], services: Mapping[str, Declared]) -> Problem:
 
 def _texts(declared: Declared) -> list[tuple[Path, str]]:
     table = declared.table
+    if table.command is UNSET and table.env is UNSET:
+        return []
     command = [] if table.command is UNSET else table.command
     texts: list[tuple[Path, str]] = [(("command",), command)] if isinstance(command, str) else []
     if isinstance(command, list):

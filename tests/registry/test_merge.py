@@ -1,6 +1,9 @@
 """`registry/merge.py`: layers become one registry; conflicts name both places and cost no more than they must."""
 
 import ipaddress
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +97,26 @@ def test_whatever_is_merged_is_consistent(user: Any, one: Any, two: Any, local: 
     for problem in registry.problems:
         assert problem.text().replace("\n", "").isprintable()
         assert problem.line
+
+
+def test_ten_thousand_services_with_a_problem_each_are_merged() -> None:
+    text = "".join(f'[services.s{index}]\nport = {index + 1}\nhosts = ["x.localhost"]\n' for index in range(10_000))
+    registry = merge(decode_user(text, "/u"))
+    assert len(registry.services) == 10_000
+    assert len([problem for problem in registry.problems if problem.code == "duplicate-host"]) == 9_999
+
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("asyncio", "socket", "difflib", "aiohttp", "psutil", "rich", "tomlkit", "click")
+
+
+def test_merging_good_files_imports_nothing_heavy() -> None:
+    program = f"""
+import sys
+from devproxy.registry.decode import decode_user
+from devproxy.registry.merge import merge
+assert merge(decode_user('[proxy]\\nhold = "1s"\\n[services.a]\\nupstream = "http://[::1]:1"\\n', "/u")).problems == ()
+print(*sorted(set({HEAVY}) & set(sys.modules)))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []

@@ -1,0 +1,26 @@
+"""`registry/model.py`: an upstream as a person would write it, and as the parser reads it back."""
+
+import pytest
+
+from devproxy.registry.address import LOOPBACKS, upstream
+from devproxy.registry.model import Upstream
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (Upstream("http", ("127.0.0.1",), 9000), "http://127.0.0.1:9000"),
+        (Upstream("http", LOOPBACKS, 9000), "http://localhost:9000"),
+        (Upstream("https", ("::1",), 9443), "https://[::1]:9443"),
+        (Upstream("h2c", ("127.0.0.1",), 50051), "h2c://127.0.0.1:50051"),
+        (Upstream("tcp", LOOPBACKS, 5432), "tcp://localhost:5432"),
+        (Upstream("http", path="/run/app.sock"), "unix:/run/app.sock"),
+    ],
+)
+def test_an_upstream_is_written_as_it_is_read(address: Upstream, text: str) -> None:
+    assert address.text == text
+    assert upstream(text) == address
+
+
+def test_an_upstream_is_a_key() -> None:
+    assert len({Upstream("http", LOOPBACKS, 1), Upstream("http", LOOPBACKS, 1), Upstream("http", LOOPBACKS, 2)}) == 2

@@ -1,0 +1,152 @@
+"""Each finding: when it is there, when it is not, and how it reads."""
+
+import pytest
+
+from devproxy.health.findings import Place, conflicts, exposures, families, owners, selves, shadows
+from devproxy.health.listener import Family, Interface, Listener, Process, Scan
+
+ETH0 = Interface("eth0", 2, ("192.168.1.20",))
+NODE = Process(pids=(42, 43), argv=("/usr/bin/node", "/shop/node_modules/.bin/vite", "--host"))
+PYTHON = Process(pids=(50,), argv=("python3", "-m", "http.server", "3000"))
+UNREAD = Process(gap="it belongs to another user")
+
+
+def at(address: str, process: Process = NODE, v6only: bool | None = None, port: int = 3000) -> Listener:
+    family: Family = "ipv6" if ":" in address else "ipv4"
+    return Listener(address=address, port=port, family=family, v6only=v6only, user="anna", process=process)
+
+
+def scan(*listeners: Listener, gap: str = "") -> Scan:
+    return Scan(listeners=listeners, interfaces=(ETH0,), gap=gap)
+
+
+class TestExposed:
+    def test_says_who_where_and_the_line_that_mends_it(self) -> None:
+        (found,) = exposures(3000, scan(at("0.0.0.0")))
+        assert found.code == "exposed"
+        assert found.message == (
+            "node (pid 42, user anna) can be reached from beyond this machine on port 3000: "
+            "it is bound to 0.0.0.0: every IPv4 interface (eth0 192.168.1.20)"
+        )
+        assert found.fix == "Vite: change `--host` to `--host 127.0.0.1`"
+
+    def test_one_for_each_listener(self) -> None:
+        found = exposures(3000, scan(at("0.0.0.0"), at("127.0.0.1"), at("::", PYTHON, True)))
+        assert [finding.listener and finding.listener.address for finding in found] == ["0.0.0.0", "::"]
+
+    def test_a_program_nobody_knows(self) -> None:
+        (found,) = exposures(3000, scan(at("0.0.0.0", Process(pids=(7,), argv=("/opt/shopd",)))))
+        assert found.fix == (
+            "make it listen on 127.0.0.1 instead of 0.0.0.0: look for a host or bind option, or for the port"
+        )
+
+    def test_a_process_that_cannot_be_read_says_the_gap(self) -> None:
+        (found,) = exposures(3000, scan(at("0.0.0.0", UNREAD)))
+        assert found.message.startswith("a process of anna that cannot be read can be reached")
+        assert found.fix == "make it listen on 127.0.0.1 instead of 0.0.0.0; it belongs to another user"
+
+    def test_loopback_and_nothing_there_are_no_finding(self) -> None:
+        assert exposures(3000, scan(at("127.0.0.1"), at("::1", v6only=True))) == ()
+        assert exposures(3000, scan()) == ()
+
+    @pytest.mark.parametrize("looked", [scan(gap="macOS hides it"), scan(at("?"))])
+    def test_what_cannot_be_read_is_unknown(self, looked: Scan) -> None:
+        (found,) = exposures(3000, looked)
+        assert (found.code, "sudo" in found.fix) == ("unknown", True)
+
+
+class TestShadowed:
+    def test_loopback_and_wildcard_of_two_programs(self) -> None:
+        (found,) = shadows(3000, scan(at("127.0.0.1"), at("0.0.0.0", PYTHON)))
+        assert found.code == "shadowed"
+        assert found.message == (
+            "2 programs share port 3000, who answers depends on the address asked: "
+            "node (pid 42, user anna) has 127.0.0.1:3000; python3 (pid 50, user anna) has 0.0.0.0:3000"
+        )
+        assert found.fix == "stop one of them, or give it another port (`kill 42` or `kill 50`)"
+
+    def test_a_squatter_on_the_other_family(self) -> None:
+        assert shadows(3000, scan(at("127.0.0.1"), at("::1", PYTHON, True)))
+
+    def test_one_that_cannot_be_read_beside_one_that_can(self) -> None:
+        (found,) = shadows(3000, scan(at("127.0.0.1"), at("0.0.0.0", UNREAD)))
+        assert found.fix.endswith("(`kill 42`)")
+
+    @pytest.mark.parametrize(
+        "looked",
+        [
+            scan(),
+            scan(at("127.0.0.1")),
+            scan(at("127.0.0.1"), at("::1", v6only=True)),
+            scan(at("127.0.0.1"), at("0.0.0.0", Process(pids=(43,)))),
+            scan(at("127.0.0.1"), at("0.0.0.0", PYTHON, port=3001)),
+            scan(at("127.0.0.1", UNREAD), at("::1", UNREAD, True)),
+        ],
+    )
+    def test_one_program_is_no_finding(self, looked: Scan) -> None:
+        assert shadows(3000, looked) == ()
+
+
+class TestFamily:
+    BOTH = Place("web", ("127.0.0.1", "::1"), 3000)
+
+    @pytest.mark.parametrize(
+        ("listener", "answering"),
+        [
+            (at("::1", v6only=True), "::1"),
+            (at("127.0.0.1"), "127.0.0.1"),
+            (at("::", v6only=True), "::1"),
+            (at("0.0.0.0"), "127.0.0.1"),
+        ],
+    )
+    def test_one_only(self, listener: Listener, answering: str) -> None:
+        (found,) = families(self.BOTH, scan(listener))
+        assert found.code == "family"
+        assert f"answers on {answering} only" in found.message
+
+    @pytest.mark.parametrize(
+        "looked",
+        [scan(), scan(at("::", v6only=False)), scan(at("127.0.0.1"), at("::1", v6only=True)), scan(at("192.168.1.20"))],
+    )
+    def test_both_or_neither(self, looked: Scan) -> None:
+        assert families(self.BOTH, looked) == ()
+
+    def test_a_service_that_named_one_is_meant_so(self) -> None:
+        assert families(Place("web", ("127.0.0.1",), 3000), scan(at("127.0.0.1"))) == ()
+
+
+class TestOwner:
+    def test_another_process(self) -> None:
+        (found,) = owners(3000, scan(at("127.0.0.1", PYTHON)), NODE)
+        assert found.code == "owner"
+        assert found.message == (
+            "port 3000 belongs to python3 (pid 50, user anna) now, and not to node (pid 42), which was there before"
+        )
+        assert "`kill 50`" in found.fix
+
+    @pytest.mark.parametrize(
+        ("looked", "known"),
+        [
+            (scan(), NODE),
+            (scan(at("127.0.0.1", UNREAD)), NODE),
+            (scan(at("127.0.0.1", PYTHON)), Process()),
+            (scan(at("127.0.0.1", Process(pids=(43, 99)))), NODE),
+        ],
+    )
+    def test_the_same_or_not_known(self, looked: Scan, known: Process) -> None:
+        assert owners(3000, looked, known) == ()
+
+
+def test_conflict_names_the_others() -> None:
+    both = ("127.0.0.1", "::1")
+    found = conflicts([Place("web", both, 3000), Place("api", ("::1",), 3000), Place("db", both, 5432)])
+    assert sorted(found) == ["api", "web"]
+    assert found["web"].message == "port 3000 is also that of api: both names lead to the same program"
+    assert conflicts([Place("web", ("127.0.0.1",), 3000), Place("api", ("::1",), 3000)]) == {}
+
+
+def test_self() -> None:
+    (found,) = selves(Place("web", ("127.0.0.1",), 7080), {7080, 7443})
+    assert found.code == "self"
+    assert "devproxy's own" in found.message
+    assert selves(Place("web", ("127.0.0.1",), 3000), {7080, 7443}) == ()

@@ -6,9 +6,10 @@ milliseconds.
 Fields are only ever added: scripts read them.
 """
 
-from bisect import bisect_right
+from pathlib import PurePath
 from typing import Any
 
+from devproxy.paths import LOCAL_FILE, PROJECT_FILE
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.problems import Problem
 
@@ -63,7 +64,10 @@ def service_row(service: Service, http_port: int | None, problems: list[Problem]
 
 
 def problem_row(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON: `line` and `column` count from 1 and are 0 where no place is known."""
+    """A problem as JSON: `line` and `column` count from 1 and are 0 where no place is known.
+
+    `service` is a name as the file has it, empty where the problem is about no service.
+    """
     return {
         "code": problem.code,
         "severity": problem.severity,
@@ -73,22 +77,22 @@ def problem_row(problem: Problem) -> dict[str, Any]:
         "message": problem.message,
         "why": problem.why,
         "fix": problem.fix,
+        "service": problem.service,
     }
 
 
 def _problems_by_service(registry: Registry) -> dict[str, list[Problem]]:
-    """The problems that stand between a service's first line and the next service's, by the service's id."""
-    if not registry.problems:
-        return {}
-    starts: dict[str, list[tuple[int, str]]] = {}
-    for service in registry.services:
-        starts.setdefault(service.source.file, []).append((service.source.line, service.id))
-    for places in starts.values():
-        places.sort()
+    """The problems of each service, by its id: those that name it, in its file or in the local file beside it."""
+    owners = {_place(service.source.file, service.name): service.id for service in registry.services}
     owned: dict[str, list[Problem]] = {}
     for problem in registry.problems:
-        places = starts.get(problem.file, [])
-        above = bisect_right(places, problem.line, key=lambda place: place[0])
-        if above:
-            owned.setdefault(places[above - 1][1], []).append(problem)
+        owner = owners.get(_place(problem.file, problem.service)) if problem.service else None
+        if owner is not None:
+            owned.setdefault(owner, []).append(problem)
     return owned
+
+
+def _place(file: str, name: str) -> tuple[str, str]:
+    """A project's file and the local file beside it are one place."""
+    path = PurePath(file)
+    return str(path.with_name(PROJECT_FILE) if path.name == LOCAL_FILE else path), name

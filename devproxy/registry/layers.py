@@ -75,10 +75,10 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def problem(self, path: Path, wrong: Wrong, severity: Severity = "error") -> Problem:
         """What is wrong, at the place of a key."""
-        return problem_at(self.place(path), wrong, severity)
+        return problem_at(self.place(path), wrong, severity, self.name)
 
 
-def problem_at(place: tuple[str, int, int], wrong: Wrong, severity: Severity = "error") -> Problem:
+def problem_at(place: tuple[str, int, int], wrong: Wrong, severity: Severity = "error", service: str = "") -> Problem:
     """What is wrong, at a file, line and column."""
     file, line, column = place
     return Problem(
@@ -90,6 +90,7 @@ def problem_at(place: tuple[str, int, int], wrong: Wrong, severity: Severity = "
         why=wrong.why,
         fix=wrong.fix,
         severity=severity,
+        service=service,
     )
 
 

@@ -15,7 +15,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):
     """One thing that is wrong in a file: what (`message`), why, and the line that fixes it.
 
     `file` is absolute; `line` and `column` count from 1 (column in characters), 0 where no place is known.
-    `code` is stable (`unknown-key`, `wrong-type`, …): scripts may rely on it.
+    `code` is stable (`unknown-key`, `wrong-type`, …): scripts may rely on it. `service` is the name, as its file
+    has it, of the service that it is about, if it is about one.
     """
 
     code: str
@@ -26,6 +27,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):
     why: str = ""
     fix: str = ""
     severity: Severity = "error"
+    service: str = ""
 
     @property
     def where(self) -> str:

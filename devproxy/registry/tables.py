@@ -56,6 +56,7 @@ class Findings:
                 why=wrong.why,
                 fix=wrong.fix,
                 severity=severity,
+                service=str(path[1]) if path[:1] == ("services",) and len(path) > 1 else "",
             )
         )
 

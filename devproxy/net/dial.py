@@ -78,15 +78,22 @@ async def _open(upstream: Upstream, host: str, factory: Callable[[], P], server_
         sock.setblocking(False)
         bound_buffers(sock)
         await loop.sock_connect(sock, (host, upstream.port))
-        transport, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+        _refuse_ourselves(sock)
+        _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
     except BaseException:
         sock.close()
         raise
-    if transport.get_extra_info("sockname")[:2] == transport.get_extra_info("peername")[:2]:
-        # A connect from an ephemeral port to itself succeeds when nobody listens (TCP simultaneous open).
-        transport.abort()
-        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     return protocol
+
+
+def _refuse_ourselves(sock: socket.socket) -> None:
+    """A connect from an ephemeral port to itself succeeds when nobody listens there (TCP simultaneous open)."""
+    try:
+        peer = sock.getpeername()
+    except OSError:  # it was reset already: whoever reads from it will find out
+        return
+    if peer == sock.getsockname():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 def _unverified() -> ssl.SSLContext:

@@ -7,7 +7,7 @@ that has stopped. A fixed size keeps what is under way on a connection small, an
 import contextlib
 import socket
 
-SIZE = 1 << 20  # bytes asked for; Linux grants the double of it, to hold its own bookkeeping as well
+SIZE = 3 << 18  # bytes asked for; Linux grants the double of it, to hold its own bookkeeping as well
 
 
 def bound_buffers(sock: socket.socket) -> None:

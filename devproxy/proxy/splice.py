@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 WORTHWHILE: Final = 1 << 20  # bytes left, below which the set-up costs more than it saves
-_PIPE: Final = 1 << 20  # bytes a pipe holds; the kernel may grant less
+_PIPE: Final = 1 << 19  # bytes a pipe holds; the kernel may grant less
 _TURN: Final = 4 << 20  # bytes moved before other connections get their turn
 SOURCE: Final = "source"
 SINK: Final = "sink"

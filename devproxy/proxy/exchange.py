@@ -44,6 +44,7 @@ class Exchange:
         "_held",
         "_pooled",
         "_sent_body",
+        "added",
         "address",
         "bytes_out",
         "front",
@@ -77,6 +78,7 @@ class Exchange:
         self.responded = False
         self.status = 0
         self.bytes_out = 0
+        self.added = b""  # lines of ours that the response gains
         self.started = proxy.loop.time() if proxy.access_log is not None else 0.0
         self.upstream: UpstreamConnection | None = None
         self.splice: Splice | None = None
@@ -195,6 +197,8 @@ class Exchange:
         if plan.length == CHUNKED and minor:
             self._chunks = True
             body = chunk(body) if body else body
+        if self.added:
+            head = head[:-2] + self.added + b"\r\n"
         front.transport.write(head + body if body else head)
 
     def on_body(self, data: bytes) -> None:
@@ -246,7 +250,7 @@ class Exchange:
         self.address.alive_at = self.proxy.clock
         self.upstream = None
         upstream.detach()
-        self.front.switch(self, upstream.transport, plan.towards(1, b"") + first)
+        self.front.switch(self, upstream.transport, plan.towards(1, b"")[:-2] + self.added + b"\r\n" + first)
 
     # Ends that are not the good one.
 

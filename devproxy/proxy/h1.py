@@ -121,7 +121,13 @@ class Http1Connection(ClientConnection):
         self.keep_alive = reading.keep_alive and not self.proxy.draining
         decision = decide(reading, method, target)
         if isinstance(decision, Route):
-            return self._forward(Exchange(self, reading, decision, method, target), data, end)
+            exposed = self.proxy.exposed.get(decision.service.id) if self.proxy.exposed else None
+            if exposed is None or not exposed.refuse:
+                exchange = Exchange(self, reading, decision, method, target)
+                if exposed is not None:
+                    exchange.added = exposed.field
+                return self._forward(exchange, data, end)
+            decision = exposed.refusal
         if decision is CONTROL:
             self.hand_over(data)
             return b""

@@ -10,7 +10,7 @@ the kernel about connections that cannot be heard (`Suspect`). Nothing ticks whe
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from devproxy.net.loopback import is_loopback
 from devproxy.proxy.connection import ClientConnection
 from devproxy.proxy.decide import Respond
 from devproxy.proxy.exchange import Exchange
+from devproxy.proxy.exposed import Exposed
 from devproxy.proxy.forward import Origin
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.pool import Pool
@@ -80,6 +81,7 @@ class Proxy:
         self.connections: set[ClientConnection] = set()
         self.tunnels: set[TunnelEnd] = set()
         self.suspects: set[Suspect] = set()
+        self.exposed: Mapping[str, Exposed] = {}  # by service id; the health monitor replaces it as a whole
         self._connection_limit = connection_limit
         self._origins: dict[tuple[str, int], Origin] = {}
         self._ticks = 0

@@ -1,0 +1,62 @@
+"""What clients see of services that others can reach: a field on every response, or a refusal until it is mended."""
+
+from devproxy.proxy.exposed import Exposed
+from tests.wire.harness import OK, Stage, crlf, get
+
+WARNING = b'exposed; 0.0.0.0:5173; fix="vite --host 127.0.0.1"'
+WARNED = Exposed(WARNING, "web listens on 0.0.0.0:5173", "vite --host 127.0.0.1", refuse=False)
+REFUSED = WARNED._replace(refuse=True)
+
+
+async def test_warning_is_a_field_of_every_response(wire: Stage) -> None:
+    wire.proxy.exposed = {"web": WARNED}
+    client, up, _ = await wire.ask(get())
+    await up.send(OK)
+    await client.expect(
+        crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"Devproxy-Warning: " + WARNING) + b"ok"
+    )
+    wire.proxy.exposed = {}
+    await client.send(get())
+    await up.head()
+    await up.send(OK)
+    await client.expect(OK)
+
+
+async def test_warning_setting_off_adds_nothing(wire: Stage) -> None:
+    wire.proxy.exposed = {"web": WARNED._replace(warning=b"")}
+    client, up, _ = await wire.ask(get())
+    await up.send(OK)
+    await client.expect(OK)
+
+
+async def test_refused_until_mended_and_nothing_reaches_the_service(wire: Stage) -> None:
+    wire.proxy.exposed = {"web": REFUSED}
+    client = await wire.connect()
+    await client.send(get())
+    message = await client.response()
+    assert (message.status, message.error) == (503, "exposed")
+    assert b"0.0.0.0:5173" in message.body
+    assert b"vite --host 127.0.0.1" in message.body
+    assert not wire.origin.peers
+    wire.proxy.exposed = {}
+    await client.send(get())
+    up = await wire.origin.accept()
+    await up.head()
+    await up.send(OK)
+    assert (await client.response()).status == 200
+
+
+async def test_refusal_closes_a_connection_whose_body_is_not_read(wire: Stage) -> None:
+    wire.proxy.exposed = {"web": REFUSED}
+    client = await wire.connect()
+    await client.send(get(b"/", b"Content-Length: 5", method=b"POST") + b"hello")
+    assert (await client.response()).status == 503
+    await client.eof()
+    assert not wire.origin.peers
+
+
+async def test_other_services_are_not_concerned(wire: Stage) -> None:
+    wire.proxy.exposed = {"api": REFUSED}
+    client, up, _ = await wire.ask(get())
+    await up.send(OK)
+    await client.expect(OK)

@@ -38,7 +38,6 @@ from devproxy.running import Running, read_running
 
 ACCESS_LOG_LIMIT, ACCESS_LOGS_KEPT = 10 << 20, 5  # bytes a file, older files
 RESERVED_DESCRIPTORS = 128  # files, logs, the loop, devproxy's own pages
-MOST_CONTROL_CONNECTIONS = 256
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 _log = logging.getLogger(__name__)
@@ -122,9 +121,6 @@ class Daemon:
         """A protocol of aiohttp's for a connection to devproxy's own pages."""
         server = self._control.server
         assert server is not None
-        if len(server.connections) >= MOST_CONTROL_CONNECTIONS:
-            # The idle ones make room, so that these pages cannot use up the descriptors of the services.
-            server.pre_shutdown()
         return server()
 
     async def _accept(self, listening: Listening) -> None:

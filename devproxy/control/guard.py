@@ -3,8 +3,7 @@
 Lives here: three rules as pure functions, and the middleware that applies them to every request.
 Not here: the guard of the services (`proxy/guard.py`), which lets registered services call each other; here none may.
 
-1. The authority is ours (RFC 9110 §7.4: else 421). A connection that began with our name may ask for another one later,
-   and a name that an attacker points at 127.0.0.1 (DNS rebinding) is not ours either.
+1. The authority is ours (RFC 9110 §7.4: else 421); a name that an attacker points at 127.0.0.1 (DNS rebinding) is not.
 2. GET and HEAD only: nothing here changes anything.
 3. No other page uses us (Fetch Metadata, RFC 6454 origins): following a link here is fine, reading us is not.
 """
@@ -26,10 +25,7 @@ def guard(hosts: Callable[[], frozenset[str]]) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not is_ours(request.raw_path, request.headers.getall("Host", []), hosts()):
-            answer = refusal(request, 421, "misdirected", "this address is not one of devproxy's own")
-            # Whatever comes next on this connection was meant for somebody else, too.
-            answer.force_close()
-            return answer
+            return refusal(request, 421, "misdirected", "this address is not one of devproxy's own")
         if request.method not in METHODS:
             answer = refusal(request, 405, "method", "devproxy's own pages are read-only", "use GET or HEAD")
             answer.headers["Allow"] = ", ".join(METHODS)

@@ -86,9 +86,9 @@ def test_other_process_with_several_listeners(scanner: Scanner) -> None:
     assert all(listener.command and "127.0.0.1,::1" in listener.command for listener in found)
 
 
-def test_sorted_by_port(scanner: Scanner) -> None:
+def test_sorted_by_port() -> None:
     with holding("127.0.0.1,127.0.0.1,127.0.0.1"):
-        ports = [listener.port for listener in scanner.scan().listeners]
+        ports = [listener.port for listener in Scanner().scan().listeners]
     assert ports == sorted(ports)
 
 
@@ -108,8 +108,8 @@ def test_gone_listener_is_gone(scanner: Scanner) -> None:
     assert all(listener.port != port for listener in scanner.scan().listeners)
 
 
-def test_interfaces_come_along(scanner: Scanner) -> None:
-    (loopback,) = [one for one in scanner.scan().interfaces if "127.0.0.1" in one.addresses]
+def test_interfaces_come_along() -> None:
+    (loopback,) = [one for one in Scanner().scan().interfaces if "127.0.0.1" in one.addresses]
     assert loopback.loopback
     assert loopback.index == socket.if_nametoindex(loopback.name)
 

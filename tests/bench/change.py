@@ -1,7 +1,8 @@
 """From a change of the configuration to the first answer under the new name.
 
 Lives here: one measurement of one proxy. The new file is written beside the old one first; the clock starts just
-before `os.replace` (and the signal, for a proxy that has to be told) and stops at the first 200.
+before `os.replace` (and the signal, for a proxy that has to be told) and stops at the first 200. portless gets its file
+written in place (`peers.py` says why).
 """
 
 import http.client

@@ -17,7 +17,6 @@ from pathlib import Path
 from tests.bench import install
 from tests.bench.origin import nginx_command, nginx_config, nginx_program
 
-
 ROOT = Path(__file__).resolve().parents[2]  # so that devproxy is found where it is not installed
 
 
@@ -225,7 +224,7 @@ class Traefik(Peer):
 
 class Portless(Peer):
     name = "portless"
-    watches = "watches its file"
+    watches = "watches its file (written in place)"
 
     def fetch(self) -> None:
         install.from_npm()
@@ -246,6 +245,10 @@ class Portless(Peer):
         """The same file that `portless alias NAME PORT` writes (pid 0: a static route)."""
         routes = [{"hostname": f"{name}.localhost", "port": port, "pid": 0} for name, port in site.routes.items()]
         return json.dumps(routes, indent=2)
+
+    def switch(self, site: Site, pid: int) -> None:
+        """In place, as portless itself writes it: after one os.replace its watch is dead, and no change is seen."""
+        self.file(site).write_text((site.folder / "next").read_text(encoding="utf-8"), encoding="utf-8")
 
     def command(self, site: Site) -> list[str]:
         return [*self.program(), "proxy", "start", "--no-tls", "--foreground", "-p", str(site.port)]

@@ -8,6 +8,7 @@ the ratio to nginx is taken inside each round first.
 """
 
 import asyncio
+import random
 import subprocess
 import sys
 import time
@@ -151,7 +152,7 @@ class Bench:
                 "change_ms",
                 lambda peer, site, running: change.measure(peer, site, running.pid, f"n{number}", origin),  # noqa: B023
             )
-            time.sleep(0.5)
+            time.sleep(random.uniform(0.5, 1.5))  # out of step with whoever polls
 
     def idle(self, here: list[Peer]) -> None:
         for peer in here:

@@ -18,131 +18,18 @@ import psutil
 import pytest
 
 from devproxy import __version__
-from devproxy.net.loopback import is_loopback
-from tests import require
+from tests.daemon_process import OWN, Daemon, both, daemon_in
 from tests.e2e.clients import open_request, open_websocket, read_head
 from tests.e2e.origin import Handler, origin, saying
 from tests.e2e.processes import clean_environment, free_port, wait_until
-from tests.e2e.proxy import Devproxy
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and sockets as POSIX has them")
-OWN = "devproxy.localhost"
-
-
-class Daemon(Devproxy):
-    """A devproxy with an environment of the test's."""
-
-    extra: dict[str, str]
-
-    @property
-    def env(self) -> dict[str, str]:
-        return super().env | getattr(self, "extra", {})
-
-    @property
-    def pid_file(self) -> dict[str, object]:
-        found: dict[str, object] = json.loads(self.state.read_bytes())
-        return found
-
-    def bound(self) -> list[tuple[str, int]]:
-        """Every address the process listens at."""
-        sockets = self.process.net_connections(kind="all")
-        return sorted(entry.laddr[:2] for entry in sockets if entry.status == psutil.CONN_LISTEN)
-
-    def api(self, name: str) -> object:
-        answer = self.get(OWN, f"/api/{name}")
-        assert answer.status == 200
-        return json.loads(answer.body)
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    made = Daemon(tmp_path / "home")
-    yield made
-    if made.program is not None:
-        made.kill()
-    print(f"--- {made.log}\n{made.output()[-8000:]}")
-
-
-# What it binds
-
-
-def both(port: int) -> list[tuple[str, int]]:
-    return [("127.0.0.1", port), ("::1", port)]
-
-
-def test_it_listens_on_both_loopback_addresses_and_on_nothing_else(daemon: Daemon) -> None:
-    require.ipv6()
-    daemon.write("")
-    daemon.start()
-    assert daemon.bound() == both(daemon.port)
-
-
-def test_no_variable_and_no_setting_widens_it(daemon: Daemon) -> None:
-    require.ipv6()
-    names = ("HOST", "BIND", "ADDRESS", "LISTEN", "INTERFACE", "SERVER_NAME", "AIOHTTP_HOST", "GUNICORN_CMD_ARGS")
-    prefixed = ("HOST", "BIND", "LISTEN", "ADDRESS", "INTERFACE", "HTTP", "HTTPS", "PORT", "EXPOSE", "PUBLIC", "LOOP")
-    daemon.extra = dict.fromkeys([*names, *(f"DEVPROXY_{name}" for name in prefixed)], "0.0.0.0")
-    settings = ("host", "bind", "address", "addresses", "listen", "interface", "expose", "public", "hostname")
-    daemon.settings = "\n".join(f'{name} = "0.0.0.0"' for name in settings)
-    # A [proxy] that is wrong has no effect at all until it was right once, so the port is set from outside.
-    daemon.registry.write_text(daemon.text(""), "utf-8")
-    program = subprocess.Popen(
-        daemon.argv("serve", "--http", str(daemon.port)),
-        env=clean_environment(daemon.env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert program.stdout is not None
-        assert program.stdout.readline().startswith(f"devproxy {__version__} listens on 127.0.0.1:{daemon.port}")
-        found = psutil.Process(program.pid).net_connections(kind="all")
-        assert sorted(entry.laddr[:2] for entry in found if entry.status == "LISTEN") == both(daemon.port)
-    finally:
-        program.terminate()
-        program.communicate(timeout=30)
-
-
-@pytest.mark.parametrize("flag", ["--host", "--bind", "--address", "--listen", "--interface", "--expose", "--public"])
-def test_no_flag_widens_it(daemon: Daemon, flag: str) -> None:
-    done = daemon.cli("serve", flag, "0.0.0.0")
-    assert done.returncode == 2
-    assert daemon.cli("serve", f"{flag}=0.0.0.0").returncode == 2
-
-
-@pytest.mark.parametrize("value", ["0.0.0.0", "0.0.0.0:80", "[::]:80", "*:80", "-1", "65536"])
-def test_a_port_is_a_port(daemon: Daemon, value: str) -> None:
-    assert daemon.cli("serve", "--http", value).returncode == 2
-
-
-def test_nothing_is_ever_bound_beyond_loopback_while_it_serves(daemon: Daemon) -> None:
-    with origin(saying("app")) as app:
-        daemon.write(f"[services.app]\nport = {app.port}\n")
-        daemon.start()
-        daemon.wait_answer("app.localhost", body=b"app")
-        assert daemon.api("services")
-        assert all(is_loopback(host) for host, _ in daemon.bound())
-
-
-SYSTEMD = """
-import os, socket, sys
-made = [socket.create_server((host, 0), family=family) for host, family in {pairs}]
-for number, sock in enumerate(made): os.dup2(os.dup(sock.fileno()), 3 + number)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(made)))
-os.execv(sys.executable, [sys.executable, "-m", "devproxy", "serve"])
-"""
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_a_wide_socket_of_systemd_ends_it_with_4(daemon: Daemon, host: str) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    code = SYSTEMD.format(pairs=[(host, int(family))])
-    argv, env = [sys.executable, "-c", code], clean_environment(daemon.env)
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 4
-    assert f"refusing to listen on {f'[{host}]' if ':' in host else host}:" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not daemon.state.exists()
+    with daemon_in(tmp_path) as made:
+        yield made
 
 
 # What it tells

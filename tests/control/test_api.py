@@ -1,0 +1,39 @@
+"""The JSON of devproxy's own pages."""
+
+import msgspec
+
+from devproxy import __version__
+from devproxy.listing import problem_row, service_rows
+from tests.control.pages_server import Pages, serving
+
+
+async def test_services_are_the_rows_of_ls() -> None:
+    pages = Pages()
+    async with serving(pages) as client, client.get(pages.url("/api/services")) as answer:
+        assert answer.content_type == "application/json"
+        assert await answer.json() == service_rows(pages.registry, 7080)
+
+
+async def test_problems_are_all_that_are_open() -> None:
+    pages = Pages()
+    async with serving(pages) as client, client.get(pages.url("/api/problems")) as answer:
+        assert await answer.json() == [problem_row(problem) for problem in pages.registry.problems]
+
+
+async def test_status_tells_who_runs_and_where() -> None:
+    pages = Pages(notices=["port 80 is busy"])
+    async with serving(pages) as client, client.get(pages.url("/api/status")) as answer:
+        status = await answer.json()
+    assert status["version"] == __version__
+    assert (status["pid"], status["http"], status["services"], status["problems"]) == (42, 7080, 4, 1)
+    assert status["addresses"] == ["127.0.0.1:7080", "[::1]:7080"]
+    assert status["notices"] == ["port 80 is busy"]
+    assert status["uptime"] > 0
+
+
+async def test_what_is_shown_follows_the_registry() -> None:
+    pages = Pages()
+    async with serving(pages) as client:
+        pages.registry = msgspec.structs.replace(pages.registry, services=())
+        async with client.get(pages.url("/api/services")) as answer:
+            assert await answer.json() == []

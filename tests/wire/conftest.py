@@ -1,0 +1,51 @@
+"""What every wire test runs on: asyncio's loop over IPv4, and uvloop over IPv6.
+
+Lives here: the fixtures `stage` (a proxy still to be started) and `wire` (started, one service `web`).
+Not here: how they work (`harness.py`); loops and families crossed (`test_families.py`).
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.wire.harness import Stage, family_of
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """asyncio's loop, and uvloop where there is one: they report the end of a connection differently."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.SelectorEventLoop}
+    try:
+        import uvloop
+    except ImportError:
+        return factories
+    return {**factories, "uvloop": uvloop.new_event_loop}
+
+
+def need_loopback(host: str) -> str:
+    """`host`, or a skip where this machine has no such address."""
+    with socket.socket(family_of(host)) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {host}")
+    return host
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    """A stage whose proxy the test starts."""
+    on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+    stage = Stage(need_loopback("::1" if on_uvloop else "127.0.0.1"))
+    yield stage
+    await stage.close()
+
+
+@pytest.fixture
+async def wire(stage: Stage) -> Stage:
+    """A stage with the default registry."""
+    await stage.start()
+    return stage

@@ -1,0 +1,251 @@
+"""The stage of the wire tests: a proxy in this process, services that follow a script, and raw clients.
+
+Lives here: Stage (the proxy, its listener and everything connected to it), Origin (a scripted service), and short ways
+to write requests, answers and registry values.
+Not here: reading and writing bytes (`peer.py`); tests.
+
+A test reads like the wire: `client.send`, `up.head`, `up.send`, `client.expect`, in the order in which they happen.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from devproxy.net.buffers import bound_buffers
+from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
+from tests.wire.peer import DEADLINE, Head, Message, Peer
+
+HOST = b"Host: web.localhost"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+_SHORT: dict[str, Any] = {
+    "header_timeout": 5.0,
+    "idle_timeout": 5.0,
+    "response_timeout": 5.0,
+    "hold": 0.3,
+    "grace": 1.0,
+}
+
+
+def crlf(*lines: bytes) -> bytes:
+    """A head: the lines, each ended by CR LF, and the empty line."""
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def get(target: bytes = b"/", *fields: bytes, method: bytes = b"GET", host: bytes = b"web.localhost") -> bytes:
+    """A request without a body."""
+    return crlf(method + b" " + target + b" HTTP/1.1", b"Host: " + host, *fields)
+
+
+def service(name: str, where: "Origin | Upstream | None", **options: Any) -> Service:
+    """`<name>.localhost` → a scripted origin (or any upstream), with timeouts that suit a test."""
+    upstream = where.upstream if isinstance(where, Origin) else where
+    values: dict[str, Any] = {
+        "name": name,
+        "project": None,
+        "hosts": (f"{name}.localhost",),
+        "response_timeout": 5.0,
+        "hold": 0.3,
+        "source": Source("/registry.toml", 1),
+        **options,
+    }
+    return Service(id=name, upstream=upstream, **values)
+
+
+class Origin:
+    """A listening service. The kernel completes connections by itself; `accept` hands them to the test in order."""
+
+    def __init__(self, host: str, path: Path | None = None, port: int = 0):
+        self.host = host
+        self.path = path
+        self.port = port
+        self.peers: list[Peer] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.listen()
+
+    @property
+    def upstream(self) -> Upstream:
+        if self.path:
+            return Upstream("http", path=str(self.path))
+        return Upstream("http", (self.host,), self.port)
+
+    def listen(self) -> None:
+        """Listen, on the same port as before where there was one."""
+        family = socket.AF_UNIX if self.path else family_of(self.host)
+        self._sock = socket.socket(family, socket.SOCK_STREAM)
+        self._sock.setblocking(False)
+        if self.path:
+            self._sock.bind(str(self.path))
+        else:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._sock.bind((self.host, self.port))
+            self.port = self._sock.getsockname()[1]
+        self._sock.listen(64)
+
+    def refuse(self) -> None:
+        """Stop listening: from now on the kernel answers a connect with RST."""
+        self._sock.close()
+
+    async def accept(self, within: float | None = DEADLINE) -> Peer:
+        """The next connection of the proxy."""
+        try:
+            async with asyncio.timeout(within):
+                sock, _ = await asyncio.get_running_loop().sock_accept(self._sock)
+        except TimeoutError:
+            raise AssertionError(f"the proxy made no connection within {within} s") from None
+        self.peers.append(Peer(sock, f"origin connection {len(self.peers) + 1}"))
+        return self.peers[-1]
+
+    def always(self, act: Callable[[Peer], Awaitable[None]]) -> None:
+        """Treat every connection alike, in the background, each in a task of its own, until `forget`."""
+
+        async def loop() -> None:
+            while True:
+                peer = await self.accept(None)
+                self._tasks.append(asyncio.create_task(_quietly(act, peer)))
+
+        self._tasks.append(asyncio.create_task(loop()))
+
+    async def forget(self) -> None:
+        """End every script and connection there was, and begin a new record of what arrives."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for peer in self.peers:
+            peer.close()
+        self.peers.clear()
+
+    def waiting(self) -> list[Peer]:
+        """Every connection that the kernel has completed and nobody accepted yet."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(Peer(self._sock.accept()[0], "unexpected origin connection"))
+                self.peers.append(found[-1])
+        return found
+
+    def untouched(self) -> bool:
+        """Whether no connection waits to be accepted and none that was accepted brought a byte."""
+        return not self.waiting() and not any(peer.received for peer in self.peers)
+
+    async def close(self) -> None:
+        await self.forget()
+        self._sock.close()
+
+
+class Stage:
+    """A proxy on a loopback address, its origin, its clients. `loop_errors`: what the event loop complained about."""
+
+    def __init__(self, host: str, origin_host: str = ""):
+        self.host = host
+        self.origin = Origin(origin_host or host)
+        self.port = 0
+        self.loop_errors: list[str] = []
+        self._others: list[Origin] = []
+        self._clients: list[Peer] = []
+
+    def another(self, host: str = "", path: Path | None = None, port: int = 0) -> Origin:
+        """One more origin; on the stage's own address, at a free port, unless told otherwise."""
+        self._others.append(Origin(host or self.host, path, port))
+        return self._others[-1]
+
+    async def start(self, *services: Service, **settings: Any) -> None:
+        """Start the proxy; without services there is one, `web`, at `origin`."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: self.loop_errors.append(repr(context)))
+        self.proxy = Proxy(self._snapshot(services, settings))
+        sock = socket.socket(family_of(self.host), socket.SOCK_STREAM)
+        sock.setblocking(False)
+        bound_buffers(sock)  # as net/loopback.py does for every listener
+        sock.bind((self.host, 0))
+        self.port = sock.getsockname()[1]
+        self.server = await loop.create_server(self.proxy.connection, sock=sock)
+
+    def swap(self, *services: Service, **settings: Any) -> None:
+        """What a reload does."""
+        self.proxy.swap(self._snapshot(services, settings))
+
+    def _snapshot(self, services: tuple[Service, ...], settings: dict[str, Any]) -> Snapshot:
+        chosen = ProxySettings(**{**_SHORT, **settings})
+        registry = Registry(settings=chosen, services=services or (service("web", self.origin),))
+        return Snapshot.of(registry)
+
+    async def connect(self, *, receive_buffer: int = 0) -> Peer:
+        """A new client; `receive_buffer` (bytes) makes one whose kernel takes little."""
+        sock = socket.socket(family_of(self.host), socket.SOCK_STREAM)
+        sock.setblocking(False)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client = Peer(sock, f"client {len(self._clients) + 1}")
+        self._clients.append(client)
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
+        return client
+
+    async def ask(self, data: bytes) -> tuple[Peer, Peer, Head]:
+        """Send a request on a new client; returns that, the origin's connection it arrives on, and the head there."""
+        client = await self.connect()
+        await client.send(data)
+        up = await self.origin.accept()
+        return client, up, await up.head()
+
+    async def passes(self, target: bytes = b"/next") -> None:
+        """The next request on a fresh connection is served, by a service whose older connections are all closed."""
+        await self.origin.forget()
+        self.origin.always(answer_once)
+        client = await self.connect()
+        await client.send(get(target, b"Connection: close"))
+        message = await client.response()
+        await self.origin.forget()
+        assert (message.status, message.body) == (200, b"GET " + target), message
+
+    async def refuses(self, data: bytes, status: int, code: str, method: bytes = b"GET") -> Message:
+        """`data` on a new client is answered by the proxy itself, and no origin sees a byte or a connection of it."""
+        client = await self.connect()
+        await client.send(data)
+        message = await client.response(method)
+        assert (message.status, message.error) == (status, code), message
+        assert self.origin.untouched(), f"{data!r} reached the origin"
+        await self.passes()
+        return message
+
+    async def close(self) -> None:
+        """Take everything down; then nothing may be left running, and the loop must not have complained."""
+        self.server.close()
+        for client in self._clients:
+            client.close()
+        await self.proxy.drain(0)
+        self.proxy.close()
+        for origin in (self.origin, *self._others):
+            await origin.close()
+        assert not self.loop_errors, self.loop_errors
+        await _settled()
+
+
+async def _quietly(act: Callable[[Peer], Awaitable[None]], peer: Peer) -> None:
+    with contextlib.suppress(ConnectionError, AssertionError):
+        await act(peer)
+
+
+async def answer_once(peer: Peer) -> None:
+    """Answer one request with its own method and target, and say that the connection ends."""
+    head = await peer.head()
+    body = head.method + b" " + head.target
+    await peer.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+async def _settled() -> None:
+    """No task but this one is left."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        _, pending = await asyncio.wait(others, timeout=DEADLINE)
+        assert not pending, f"still running: {pending}"
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

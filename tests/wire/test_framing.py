@@ -1,0 +1,212 @@
+"""Bodies: a length stays a length, chunks stay chunks, trailers pass, and no client gets a framing it cannot read.
+
+Lives here: well-formed bodies in both directions (RFC 9112 §6, §7).
+Not here: bodies with faults (`test_bad_body.py`, `test_bad_answer.py`), back-pressure (`test_pressure.py`).
+"""
+
+import pytest
+
+from tests.wire.harness import HOST, OK, Stage, crlf, get
+
+CHUNKED = b"Transfer-Encoding: chunked"
+POST_CHUNKED = crlf(b"POST /up HTTP/1.1", HOST, CHUNKED)
+MEGABYTE = bytes(range(256)) * 4096
+
+
+async def test_length_stays_a_length(wire: Stage) -> None:
+    client, up, head = await wire.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 5") + b"hello")
+    assert (head.one(b"Content-Length"), head.all(b"Transfer-Encoding")) == (b"5", [])
+    await up.expect(b"hello")
+    await up.send(OK)
+    await client.expect(OK)
+
+
+@pytest.mark.parametrize("method", [b"POST", b"GET", b"DELETE"])
+async def test_length_zero_is_said_where_it_was_said(wire: Stage, method: bytes) -> None:
+    client, up, head = await wire.ask(crlf(method + b" / HTTP/1.1", HOST, b"Content-Length: 0"))
+    assert head.one(b"Content-Length") == b"0"
+    await up.send(OK)
+    await client.expect(OK)
+
+
+async def test_get_with_a_body_keeps_it(wire: Stage) -> None:
+    _, up, head = await wire.ask(crlf(b"GET /search HTTP/1.1", HOST, b"Content-Length: 2") + b"{}")
+    assert head.one(b"Content-Length") == b"2"
+    await up.expect(b"{}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5\r\nhello\r\n0\r\n\r\n",
+        b"1\r\nh\r\n4\r\nello\r\n0\r\n\r\n",
+        b"0005\r\nhello\r\n000\r\n\r\n",
+        b'5;ext=1;other="quoted;\tx"\r\nhello\r\n0;last\r\n\r\n',
+    ],
+)
+async def test_chunked_request_stays_chunked(wire: Stage, body: bytes) -> None:
+    client, up, head = await wire.ask(POST_CHUNKED + body)
+    assert (head.one(b"Transfer-Encoding").lower(), head.all(b"Content-Length")) == (b"chunked", [])
+    assert await up.chunked() == (b"hello", [])
+    await up.send(OK)
+    await client.expect(OK)
+
+
+async def test_chunked_coding_in_any_case_and_byte_by_byte(wire: Stage) -> None:
+    client = await wire.connect()
+    for byte in crlf(b"POST / HTTP/1.1", HOST, b"tRANSFER-eNCODING: CHUNKED") + b"a\r\n0123456789\r\n0\r\n\r\n":
+        await client.send(bytes([byte]))
+    up = await wire.origin.accept()
+    await up.head()
+    assert await up.chunked() == (b"0123456789", [])
+    await up.send(OK)
+    await client.expect(OK)
+
+
+async def test_each_request_chunk_leaves_at_once(wire: Stage) -> None:
+    client, up, _ = await wire.ask(POST_CHUNKED)
+    for part in (b"one", b"two", b"three"):
+        await client.send(b"%x\r\n%s\r\n" % (len(part), part))
+        assert await up.chunk() == part
+    await client.send(b"0\r\n\r\n")
+    await up.expect(b"0\r\n\r\n")
+    await up.send(OK)
+    await client.expect(OK)
+
+
+async def test_each_response_chunk_leaves_at_once(wire: Stage) -> None:
+    """Server-sent events."""
+    client, up, _ = await wire.ask(get(b"/events", b"Accept: text/event-stream"))
+    await up.send(crlf(b"HTTP/1.1 200 OK", b"Content-Type: text/event-stream", CHUNKED))
+    assert (await client.head()).one(b"Transfer-Encoding").lower() == b"chunked"
+    for event in (b"data: 1\n\n", b"data: 2\n\n", b": keep-alive\n\n"):
+        await up.send(b"%X\r\n%s\r\n" % (len(event), event))
+        assert await client.chunk() == event
+    await up.send(b"0\r\n\r\n")
+    await client.expect(b"0\r\n\r\n")
+
+
+async def test_response_head_leaves_before_its_body(wire: Stage) -> None:
+    client, up, _ = await wire.ask(get())
+    head = crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2")
+    await up.send(head)
+    await client.expect(head)
+    await up.send(b"o")
+    await client.expect(b"o")
+    await up.send(b"k")
+    await client.expect(b"k")
+
+
+async def test_request_trailers_pass(wire: Stage) -> None:
+    data = crlf(b"POST / HTTP/1.1", HOST, CHUNKED, b"Trailer: X-Sum, Expires")
+    _, up, head = await wire.ask(data + b"2\r\nhi\r\n0\r\nX-Sum: abc\r\nx-sum: def\r\n\r\n")
+    assert head.one(b"Trailer") == b"X-Sum, Expires"
+    assert await up.chunked() == (b"hi", [(b"X-Sum", b"abc"), (b"x-sum", b"def")])
+
+
+async def test_response_trailers_pass(wire: Stage) -> None:
+    client, up, _ = await wire.ask(get(b"/", b"TE: trailers", b"Connection: TE"))
+    await up.send(
+        crlf(b"HTTP/1.1 200 OK", CHUNKED, b"Trailer: Grpc-Status") + b"2\r\nhi\r\n0\r\nGrpc-Status: 0\r\n\r\n"
+    )
+    message = await client.response()
+    assert message.head.one(b"Trailer") == b"Grpc-Status"
+    assert (message.body, message.trailers) == (b"hi", [(b"Grpc-Status", b"0")])
+
+
+BARRED = [
+    b"Content-Length: 3",
+    b"Transfer-Encoding: chunked",
+    b"Host: evil.localhost",
+    b"X-Forwarded-For: 6.6.6.6",
+    b"Devproxy-Chain: x",
+]
+
+
+@pytest.mark.parametrize("trailer", BARRED)
+async def test_request_trailers_cannot_frame_route_or_forward(wire: Stage, trailer: bytes) -> None:
+    client, up, _ = await wire.ask(POST_CHUNKED + b"2\r\nhi\r\n")
+    assert await up.chunk() == b"hi"
+    await client.send(b"0\r\nX-Good: 1\r\n" + trailer + b"\r\n\r\n")
+    assert await up.cut() == b""
+    assert (await client.response()).error == "bad-request"
+
+
+@pytest.mark.parametrize("trailer", [*BARRED[:2], b"Bad Name: 1", b" folded", b"X: \x01", b"X: a\nY: b"])
+async def test_response_trailers_cannot_frame(wire: Stage, trailer: bytes) -> None:
+    client, up, _ = await wire.ask(get())
+    await up.send(crlf(b"HTTP/1.1 200 OK", CHUNKED) + b"2\r\nhi\r\n")
+    await client.head()
+    assert await client.chunk() == b"hi"
+    await up.send(b"0\r\n" + trailer + b"\r\n\r\n")
+    assert await client.cut() == b""
+    await up.gone()
+
+
+async def test_close_delimited_response_reaches_http_1_1_whole(wire: Stage) -> None:
+    client, up, _ = await wire.ask(get())
+    await up.send(crlf(b"HTTP/1.0 200 OK", b"Content-Type: text/plain") + b"until ")
+    await up.send(b"the end")
+    up.close()
+    message = await client.response()
+    assert (message.status, message.body) == (200, b"until the end")
+    assert message.framing in ("chunked", "close")
+
+
+async def test_close_delimited_response_streams(wire: Stage) -> None:
+    client, up, _ = await wire.ask(get(b"/", b"Accept: text/event-stream"))
+    await up.send(crlf(b"HTTP/1.1 200 OK", b"Connection: close") + b"first")
+    head = await client.head()
+    assert (await client.chunk() if head.all(b"Transfer-Encoding") else await client.take(5)) == b"first"
+
+
+async def test_http_1_0_client_gets_no_chunks(wire: Stage) -> None:
+    client, up, head = await wire.ask(crlf(b"GET / HTTP/1.0", HOST, b"Connection: keep-alive"))
+    assert head.line == b"GET / HTTP/1.1"
+    await up.send(crlf(b"HTTP/1.1 200 OK", CHUNKED) + b"2\r\nhi\r\n3\r\n ho\r\n0\r\nX-Trailer: 1\r\n\r\n")
+    message = await client.response()
+    assert (message.body, message.framing, message.head.all(b"Transfer-Encoding")) == (b"hi ho", "close", [])
+
+
+HEADLESS = [
+    (b"HEAD", crlf(b"HTTP/1.1 200 OK", b"Content-Length: 12345")),
+    (b"HEAD", crlf(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked")),
+    (b"HEAD", crlf(b"HTTP/1.1 200 OK", b"X-No: length")),
+    (b"GET", crlf(b"HTTP/1.1 204 No Content", b"X-A: 1")),
+    (b"GET", crlf(b"HTTP/1.1 304 Not Modified", b'ETag: "x"')),
+    (b"GET", crlf(b"HTTP/1.1 304 Not Modified", b"Content-Length: 777")),
+]
+
+
+@pytest.mark.parametrize(("method", "answer"), HEADLESS)
+async def test_answers_without_a_body_pass_and_the_connections_live_on(
+    wire: Stage, method: bytes, answer: bytes
+) -> None:
+    client, up, _ = await wire.ask(get(b"/none", method=method))
+    await up.send(answer)
+    await client.expect(answer)
+    await client.send(get(b"/after"))
+    assert (await up.head()).target == b"/after"
+    await up.send(OK)
+    await client.expect(OK)
+
+
+async def test_a_megabyte_both_ways(wire: Stage) -> None:
+    length = b"Content-Length: %d" % len(MEGABYTE)
+    client = await wire.connect()
+    await client.send(crlf(b"PUT /big HTTP/1.1", HOST, length))
+    up = await wire.origin.accept()
+    await up.head()
+    for start in range(0, len(MEGABYTE), 65536):
+        await client.send(MEGABYTE[start : start + 65536])
+        assert await up.take(65536) == MEGABYTE[start : start + 65536]
+    await up.send(crlf(b"HTTP/1.1 200 OK", CHUNKED))
+    await client.head()
+    for start in range(0, len(MEGABYTE), 65536):
+        await up.send(b"10000\r\n" + MEGABYTE[start : start + 65536] + b"\r\n")
+        got = b""
+        while len(got) < 65536:
+            got += await client.chunk()
+        assert got == MEGABYTE[start : start + 65536]
+    await up.send(b"0\r\n\r\n")
+    await client.expect(b"0\r\n\r\n")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from devproxy.net.liveness import is_gone
 from devproxy.proxy.decide import Reading, Respond
 from devproxy.proxy.exchange import Exchange
+from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import Origin
 from devproxy.proxy.pages import render
 from devproxy.proxy.tunnel import join
@@ -91,14 +92,14 @@ class ClientConnection(asyncio.Protocol):
         exchange.status = respond.status
         if respond.close or not exchange.request_done:
             self.keep_alive = False
-        self._write_answer(respond, exchange.method, exchange.reading)
+        self._write_answer(respond, exchange.method, exchange.fields, exchange.reading.minor)
         self.finished(exchange)
 
-    def answer_plainly(self, respond: Respond, reading: Reading, method: bytes) -> None:
+    def answer_plainly(self, respond: Respond, reading: Reading, fields: Section, method: bytes) -> None:
         """Answer a request that has no exchange. One with a body ends the connection: its body is not read."""
         if reading.length or respond.close:
             self.keep_alive = False
-        self._write_answer(respond, method, reading)
+        self._write_answer(respond, method, fields, reading.minor)
         if not self.keep_alive:
             self._linger()
         else:
@@ -110,8 +111,8 @@ class ClientConnection(asyncio.Protocol):
         self._write_answer(respond, b"")
         self._linger()
 
-    def _write_answer(self, respond: Respond, method: bytes, reading: Reading | None = None) -> None:
-        accept = None if reading is None else reading.fields.any(b"accept")
+    def _write_answer(self, respond: Respond, method: bytes, fields: Section | None = None, minor: int = 1) -> None:
+        accept = None if fields is None else fields.any(b"accept")
         self.transport.write(
             render(
                 respond,
@@ -119,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
                 method=method,
                 date=formatdate(usegmt=True),
                 close=not self.keep_alive,
-                minor=1 if reading is None else reading.minor,
+                minor=minor,
             )
         )
 
@@ -236,7 +237,9 @@ class ClientConnection(asyncio.Protocol):
     def expire(self) -> None:
         """The deadline has passed."""
         exchange = self.exchange
-        if exchange is not None:
+        if exchange is not None and exchange.splice is not None and exchange.splice.progressed():
+            self.deadline = self.proxy.clock + exchange.route.service.response_timeout
+        elif exchange is not None:
             self.answer(exchange.expired(), exchange)
         elif self.head_is_partial and not self._lingering:
             self.refuse(Respond(408, "request-timeout", "the request's header did not arrive in time", close=True))

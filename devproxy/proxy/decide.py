@@ -11,15 +11,19 @@ request.
 import re
 from typing import NamedTuple
 
+from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import (
     Origin,
+    added_lines,
     chain_entry,
     loop,
-    request_fields,
+    nominated,
+    request_lines,
     upgrade_protocols,
+    upstream_authority,
 )
 from devproxy.proxy.framing import request_length
-from devproxy.proxy.grammar import Fault, Section, printable
+from devproxy.proxy.grammar import Fault, printable
 from devproxy.proxy.guard import EVIDENCE, foreign_origin
 from devproxy.registry.model import Service
 from devproxy.routing.hosts import parse_authority
@@ -64,12 +68,17 @@ CONTROL = Control()
 
 
 class Reading:
-    """What a field section means on one connection, whatever the request line says."""
+    """What a field section means on one connection, whatever the request line says.
+
+    It holds for every section with the same special fields in the same order (`holds_for`).
+    """
 
     __slots__ = (
-        "_lines",
+        "_added",
+        "_as_sent",
         "_origin",
         "_route",
+        "_untouched",
         "authority",
         "cleared",
         "fields",
@@ -84,7 +93,7 @@ class Reading:
         "watched",
     )
 
-    def __init__(self, fields: Section, minor: int, table: RouteTable, authority: bytes):
+    def __init__(self, fields: Section, minor: int, table: RouteTable, authority: bytes, *, as_sent: bool):
         self.fields = fields
         self.minor = minor
         self.table = table
@@ -98,25 +107,31 @@ class Reading:
         self.length = 0
         self.watched = not EVIDENCE.isdisjoint(fields.found)
         self.cleared: tuple[Route, bytes] | None = None  # passed the cross-site guard with this method
+        self._as_sent = as_sent  # Host passes as it stands
+        self._untouched = as_sent and not nominated(fields)  # every line passes as its kind says
         self._route: Route | None = None
         self._origin: Origin | None = None
-        self._lines = b""
+        self._added = b""
 
-    def lines(self, route: Route, origin: Origin, trusted: bool) -> bytes:
-        """The fields to forward on `route`, up to the open end of Devproxy-Chain; made once while the route stays."""
+    def holds_for(self, fields: Section, minor: int, table: RouteTable) -> bool:
+        """Whether another section on the same connection means the same."""
+        return self.table is table and self.minor == minor and self._as_sent and self.fields.special == fields.special
+
+    def lines(self, fields: Section, route: Route) -> bytes:
+        """The client's lines towards the service of `route`."""
+        if self._untouched and route.service.host_header == "keep":
+            return fields.up
+        if route.service.host_header == "upstream":
+            return request_lines(fields, upstream_authority(route.service.upstream))
+        return request_lines(fields, None if self._as_sent else self.authority)
+
+    def added(self, route: Route, origin: Origin, trusted: bool) -> bytes:
+        """Our own lines, up to the open end of Devproxy-Chain; made once while the route stays."""
         if route is not self._route or origin is not self._origin:
-            self._lines = request_fields(
-                self.fields,
-                route,
-                origin,
-                self.authority,
-                length=max(self.length, 0),
-                upgrade=self.upgrade,
-                trusted=trusted,
-            )
+            self._added = added_lines(self.fields, route, origin, self.authority, upgrade=self.upgrade, trusted=trusted)
             self._route = route
             self._origin = origin
-        return self._lines
+        return self._added
 
 
 def read(fields: Section, minor: int, table: RouteTable, authority: bytes | None = None) -> Reading | Fault:
@@ -136,7 +151,8 @@ def read(fields: Section, minor: int, table: RouteTable, authority: bytes | None
     length = request_length(fields, minor)
     if isinstance(length, Fault):
         return length
-    reading = Reading(fields, minor, table, hosts[0] if authority is None else authority)
+    as_sent = authority is None and bool(hosts)
+    reading = Reading(fields, minor, table, hosts[0] if authority is None else authority, as_sent=as_sent)
     reading.length = length
     if named is not None:
         reading.host = named.host

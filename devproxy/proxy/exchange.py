@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from devproxy.proxy.decide import Reading, Respond
 from devproxy.proxy.dialling import Dialling
+from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import chain_entry, delimited
 from devproxy.proxy.framing import CHUNKED, chunk, last_chunk
-from devproxy.proxy.grammar import Fault
+from devproxy.proxy.grammar import Fault, RequestHead
 from devproxy.proxy.outcome import closed_early, invalid_answer, no_answer
 from devproxy.proxy.pool import Address
 from devproxy.proxy.response import Plan, switch_fault
@@ -47,6 +48,7 @@ class Exchange:
         "added",
         "address",
         "bytes_out",
+        "fields",
         "front",
         "length",
         "method",
@@ -64,14 +66,15 @@ class Exchange:
         "upstream",
     )
 
-    def __init__(self, front: "ClientConnection", reading: Reading, route: Route, method: bytes, target: bytes):
+    def __init__(self, front: "ClientConnection", reading: Reading, fields: Section, route: Route, head: RequestHead):
         self.front = front
         self.proxy = proxy = front.proxy
         self.settings: ProxySettings = proxy.snapshot.settings
         self.reading = reading
         self.route = route
-        self.method = method
-        self.target = target
+        self.fields = fields
+        self.method = method = head[0]
+        self.target = target = head[1]
         self.length = reading.length
         self.plan_method = b"HEAD" if method == b"HEAD" else b""
         self.request_done = self.length == 0
@@ -87,10 +90,11 @@ class Exchange:
         self._sent_body = False
         self._pooled = False
         self._dialling: Dialling | None = None
-        self._head = b"%b %b HTTP/1.1\r\n%b%b\r\n\r\n" % (
+        self._head = b"%b %b HTTP/1.1\r\n%b%b%b\r\n\r\n" % (
             method,
             target if not route.strip else route.target(target),
-            reading.lines(route, front.origin, self.settings.trusted_forwarded),
+            reading.lines(fields, route),
+            reading.added(route, front.origin, self.settings.trusted_forwarded),
             chain_entry(route, method, target),
         )
         upstream = route.service.upstream

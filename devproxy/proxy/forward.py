@@ -10,8 +10,8 @@ not pass are cut out, framing fields are written anew where they stood.
 from typing import NamedTuple
 from zlib import crc32
 
+from devproxy.proxy.fields import Section
 from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE
-from devproxy.proxy.grammar import FRAMING, HOP_BY_HOP, KINDS, LOOKED_AT, OURS, Section
 from devproxy.registry.model import Upstream
 from devproxy.routing.table import Route
 
@@ -40,19 +40,25 @@ def upgrade_protocols(fields: Section) -> bytes:
     return b", ".join(p for p in protocols if p and p.lower() != b"h2c")
 
 
-def request_fields(
-    fields: Section, route: Route, origin: Origin, host: bytes, *, length: int, upgrade: bytes, trusted: bool
-) -> bytes:
-    """The field section towards the service; its last line, `Devproxy-Chain: …`, still wants an entry and its end.
+def request_lines(fields: Section, host: bytes | None) -> bytes:
+    """The client's lines as they pass to a service; `host` replaces the value of Host where it is not None."""
+    lines = fields.up if host is None else _with_host(fields, host)
+    named = nominated(fields)
+    return _without(lines, named) if named else lines
+
+
+def nominated(fields: Section) -> frozenset[bytes]:
+    """The names of plain fields that Connection marks as hop-by-hop."""
+    return fields.connection - _NOT_NOMINATED
+
+
+def added_lines(fields: Section, route: Route, origin: Origin, host: bytes, *, upgrade: bytes, trusted: bool) -> bytes:
+    """Our own lines towards a service; the last one, `Devproxy-Chain: …`, still wants an entry and its end.
 
     `host` is the authority the client asked for. `trusted` passes on the outside scheme and host a tunnel agent claims.
     """
-    service = route.service
-    told = upstream_authority(service.upstream) if service.host_header == "upstream" else host
-    kept = _without(_spliced(fields, told if told != fields.get(b"host") else None, length), fields)
     claimed = fields.get if trusted else _nothing
     added = [
-        kept,
         b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Port: %b\r\n"
         % (
             origin.address,
@@ -82,34 +88,16 @@ def _nothing(_name: bytes) -> None:
     return None
 
 
-def _spliced(fields: Section, host: bytes | None, length: int) -> bytes:
-    """The lines that pass, framing written anew; `host` replaces the value of Host where it is not None."""
-    raw = fields.raw
-    pieces: list[bytes] = []
-    at = 1
-    for match in fields.special:
-        kind = KINDS.get(match[1], OURS)
-        if kind is LOOKED_AT and (host is None or match[1] != b"host"):
-            continue
-        start = match.start() + 1
-        name = raw[start : match.end()]
-        pieces.append(raw[at:start])
-        at = raw.index(b"\n", match.end()) + 1
-        if kind is FRAMING:
-            pieces.append(b"%b %d\r\n" % (name, length) if len(name) == 15 else name + b" chunked\r\n")
-        elif kind is LOOKED_AT:
-            pieces.append(name + b" " + (host or b"") + b"\r\n")
-    if host is not None and b"host" not in fields.found:
-        pieces.insert(0, b"Host: %b\r\n" % host)
-    pieces.append(raw[at:-2])
-    return b"".join(pieces)
+def _with_host(fields: Section, host: bytes) -> bytes:
+    """The lines that pass, with another value of Host where it stands, or at the front where it is missing."""
+    lines = [field.up[:5] + b" %b\r\n" % host if field.name == b"host" else field.up for field in fields.fields]
+    if b"host" not in fields.found:
+        lines.insert(0, b"Host: %b\r\n" % host)
+    return b"".join(lines)
 
 
-def _without(lines: bytes, fields: Section) -> bytes:
+def _without(lines: bytes, named: frozenset[bytes]) -> bytes:
     """`lines` without the fields that Connection names."""
-    named = fields.connection - _NOT_NOMINATED
-    if not named:
-        return lines
     kept = [line for line in lines.split(b"\r\n")[:-1] if line.partition(b":")[0].lower() not in named]
     return b"".join(line + b"\r\n" for line in kept)
 
@@ -129,30 +117,13 @@ def loop(fields: Section, entry: bytes) -> list[str] | None:
     return None
 
 
-def response_fields(fields: Section, *, chunks: bool, connection: bytes) -> bytes:
-    """The field section towards the client, with its empty line.
-
-    `chunks` False leaves chunked coding out (an HTTP/1.0 client);
-    `connection` is the value of our own Connection field, or empty.
-    """
-    raw = fields.raw
-    pieces: list[bytes] = []
-    at = 1
-    for match in fields.special:
-        kind = KINDS.get(match[1])
-        if kind is not HOP_BY_HOP and kind is not FRAMING:
-            continue
-        start = match.start() + 1
-        name = raw[start : match.end()]
-        pieces.append(raw[at:start])
-        at = raw.index(b"\n", match.end()) + 1
-        if kind is FRAMING and len(name) == 15:
-            pieces.append(b"%b %d\r\n" % (name, int(fields.value_of(match))))
-        elif kind is FRAMING and chunks:
-            pieces.append(name + b" chunked\r\n")
-    pieces.append(raw[at:-2])
-    kept = _without(b"".join(pieces), fields)
-    return b"%bConnection: %b\r\n\r\n" % (kept, connection) if connection else kept + b"\r\n"
+def response_lines(fields: Section, *, chunks: bool) -> bytes:
+    """A service's lines as they pass to the client; `chunks` False leaves chunked coding out (an HTTP/1.0 client)."""
+    lines = fields.down
+    if not chunks and b"transfer-encoding" in fields.found:
+        lines = _without(lines, frozenset((b"transfer-encoding",)))
+    named = nominated(fields)
+    return _without(lines, named) if named else lines
 
 
 def delimited(length: int, minor: int) -> bool:

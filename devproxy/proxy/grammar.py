@@ -1,43 +1,20 @@
 """HTTP/1.x heads: exactly one head out of the bytes, or what is wrong with them and where.
 
-Lives here: RFC 9112 §§2–5 and RFC 9110 §5 as regular expressions; pure functions from bytes to values.
-Not here: where a body ends (`framing.py`), what is forwarded (`forward.py`), routing (`decide.py`).
+Lives here: RFC 9112 §§2–5 as regular expressions; pure functions from bytes to values.
+Not here: what a field line means to a proxy (`fields.py`), where a body ends (`framing.py`), routing (`decide.py`).
 
-How it works: one expression accepts a whole start line, one a whole field section; both are possessive, so they are
-linear in their input and never backtrack. The fields that matter to a proxy are then found by one search over the
-lower-cased section. Only after a refusal is the head read line by line, to say what was wrong. A field section equal
-to the one before it on the same connection is not read again: `Section` is what callers keep.
+How it works: one expression accepts a whole start line; it is possessive, so it is linear in its input and never
+backtracks. Only after a refusal is the head read step by step, to say what was wrong.
 """
 
 import re
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
-_FIELDS: Final = re.compile(rb"\n(?:" + TOKEN + rb":" + _VALUE + rb"\r\n)*+\r\n")
+VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 _REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/1\.([01])\r\n")
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + _VALUE + rb"))?\r\n")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + VALUE + rb"))?\r\n")
 _ANY_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/([0-9])\.([0-9])\r\n")
-
-# The names that matter, by first letter so that most lines are passed over at once. Ours in every spelling that a
-# CGI-style
-# server folds into one variable (`X_Forwarded-For`).
-_SPECIAL: Final = re.compile(
-    rb"\n(?=[cdfhkoprstux])(c(?:onnection|ontent-length)|d(?:evproxy[-_][^:]*+)|f(?:orwarded)|h(?:ost|ttp2-settings)"
-    rb"|k(?:eep-alive)|o(?:rigin)|p(?:roxy-(?:connection|authenticate|authorization))|r(?:eferer)"
-    rb"|s(?:ec-(?:fetch-(?:site|mode|dest)|websocket-(?:key|accept)))|t(?:e|ransfer-encoding)|u(?:pgrade)"
-    rb"|x(?:[-_](?:forwarded[-_][^:]*+|real[-_]ip))):"
-)
-# What becomes of each: hop-by-hop, framing (written anew), only looked at; every other one is ours to set.
-HOP_BY_HOP, FRAMING, LOOKED_AT, OURS = "hop-by-hop", "framing", "looked at", "ours"
-KINDS: Final = {
-    **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade"), HOP_BY_HOP),
-    **dict.fromkeys((b"proxy-connection", b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
-    **dict.fromkeys((b"content-length", b"transfer-encoding"), FRAMING),
-    **dict.fromkeys((b"host", b"origin", b"referer", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
-    **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"), LOOKED_AT),
-}
 
 END: Final = b"\r\n\r\n"
 
@@ -50,69 +27,11 @@ class Fault(NamedTuple):
     detail: str
 
 
-class Section:
-    """A valid field section.
-
-    `raw` runs from the LF before the first field to the end of the empty line; `special` holds a match for each field
-    that matters, in order: group 1 is its lower-case name, the match ends behind the colon. `found` has the last
-    match of each.
-    """
-
-    __slots__ = ("_tokens", "found", "raw", "special")
-
-    def __init__(self, raw: bytes):
-        self.raw = raw
-        self.special = special = list(_SPECIAL.finditer(raw.lower()))
-        self.found = {match[1]: match for match in special}
-        self._tokens: frozenset[bytes] | None = None
-
-    def get(self, name: bytes) -> bytes | None:
-        """The value of a special field, the last one where it stands several times; None without one."""
-        match = self.found.get(name)
-        return None if match is None else self.value_of(match)
-
-    def value_of(self, match: re.Match[bytes]) -> bytes:
-        """The value, without white space around it, of a field in `special`."""
-        start = match.end()
-        return self.raw[start : self.raw.index(b"\r", start)].strip(b" \t")
-
-    def all(self, name: bytes) -> list[bytes]:
-        """Every value of a special field, in order."""
-        if len(self.found) == len(self.special):
-            match = self.found.get(name)
-            return [] if match is None else [self.value_of(match)]
-        return [self.value_of(match) for match in self.special if match[1] == name]
-
-    @property
-    def connection(self) -> frozenset[bytes]:
-        """The options named in Connection, lower case (RFC 9110 §7.6.1)."""
-        if self._tokens is None:
-            self._tokens = _options(b",".join(self.all(b"connection"))) if b"connection" in self.found else _NO_OPTIONS
-        return self._tokens
-
-    def any(self, name: bytes) -> bytes | None:
-        """The first value of any field, special or not; `name` in lower case. For the paths that are not hot."""
-        at = self.raw.lower().find(b"\n" + name + b":")
-        if at < 0:
-            return None
-        start = at + len(name) + 2
-        return self.raw[start : self.raw.index(b"\r", start)].strip(b" \t")
-
-
-_NO_OPTIONS: Final = frozenset[bytes]()
-
-
-@lru_cache(64)
-def _options(value: bytes) -> frozenset[bytes]:
-    return frozenset(option.strip(b" \t") for option in value.lower().split(b",")) - {b""}
-
-
 RequestHead = tuple[bytes, bytes, int, int, int]
-"""(method, target, minor version, where the LF before the fields stands in the buffer, where the body begins)."""
+"""(method, target, minor version, where the fields begin in the buffer, where the body begins)."""
 
 StatusLine = tuple[int, int, bytes, int, int]
-"""(minor version, status, the line behind the version with its CRLF, where the LF before the fields stands, where the
-body begins)."""
+"""(minor version, status, the line behind the version with its CRLF, where the fields begin, where the body begins)."""
 
 
 def request_head(buffer: bytes) -> RequestHead | Fault | None:
@@ -124,7 +43,7 @@ def request_head(buffer: bytes) -> RequestHead | Fault | None:
     if line is None:
         return explain_request_line(buffer)
     method, target, minor = line.groups()
-    return method, target, 1 if minor == b"1" else 0, line.end() - 1, end + 4
+    return method, target, 1 if minor == b"1" else 0, line.end(), end + 4
 
 
 def status_line(buffer: bytes) -> StatusLine | Fault | None:
@@ -136,18 +55,7 @@ def status_line(buffer: bytes) -> StatusLine | Fault | None:
     if line is None:
         shown = printable(buffer[: buffer.find(b"\r\n")])
         return Fault(502, "upstream-invalid", f"the status line is not HTTP/1.x: {shown}")
-    fields = line.end() - 1
-    return 1 if line[1] == b"1" else 0, int(line[2]), buffer[9 : fields + 1], fields, end + 4
-
-
-def section(raw: bytes, limit: int) -> Section | Fault:
-    """Read a field section, from the LF before its first field to its empty line, of at most `limit` fields."""
-    if _FIELDS.fullmatch(raw) is None:
-        return explain_fields(raw[1:])
-    count = raw.count(b"\r") - 1
-    if count > limit:
-        return Fault(431, "header-too-large", f"{count} fields, and the limit is {limit} (max_headers)")
-    return Section(raw)
+    return 1 if line[1] == b"1" else 0, int(line[2]), buffer[9 : line.end()], line.end(), end + 4
 
 
 def early_fault(buffer: bytes | bytearray, checked: int) -> Fault | None:
@@ -203,7 +111,7 @@ def explain_fields(raw: bytes) -> Fault:
         if line and re.fullmatch(TOKEN, name) is None:
             space = "white space before the colon of" if name.rstrip() != name else "a field name that is no token in"
             return _bad(f"{space} field line {number}: {printable(line)}")
-        if re.fullmatch(_VALUE, value) is None:
+        if re.fullmatch(VALUE, value) is None:
             return _bad(f"a control character in the value of `{name.decode()}`: {printable(value)}")
     return _bad("the field section is malformed")
 

@@ -4,7 +4,8 @@ Lives here: one connection of a client, request after request (RFC 9112 §9), pi
 Not here: grammar (`grammar.py`), decisions (`decide.py`), the way back and the ends (`connection.py`).
 
 How it works: while an exchange is under way, bytes of its body are passed to it and later bytes wait. A field section
-equal to the one before it on this connection keeps its Reading.
+equal to the one before it on this connection is not read again, and one with the same special fields keeps its
+Reading.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from devproxy.proxy.connection import ClientConnection
 from devproxy.proxy.decide import CONTROL, Reading, Respond, absolute, decide, read, target_fault
 from devproxy.proxy.exchange import Exchange
+from devproxy.proxy.fields import Section, section
 from devproxy.proxy.framing import ChunkedReader, ChunkError
-from devproxy.proxy.grammar import END, Fault, RequestHead, early_fault, request_head, section
+from devproxy.proxy.grammar import END, Fault, RequestHead, early_fault, request_head
 from devproxy.proxy.splice import SOURCE, WORTHWHILE
 from devproxy.routing.table import Route
 
@@ -27,11 +29,12 @@ _PIPELINE_LIMIT: Final = 65536  # bytes of later requests that wait before readi
 class Http1Connection(ClientConnection):
     """One connection of a client that speaks HTTP/1.x."""
 
-    __slots__ = ("_chunks", "_left", "_partial", "_reading", "_skipped")
+    __slots__ = ("_chunks", "_fields", "_left", "_partial", "_reading", "_skipped")
 
     def __init__(self, proxy: "Proxy"):
         super().__init__(proxy)
         self._partial: bytearray | None = None  # a head that is not complete
+        self._fields: Section | None = None  # of the last request
         self._reading: Reading | None = None
         self._chunks: ChunkedReader | None = None
         self._left = 0
@@ -101,29 +104,35 @@ class Http1Connection(ClientConnection):
     def _begin(self, head: RequestHead, data: bytes) -> bytes:
         """Decide about a request and set it going; returns the bytes behind it."""
         snapshot = self.proxy.snapshot
-        method, target, minor, fields, end = head
-        raw = data[fields:end]
+        method, target, minor, start, end = head
+        raw = data[start : end - 4]
         reading = self._reading
+        fields = self._fields
+        if fields is None or fields.raw != raw:
+            read_fields = section(raw, snapshot.settings.max_headers)
+            if isinstance(read_fields, Fault):
+                self.refuse(Respond.to(read_fields))
+                return b""
+            self._fields = fields = read_fields
         if (
             reading is None
-            or reading.fields.raw != raw
-            or reading.table is not snapshot.table
-            or reading.minor != minor
+            or not reading.holds_for(fields, minor, snapshot.table)
             or end > snapshot.settings.max_header
             or target[0] != 0x2F
             or method == b"CONNECT"
         ):
-            prepared = self._read(head, raw)
+            prepared = self._read(head, fields)
             if isinstance(prepared, Fault):
                 self.refuse(Respond.to(prepared))
                 return b""
-            reading, target = prepared
+            reading, head = prepared
+            method, target = head[:2]
         self.keep_alive = reading.keep_alive and not self.proxy.draining
         decision = decide(reading, method, target)
         if isinstance(decision, Route):
             exposed = self.proxy.exposed.get(decision.service.id) if self.proxy.exposed else None
             if exposed is None or not exposed.refuse:
-                exchange = Exchange(self, reading, decision, method, target)
+                exchange = Exchange(self, reading, fields, decision, head)
                 if exposed is not None:
                     exchange.added = exposed.field
                 return self._forward(exchange, data, end)
@@ -132,18 +141,15 @@ class Http1Connection(ClientConnection):
             self.hand_over(data)
             return b""
         assert isinstance(decision, Respond)
-        self.answer_plainly(decision, reading, method)
+        self.answer_plainly(decision, reading, fields, method)
         return data[end:]
 
-    def _read(self, head: RequestHead, raw: bytes) -> tuple[Reading, bytes] | Fault:
-        """A new Reading, and the target in origin-form."""
+    def _read(self, head: RequestHead, fields: Section) -> tuple[Reading, RequestHead] | Fault:
+        """A new Reading, and the head with its target in origin-form."""
         snapshot = self.proxy.snapshot
-        method, target, minor, _, end = head
+        method, target, minor, start, end = head
         if end > snapshot.settings.max_header:
             return _too_large(snapshot.settings.max_header)
-        fields = section(raw, snapshot.settings.max_headers)
-        if isinstance(fields, Fault):
-            return fields
         whole = absolute(method, target)
         fault = None if whole else target_fault(method, target)
         if fault is not None:
@@ -152,7 +158,7 @@ class Http1Connection(ClientConnection):
         if isinstance(reading, Fault):
             return reading
         self._reading = None if whole else reading
-        return reading, whole[1] if whole else target
+        return reading, (method, whole[1] if whole else target, minor, start, end)
 
     def _forward(self, exchange: Exchange, data: bytes, end: int) -> bytes:
         """Set a request going with what has come of its body; returns the bytes behind it."""

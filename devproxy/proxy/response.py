@@ -8,9 +8,10 @@ from base64 import b64encode
 from hashlib import sha1
 from typing import Final
 
-from devproxy.proxy.forward import delimited, response_fields, upgrade_protocols
+from devproxy.proxy.fields import Section, section
+from devproxy.proxy.forward import delimited, nominated, response_lines, upgrade_protocols
 from devproxy.proxy.framing import response_length
-from devproxy.proxy.grammar import Fault, Section, StatusLine, printable, section, status_line
+from devproxy.proxy.grammar import Fault, StatusLine, printable, status_line
 
 _KEEP_ALIVE_DEFAULT: Final = 55.0
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -21,30 +22,59 @@ class Plan:
 
     `head` is the bytes as they came; `length` as `framing.response_length` tells; `reusable` whether the connection
     may be used again, `idle_limit` for how many seconds; `plain` the head towards an HTTP/1.1 client whose connection
-    stays open, empty where that cannot be.
+    stays open, empty where that cannot be; `simple` says that this head is the service's lines, each as its kind says.
     """
 
-    __slots__ = ("fields", "head", "idle_limit", "length", "line", "method", "plain", "reusable", "status")
+    __slots__ = (
+        "fields",
+        "head",
+        "idle_limit",
+        "length",
+        "line",
+        "method",
+        "minor",
+        "plain",
+        "reusable",
+        "simple",
+        "status",
+    )
 
     def __init__(self, head: bytes, line: StatusLine, fields: Section, length: int, method: bytes):
-        minor, self.status, self.line, _, _ = line
+        self.minor, self.status, self.line, _, _ = line
         self.head = head
         self.fields = fields
         self.length = length
         self.method = method
         options = fields.connection
-        self.reusable = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+        self.reusable = b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
         self.idle_limit = _idle_limit(fields)
         self.plain = self.towards(1, b"") if delimited(length, 1) else b""
+        self.simple = bool(self.plain) and self.status != 426 and not nominated(fields)
+
+    def again(self, head: bytes, line: StatusLine, fields: Section, method: bytes) -> "Plan | None":
+        """The plan of another head that differs from this one in plain fields only; None where it differs in more."""
+        if line[1] != self.status or line[2] != self.line or line[0] != self.minor or method != self.method:
+            return None
+        if fields.special != self.fields.special or not self.simple:
+            return None
+        plan = Plan.__new__(Plan)
+        plan.minor, plan.status, plan.line, plan.method = self.minor, self.status, self.line, method
+        plan.length, plan.reusable, plan.idle_limit = self.length, self.reusable, self.idle_limit
+        plan.head = head
+        plan.fields = fields
+        plan.simple = True
+        plan.plain = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down)
+        return plan
 
     def towards(self, minor: int, connection: bytes) -> bytes:
         """The head for a client of HTTP/1.`minor`; `connection` is the value of our Connection field, or empty."""
-        fields = response_fields(self.fields, chunks=minor == 1, connection=connection)
-        if self.status in (101, 426):
-            protocols = upgrade_protocols(self.fields)
-            if protocols:
-                fields = b"%bConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (fields[:-2], protocols)
-        return b"HTTP/1.1 %b%b" % (self.line, fields)
+        lines = response_lines(self.fields, chunks=minor == 1)
+        protocols = upgrade_protocols(self.fields) if self.status in (101, 426) else b""
+        if protocols:
+            lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocols
+        if connection:
+            lines += b"Connection: %b\r\n" % connection
+        return b"HTTP/1.1 %b%b\r\n" % (self.line, lines)
 
 
 def _idle_limit(fields: Section) -> float:
@@ -59,16 +89,22 @@ def _idle_limit(fields: Section) -> float:
     return _KEEP_ALIVE_DEFAULT
 
 
-def read_plan(buffer: bytes, method: bytes, max_headers: int) -> Plan | Fault | None:
-    """The response head at the start of `buffer`; None while it is incomplete. `method` is HEAD or empty."""
+def read_plan(buffer: bytes, method: bytes, max_headers: int, last: Plan | None = None) -> Plan | Fault | None:
+    """The response head at the start of `buffer`; None while it is incomplete.
+
+    `method` is HEAD or empty; `last` a plan of the same address, which this one may turn out to resemble.
+    """
     line = status_line(buffer)
     if line is None or isinstance(line, Fault):
         return line
     minor, status, _, start, end = line
-    fields = section(buffer[start:end], max_headers)
+    fields = section(buffer[start : end - 4], max_headers)
     if isinstance(fields, Fault):
         return Fault(502, "upstream-invalid", f"the response header is not HTTP: {fields.detail}")
-    length = 0 if status < 200 else response_length(fields, minor, status, method)
+    plan = None if last is None else last.again(buffer[:end], line, fields, method)
+    if plan is not None:
+        return plan
+    length = response_length(fields, minor, status, method)
     if isinstance(length, Fault):
         return Fault(502, "upstream-invalid", f"the response cannot be framed: {length.detail}")
     return Plan(buffer[:end], line, fields, length, method)

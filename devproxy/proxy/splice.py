@@ -49,7 +49,19 @@ class Splice:
     early. Raises OSError where no descriptors are left.
     """
 
-    __slots__ = ("_ended", "_first", "_held", "_into", "_left", "_loop", "_out_of", "_sink", "_source", "_waits")
+    __slots__ = (
+        "_ended",
+        "_first",
+        "_held",
+        "_into",
+        "_left",
+        "_loop",
+        "_out_of",
+        "_seen",
+        "_sink",
+        "_source",
+        "_waits",
+    )
 
     def __init__(
         self,
@@ -63,6 +75,7 @@ class Splice:
         self._loop = asyncio.get_running_loop()
         self._first = memoryview(first)
         self._left = left
+        self._seen = left
         self._held = 0  # bytes in the pipe
         self._ended = ended
         self._waits: int | None = None  # the descriptor the loop watches
@@ -106,6 +119,11 @@ class Splice:
             turn -= taken
         self._wait(None)
         self._loop.call_soon(self._move)
+
+    def progressed(self) -> bool:
+        """Whether bytes were taken since this was asked the last time."""
+        seen, self._seen = self._seen, self._left
+        return seen != self._left
 
     def _deliver(self) -> bool:
         """Hand what is held to the sink; False where it takes no more at present."""

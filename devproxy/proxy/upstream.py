@@ -89,7 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         buffer = self._held + data if self._held else data
         settings = exchange.settings
         while True:
-            plan = read_plan(buffer, exchange.plan_method, settings.max_headers)
+            plan = read_plan(buffer, exchange.plan_method, settings.max_headers, self.address.plan)
             if plan is None:
                 fault = early_answer_fault(buffer, settings.max_header)
                 if fault is None:

@@ -1,0 +1,166 @@
+"""Field lines, each read once: what a line means to a proxy, and how it passes in either direction.
+
+Lives here: RFC 9110 §5 for one line and for a section of lines; the names that a proxy treats in a way of their own
+(hop-by-hop, framing, ours) and nowhere else; pure. Not here: start lines (`grammar.py`), what a request's section as
+a whole means (`decide.py`).
+
+How it works: nearly all lines that come were there before (a browser repeats its own on every request), so a section
+is cut into lines and each is looked up among those that were read already. Only a new line meets a regular
+expression. A line knows what becomes of it towards the service (`up`) and towards the client (`down`), so that
+forwarding is one join.
+"""
+
+import re
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from devproxy.proxy.grammar import TOKEN, VALUE, Fault, explain_fields
+
+_LINE: Final = re.compile(rb"(" + TOKEN + rb"):(" + VALUE + rb")")
+
+PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS = range(5)
+_KINDS: Final = {
+    **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"), HOP_BY_HOP),
+    **dict.fromkeys((b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
+    **dict.fromkeys((b"content-length", b"transfer-encoding"), FRAMING),
+    **dict.fromkeys((b"host", b"origin", b"referer", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
+    **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"), LOOKED_AT),
+}
+# What devproxy sets itself, in every spelling that a CGI-style server folds into one variable (`X_Forwarded-For`).
+_OURS: Final = re.compile(rb"x[-_]forwarded[-_].*|x[-_]real[-_]ip|forwarded|devproxy[-_].*|http2-settings")
+_NUMBER: Final = re.compile(rb"[0-9]{1,18}")
+
+_KNOWN_LINES: Final = 4096  # lines that are remembered
+_KNOWN_LENGTH: Final = 256  # bytes of the longest of them
+
+
+class Field(NamedTuple):
+    """One field line. `name` is lower case, `value` without white space around it; `up`, `down` are lines or empty."""
+
+    name: bytes
+    value: bytes
+    kind: int
+    up: bytes
+    down: bytes
+
+
+_kind, _up, _down = itemgetter(2), itemgetter(3), itemgetter(4)
+_known: dict[bytes, Field] = {}  # a memo of `_read`: emptied when it is full
+
+
+def _read(line: bytes) -> Field | None:
+    """The field of a line, without its CRLF; None where it is none."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    name, value = match[1].lower(), match[2].strip(b" \t")
+    kind = _KINDS.get(name, PLAIN)
+    whole = line + b"\r\n"
+    if kind == PLAIN and _OURS.fullmatch(name):
+        field = Field(name, value, OURS, b"", whole)
+    elif kind == HOP_BY_HOP:
+        field = Field(name, value, kind, b"", b"")
+    elif kind == FRAMING:
+        anew = _framing(match[1], name, value)
+        field = Field(name, value, kind, anew, anew)
+    else:
+        field = Field(name, value, kind, whole, whole)
+    if len(line) <= _KNOWN_LENGTH:
+        if len(_known) >= _KNOWN_LINES:
+            _known.clear()
+        _known[line] = field
+    return field
+
+
+def _framing(written: bytes, name: bytes, value: bytes) -> bytes:
+    """A framing field written anew from its value; one that is malformed never gets as far as being passed on."""
+    if name == b"transfer-encoding":
+        return written + b": chunked\r\n"
+    return b"%b: %d\r\n" % (written, int(value)) if _NUMBER.fullmatch(value) else b""
+
+
+class Section:
+    """A valid field section.
+
+    `raw` is its lines without the CRLF of the last one; `special` the fields that are not plain, in
+    order.
+    """
+
+    __slots__ = ("_found", "_options", "_up", "fields", "raw", "special")
+
+    def __init__(self, raw: bytes, fields: list[Field]):
+        self.raw = raw
+        self.fields = fields
+        self.special = list(filter(_kind, fields))
+        self._found: dict[bytes, Field] | None = None
+        self._options: frozenset[bytes] | None = None
+        self._up: bytes | None = None
+
+    @property
+    def found(self) -> dict[bytes, Field]:
+        """The special fields by name, the last one of each."""
+        if self._found is None:
+            self._found = {field[0]: field for field in self.special}
+        return self._found
+
+    def get(self, name: bytes) -> bytes | None:
+        """The value of a special field, the last one where it stands several times; None without one."""
+        field = self.found.get(name)
+        return None if field is None else field.value
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Every value of a special field, in order."""
+        if len(self.found) == len(self.special):
+            field = self.found.get(name)
+            return [] if field is None else [field.value]
+        return [field.value for field in self.special if field.name == name]
+
+    def any(self, name: bytes) -> bytes | None:
+        """The first value of any field, special or not; `name` in lower case. For the paths that are not hot."""
+        return next((field.value for field in self.fields if field.name == name), None)
+
+    @property
+    def connection(self) -> frozenset[bytes]:
+        """The options named in Connection, lower case (RFC 9110 §7.6.1)."""
+        if self._options is None:
+            named = b"connection" in self.found
+            self._options = _options(b",".join(self.all(b"connection"))) if named else _NO_OPTIONS
+        return self._options
+
+    @property
+    def up(self) -> bytes:
+        """The lines that pass towards a service."""
+        if self._up is None:
+            self._up = b"".join(map(_up, self.fields))
+        return self._up
+
+    @property
+    def down(self) -> bytes:
+        """The lines that pass towards a client."""
+        return b"".join(map(_down, self.fields))
+
+
+_NO_OPTIONS: Final = frozenset[bytes]()
+
+
+@lru_cache(64)
+def _options(value: bytes) -> frozenset[bytes]:
+    return frozenset(option.strip(b" \t") for option in value.lower().split(b",")) - {b""}
+
+
+def section(raw: bytes, limit: int) -> Section | Fault:
+    """Read a field section: its lines, without the CRLF of the last one, or nothing; at most `limit` fields."""
+    if not raw:
+        return Section(raw, [])
+    lines = raw.split(b"\r\n")
+    if len(lines) > limit:
+        return Fault(431, "header-too-large", f"{len(lines)} fields, and the limit is {limit} (max_headers)")
+    found = list(map(_known.get, lines))
+    if not all(found):
+        while None in found:
+            new = found.index(None)
+            found[new] = field = _read(lines[new])
+            if field is None:
+                return explain_fields(raw)
+    return Section(raw, found)  # type: ignore[arg-type]

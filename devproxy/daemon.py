@@ -16,17 +16,21 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from devproxy import __version__, lifecycle
 from devproxy.accesslog import AccessLog
 from devproxy.announcement import announcement
+from devproxy.condition import Condition
 from devproxy.control.app import build_app, runner
 from devproxy.control.view import View
 from devproxy.errors import DevproxyError, Exit
-from devproxy.events import EventLog, Notice, Problems, Started
+from devproxy.events import EventLog, Notice, Problems, Started, Stopped
+from devproxy.health.listener import Listener
 from devproxy.journal import Journal
 from devproxy.net.loopback import BACKLOG, Listening, listen
+from devproxy.oversight import Oversight
 from devproxy.paths import Paths, ensure_private
 from devproxy.processes import start_time
 from devproxy.proxy.server import Proxy, Snapshot
@@ -94,20 +98,36 @@ class Daemon:
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
+            self._oversee()
             await self._accept(listening)
         except BaseException:
             listening.close()
             raise
         self._announce(listening)
         lifecycle.settle_memory()
-        following = asyncio.create_task(self._reloader.follow(self._stop, self._change))
+        tasks = [
+            asyncio.create_task(self._reloader.follow(self._stop, self._change)),
+            asyncio.create_task(self._oversight.run()),
+        ]
         await self._stop.wait()
-        return await self._end(following)
+        return await self._end(tasks)
+
+    def _oversee(self) -> None:
+        """Begin to watch the services; devproxy's own sockets are audited by the same code."""
+        registry = self._reloader
+        self._oversight = Oversight(self._paths, self._proxy, self._events, lambda: registry.registry, (self._port,))
+
+        def stop() -> None:
+            self._stop.set()
+            self._hurry.set()
+
+        self._oversight.on_alarm = stop
 
     def _view(self, listening: Listening) -> View:
         return View(
             registry=lambda: self._reloader.registry,
             notices=lambda: self._notices,
+            conditions=self._conditions,
             events=self._events,
             paths=self._paths,
             http=listening.port,
@@ -116,6 +136,9 @@ class Daemon:
             started=self._started,
             loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
         )
+
+    def _conditions(self) -> Mapping[str, Condition]:
+        return self._oversight.conditions()
 
     def _own_page(self) -> asyncio.BaseProtocol:
         """A protocol of aiohttp's for a connection to devproxy's own pages."""
@@ -132,6 +155,7 @@ class Daemon:
 
     async def _change(self, change: Change) -> None:
         self._proxy.swap(change.snapshot)
+        self._oversight.registry_changed()
         self._switch_access_log()
         self._notice_port(change)
         self._tell(change)
@@ -209,15 +233,20 @@ class Daemon:
     def _interrupt(self) -> None:
         (self._hurry if self._stop.is_set() else self._stop).set()
 
-    async def _end(self, following: asyncio.Task[None]) -> int:
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> int:
         for server in self._servers:
             server.close()
         self._withdraw()
-        following.cancel()
+        for task in tasks:
+            task.cancel()
         hurried = await self._drain(self._reloader.registry.settings.grace)
-        await asyncio.gather(following, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._events.add(Stopped())
+        await self._oversight.close()
         if self._access_log is not None:
             await self._access_log.close()
+        if self._oversight.alarmed is not None:
+            raise _exposed(self._oversight.alarmed)
         _log.info("stopped")
         return INTERRUPTED if hurried else Exit.GOOD
 
@@ -241,3 +270,12 @@ class Daemon:
         if running is not None and running.pid == os.getpid():
             with contextlib.suppress(DevproxyError):
                 store.remove(self._paths.proxy)
+
+
+def _exposed(listener: Listener) -> DevproxyError:
+    return DevproxyError(
+        f"devproxy's own socket {listener.where} can be reached from beyond this machine: stopped",
+        why="devproxy is for this machine alone; something has opened that socket in its process",
+        fix="start it again, and report this if it happens again",
+        exit_code=Exit.REFUSED,
+    )

@@ -58,6 +58,92 @@ class Problems(Event, frozen=True):
         return "; ".join(lines) or f"{self.open} problems"
 
 
+class Checked(Event, frozen=True):
+    """The first look at services, after a start or when they are new: which are up and which down, by id."""
+
+    up: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        groups = (("up", self.up), ("down", self.down))
+        return "; ".join(f"{state}: {_enumerated(ids)}" for state, ids in groups if ids)
+
+
+class Up(Event, frozen=True):
+    """A service that was down answers again; `why` says how that is known, `after` how many seconds it was down."""
+
+    service: str
+    why: str = ""
+    after: float = 0.0
+
+    def text(self) -> str:
+        return f"{self.service} is up again after {duration(self.after)}: {self.why}"
+
+
+class Down(Event, frozen=True):
+    """A service that was up does not answer any more."""
+
+    service: str
+    why: str = ""
+
+    def text(self) -> str:
+        return f"{self.service} is down: {self.why}"
+
+
+class Exposed(Event, frozen=True):
+    """Others can reach a service; `fix` is one line."""
+
+    service: str
+    message: str
+    fix: str = ""
+
+    def text(self) -> str:
+        return f"{self.service} is exposed: {self.message}" + (f" (fix: {self.fix})" if self.fix else "")
+
+
+class Owner(Event, frozen=True):
+    """Another program answers for a service than before."""
+
+    service: str
+    before: str
+    now: str
+
+    def text(self) -> str:
+        return f"{self.service} is answered by {self.now} now, and was by {self.before}"
+
+
+class Found(Event, frozen=True):
+    """Something else is wrong with a service; `code` as in its findings."""
+
+    service: str
+    code: str
+    message: str
+    fix: str = ""
+
+    def text(self) -> str:
+        return f"{self.service}: {self.message}" + (f" (fix: {self.fix})" if self.fix else "")
+
+
+class Mended(Event, frozen=True):
+    """What an earlier event said is wrong with a service is no longer so; `message` is what was said then."""
+
+    service: str
+    code: str
+    message: str = ""
+
+    def text(self) -> str:
+        if self.code == "exposed":
+            return f"{self.service} is not exposed any more"
+        return f"{self.service}: no longer so: {self.message}"
+
+
+class Stopped(Event, frozen=True):
+    """The proxy ends, and with it the watch over services."""
+
+    def text(self) -> str:
+        return "devproxy stopped"
+
+
 class Notice(Event, frozen=True):
     """Something else that a person should know of."""
 
@@ -67,7 +153,7 @@ class Notice(Event, frozen=True):
         return self.message
 
 
-AnyEvent = Started | Services | Problems | Notice
+AnyEvent = Started | Services | Problems | Checked | Up | Down | Exposed | Owner | Found | Mended | Stopped | Notice
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -119,6 +205,14 @@ class EventLog:
                 self._subscribers.remove(tell)
 
         return end
+
+
+def duration(seconds: float) -> str:
+    """As a person says it: `4 s`, `12 min`, `3 h`, `2 d`."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _enumerated(names: tuple[str, ...], shown: int = 8) -> str:

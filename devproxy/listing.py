@@ -6,14 +6,20 @@ milliseconds.
 Fields are only ever added: scripts read them.
 """
 
+from collections.abc import Mapping
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
+from devproxy.condition import Condition
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.problems import Problem
 
 STANDARD_HTTP = 80
+UNKNOWN = Condition()
 
 
 def service_url(service: Service, http_port: int | None) -> str:
@@ -33,18 +39,25 @@ def service_url(service: Service, http_port: int | None) -> str:
     return f"http://{host}" if http_port in {None, STANDARD_HTTP} else f"http://{host}:{http_port}"
 
 
-def service_rows(registry: Registry, http_port: int | None) -> list[dict[str, Any]]:
-    """One JSON-ready object a service, in the registry's order (sorted by id).
+def service_rows(
+    registry: Registry, http_port: int | None, conditions: Mapping[str, Condition] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """One JSON-ready object a service, in the registry's order (sorted by id); `conditions` by service id.
 
     Without a running proxy (`http_port` None) URLs take the port that `[proxy] http` asks for, else 80.
     """
     port = http_port or registry.settings.http
     owned = _problems_by_service(registry)
-    return [service_row(service, port, owned.get(service.id, [])) for service in registry.services]
+    return [
+        service_row(service, port, owned.get(service.id, []), conditions.get(service.id, UNKNOWN))
+        for service in registry.services
+    ]
 
 
-def service_row(service: Service, http_port: int | None, problems: list[Problem]) -> dict[str, Any]:
-    """One row: the keys that DESIGN §4 promises, and `id`, `mounts` and `command` besides."""
+def service_row(
+    service: Service, http_port: int | None, problems: list[Problem], condition: Condition = UNKNOWN
+) -> dict[str, Any]:
+    """One row: the keys that DESIGN §4 promises, and `id`, `mounts`, `command` and more of the condition besides."""
     return {
         "id": service.id,
         "name": service.name,
@@ -56,11 +69,15 @@ def service_row(service: Service, http_port: int | None, problems: list[Problem]
         "protocol": service.protocol,
         "source": {"file": service.source.file, "line": service.source.line},
         "command": list(service.command) if isinstance(service.command, tuple) else service.command,
-        "state": "unknown",
-        "exposure": "unknown",
-        "listeners": [],
+        **condition_row(condition),
         "problems": [problem_row(problem) for problem in problems],
     }
+
+
+def condition_row(condition: Condition) -> dict[str, Any]:
+    """State, exposure, listeners and findings as JSON; `since` in seconds since 1970, 0 where it was never checked."""
+    row: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(condition))
+    return row
 
 
 def problem_row(problem: Problem) -> dict[str, Any]:

@@ -55,6 +55,10 @@ class Paths:
         return self.state / "health.json"
 
     @property
+    def history(self) -> Path:
+        return self.state / "history.jsonl"
+
+    @property
     def log(self) -> Path:
         return self.state / "log"
 

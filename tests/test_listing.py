@@ -41,8 +41,12 @@ def test_a_row_has_what_is_promised() -> None:
         "source": {"file": "/r/devproxy.toml", "line": 3},
         "command": ["npm", "start"],
         "state": "unknown",
+        "since": 0.0,
+        "why": "not checked yet",
         "exposure": "unknown",
+        "exposure_why": "not checked yet",
         "listeners": [],
+        "findings": [],
         "problems": [problem_row(problem("/r/devproxy.toml"))],
     }
 

@@ -12,9 +12,13 @@ from devproxy.cli.output import for_person, print_json, print_table, remark
 from devproxy.cli.view import View, look, remark_problems, remark_stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devproxy.condition import Condition
     from devproxy.registry.model import Service, Upstream
 
 HEADINGS = ("NAME", "URL", "UPSTREAM", "STATE", "EXPOSURE")
+COLOURS = {"up": "green", "down": "red", "starting": "yellow", "exposed": "red"}
 
 
 @click.command("ls")
@@ -25,11 +29,13 @@ def command(as_json: bool) -> None:
     if as_json:
         from devproxy.listing import service_rows
 
-        print_json(service_rows(view.registry, view.port))
+        print_json(service_rows(view.registry, view.port, view.conditions()))
         return
     if view.registry.services:
-        print_table(HEADINGS, [_row(view, service) for service in view.registry.services])
+        conditions = view.conditions()
+        print_table(HEADINGS, [_row(view, service, conditions) for service in view.registry.services], COLOURS)
         if for_person():
+            _remark_exposed(conditions)
             remark_stopped(view)
     elif not view.registry.problems:
         remark("no services yet; give one a name: devproxy add web 5173 (or, in a project's folder: devproxy link)")
@@ -38,10 +44,21 @@ def command(as_json: bool) -> None:
         remark_problems(view.registry.problems)
 
 
-def _row(view: View, service: "Service") -> tuple[str, ...]:
+def _row(view: View, service: "Service", conditions: "Mapping[str, Condition]") -> tuple[str, ...]:
     """One service; on a terminal its URL cell holds the other addresses too, one a line."""
     upstream = short(service.upstream) if service.upstream else "no port yet"
-    return (service.id, "\n".join(_addresses(view, service)), upstream, "unknown", "unknown")
+    condition = conditions.get(service.id)
+    state, exposure = (condition.state, condition.exposure) if condition else ("unknown", "unknown")
+    return (service.id, "\n".join(_addresses(view, service)), upstream, state, exposure)
+
+
+def _remark_exposed(conditions: "Mapping[str, Condition]") -> None:
+    """Say on stderr what to do about services that others can reach."""
+    exposed = [identity for identity, condition in conditions.items() if condition.exposure == "exposed"]
+    if exposed:
+        names = " ".join(exposed[:4]) if len(exposed) < 5 else ""
+        what = "this service" if len(exposed) == 1 else f"{len(exposed)} services"
+        remark(f"others can reach {what}; who, and how to end it: devproxy health {names}".rstrip(), fg="red")
 
 
 def _addresses(view: View, service: "Service") -> list[str]:

@@ -10,7 +10,8 @@ How: a pipe gets aligned plain text, one record a line, never wrapped and never 
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import IO, Any
 
 import click
@@ -64,14 +65,15 @@ def print_json(value: Any) -> None:
     _echo_raw(text, sys.stdout)
 
 
-def print_table(headings: Row, rows: Sequence[Row]) -> None:
+def print_table(headings: Row, rows: Sequence[Row], colours: Mapping[str, str] = MappingProxyType({})) -> None:
     """A table on stdout. A cell may have several lines on a terminal; a pipe gets its first line only.
 
-    On a terminal that is too narrow each row becomes a block: its first cell, then the others below.
+    On a terminal that is too narrow each row becomes a block: its first cell, then the others below. `colours` is the
+    colour of cells with that text.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
     if for_person():
-        _print_rich(headings, rows)
+        _print_rich(headings, rows, colours)
         return
     for line in aligned([headings, *([cell.split("\n")[0] for cell in row] for row in rows)]):
         _echo_raw(line, sys.stdout)
@@ -88,11 +90,12 @@ def column_widths(rows: Sequence[Row]) -> list[int]:
     return [max(len(line) for cell in column for line in cell.split("\n")) for column in zip(*rows, strict=True)]
 
 
-def _print_rich(headings: Row, rows: Sequence[Row]) -> None:
+def _print_rich(headings: Row, rows: Sequence[Row], colours: Mapping[str, str]) -> None:
     import shutil
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     width = shutil.get_terminal_size().columns  # rich takes a dumb terminal for 80 columns wide
     needed = sum(column_widths([headings, *rows])) + len(_GAP) * (len(headings) - 1)
@@ -103,7 +106,7 @@ def _print_rich(headings: Row, rows: Sequence[Row]) -> None:
     for index, heading in enumerate(headings):
         table.add_column(heading, no_wrap=True, style="bold" if index == 0 else "")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell, colours[cell]) if cell in colours else cell for cell in row))
     Console(width=width, highlight=False, markup=False, no_color=not coloured(sys.stdout)).print(table)
 
 

@@ -4,18 +4,20 @@ Lives here: reading both, the URL of a service as it works right now, and how op
 Not here: what each command makes of it. Reading never needs the proxy, and never writes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from devproxy.cli.output import remark
+from devproxy.condition import Condition
 from devproxy.listing import service_url
 from devproxy.paths import Paths
 from devproxy.registry.load import read
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.problems import Problem
 from devproxy.running import Running, read_running
+from devproxy.watched import watched
 
 MAX_PROBLEMS = 10
 START = "devproxy serve"
@@ -36,6 +38,15 @@ class View(NamedTuple):
     def url(self, service: Service, host: str = "") -> str:
         """`service`'s URL, at `host` instead of its first hostname if that is given."""
         return service_url(msgspec.structs.replace(service, hosts=(host,)) if host else service, self.port)
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """By service id: what the running proxy's monitor says, else what one look at the socket table tells."""
+        known = watched(self.paths, self.running)
+        if known is not None:
+            return known
+        from devproxy.health.glance import glance
+
+        return glance(self.registry.services)
 
     def mount_urls(self, service: Service) -> list[str]:
         return [self.url(service, mount.host) + mount.path for mount in service.mounts]

@@ -17,7 +17,7 @@ def routes(view: View) -> Iterator[web.RouteDef]:
     """The handlers, each at its path."""
 
     async def services(_: web.Request) -> web.Response:
-        return json_answer(service_rows(view.registry(), view.http))
+        return json_answer(service_rows(view.registry(), view.http, view.conditions()))
 
     async def problems(_: web.Request) -> web.Response:
         return json_answer([problem_row(problem) for problem in view.registry().problems])

@@ -5,11 +5,12 @@ Not here: the daemon that fills it in (`daemon.py`), how it looks (`pages.py`, `
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from devproxy import __version__
+from devproxy.condition import Condition
 from devproxy.events import EventLog
 from devproxy.paths import Paths
 from devproxy.registry.model import Registry
@@ -18,7 +19,8 @@ from devproxy.routing.table import CONTROL_LABEL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """`registry` and `notices` return what is in force now; `started` is in seconds since 1970."""
+    """`registry`, `notices` and `conditions` (by service id) return what is in force now; `started` is in seconds since
+    1970."""
 
     registry: Callable[[], Registry]
     notices: Callable[[], Sequence[str]]
@@ -29,6 +31,7 @@ class View:
     pid: int
     started: float
     loop: str = "asyncio"
+    conditions: Callable[[], Mapping[str, Condition]] = dict
 
     def hosts(self) -> frozenset[str]:
         """The names that are devproxy's own."""

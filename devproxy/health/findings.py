@@ -10,21 +10,20 @@ Not here: the verdict (`exposure.py`), the change of a command (`fixes.py`), whe
 | unknown | nothing could be read about its port |
 | shadowed | two programs share its port: who answers depends on the address asked |
 | family | it answers on one of 127.0.0.1 and ::1 only |
-| owner | another process listens than the one that was known |
+| owner | another program listens than the one that was known |
 | conflict | another service has the same upstream |
 | self | it points at the proxy |
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
+from devproxy.condition import Code, Owner
 from devproxy.health.exposure import Judgement, judge_port, takes
-from devproxy.health.fixes import propose
+from devproxy.health.fixes import program_of, propose
 from devproxy.health.listener import Listener, Process, Scan
 
-Code = Literal["exposed", "unknown", "shadowed", "family", "owner", "conflict", "self"]
 LOOPBACKS = ("127.0.0.1", "::1")
 
 
@@ -82,16 +81,27 @@ def families(place: Place, scan: Scan) -> tuple[Finding, ...]:
     return (Finding(code="family", message=message, fix=fix, listener=listeners[0]),)
 
 
-def owners(port: int, scan: Scan, known: Process) -> tuple[Finding, ...]:
-    """A finding if none of the processes that were `known` listens on the port any more and others do."""
-    listeners = [one for one in scan.listeners if one.port == port and one.process.pids]
-    now = {pid for listener in listeners for pid in listener.process.pids}
-    if not now or not known.pids or now & set(known.pids):
+def owner(port: int, scan: Scan) -> Owner | None:
+    """Whose process answers on the port; None where nothing listens, or what does cannot be read."""
+    listeners = [one for one in scan.listeners if one.port == port and one.process.argv]
+    reached = (one for host in LOOPBACKS for one in listeners if takes(one, host))
+    listener = next(reached, listeners[0] if listeners else None)
+    if listener is None or listener.process.argv is None:
+        return None
+    process = listener.process
+    folder = process.folder if process.folder != "/" else ""  # a daemon's tells nothing
+    return Owner(program_of(listener.process.argv, process.parents, port), folder, listener.user or "")
+
+
+def owners(port: int, scan: Scan, known: Owner | None) -> tuple[Finding, ...]:
+    """A finding if another program listens on the port than the one that was `known`; a restart of it is none."""
+    now = owner(port, scan)
+    if now is None or known is None or now.is_same(known):
         return ()
-    was = _process(known, None)
-    message = f"port {port} belongs to {who(listeners[0])} now, and not to {was}, which was there before"
-    fix = f"if it took the place of the service, stop it (`kill {listeners[0].pid}`) and start the service again"
-    return (Finding(code="owner", message=message, fix=fix, listener=listeners[0]),)
+    listener = next(one for one in scan.listeners if one.port == port and one.process.argv)
+    message = f"port {port} belongs to {now.text} now, and not to {known.text}, which answered there before"
+    fix = f"if it took the place of the service, stop it (`kill {listener.pid}`) and start the service again"
+    return (Finding(code="owner", message=message, fix=fix, listener=listener),)
 
 
 def conflicts(places: Iterable[Place]) -> dict[str, Finding]:

@@ -97,6 +97,15 @@ def find(argv: Sequence[str], parents: Sequence[Sequence[str]], port: int) -> tu
     return own
 
 
+def program_of(argv: Sequence[str], parents: Sequence[Sequence[str]] = (), port: int = 0) -> str:
+    """What a person calls the program behind a process: a row's name, else the innermost thing that it runs."""
+    found = find(argv, parents, port)
+    if found is not None and not found[0].weak:
+        return found[0].program
+    inner = next(reversed(list(readings(argv))), None)
+    return inner.before[-1].replace("\\", "/").rpartition("/")[2] if inner else ""
+
+
 def _row_of(argv: Sequence[str], port: int) -> tuple[Row, Reading] | None:
     """The innermost reading that a row knows; a row that knows the program before one that knows the language."""
     known = [(row, reading) for reading in readings(argv) if (row := _fitting(reading, port))]

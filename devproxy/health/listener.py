@@ -26,12 +26,14 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds a socket: `pids` of all processes that do, the one that the others descend from first.
 
     `argv` is that first one's command line; `parents` those of the processes above it, the nearest first,
-    since many servers rename themselves (`next-server`) and only their parent still shows the flags. Where
-    something could not be read, the field is None or empty and `gap` says why in a sentence.
+    since many servers rename themselves (`next-server`) and only their parent still shows the flags. `folder` is
+    the one it runs in. Where something could not be read, the field is None or empty and `gap` says why in a
+    sentence.
     """
 
     pids: tuple[int, ...] = ()
     argv: tuple[str, ...] | None = None
+    folder: str = ""
     parents: tuple[tuple[str, ...], ...] = ()
     gap: str = ""
 

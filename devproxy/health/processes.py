@@ -68,6 +68,7 @@ def process_of(holding: Iterable[Holder], denied: bool) -> Process:
     return Process(
         pids=pids,
         argv=argv,
+        folder=_folder(pids[0]),
         parents=tuple(_parents(pids[0])),
         gap="" if argv is not None else f"the command line of process {pids[0]} cannot be read",
     )
@@ -81,6 +82,14 @@ def command_line(pid: int) -> tuple[str, ...] | None:
     except OSError:
         return None
     return tuple(os.fsdecode(part) for part in text.split(b"\0")) if text else None
+
+
+def _folder(pid: int) -> str:
+    """Where the process runs, empty where that cannot be read; of a folder that is gone the name it had."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=256)

@@ -10,9 +10,10 @@ it. Elsewhere psutil gives both; there a listener whose (address, port, pid) is 
 again. Where rights are missing the rest still works, and `gap` says what is not known.
 """
 
+import contextlib
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import psutil
@@ -21,7 +22,7 @@ from devproxy.health.interfaces import interfaces
 from devproxy.health.listener import Family, Listener, Process, Scan
 from devproxy.health.processes import GENERATIONS, Holder, holders, process_of, still_holds, user_name
 from devproxy.net import sockdiag
-from devproxy.net.sockdiag import RawListener
+from devproxy.net.sockdiag import ListenerTable, RawListener
 
 
 class _Known(NamedTuple):
@@ -35,15 +36,31 @@ class Scanner:
     def __init__(self) -> None:
         self._known: dict[RawListener, _Known] = {}
         self._portable = _PortableScanner()
+        self._table = ListenerTable()
 
-    def scan(self) -> Scan:
-        """The listeners and interfaces as they are now. Blocks for about a millisecond, longer after a change."""
+    def changed(self) -> bool:
+        """Whether some listener came or went since this was asked before, as far as the system tells for next to
+        nothing (0.2 ms with 500 listeners). Raises OSError where it does not: not Linux, or a sandbox.
+        """
+        return self._table.changed()
+
+    def scan(self, ports: Collection[int] | None = None) -> Scan:
+        """The listeners and interfaces as they are now; of `ports` alone if they are given.
+
+        Blocks for about a millisecond, longer after a change.
+        """
         try:
             raw = sockdiag.listeners()
         except OSError:  # not Linux, or a sandbox: psutil reads what it can
-            return self._portable.scan()
+            return self._portable.scan(ports)
+        if ports is not None:
+            raw = [one for one in raw if one.port in ports]
         self._refresh(raw)
         return Scan(listeners=_sorted(self._known[one].listener for one in raw), interfaces=interfaces())
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        self._table.close()
 
     def _refresh(self, raw: list[RawListener]) -> None:
         """Make `_known` hold exactly `raw`; /proc is walked only if something is new or its process let go."""
@@ -67,10 +84,13 @@ class _PortableScanner:
     def __init__(self) -> None:
         self._known: dict[_Bound, Listener] = {}
 
-    def scan(self) -> Scan:
+    def scan(self, ports: Collection[int] | None) -> Scan:
         rows, gap = _connections()
         pids: dict[tuple[int, str, int], set[int]] = {}
-        for family, address, port, pid in rows:  # pre-forked workers share a socket: one listener, several pids
+        for family, address, port, pid in rows:
+            if ports is not None and port not in ports:
+                continue
+            # Pre-forked workers share a socket: one listener, several pids.
             pids.setdefault((family, address, port), set()).update(() if pid is None else (pid,))
         bound = [_Bound(*place, frozenset(its_pids)) for place, its_pids in pids.items()]
         self._known = {one: self._known.get(one) or _portable_listener(one) for one in bound}
@@ -82,10 +102,6 @@ class _Bound(NamedTuple):
     address: str
     port: int
     pids: frozenset[int]
-
-
-def _let_go(holder: Holder | None, inode: int) -> bool:
-    return holder is not None and not still_holds(holder, inode)
 
 
 def _listener(raw: RawListener, process: Process) -> Listener:
@@ -165,7 +181,10 @@ def _portable_process(pids: frozenset[int]) -> tuple[Process, str | None]:
         user, argv = process.username(), tuple(process.cmdline())
     except psutil.Error as error:
         return Process(pids=ordered, gap=f"process {ordered[0]} cannot be read: {error}"), None
-    return Process(pids=ordered, argv=argv, parents=tuple(_portable_parents(process))), user
+    folder = ""
+    with contextlib.suppress(psutil.Error):
+        folder = process.cwd()
+    return Process(pids=ordered, argv=argv, folder=folder, parents=tuple(_portable_parents(process))), user
 
 
 def _portable_parents(process: psutil.Process) -> Iterable[tuple[str, ...]]:

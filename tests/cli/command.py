@@ -35,6 +35,7 @@ class Home:
 
     def environment(self, **extra: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DEVPROXY", "_DEVPROXY"))}
+        kept["DEVPROXY_NO_PROOF"] = "1"  # what it would connect to is no business of a test
         return {**kept, "DEVPROXY_HOME": str(self.folder), "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **extra}
 
     def run(self, *argv: str, cwd: Path | None = None, stdin: str = "", **extra: str) -> Result:
@@ -104,6 +105,12 @@ def pretend_running(home: Home, http: int, **more: Any) -> None:
     home.state.mkdir(mode=0o700, exist_ok=True)
     state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "http": http, "version": "0.1.0"}
     (home.state / "proxy.json").write_text(json.dumps({**state, "https": None, "problems": [], **more}))
+
+
+def write_health(home: Home, conditions: dict[str, dict[str, Any]]) -> None:
+    """A state/health.json of the proxy that `pretend_running` pretends."""
+    health = {"pid": os.getpid(), "time": 1.0, "services": conditions}
+    (home.state / "health.json").write_text(json.dumps(health), "utf-8")
 
 
 def services(home: Home) -> dict[str, Any]:

@@ -1,22 +1,54 @@
 """`devproxy ls`: what a pipe gets, what a program gets, and what is said about problems."""
 
 import json
+import socket
+import sys
 
-from tests.cli.command import Home, pretend_running, write_all
+import pytest
+
+from tests.cli.command import Home, pretend_running, write_all, write_health
 
 
 def test_a_pipe_gets_a_plain_table_sorted_by_id(home: Home) -> None:
     write_all(home)
+    pretend_running(home, 80)
+    up = {"state": "up", "exposure": "loopback"}
+    write_health(home, {"admin": up, "web": up | {"exposure": "exposed"}, "web.shop": {"state": "down"}})
     assert home.run("ls") == (
         0,
         "NAME      URL                        UPSTREAM              STATE    EXPOSURE\n"
-        "admin     http://admin.localhost     unix:/run/admin.sock  unknown  unknown\n"
+        "admin     http://admin.localhost     unix:/run/admin.sock  up       loopback\n"
         "api.shop  http://api.shop.localhost  127.0.0.1:9000        unknown  unknown\n"
         "db.shop   tcp://127.0.0.1:5432       localhost:54321       unknown  unknown\n"
-        "web       http://web.localhost       localhost:5173        unknown  unknown\n"
-        "web.shop  http://web.shop.localhost  localhost:3000        unknown  unknown\n",
+        "web       http://web.localhost       localhost:5173        up       exposed\n"
+        "web.shop  http://web.shop.localhost  localhost:3000        down     unknown\n",
         "",
     )
+
+
+def test_what_another_proxy_knew_is_not_believed(home: Home) -> None:
+    write_all(home)
+    pretend_running(home, 80)
+    write_health(home, {"admin": {"state": "up"}})
+    health = json.loads((home.state / "health.json").read_text())
+    (home.state / "health.json").write_text(json.dumps(health | {"pid": health["pid"] + 1}))
+    assert "up " not in home.run("ls").out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the socket table is too dear for ls")
+def test_without_a_proxy_one_look_at_the_socket_table_tells(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as up, socket.socket() as down:
+        down.bind(("127.0.0.1", 0))
+        ports = up.getsockname()[1], down.getsockname()[1]
+        home.write(f"[services.up]\nport = {ports[0]}\n[services.down]\nport = {ports[1]}\n[services.none]\n")
+        rows = {row["id"]: row for row in json.loads(home.run("ls", "--json").out)}
+    assert [(rows[name]["state"], rows[name]["exposure"]) for name in ("up", "down", "none")] == [
+        ("up", "loopback"),
+        ("down", "unknown"),
+        ("unknown", "unknown"),
+    ]
+    assert rows["up"]["listeners"][0]["address"] == "127.0.0.1"
+    assert rows["down"]["listeners"] == []
 
 
 def test_urls_have_the_port_that_the_proxy_really_has(home: Home) -> None:
@@ -49,7 +81,7 @@ def test_json_has_the_promised_fields(home: Home) -> None:
     assert api["hosts"] == ["api.shop.localhost"]
     assert api["mounts"] == [{"host": "web.shop.localhost", "path": "/api", "strip": True}]
     assert api["source"] == {"file": str(shop), "line": 6}
-    assert (api["state"], api["exposure"], api["listeners"], api["problems"]) == ("unknown", "unknown", [], [])
+    assert {"state", "exposure", "listeners", "findings", "problems"} <= api.keys()
     assert rows["web"]["project"] is None
 
 

@@ -85,7 +85,10 @@ class Program:
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Our environment without what would send a client elsewhere or tell devproxy about another home."""
+    """Our environment without what would send a client elsewhere or tell devproxy about another home.
+
+    Exposure is not proved by connecting, unless `extra` says so (an empty DEVPROXY_NO_PROOF).
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -93,7 +96,7 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     }
     # Compiled once, and out of the way: dozens of short commands would each compile everything anew.
     python = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": str(CACHE / "pycache")}
-    return kept | python | dict(extra)
+    return kept | python | {"DEVPROXY_NO_PROOF": "1"} | dict(extra)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 import pytest
 
-from devproxy.health.findings import Place, conflicts, exposures, families, owners, selves, shadows
+from devproxy.condition import Owner
+from devproxy.health.findings import Place, conflicts, exposures, families, owner, owners, selves, shadows
 from devproxy.health.listener import Family, Interface, Listener, Process, Scan
 
 ETH0 = Interface("eth0", 2, ("192.168.1.20",))
@@ -116,25 +117,37 @@ class TestFamily:
 
 
 class TestOwner:
-    def test_another_process(self) -> None:
-        (found,) = owners(3000, scan(at("127.0.0.1", PYTHON)), NODE)
+    VITE = Owner("Vite", "/shop", "anna")
+
+    def test_another_program(self) -> None:
+        (found,) = owners(3000, scan(at("127.0.0.1", PYTHON)), self.VITE)
         assert found.code == "owner"
         assert found.message == (
-            "port 3000 belongs to python3 (pid 50, user anna) now, and not to node (pid 42), which was there before"
+            "port 3000 belongs to python -m http.server (anna) now, and not to Vite in /shop (anna), "
+            "which answered there before"
         )
         assert "`kill 50`" in found.fix
+
+    def test_the_same_program_for_another_project(self) -> None:
+        blog = Process(pids=(60,), argv=NODE.argv, folder="/blog")
+        assert owners(3000, scan(at("127.0.0.1", blog)), self.VITE)
 
     @pytest.mark.parametrize(
         ("looked", "known"),
         [
-            (scan(), NODE),
-            (scan(at("127.0.0.1", UNREAD)), NODE),
-            (scan(at("127.0.0.1", PYTHON)), Process()),
-            (scan(at("127.0.0.1", Process(pids=(43, 99)))), NODE),
+            (scan(), VITE),
+            (scan(at("127.0.0.1", UNREAD)), VITE),
+            (scan(at("127.0.0.1", PYTHON)), None),
+            pytest.param(scan(at("127.0.0.1", Process(pids=(99,), argv=NODE.argv))), VITE, id="a restart"),
+            pytest.param(scan(at("127.0.0.1", Process(pids=(9,), argv=NODE.argv, folder="/"))), VITE, id="no folder"),
         ],
     )
-    def test_the_same_or_not_known(self, looked: Scan, known: Process) -> None:
+    def test_the_same_or_not_known(self, looked: Scan, known: Owner | None) -> None:
         assert owners(3000, looked, known) == ()
+
+    def test_the_one_that_a_connection_to_loopback_reaches(self) -> None:
+        found = owner(3000, scan(at("192.168.1.20", PYTHON), at("127.0.0.1", NODE)))
+        assert found == Owner("Vite", "", "anna")
 
 
 def test_conflict_names_the_others() -> None:

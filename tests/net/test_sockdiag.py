@@ -223,9 +223,7 @@ def test_elsewhere_it_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("linux")
 @pytest.mark.parametrize("failure", [PermissionError(1, "no"), OSError(2, "no such module")])
-def test_where_netlink_is_forbidden_it_cannot_be_told(
-    failure: OSError, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_netlink_is_forbidden_it_cannot_be_told(failure: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> Iterator[bytes]:
         raise failure
 
@@ -256,9 +254,7 @@ def test_one_netlink_socket_serves_all_and_threads_may_share_it() -> None:
     assert wrong == []
 
 
-def listening(
-    family: int, address: str, prepare: Callable[[socket.socket], None] = lambda _: None
-) -> socket.socket:
+def listening(family: int, address: str, prepare: Callable[[socket.socket], None] = lambda _: None) -> socket.socket:
     server = socket.socket(family)
     prepare(server)
     server.bind((address, 0))

@@ -1,0 +1,203 @@
+"""What is known of each service: the health board, one of the four places with mutable state (DESIGN §7).
+
+Lives here: one record a service, and how checks and looks at the machine change it: thresholds, since when, who
+answered before, and one event a change.
+Not here: checking and looking (`monitor.py`), when to (`check.py`). No clock: times are handed in, in seconds since
+1970.
+
+A record belongs to a service's id and its upstream: with another upstream it begins anew. A service that was up is down
+only after `FAILURES` failed checks in a row, so that one lost probe flips nothing; a single good one makes it up. What
+listens and does not answer as it should is `starting` for the first `STARTING` seconds. Another program than the one
+known is a finding until it has been up for `ADOPTED` seconds: then it is the known one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from devproxy import events
+from devproxy.condition import Condition, Finding, Owner, State
+from devproxy.health.check import Check
+from devproxy.health.examine import NOTHING, Exam
+from devproxy.health.reach import Reach
+from devproxy.registry.model import Service
+
+FAILURES = 2
+STARTING = 30.0
+ADOPTED = 3600.0
+NO_PORT = "nothing says which port it has"
+
+
+class Record:
+    """One service. `due` and `proof_due` are on the loop's clock: when it is to be checked, and proved, next."""
+
+    __slots__ = (
+        "announced",
+        "announced_at",
+        "condition",
+        "due",
+        "failed_at",
+        "failures",
+        "host",
+        "listening_since",
+        "other_since",
+        "owner",
+        "proof_due",
+        "reach",
+        "service",
+    )
+
+    def __init__(self, service: Service, owner: Owner | None = None):
+        self.service = service
+        self.condition = Condition() if service.upstream else Condition(why=NO_PORT, exposure_why=NO_PORT)
+        self.owner = owner  # whose process it was when it last was as it should be
+        self.announced: State = "unknown"  # the last state that an event told, and when
+        self.announced_at = 0.0
+        self.failures = 0
+        self.failed_at = 0.0  # on the loop's clock
+        self.listening_since: float | None = None
+        self.other_since: float | None = None
+        self.host = ""
+        self.due = self.proof_due = 0.0
+        self.reach: Reach = NOTHING
+
+    @property
+    def port(self) -> int:
+        """Its TCP port, 0 if it has none."""
+        return self.service.upstream.port if self.service.upstream else 0
+
+
+class Board:
+    """Every record, and the events that are not taken yet. `owners` is what an earlier run knew."""
+
+    def __init__(self, owners: Mapping[str, Owner] | None = None):
+        self.records: dict[str, Record] = {}
+        self.changed = False  # since `take`
+        self._remembered = dict(owners or {})
+        self._events: list[events.AnyEvent] = []
+        self._first: dict[State, list[str]] = {}
+
+    def follow(self, services: Iterable[Service]) -> None:
+        """Have a record for each of `services` and for no other."""
+        old, self.records = self.records, {}
+        for service in services:
+            record = old.get(service.id)
+            if record is None or record.service.upstream != service.upstream:
+                record = Record(service, self._remembered.pop(service.id, None))
+                self.changed = True
+            record.service = service
+            self.records[service.id] = record
+        self.changed |= old.keys() != self.records.keys()
+
+    @property
+    def conditions(self) -> dict[str, Condition]:
+        """By service id."""
+        return {identity: record.condition for identity, record in self.records.items()}
+
+    @property
+    def owners(self) -> dict[str, Owner]:
+        """By service id, those that are known."""
+        return {identity: record.owner for identity, record in self.records.items() if record.owner}
+
+    def take(self) -> list[events.AnyEvent]:
+        """The events since this was called before, oldest first."""
+        if self._first:
+            up, down = (tuple(sorted(self._first.get(state, ()))) for state in ("up", "down"))
+            self._events.insert(0, events.Checked(up, down))
+            self._first = {}
+        taken, self._events, self.changed = self._events, [], False
+        return taken
+
+    def check(self, record: Record, check: Check, now: float) -> None:
+        """Take in one check."""
+        record.failures = 0 if check.up else record.failures + 1
+        record.host = check.host or record.host
+        if not check.accepted:
+            record.listening_since = None
+        elif record.listening_since is None:
+            record.listening_since = now
+        old = record.condition
+        state = _state(record, check, now)
+        if state == old.state == "up" and not check.up:
+            return
+        if (state, check.why) == (old.state, old.why):
+            return
+        since = now if state != old.state else old.since
+        self._set(record, msgspec.structs.replace(old, state=state, since=since, why=check.why))
+        if state in {"up", "down"} and state != record.announced:
+            self._announce(record, state, check.why, now)
+
+    def see(self, record: Record, exam: Exam, now: float) -> None:
+        """Take in what a look at the machine said."""
+        old = record.condition
+        new = msgspec.structs.replace(
+            old,
+            exposure=exam.exposure,
+            exposure_why=exam.why,
+            listeners=exam.listeners,
+            findings=exam.findings,
+        )
+        if new != old:
+            self._set(record, new)
+            self._tell(record.service.id, _by_code(old.findings), _by_code(new.findings), (record.owner, exam.owner))
+        self._remember(record, exam.owner, now)
+
+    def _remember(self, record: Record, now_owner: Owner | None, now: float) -> None:
+        if now_owner is None or record.condition.state != "up":
+            return
+        if record.owner is None or now_owner.is_same(record.owner):
+            record.other_since = None
+        elif record.other_since is None:
+            record.other_since = now
+            return
+        elif now - record.other_since < ADOPTED:
+            return
+        self.changed |= record.owner != now_owner
+        record.owner, record.other_since = now_owner, None
+
+    def _announce(self, record: Record, state: State, why: str, now: float) -> None:
+        identity = record.service.id
+        if record.announced == "unknown":
+            self._first.setdefault(state, []).append(identity)
+        else:
+            lasted = max(0.0, now - record.announced_at)
+            self._events.append(events.Up(identity, why, lasted) if state == "up" else events.Down(identity, why))
+        record.announced, record.announced_at = state, now
+
+    def _tell(
+        self,
+        identity: str,
+        old: Mapping[str, Finding],
+        new: Mapping[str, Finding],
+        owners: tuple[Owner | None, Owner | None],
+    ) -> None:
+        for code in old.keys() - new.keys():
+            self._events.append(events.Mended(identity, code, old[code].message))
+        for code in new.keys() - old.keys():
+            finding = new[code]
+            if code == "exposed":
+                self._events.append(events.Exposed(identity, finding.message, finding.fix))
+            elif code == "owner" and owners[0] and owners[1]:
+                self._events.append(events.Owner(identity, owners[0].text, owners[1].text))
+            else:
+                self._events.append(events.Found(identity, code, finding.message, finding.fix))
+
+    def _set(self, record: Record, condition: Condition) -> None:
+        record.condition = condition
+        self.changed = True
+
+
+def _state(record: Record, check: Check, now: float) -> State:
+    if check.up:
+        return "up"
+    if record.service.upstream is None:
+        return "unknown"
+    if record.condition.state == "up" and record.failures < FAILURES:
+        return "up"
+    since = record.listening_since
+    return "starting" if since is not None and now - since < STARTING else "down"
+
+
+def _by_code(findings: Sequence[Finding]) -> dict[str, Finding]:
+    """The first finding of each code, notes left out: they are no event."""
+    return {finding.code: finding for finding in reversed(findings) if finding.severity != "note"}

@@ -1,0 +1,69 @@
+"""One check of a service: what it said, what the socket table says without asking anybody, and when to check again.
+
+Not here: asking (`probe.py`), what several checks come to (`board.py`). Pure: times in seconds, on any clock.
+"""
+
+from zlib import crc32
+
+import msgspec
+
+from devproxy.health.exposure import takes
+from devproxy.health.listener import Scan
+from devproxy.registry.model import Service
+
+CONFIRM = 1.0  # until a service that was up is looked at again
+REFUSED_FIRST, REFUSED_MOST = 30.0, 120.0  # where nothing listens: the table tells when something does
+UNHEALTHY_MOST = 30.0
+BLIND_MOST = 10.0  # where the table is not complete, only asking tells
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look at a service said. `why` is a phrase; `host` the literal that took the connection, if one did.
+
+    `accepted`: something took the connection, or listens where it would, whatever it answered.
+    """
+
+    up: bool
+    why: str
+    host: str = ""
+    accepted: bool = False
+
+
+def told_by_table(service: Service, scan: Scan) -> Check | None:
+    """The check that need not be made, since the table says the same; None where somebody has to be asked.
+
+    A listener that takes a loopback address of the service is what a connect would find. Where there is none, somebody
+    may still answer: a NAT rule is no listener.
+    """
+    host = listening_host(service, scan)
+    if host is None or service.health.path is not None:
+        return None
+    place = f"[{host}]:{scan.listeners[0].port}" if ":" in host else f"{host}:{scan.listeners[0].port}"
+    return Check(up=True, why=f"listens on {place}", host=host, accepted=True)
+
+
+def listening_host(service: Service, scan: Scan) -> str | None:
+    """The first loopback literal of the service that a listener of its port takes; `scan` holds those of the port."""
+    if service.upstream is None:
+        return None
+    return next((host for host in service.upstream.hosts if any(takes(one, host) for one in scan.listeners)), None)
+
+
+def next_check(service: Service, check: Check, failures: int, *, doubtful: bool, complete: bool) -> float:
+    """Seconds until the next check, after `failures` bad ones in a row; backs off where they stay bad.
+
+    `doubtful`: it still counts as up, or is starting. `complete`: the table tells when something begins to listen.
+    Spread a little, so that what was checked together does not stay together.
+    """
+    interval = service.health.interval
+    if check.up:
+        delay = interval
+    elif doubtful:
+        return CONFIRM
+    elif check.accepted:
+        delay = min(CONFIRM * 2 ** min(failures, 16), max(interval, UNHEALTHY_MOST))
+    elif complete and service.upstream is not None and service.upstream.port:
+        delay = min(REFUSED_FIRST * 2 ** min(failures - 1, 16), REFUSED_MOST)
+    else:
+        delay = min(CONFIRM * 2 ** min(failures - 1, 16), max(interval, BLIND_MOST))
+    return delay * (0.9 + crc32(service.id.encode()) % 1024 / 5120)

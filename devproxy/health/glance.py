@@ -1,0 +1,63 @@
+"""A look at services for one command, without the proxy: what the socket table says, in milliseconds.
+
+Lives here: `glance` for `devproxy ls`, which must start at once: no process is looked for, nobody is asked.
+Not here: a real check (`checkup.py`), the look that goes on (`monitor.py`). Nothing heavy is imported.
+"""
+
+from collections.abc import Iterable
+from socket import AF_INET6
+
+from devproxy.condition import Condition, Heard
+from devproxy.health.exposure import judge, judge_port, takes
+from devproxy.health.listener import Listener, Scan
+from devproxy.net import sockdiag
+from devproxy.registry.model import Service
+
+_ASK = "devproxy health asks it"
+
+
+def glance(services: Iterable[Service]) -> dict[str, Condition]:
+    """By service id; empty where the system's table cannot be read so cheaply (only Linux has one)."""
+    try:
+        raw = sockdiag.listeners()
+    except OSError:
+        return {}
+    by_port: dict[int, list[Listener]] = {}
+    for one in raw:
+        by_port.setdefault(one.port, []).append(_listener(one))
+    return {service.id: _condition(service, by_port) for service in services}
+
+
+def _listener(raw: sockdiag.RawListener) -> Listener:
+    return Listener(
+        address=raw.address,
+        port=raw.port,
+        family="ipv6" if raw.family == AF_INET6 else "ipv4",
+        v6only=raw.v6only,
+        device=str(raw.interface) if raw.interface else None,
+    )
+
+
+def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Condition:
+    upstream = service.upstream
+    if upstream is None:
+        return Condition(why="nothing says which port it has")
+    if upstream.path:
+        return Condition(why=_ASK, exposure="loopback", exposure_why="a unix socket")
+    scan = Scan(listeners=tuple(by_port.get(upstream.port, ())))
+    judged = judge_port(upstream.port, scan)
+    reached = any(takes(listener, host) for listener in scan.listeners for host in upstream.hosts)
+    return Condition(
+        state="up" if reached else "down",
+        why=f"{'something' if reached else 'nothing'} listens on port {upstream.port}",
+        exposure=judged.verdict,
+        exposure_why=judged.why,
+        listeners=tuple(_heard(listener) for listener in scan.listeners),
+    )
+
+
+def _heard(listener: Listener) -> Heard:
+    found = judge(listener)
+    return Heard(
+        address=listener.address, port=listener.port, family=listener.family, verdict=found.verdict, why=found.why
+    )

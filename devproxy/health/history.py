@@ -1,0 +1,70 @@
+"""What happened to services, kept over restarts: "why was it 502 at 10:42?"
+
+Lives here: `state/history.jsonl`, one event a line with its time, bounded by rotation; reading what concerns a service.
+Not here: the log that lives in memory (`devproxy/events.py`). Blocks on the disk: never called on the event loop.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from devproxy.events import AnyEvent, Checked, Down, Exposed, Found, Mended, Owner, Started, Stopped, Up
+from devproxy.paths import Paths
+from devproxy.rotation import RotatedFile
+
+LIMIT = 512 << 10  # bytes a file; there are at most two
+KEPT = 1
+ABOUT_ALL = (Started, Stopped)
+ABOUT_ONE = (Up, Down, Exposed, Owner, Found, Mended)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An event and when it was, in seconds since 1970."""
+
+    time: float
+    event: AnyEvent
+
+
+def is_kept(event: AnyEvent) -> bool:
+    """Whether an event tells what became of a service."""
+    return isinstance(event, (*ABOUT_ALL, *ABOUT_ONE, Checked))
+
+
+def concerns(event: AnyEvent, service: str) -> bool:
+    """Whether it is about that service, or about the watch over all of them."""
+    if isinstance(event, Checked):
+        return service in event.up or service in event.down
+    return isinstance(event, ABOUT_ALL) or (isinstance(event, ABOUT_ONE) and event.service == service)
+
+
+class History:
+    """The file, for one writer."""
+
+    def __init__(self, paths: Paths):
+        self._file = RotatedFile(paths.history, limit=LIMIT, kept=KEPT)
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add events at the end. Raises OSError where the disk refuses."""
+        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+        if lines:
+            self._file.append(lines.decode("utf-8"))
+
+
+def read(paths: Paths, service: str | None = None, last: int | None = None) -> list[Entry]:
+    """What is kept, oldest first: of all services or one, the `last` so many entries if that is given."""
+    decoder = msgspec.json.Decoder(Entry)
+    found = [entry for entry in _entries(paths, decoder) if service is None or concerns(entry.event, service)]
+    return found if last is None else found[-last:]
+
+
+def _entries(paths: Paths, decoder: "msgspec.json.Decoder[Entry]") -> Iterator[Entry]:
+    for path in (paths.history.with_name(f"{paths.history.name}.1"), paths.history):
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            try:
+                yield decoder.decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue  # of another version, or cut by a full disk

@@ -1,0 +1,256 @@
+"""The loop that keeps the health board true while the proxy runs.
+
+Lives here: what is looked at in which order, and what that costs: one look at the socket table a second serves all
+services; everything else happens only where the table, a due check or the registry gives a reason.
+Not here: what a look means (`examine.py`, `check.py`), what is remembered (`board.py`), who is told (`World`).
+
+How it works, each `TICK`:
+
+1. Has the table changed (`Scanner.changed`, 0.2 ms)? If so, or every `RECHECK` seconds all the same (a socket may be
+   handed on, an interface may come), it is read in a thread, for registered ports only, processes only where new.
+2. Ports whose listeners differ are examined; a service that merely listens is up by the table, without a connect.
+3. What the table cannot tell is asked, `MOST_AT_ONCE` at a time: HTTP checks, unix sockets, ports where nothing listens
+   (a NAT rule may answer). A service that has just answered a request is not asked; one that fails is asked ever less.
+4. Ports that changed, and each every `PROOF_INTERVAL`, are tried at this machine's other addresses (`proof.py`).
+5. If anything is different, the world is told, once.
+
+Where the system has no such table (`psutil` reads all connections there), reading it may take a hundredth of the time.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from devproxy.events import AnyEvent
+from devproxy.health import proof
+from devproxy.health.board import Board, Record
+from devproxy.health.check import listening_host, next_check, told_by_table
+from devproxy.health.examine import NOTHING, by_port, conflicts, examine
+from devproxy.health.exposure import judge
+from devproxy.health.findings import Finding
+from devproxy.health.listener import Listener, Scan
+from devproxy.health.probe import probe
+from devproxy.health.reach import Reach
+from devproxy.health.sockets import Scanner
+from devproxy.registry.model import Registry, Upstream
+
+TICK = 1.0  # seconds
+RECHECK = 5.0
+PROOF_INTERVAL = 60.0
+PROVED_AT_ONCE = 100  # ports a tick
+ROUTINE_ADDRESSES = 2  # a NAT rule that forwards one of our addresses forwards them all, as engines write them
+CHANGED = 0.0  # `proof_due` of a port whose listeners are not what they were
+MOST_AT_ONCE = 20
+SHARE = 100  # where reading the table is dear: at most a hundredth of the time
+
+_log = logging.getLogger(__name__)
+
+
+class World(NamedTuple):
+    """What the monitor sees of the rest, and whom it tells.
+
+    `traffic` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the proxy;
+    `tell` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
+    """
+
+    registry: Callable[[], Registry]
+    traffic: Callable[[Upstream], float]
+    own_ports: Callable[[], Collection[int]]
+    tell: Callable[[Sequence[AnyEvent]], None]
+    alarm: Callable[[Listener], None]
+
+
+class Monitor:
+    """One for a run of the proxy; `run` until it is cancelled."""
+
+    def __init__(self, board: Board, world: World):
+        self.board = board
+        self._world = world
+        self._scanner = Scanner()
+        self._scan = Scan()
+        self._by_port: dict[int, Scan] = {}
+        self._conflicts: dict[str, Finding] = {}
+        self._registry: Registry | None = None
+        self._wake = asyncio.Event()
+        self._read_at = float("-inf")
+        self._pause = RECHECK  # until the table is read again whatever it seems
+        self._native = True
+
+    def hurry(self) -> None:
+        """Look at once: the registry, or something else, has changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Never returns; nothing that goes wrong in one look ends it."""
+        told = ""
+        try:
+            while True:
+                try:
+                    await self.look()
+                except Exception as error:
+                    if told != repr(error):  # once, not once a second
+                        told = repr(error)
+                        _log.exception("services could not be checked; trying on")
+                await self._sleep()
+        finally:
+            self._scanner.close()
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(TICK):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def look(self) -> None:
+        """One tick."""
+        now = asyncio.get_running_loop().time()
+        anew = self._follow()
+        touched = await self._read_table(now, anew)
+        if anew:
+            touched = set(self.board.records)
+        self._by_table(touched, now)
+        touched |= await self._prove(now)
+        touched |= await self._probe(now)
+        self._examine(touched)
+        if self.board.changed:
+            self._world.tell(self.board.take())
+
+    def _follow(self) -> bool:
+        """Take over the registry; whether it is another one than before."""
+        registry = self._world.registry()
+        if registry is self._registry:
+            return False
+        self._registry = registry
+        self._conflicts = conflicts(registry)
+        self.board.follow(registry.services)
+        return True
+
+    # The table
+
+    async def _read_table(self, now: float, anew: bool) -> set[str]:
+        """Read it if there is a reason; the ids of services whose listeners are not what they were."""
+        changed = self._changed()
+        if not (changed or anew or now - self._read_at >= self._pause):
+            return set()
+        self._read_at = now
+        ports = {record.port for record in self.board.records.values()} | set(self._world.own_ports())
+        began = time.monotonic()
+        scan = await asyncio.to_thread(self._scanner.scan, ports)
+        if not self._native:
+            self._pause = max(TICK, SHARE * (time.monotonic() - began))
+        if scan == self._scan:
+            return set()
+        before, self._scan, self._by_port = self._by_port, scan, by_port(scan)
+        self._audit(scan)
+        return {
+            identity
+            for identity, record in self.board.records.items()
+            if record.port and before.get(record.port) != self._by_port.get(record.port)
+        }
+
+    def _changed(self) -> bool:
+        try:
+            return self._native and self._scanner.changed()
+        except OSError:
+            self._native, self._pause = False, TICK
+            return False
+
+    def _audit(self, scan: Scan) -> None:
+        """devproxy's own listeners are judged like anybody's."""
+        ports, us = self._world.own_ports(), os.getpid()
+        for listener in scan.listeners:
+            ours = listener.port in ports and us in listener.process.pids
+            if ours and judge(listener, scan.interfaces).verdict == "exposed":
+                self._world.alarm(listener)
+
+    def _of(self, record: Record) -> Scan:
+        return self._by_port.get(record.port) or Scan(interfaces=self._scan.interfaces, gap=self._scan.gap)
+
+    def _by_table(self, touched: Collection[str], now: float) -> None:
+        """Whom the table shows to listen is up; who is gone from it is asked at once."""
+        for identity in touched:
+            record = self.board.records[identity]
+            check = told_by_table(record.service, self._of(record))
+            if check is None:
+                record.due = min(record.due, now)
+            else:
+                record.due = float("inf")
+                self.board.check(record, check, time.time())
+            record.proof_due = CHANGED
+
+    # Asking
+
+    async def _prove(self, now: float) -> set[str]:
+        """Try the ports that are due at our other addresses; the ids of services for which the outcome is new."""
+        due = [record for record in self.board.records.values() if record.port and record.proof_due <= now]
+        if not due:
+            return set()
+        registry = self._registry
+        if registry is None or not proof.allowed(registry.settings.exposure_proof):
+            return self._reached(due, {})
+        due = due[:PROVED_AT_ONCE]
+        changed = any(record.proof_due == CHANGED for record in due)
+        where = proof.addresses(self._scan.interfaces, proof.MOST_ADDRESSES if changed else ROUTINE_ADDRESSES)
+        found = await asyncio.to_thread(proof.prove, [record.port for record in due], where)
+        return self._reached(due, found)
+
+    def _reached(self, due: list[Record], found: dict[int, Reach]) -> set[str]:
+        now = asyncio.get_running_loop().time()
+        touched = set()
+        for index, record in enumerate(due):
+            reach = found.get(record.port, NOTHING)
+            record.proof_due = now + PROOF_INTERVAL + index % 10
+            if reach != record.reach:
+                record.reach = reach
+                touched.add(record.service.id)
+        return touched
+
+    async def _probe(self, now: float) -> set[str]:
+        """Ask those that are due and have not just shown that they are there; their ids."""
+        due = [record for record in self.board.records.values() if self._is_due(record, now)][:MOST_AT_ONCE]
+        if due:
+            await asyncio.gather(*(self._ask(record) for record in due))
+        return {record.service.id for record in due}
+
+    def _is_due(self, record: Record, now: float) -> bool:
+        upstream = record.service.upstream
+        if upstream is None:
+            return False
+        answered = self._world.traffic(upstream)
+        if record.condition.state == "up" and record.failures == 0:
+            if record.due <= now < answered + record.service.health.interval:
+                record.due = answered + record.service.health.interval
+        elif answered > record.failed_at:
+            record.due = min(record.due, now)
+        return record.due <= now
+
+    async def _ask(self, record: Record) -> None:
+        check = await probe(record.service, record.host)
+        now = asyncio.get_running_loop().time()
+        if not check.up:
+            record.failed_at = now
+            if not check.accepted and listening_host(record.service, self._of(record)):
+                self.hurry()  # it came or went meanwhile: the table is read again before anything is believed
+        self.board.check(record, check, time.time())
+        doubtful = record.condition.state in {"up", "starting"}
+        complete = self._native and not self._scan.gap
+        record.due = now + next_check(record.service, check, record.failures, doubtful=doubtful, complete=complete)
+
+    # What it means
+
+    def _examine(self, touched: Collection[str]) -> None:
+        own = self._world.own_ports()
+        for identity in touched:
+            record = self.board.records.get(identity)
+            if record is None:
+                continue
+            conflict = self._conflicts.get(identity)
+            exam = examine(
+                record.service, self._of(record), record.reach, record.owner, own_ports=own, conflict=conflict
+            )
+            self.board.see(record, exam, time.time())

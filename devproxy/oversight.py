@@ -1,0 +1,132 @@
+"""The watch over services while the proxy runs: the monitor, and everybody who is told what it sees.
+
+Lives here: who hears of a change: the proxy (what it must warn of or refuse), the event log, our own log,
+`state/health.json` and `state/history.jsonl`.
+Not here: seeing (`health/monitor.py`), what the proxy does with it (`proxy/`). Disks are slow: files are written in a
+thread, however many changes came meanwhile in one go.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from devproxy.condition import Condition
+from devproxy.errors import DevproxyError
+from devproxy.events import AnyEvent, Down, Entry, EventLog, Exposed, Found, Owner
+from devproxy.health import history
+from devproxy.health.board import Board
+from devproxy.health.listener import Listener
+from devproxy.health.monitor import Monitor, World
+from devproxy.health.policy import warned
+from devproxy.paths import Paths
+from devproxy.proxy import exposed
+from devproxy.proxy.server import Proxy
+from devproxy.registry import store
+from devproxy.registry.model import Registry, Upstream
+from devproxy.watched import Health, read_health
+
+SETTLE = 0.2  # seconds between two writes: what happens together is written together
+_WORRYING = (Down, Exposed, Found, Owner)
+
+_log = logging.getLogger(__name__)
+
+
+class Oversight:
+    """One for a run of the proxy; `run` until it is cancelled, then `close`."""
+
+    def __init__(
+        self, paths: Paths, proxy: Proxy, events: EventLog, registry: Callable[[], Registry], own_ports: Sequence[int]
+    ):
+        self.alarmed: Listener | None = None  # a listener of our own that others can reach
+        self.on_alarm: Callable[[], None] = lambda: None
+        self._paths = paths
+        self._proxy = proxy
+        self._events = events
+        self._registry = registry
+        self._history = history.History(paths)
+        self._unwritten: list[history.Entry] = []
+        self._wanted = asyncio.Event()
+        self._trouble = ""
+        before = read_health(paths)
+        self._board = Board(before.owners if before else None)
+        world = World(registry, self._answered, lambda: own_ports, self._tell, self._alarm)
+        self._monitor = Monitor(self._board, world)
+        self._unsubscribe = events.subscribe(self._keep)
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """By service id, as of now."""
+        return self._board.conditions
+
+    def registry_changed(self) -> None:
+        """Look at once; what the policy makes of what is known holds from now on."""
+        self._warn()
+        self._monitor.hurry()
+
+    async def run(self) -> None:
+        """Watch, and write down what is seen."""
+        watching = asyncio.create_task(self._monitor.run())
+        try:
+            while True:
+                await self._wanted.wait()
+                await asyncio.sleep(SETTLE)
+                await self._write()
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Write down what is not written yet."""
+        self._unsubscribe()
+        if self._unwritten:
+            await self._write()
+
+    # What the monitor asks and tells
+
+    def _answered(self, upstream: Upstream) -> float:
+        """When an upstream last answered a request, on the loop's clock."""
+        addresses = self._proxy.pool.addresses
+        if upstream.scheme != "https":
+            address = addresses.get((upstream, ""))
+            return address.alive_at if address else float("-inf")
+        return max((a.alive_at for (other, _), a in addresses.items() if other == upstream), default=float("-inf"))
+
+    def _tell(self, events: Sequence[AnyEvent]) -> None:
+        self._warn()
+        for event in events:
+            self._events.add(event)
+            _log.log(logging.WARNING if isinstance(event, _WORRYING) else logging.INFO, "%s", event.text())
+        self._wanted.set()
+
+    def _warn(self) -> None:
+        found = warned(self._registry(), self._board.conditions)
+        self._proxy.exposed = {identity: exposed.Exposed(*warning) for identity, warning in found.items()}
+
+    def _alarm(self, listener: Listener) -> None:
+        self.alarmed = listener
+        self.on_alarm()
+
+    # Files
+
+    def _keep(self, entry: Entry) -> None:
+        if history.is_kept(entry.event):
+            self._unwritten.append(history.Entry(entry.time, entry.event))
+            self._wanted.set()
+
+    async def _write(self) -> None:
+        self._wanted.clear()
+        entries, self._unwritten = self._unwritten, []
+        board = self._board
+        health = Health(pid=os.getpid(), time=time.time(), services=board.conditions, owners=board.owners)
+        try:
+            await asyncio.to_thread(self._save, health, entries)
+            self._trouble = ""
+        except (DevproxyError, OSError) as error:
+            if str(error) != self._trouble:  # once, while it lasts
+                self._trouble = str(error)
+                _log.error("what is known of services could not be written down: %s", error)
+
+    def _save(self, health: Health, entries: Sequence[history.Entry]) -> None:
+        self._history.append(entries)
+        store.write_json(self._paths.health, health)

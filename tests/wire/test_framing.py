@@ -210,3 +210,45 @@ async def test_a_megabyte_both_ways(wire: Stage) -> None:
         assert got == MEGABYTE[start : start + 65536]
     await up.send(b"0\r\n\r\n")
     await client.expect(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("coding", [b"Content-Length: 2", CHUNKED])
+async def test_the_same_head_means_another_body_for_another_method(wire: Stage, coding: bytes) -> None:
+    """A head seen before may be remembered, but not across what frames its body."""
+    head, body = crlf(b"HTTP/1.1 200 OK", coding), b"ok" if coding != CHUNKED else b"2\r\nok\r\n0\r\n\r\n"
+    client, up, _ = await wire.ask(get(b"/0"))
+    for number, method in enumerate((b"GET", b"HEAD", b"GET", b"HEAD", b"HEAD", b"GET")):
+        if number:
+            await client.send(get(b"/%d" % number, method=method))
+            assert (await up.head()).method == method
+        await up.send(head + (b"" if method == b"HEAD" else body))
+        message = await client.response(method)
+        assert (message.status, message.body) == (200, b"" if method == b"HEAD" else b"ok")
+
+
+async def test_the_same_head_for_http_1_0_and_1_1(wire: Stage) -> None:
+    answer = crlf(b"HTTP/1.1 200 OK", CHUNKED) + b"2\r\nok\r\n0\r\n\r\n"
+    client, up, _ = await wire.ask(get())
+    for framing in ("chunked", "close", "chunked", "close"):
+        await up.send(answer)
+        assert (await client.response()).framing == framing
+        client = await wire.connect()
+        await client.send(crlf(b"GET / HTTP/1.0", HOST) if framing == "chunked" else get())
+        await up.head()
+
+
+async def test_a_head_that_only_begins_like_the_last_one(wire: Stage) -> None:
+    client, up, _ = await wire.ask(get())
+    answers = [
+        crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2") + b"ok",
+        crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"Set-Cookie: a=1") + b"ok",
+        crlf(b"HTTP/1.1 200 OK", b"Content-Length: 20") + b"x" * 20,
+        crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2") + b"ok",
+    ]
+    for number, answer in enumerate(answers):
+        if number:
+            await client.send(get())
+            await up.head()
+        for byte in answer:
+            await up.send(bytes([byte]))
+        await client.expect(answer)

@@ -4,9 +4,11 @@ Lives here: RFC 9110 §10.1.1 and §15.2 as they pass through (DESIGN §5).
 Not here: 101 (`test_upgrade.py`), HTTP/1.0 clients (`test_connection.py`).
 """
 
+import asyncio
+
 import pytest
 
-from tests.wire.harness import HOST, OK, Stage, crlf, get
+from tests.wire.harness import HOST, OK, Stage, crlf, get, service
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HINTS = crlf(b"HTTP/1.1 103 Early Hints", b"Link: </style.css>; rel=preload", b"Link: </app.js>")
@@ -163,3 +165,17 @@ async def test_rest_of_a_body_after_its_answer_is_body(wire: Stage) -> None:
     await up.gone()
     assert len(up.pending) <= 1000
     assert not wire.origin.waiting()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["request whole", "request pauses"])
+async def test_no_timeout_once_the_answer_streams_beside_the_body(stage: Stage, whole: bool) -> None:
+    """Body bytes after the answer began must not bring the timeout back."""
+    await stage.start(service("web", stage.origin, response_timeout=0.2), idle_timeout=0.2, header_timeout=0.2)
+    client, up, _ = await stage.ask(crlf(b"POST /echo HTTP/1.1", HOST, b"Transfer-Encoding: chunked"))
+    await up.send(crlf(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked"))
+    await client.head()
+    await client.send(b"0\r\n\r\n" if whole else b"2\r\nhi\r\n")
+    await up.expect(b"0\r\n\r\n" if whole else b"2\r\nhi\r\n")
+    await asyncio.sleep(0.7)
+    await up.send(b"3\r\nend\r\n0\r\n\r\n")
+    assert await client.chunked() == (b"end", [])

@@ -198,6 +198,16 @@ async def test_slow_upload_is_not_a_slow_answer(stage: Stage) -> None:
     await client.expect(OK)
 
 
+async def test_time_to_answer_begins_when_the_upload_is_whole(stage: Stage) -> None:
+    await stage.start(service("web", stage.origin, response_timeout=1.0))
+    client, up = await uploading(stage)
+    await asyncio.sleep(0.7)
+    await both(client, PART, up, PART, SIZE)
+    await asyncio.sleep(0.7)
+    await up.send(OK)
+    await client.expect(OK)
+
+
 async def test_upload_that_stops_is_ended(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.3))
     client, up = await uploading(stage)

@@ -1,0 +1,109 @@
+"""`devproxy health`: check now, explain, propose the fix; `--history` says what was when.
+
+Lives here: how conditions and findings read, and which of them make the exit code 1.
+Not here: checking (`health/checkup.py`), the past (`health/history.py`). The proxy is not needed.
+"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from devproxy.cli.names import complete_service, find_service
+from devproxy.cli.output import print_json, remark
+from devproxy.cli.view import View, look
+from devproxy.errors import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devproxy.condition import Condition
+    from devproxy.registry.model import Service
+
+STATES = ("down", "starting")
+CODES = ("exposed", "owner", "shadowed", "conflict", "self", "family", "unknown")
+DEFAULT = "down,exposed,owner,shadowed,conflict,self"
+
+
+def fail_on(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[str]:
+    """Words by comma, `all` and `none` among them. Raises BadParameter."""
+    words = {word.strip() for word in text.split(",") if word.strip()}
+    known = {*STATES, *CODES}
+    if words <= {"none"}:
+        return frozenset()
+    if words == {"all"}:
+        return frozenset(known)
+    if unknown := sorted(words - known):
+        raise click.BadParameter(f"'{unknown[0]}' is none of {', '.join((*STATES, *CODES))}, all, none")
+    return frozenset(words)
+
+
+@click.command("health")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_service)
+@click.option(
+    "--fail-on",
+    callback=fail_on,
+    default=DEFAULT,
+    metavar="LIST",
+    help=f"What makes the exit code 1, by comma: {', '.join((*STATES, *CODES))}; or all, or none. Default: {DEFAULT}.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a service, as ls does.")
+@click.option("--watch", is_flag=True, help="Go on, and print a line for every change, until Ctrl-C.")
+@click.option("--history", is_flag=True, help="Print what happened, and when, instead of checking.")
+def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watch: bool, history: bool) -> int:
+    """Check services now: are they up, who else can reach them, and what to do about it.
+
+    NAME is a service (web.shop), its bare name, or a hostname; without one all services are checked. The proxy need not
+    run. A service whose exposure is allowed in the registry never counts as exposed for the exit code.
+    """
+    view = look()
+    services = _chosen(view, names)
+    if history:
+        from devproxy.cli.past import print_history
+
+        print_history(view, services if names else None, as_json)
+        return Exit.GOOD
+    conditions = _check(view, services)
+    if as_json:
+        _print_json(view, services, conditions)
+    elif services:
+        from devproxy.cli.report import print_report
+
+        print_report(services, conditions, notes=bool(names))
+    else:
+        remark("no services yet; give one a name: devproxy add web 5173 (or, in a project's folder: devproxy link)")
+    if watch:
+        from devproxy.cli.past import watch as follow
+
+        follow(view, services, as_json)
+    bad = any(is_bad(condition, fail_on) for condition in conditions.values())
+    return Exit.BAD_NEWS if bad else Exit.GOOD
+
+
+def is_bad(condition: "Condition", words: frozenset[str]) -> bool:
+    """Whether anything about it is among `words`; what the registry allows is not."""
+    codes = {finding.code for finding in condition.findings if finding.code != "exposed" or finding.severity != "note"}
+    return bool(words & {condition.state, *codes})
+
+
+def _chosen(view: View, names: tuple[str, ...]) -> "Sequence[Service]":
+    if not names:
+        return view.registry.services
+    return list({found.id: found for found in (find_service(view.registry, name).service for name in names)}.values())
+
+
+def _check(view: View, services: "Sequence[Service]") -> "Mapping[str, Condition]":
+    import asyncio
+
+    from devproxy.health.checkup import checkup
+    from devproxy.watched import read_health
+
+    known = read_health(view.paths)
+    own = [port for port in (view.running.http, view.running.https) if port] if view.running else []
+    return asyncio.run(checkup(view.registry, services, own_ports=own, owners=known.owners if known else None))
+
+
+def _print_json(view: View, services: "Sequence[Service]", conditions: "Mapping[str, Condition]") -> None:
+    from devproxy.listing import service_rows
+
+    wanted = {service.id for service in services}
+    print_json([row for row in service_rows(view.registry, view.port, conditions) if row["id"] in wanted])

@@ -1,0 +1,123 @@
+"""`devproxy ports`: what is on port 3000, and who can reach it? Every TCP listener of the machine, registered or not.
+
+Lives here: listeners as rows and as a table.
+Not here: finding them (`health/sockets.py`), judging them (`health/exposure.py`).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from devproxy.cli.output import for_person, print_json, print_table, remark
+from devproxy.cli.view import View, counted, look
+
+if TYPE_CHECKING:
+    from devproxy.health.listener import Listener, Scan
+
+HEADINGS = ("PORT", "ADDRESS", "EXPOSURE", "SERVICE", "PROCESS")
+COLOURS = {"exposed": "red", "loopback": "green"}
+ITSELF = "(devproxy)"
+
+
+@click.command("ports")
+@click.option("--exposed", is_flag=True, help="Only those that others can reach.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a listener.")
+def command(exposed: bool, as_json: bool) -> None:
+    """List what listens on this machine: where, who it is, and who can reach it."""
+    from devproxy.health.sockets import Scanner
+
+    view = look()
+    scan = Scanner().scan()
+    rows = [row for row in _rows(view, scan) if row["verdict"] == "exposed" or not exposed]
+    if as_json:
+        print_json([{key: value for key, value in row.items() if key != "program"} for row in rows])
+        return
+    if rows:
+        print_table(HEADINGS, _table(rows), COLOURS)
+    _remark(rows, scan, exposed)
+
+
+def _rows(view: View, scan: "Scan") -> list[dict[str, Any]]:
+    """One object a listener; `services` are the ids of those that are reached through it."""
+    return [_row(view, listener, scan) for listener in scan.listeners]
+
+
+def _row(view: View, listener: "Listener", scan: "Scan") -> dict[str, Any]:
+    import msgspec
+
+    from devproxy.health.examine import heard
+    from devproxy.health.fixes import program_of
+
+    argv, parents = listener.process.argv, listener.process.parents
+    row: dict[str, Any] = msgspec.to_builtins(heard(listener, scan))
+    return row | {
+        "services": _services(view, listener),
+        "fix": _fix(listener) if row["verdict"] == "exposed" else "",
+        "gap": listener.process.gap,
+        "program": program_of(argv, parents, listener.port) if argv else "",
+    }
+
+
+def _services(view: View, listener: "Listener") -> list[str]:
+    from devproxy.health.exposure import takes
+
+    if view.running and listener.port in {view.running.http, view.running.https} and listener.pid == view.running.pid:
+        return [ITSELF]
+    upstreams = [(service.id, service.upstream) for service in view.registry.services]
+    return [
+        identity
+        for identity, upstream in upstreams
+        if upstream and upstream.port == listener.port and any(takes(listener, host) for host in upstream.hosts)
+    ]
+
+
+def _fix(listener: "Listener") -> str:
+    from devproxy.health.fixes import propose
+
+    fix = propose(listener.process.argv or (), listener.process.parents, listener.port)
+    return fix.text if fix else f"make it listen on 127.0.0.1 instead of {listener.address}"
+
+
+def _table(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """A process with several addresses on one port is one row; on a terminal its command is shortened to a name."""
+    merged: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        key = (row["port"], row["pid"], row["command"], row["verdict"], tuple(row["services"]))
+        merged.setdefault(key, []).append(row)
+    return [
+        (
+            str(first["port"]),
+            " ".join(dict.fromkeys(row["address"] for row in group)),
+            first["verdict"],
+            " ".join(first["services"]) or "-",
+            _process(first),
+        )
+        for group in merged.values()
+        for first in group[:1]
+    ]
+
+
+def _process(row: dict[str, Any]) -> str:
+    """`Vite (pid 4242, anna)`; in a pipe the whole command."""
+    if row["pid"] is None:
+        return f"? ({row['user']})" if row["user"] else "?"
+    name = (row["program"] if for_person() else row["command"]) or "?"
+    user = f", {row['user']}" if row["user"] else ""
+    return f"{name if len(name) < 32 or not for_person() else name[:31] + '…'} (pid {row['pid']}{user})"
+
+
+def _remark(rows: list[dict[str, Any]], scan: "Scan", exposed: bool) -> None:
+    """What could not be seen, and what to do about those that others can reach."""
+    if not rows:
+        remark("nothing listens that others can reach" if exposed else "nothing listens")
+    if scan.gap:
+        remark(f"note: {scan.gap}", fg="yellow")
+    gaps = sorted({row["gap"] for row in rows if row["pid"] is None and row["gap"]})
+    for gap in gaps:
+        remark(f"? : {gap}", fg="yellow")
+    wide = [row for row in rows if row["verdict"] == "exposed"]
+    if wide and for_person():
+        number = len({(row["port"], row["pid"]) for row in wide})
+        remark(f"others can reach {counted(number, 'port')}", fg="red")
+        for text in dict.fromkeys(f"{row['port']}: {row['fix']}" for row in wide):
+            remark(f"  {text}")

@@ -1,0 +1,72 @@
+"""All services checked now, once, without the proxy: for `devproxy health`.
+
+Lives here: scan, connects and proof of one go, put together as the monitor puts them.
+Not here: the look that goes on (`monitor.py`). There are no thresholds: what is said is what was seen just now.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from devproxy.condition import Condition, Owner
+from devproxy.health import proof
+from devproxy.health.check import Check
+from devproxy.health.examine import NOTHING, by_port, conflicts, examine
+from devproxy.health.listener import Scan
+from devproxy.health.probe import probe
+from devproxy.health.reach import Reach
+from devproxy.health.sockets import Scanner
+from devproxy.registry.model import Registry, Service
+
+MOST_AT_ONCE = 50
+
+
+async def checkup(
+    registry: Registry,
+    services: Sequence[Service],
+    *,
+    own_ports: Collection[int] = (),
+    owners: Mapping[str, Owner] | None = None,
+) -> dict[str, Condition]:
+    """The condition of `services`, by id; `owners` are those that the proxy's monitor knew."""
+    ports = {service.upstream.port for service in services if service.upstream and service.upstream.port}
+    scan = await asyncio.to_thread(Scanner().scan, ports)
+    checks = await _probe(services)
+    reached: dict[int, Reach] = {}
+    if proof.allowed(registry.settings.exposure_proof):
+        reached = await asyncio.to_thread(proof.prove, ports, proof.addresses(scan.interfaces))
+    scans, shared = by_port(scan), conflicts(registry)
+    empty = Scan(interfaces=scan.interfaces, gap=scan.gap)
+    found = {}
+    for service in services:
+        port = service.upstream.port if service.upstream else 0
+        exam = examine(
+            service,
+            scans.get(port, empty),
+            reached.get(port, NOTHING),
+            (owners or {}).get(service.id),
+            own_ports=own_ports,
+            conflict=shared.get(service.id),
+        )
+        check = checks[service.id]
+        found[service.id] = Condition(
+            state="unknown" if service.upstream is None else "up" if check.up else "down",
+            since=time.time(),
+            why=check.why,
+            exposure=exam.exposure,
+            exposure_why=exam.why,
+            listeners=exam.listeners,
+            findings=exam.findings,
+        )
+    return found
+
+
+async def _probe(services: Sequence[Service]) -> dict[str, Check]:
+    turns = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def one(service: Service) -> Check:
+        async with turns:
+            return await probe(service)
+
+    checks = await asyncio.gather(*(one(service) for service in services))
+    return {service.id: check for service, check in zip(services, checks, strict=True)}

@@ -124,6 +124,11 @@ class ClientConnection(asyncio.Protocol):
             )
         )
 
+    def await_answer(self, exchange: Exchange) -> None:
+        """The time to answer begins again: the request has come further. It is over once the answer has begun."""
+        if not exchange.responded:
+            self.deadline = self.proxy.clock + exchange.route.service.response_timeout
+
     # The end of an exchange.
 
     def finished(self, exchange: Exchange) -> None:
@@ -238,7 +243,7 @@ class ClientConnection(asyncio.Protocol):
         """The deadline has passed."""
         exchange = self.exchange
         if exchange is not None and exchange.splice is not None and exchange.splice.progressed():
-            self.deadline = self.proxy.clock + exchange.route.service.response_timeout
+            self.await_answer(exchange)
         elif exchange is not None:
             self.answer(exchange.expired(), exchange)
         elif self.head_is_partial and not self._lingering:

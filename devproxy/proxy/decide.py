@@ -24,13 +24,14 @@ from devproxy.proxy.forward import (
 )
 from devproxy.proxy.framing import request_length
 from devproxy.proxy.grammar import Fault, printable
-from devproxy.proxy.guard import EVIDENCE, foreign_origin
+from devproxy.proxy.guard import EVIDENCE, foreign_origin, is_own_site
 from devproxy.registry.model import Service
 from devproxy.routing.hosts import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
 
 _SPOKEN = frozenset(("http", "https"))  # towards a service
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
+_PLAIN_LABEL = re.compile(r"([a-z0-9][a-z0-9-]*+)\.")
 
 
 class Respond(NamedTuple):
@@ -80,8 +81,9 @@ class Reading:
         "_route",
         "_untouched",
         "authority",
-        "cleared",
+        "evidence",
         "fields",
+        "guarded",
         "host",
         "keep_alive",
         "length",
@@ -90,7 +92,6 @@ class Reading:
         "routes",
         "table",
         "upgrade",
-        "watched",
     )
 
     def __init__(self, fields: Section, minor: int, table: RouteTable, authority: bytes, *, as_sent: bool):
@@ -105,8 +106,8 @@ class Reading:
         self.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
         self.upgrade = upgrade_protocols(fields) if minor == 1 and options else b""
         self.length = 0
-        self.watched = not EVIDENCE.isdisjoint(fields.found)
-        self.cleared: tuple[Route, bytes] | None = None  # passed the cross-site guard with this method
+        self.evidence = not EVIDENCE.isdisjoint(fields.found)
+        self.guarded = not (self.evidence and is_own_site(fields))  # it may come from another page
         self._as_sent = as_sent  # Host passes as it stands
         self._untouched = as_sent and not nominated(fields)  # every line passes as its kind says
         self._route: Route | None = None
@@ -173,10 +174,11 @@ def _route_host(reading: Reading, is_name: bool) -> None:
 
 def _unknown_host(reading: Reading) -> Respond:
     site = reading.fields.get(b"sec-fetch-site")
-    direct = site in (b"none", b"same-origin") if site else EVIDENCE.isdisjoint(reading.fields.found)
+    direct = site in (b"none", b"same-origin") if site else not (reading.evidence or reading.fields.referer)
     near = tuple(reading.table.near(reading.host)) if direct else ()
     guess = f"did you mean {' or '.join(near)}? else " if near else ""
-    fix = f"{guess}register it: devproxy add {reading.host.partition('.')[0]} PORT"
+    name = _PLAIN_LABEL.match(reading.host)  # what a shell would act upon stands in no command to copy
+    fix = f"{guess}register it: devproxy add {name[1] if name else 'NAME'} PORT"
     return Respond(404, "unknown-host", f"no service is registered as {reading.host}", fix, near)
 
 
@@ -192,7 +194,7 @@ def _misdirected(table: RouteTable) -> Respond:
 def absolute(method: bytes, target: bytes) -> tuple[bytes, bytes] | None:
     """(authority, target without it) of a target in absolute-form; None for any other form (RFC 9112 §3.2)."""
     found = _ABSOLUTE.fullmatch(target)
-    if found is None:
+    if found is None or method == b"CONNECT":
         return None
     rest = found[2]
     if not rest and method == b"OPTIONS":
@@ -209,7 +211,7 @@ def target_fault(method: bytes, target: bytes) -> Fault | None:
     return Fault(400, "bad-request", f"the request target is neither a path nor an http URL: {printable(target)}")
 
 
-def decide(reading: Reading, method: bytes, target: bytes) -> Route | Respond | Control:
+def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> Route | Respond | Control:
     """The route of a request whose target is in origin-form, or what to do instead."""
     routes = reading.routes
     if routes is None:
@@ -222,11 +224,10 @@ def decide(reading: Reading, method: bytes, target: bytes) -> Route | Respond | 
     upstream = route.service.upstream
     if upstream is None or upstream.scheme not in _SPOKEN:
         return _unreachable(route.service)
-    if reading.watched and reading.cleared != (route, method):
-        refused = _guarded(reading, route, method)
+    if reading.guarded and (reading.evidence or fields.referer is not None):
+        refused = _guarded(reading, fields, route, method)
         if refused is not None:
             return refused
-        reading.cleared = (route, method)
     if b"devproxy-chain" in reading.fields.found:
         passed = loop(reading.fields, chain_entry(route, method, target))
         if passed is not None:
@@ -234,12 +235,12 @@ def decide(reading: Reading, method: bytes, target: bytes) -> Route | Respond | 
     return route
 
 
-def _guarded(reading: Reading, route: Route, method: bytes) -> Respond | None:
+def _guarded(reading: Reading, fields: Section, route: Route, method: bytes) -> Respond | None:
     service = route.service
     known = reading.table.lookup
     foreign = foreign_origin(
         method,
-        reading.fields,
+        fields,
         service.cross_site,
         lambda host: known(host) is not None or host in reading.table.control,
     )

@@ -19,16 +19,18 @@ from devproxy.proxy.grammar import TOKEN, VALUE, Fault, explain_fields
 
 _LINE: Final = re.compile(rb"(" + TOKEN + rb"):(" + VALUE + rb")")
 
-PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS = range(5)
+PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS, REFERER = range(6)
 _KINDS: Final = {
     **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"), HOP_BY_HOP),
     **dict.fromkeys((b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
     **dict.fromkeys((b"content-length", b"transfer-encoding"), FRAMING),
-    **dict.fromkeys((b"host", b"origin", b"referer", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
+    **dict.fromkeys((b"host", b"origin", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
     **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"), LOOKED_AT),
+    b"referer": REFERER,
 }
 # What devproxy sets itself, in every spelling that a CGI-style server folds into one variable (`X_Forwarded-For`).
 _OURS: Final = re.compile(rb"x[-_]forwarded[-_].*|x[-_]real[-_]ip|forwarded|devproxy[-_].*|http2-settings")
+_OURS_BEGIN: Final = frozenset(b"dfhx")
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
 _KNOWN_LINES: Final = 4096  # lines that are remembered
@@ -46,31 +48,48 @@ class Field(NamedTuple):
 
 
 _kind, _up, _down = itemgetter(2), itemgetter(3), itemgetter(4)
-_known: dict[bytes, Field] = {}  # a memo of `_read`: emptied when it is full
 
 
-def _read(line: bytes) -> Field | None:
-    """The field of a line, without its CRLF; None where it is none."""
+class _MalformedError(Exception):
+    """A line that is no field."""
+
+
+class _Lines(dict[bytes, Field]):
+    """The field of a line, without its CRLF. Lines are remembered; when there are too many, all are forgotten."""
+
+    def __missing__(self, line: bytes) -> Field:
+        field = _read(line)
+        if len(line) <= _KNOWN_LENGTH:
+            if len(self) >= _KNOWN_LINES:
+                self.clear()
+            self[line] = field
+        return field
+
+
+_known = _Lines()
+_field = _known.__getitem__
+
+
+def _read(line: bytes) -> Field:
     match = _LINE.fullmatch(line)
     if match is None:
-        return None
+        raise _MalformedError
     name, value = match[1].lower(), match[2].strip(b" \t")
     kind = _KINDS.get(name, PLAIN)
     whole = line + b"\r\n"
-    if kind == PLAIN and _OURS.fullmatch(name):
-        field = Field(name, value, OURS, b"", whole)
-    elif kind == HOP_BY_HOP:
-        field = Field(name, value, kind, b"", b"")
-    elif kind == FRAMING:
+    if kind == HOP_BY_HOP:
+        return Field(name, value, kind, b"", b"")
+    if kind == FRAMING:
         anew = _framing(match[1], name, value)
-        field = Field(name, value, kind, anew, anew)
-    else:
-        field = Field(name, value, kind, whole, whole)
-    if len(line) <= _KNOWN_LENGTH:
-        if len(_known) >= _KNOWN_LINES:
-            _known.clear()
-        _known[line] = field
-    return field
+        return Field(name, value, kind, anew, anew)
+    if kind == PLAIN and name[0] in _OURS_BEGIN and _OURS.fullmatch(name):
+        return Field(name, value, OURS, b"", whole)
+    return Field(name, value, kind, whole, whole)
+
+
+def forget() -> None:
+    """Empty the memo of lines, for those who measure."""
+    _known.clear()
 
 
 def _framing(written: bytes, name: bytes, value: bytes) -> bytes:
@@ -84,15 +103,21 @@ class Section:
     """A valid field section.
 
     `raw` is its lines without the CRLF of the last one; `special` the fields that are not plain, in
-    order.
+    order, except Referer: it changes from page to page, and seldom matters.
     """
 
-    __slots__ = ("_found", "_options", "_up", "fields", "raw", "special")
+    __slots__ = ("_found", "_options", "_up", "fields", "raw", "referer", "special")
 
     def __init__(self, raw: bytes, fields: list[Field]):
         self.raw = raw
         self.fields = fields
-        self.special = list(filter(_kind, fields))
+        self.special = special = list(filter(_kind, fields))
+        self.referer: bytes | None = None
+        for field in special:
+            if field[2] == REFERER:
+                self.referer = field.value
+                special.remove(field)
+                break
         self._found: dict[bytes, Field] | None = None
         self._options: frozenset[bytes] | None = None
         self._up: bytes | None = None
@@ -156,11 +181,7 @@ def section(raw: bytes, limit: int) -> Section | Fault:
     lines = raw.split(b"\r\n")
     if len(lines) > limit:
         return Fault(431, "header-too-large", f"{len(lines)} fields, and the limit is {limit} (max_headers)")
-    found = list(map(_known.get, lines))
-    if not all(found):
-        while None in found:
-            new = found.index(None)
-            found[new] = field = _read(lines[new])
-            if field is None:
-                return explain_fields(raw)
-    return Section(raw, found)  # type: ignore[arg-type]
+    try:
+        return Section(raw, list(map(_field, lines)))
+    except _MalformedError:
+        return explain_fields(raw)

@@ -60,14 +60,13 @@ def status_line(buffer: bytes) -> StatusLine | Fault | None:
 
 def early_fault(buffer: bytes | bytearray, checked: int) -> Fault | None:
     """A fault in a head that is not complete yet; `checked` bytes were looked at before. Linear over all calls."""
-    at = buffer.find(b"\n", checked)
+    at = first = buffer.find(b"\n", checked)
     while at >= 0:
         if at == 0 or buffer[at - 1] != 0x0D:
             number = buffer.count(b"\n", 0, at) + 1
             return _bad(f"line {number} ends in a bare LF; HTTP lines end in CR LF")
         at = buffer.find(b"\n", at + 1)
-    first = buffer.find(b"\n")
-    if first >= checked >= 0 and first >= 0 and _REQUEST_LINE.match(buffer) is None:
+    if first >= 0 and buffer.rfind(b"\n", 0, first) < 0 and _REQUEST_LINE.match(buffer) is None:
         return explain_request_line(bytes(buffer))
     return None
 

@@ -16,7 +16,14 @@ from devproxy.routing.hosts import parse_authority
 CrossSite = Literal["refuse", "allow"] | tuple[str, ...]
 _OWN_SITE = frozenset((b"same-origin", b"same-site", b"none"))
 _NAVIGATION = frozenset((b"GET", b"HEAD"))
-EVIDENCE = frozenset((b"sec-fetch-site", b"origin", b"referer"))
+
+
+EVIDENCE = frozenset((b"origin", b"sec-fetch-site"))  # with Referer, what says where a request comes from
+
+
+def is_own_site(fields: Section) -> bool:
+    """Whether the browser says that the request comes from the service's own site, or from no page at all."""
+    return fields.get(b"sec-fetch-site") in _OWN_SITE and len(fields.all(b"sec-fetch-site")) == 1
 
 
 def foreign_origin(method: bytes, fields: Section, allowed: CrossSite, known: Callable[[str], bool]) -> str | None:
@@ -24,14 +31,13 @@ def foreign_origin(method: bytes, fields: Section, allowed: CrossSite, known: Ca
 
     `known` says whether a hostname is registered.
     """
-    site = fields.get(b"sec-fetch-site")
-    if allowed == "allow" or (site in _OWN_SITE and len(fields.all(b"sec-fetch-site")) == 1):
+    if allowed == "allow" or is_own_site(fields):
         return None
     origin = fields.get(b"origin")
     if origin is not None:
         return _unless_allowed(origin, allowed, known)
-    referer = fields.get(b"referer")
-    if site is None:
+    referer = fields.referer
+    if b"sec-fetch-site" not in fields.found:
         return None if referer is None else _unless_allowed(_origin_of(referer), allowed, known)
     if _is_navigation(method, fields):
         return None

@@ -128,7 +128,7 @@ class Http1Connection(ClientConnection):
             reading, head = prepared
             method, target = head[:2]
         self.keep_alive = reading.keep_alive and not self.proxy.draining
-        decision = decide(reading, method, target)
+        decision = decide(reading, fields, method, target)
         if isinstance(decision, Route):
             exposed = self.proxy.exposed.get(decision.service.id) if self.proxy.exposed else None
             if exposed is None or not exposed.refuse:
@@ -163,7 +163,7 @@ class Http1Connection(ClientConnection):
     def _forward(self, exchange: Exchange, data: bytes, end: int) -> bytes:
         """Set a request going with what has come of its body; returns the bytes behind it."""
         self.exchange = exchange
-        self.deadline = self.proxy.clock + exchange.route.service.response_timeout
+        self.await_answer(exchange)
         rest = data[end:]
         if not exchange.request_done:
             self._left = exchange.length
@@ -175,7 +175,7 @@ class Http1Connection(ClientConnection):
         return rest
 
     def _take_body(self, exchange: Exchange, data: bytes) -> None:
-        self.deadline = self.proxy.clock + exchange.route.service.response_timeout
+        self.await_answer(exchange)
         chunks = self._chunks
         if chunks is None:
             left = self._left - len(data)
@@ -217,6 +217,7 @@ class Http1Connection(ClientConnection):
             self.transport.resume_reading()
         if error is None:
             self._left = 0
+            self.await_answer(exchange)
             exchange.on_request_end(b"")
 
     def _bad_body(self, exchange: Exchange, detail: str) -> None:

@@ -4,6 +4,7 @@ Lives here: Plan, everything that follows from the bytes of a response head and 
 Not here: the connection it came over (`upstream.py`), the exchange it belongs to (`exchange.py`).
 """
 
+import re
 from base64 import b64encode
 from hashlib import sha1
 from typing import Final
@@ -14,6 +15,7 @@ from devproxy.proxy.framing import response_length
 from devproxy.proxy.grammar import Fault, StatusLine, printable, status_line
 
 _KEEP_ALIVE_DEFAULT: Final = 55.0
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -116,13 +118,8 @@ def early_answer_fault(buffer: bytes, limit: int) -> Fault | None:
         return Fault(502, "upstream-invalid", f"it answered something that is not HTTP/1.x: {printable(buffer)}")
     if len(buffer) > limit:
         return Fault(502, "upstream-invalid", f"its response header is over {limit} bytes (max_header)")
-    at = buffer.find(b"\n")
-    while at >= 0:
-        if buffer[at - 1] != 0x0D:
-            return Fault(
-                502, "upstream-invalid", f"a line of its response header ends in a bare LF: {printable(buffer)}"
-            )
-        at = buffer.find(b"\n", at + 1)
+    if _BARE_LF.search(buffer) is not None:
+        return Fault(502, "upstream-invalid", f"a line of its response header ends in a bare LF: {printable(buffer)}")
     return None
 
 

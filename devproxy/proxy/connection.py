@@ -105,10 +105,10 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.deadline = self.proxy.clock + self.proxy.snapshot.settings.idle_timeout
 
-    def refuse(self, respond: Respond) -> None:
-        """Answer bytes that are not a request, and end the connection."""
+    def refuse(self, respond: Respond, begun: bytes | bytearray = b"") -> None:
+        """Answer bytes that are not a request, and end the connection; `begun` is how they begin."""
         self.keep_alive = False
-        self._write_answer(respond, b"")
+        self._write_answer(respond, b"HEAD" if begun.startswith(b"HEAD ") else b"")
         self._linger()
 
     def _write_answer(self, respond: Respond, method: bytes, fields: Section | None = None, minor: int = 1) -> None:

@@ -116,7 +116,7 @@ class Section:
         for field in special:
             if field[2] == REFERER:
                 self.referer = field.value
-                special.remove(field)
+                self.special = [other for other in special if other[2] != REFERER]
                 break
         self._found: dict[bytes, Field] | None = None
         self._options: frozenset[bytes] | None = None

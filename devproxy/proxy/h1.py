@@ -74,7 +74,7 @@ class Http1Connection(ClientConnection):
                 self._complete(bytearray(), data)
                 return
             if isinstance(head, Fault):
-                self.refuse(Respond.to(head))
+                self.refuse(Respond.to(head), data)
                 return
             self._skipped = False
             data = self._begin(head, data)
@@ -94,11 +94,11 @@ class Http1Connection(ClientConnection):
         self._partial = partial
         limit = self.proxy.snapshot.settings.max_header
         if len(partial) > limit:
-            self.refuse(Respond.to(_too_large(limit)))
+            self.refuse(Respond.to(_too_large(limit)), partial)
             return None
         fault = early_fault(partial, checked)
         if fault is not None:
-            self.refuse(Respond.to(fault))
+            self.refuse(Respond.to(fault), partial)
         return None
 
     def _begin(self, head: RequestHead, data: bytes) -> bytes:
@@ -111,7 +111,7 @@ class Http1Connection(ClientConnection):
         if fields is None or fields.raw != raw:
             read_fields = section(raw, snapshot.settings.max_headers)
             if isinstance(read_fields, Fault):
-                self.refuse(Respond.to(read_fields))
+                self.refuse(Respond.to(read_fields), data)
                 return b""
             self._fields = fields = read_fields
         if (
@@ -123,7 +123,7 @@ class Http1Connection(ClientConnection):
         ):
             prepared = self._read(head, fields)
             if isinstance(prepared, Fault):
-                self.refuse(Respond.to(prepared))
+                self.refuse(Respond.to(prepared), data)
                 return b""
             reading, head = prepared
             method, target = head[:2]

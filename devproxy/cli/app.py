@@ -33,7 +33,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "url": "Print a service's URL.",
         "open": "Open a service in the browser.",
         "status": "Say whether the proxy runs, and on which ports.",
-        "health": "Check services now, say who else can reach them, and the fix.",
+        "health": "Check services now: are they up, who else can reach them.",
         "ports": "List what listens on this machine, and who can reach it.",
         "check": "Validate registry files; for CI and pre-commit too.",
     },

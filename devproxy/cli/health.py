@@ -50,7 +50,7 @@ def fail_on(_ctx: click.Context, _param: click.Parameter, text: str) -> frozense
 @click.option("--watch", is_flag=True, help="Go on, and print a line for every change, until Ctrl-C.")
 @click.option("--history", is_flag=True, help="Print what happened, and when, instead of checking.")
 def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watch: bool, history: bool) -> int:
-    """Check services now: are they up, who else can reach them, and what to do about it.
+    """Check services now: are they up, who else can reach them. What is wrong comes with proof and fix.
 
     NAME is a service (web.shop), its bare name, or a hostname; without one all services are checked. The proxy need not
     run. A service whose exposure is allowed in the registry never counts as exposed for the exit code.

@@ -23,7 +23,7 @@ ITSELF = "(devproxy)"
 @click.option("--exposed", is_flag=True, help="Only those that others can reach.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a listener.")
 def command(exposed: bool, as_json: bool) -> None:
-    """List what listens on this machine: where, who it is, and who can reach it."""
+    """List what listens on this machine, and who can reach it; of all programs, registered or not."""
     from devproxy.health.sockets import Scanner
 
     view = look()

@@ -1,0 +1,208 @@
+"""The board: thresholds, since when, one event a change, and who answered before."""
+
+import msgspec
+
+from devproxy import events
+from devproxy.condition import Owner
+from devproxy.health.board import ADOPTED, STARTING, Board, Record
+from devproxy.health.check import Check
+from devproxy.health.examine import examine
+from devproxy.health.listener import Listener
+from devproxy.registry.model import ExposurePolicy, Upstream
+from tests.health.things import PYTHON, VITE, at, scan, service
+
+UP = Check(up=True, why="listens", accepted=True)
+REFUSED = Check(up=False, why="refused")
+SICK = Check(up=False, why="answered 500", accepted=True)
+
+
+def board(**owners: Owner) -> tuple[Board, Record]:
+    made = Board(owners)
+    made.follow([service()])
+    made.take()
+    return made, made.records["web"]
+
+
+def see(made: Board, record: Record, *listeners: Listener, now: float = 0.0) -> None:
+    made.see(record, examine(record.service, scan(*listeners), known=record.owner), now)
+
+
+def settled(state: Check) -> tuple[Board, Record]:
+    """After a first look, whose event is taken."""
+    made, record = board()
+    made.check(record, state, 100.0)
+    made.take()
+    return made, record
+
+
+class TestState:
+    def test_unknown_until_checked(self) -> None:
+        _, record = board()
+        assert (record.condition.state, record.condition.since) == ("unknown", 0.0)
+
+    def test_the_first_look_at_all_is_one_event(self) -> None:
+        made = Board()
+        made.follow([service("a"), service("b"), service("c")])
+        for name, check in (("c", UP), ("a", UP), ("b", REFUSED)):
+            made.check(made.records[name], check, 1.0)
+        assert made.take() == [events.Checked(("a", "c"), ("b",))]
+        assert made.take() == []
+
+    def test_one_lost_probe_flips_nothing(self) -> None:
+        made, record = settled(UP)
+        made.check(record, REFUSED, 101.0)
+        assert (record.condition.state, made.changed) == ("up", False)
+        made.check(record, UP, 102.0)
+        made.check(record, REFUSED, 103.0)
+        assert record.condition.state == "up"
+        assert made.take() == []
+
+    def test_two_in_a_row_do_and_say_since_when_and_why(self) -> None:
+        made, record = settled(UP)
+        made.check(record, REFUSED, 101.0)
+        made.check(record, REFUSED, 102.0)
+        assert (record.condition.state, record.condition.since, record.condition.why) == ("down", 102.0, "refused")
+        assert made.take() == [events.Down("web", "refused")]
+
+    def test_one_event_a_change_however_often_it_is_checked(self) -> None:
+        made, record = settled(UP)
+        for moment in range(101, 120):
+            made.check(record, REFUSED, float(moment))
+        made.check(record, UP, 130.0)
+        made.check(record, UP, 131.0)
+        assert made.take() == [events.Down("web", "refused"), events.Up("web", "listens", 28.0)]
+        assert record.condition.since == 130.0
+
+    def test_another_reason_is_news_for_readers_but_no_event(self) -> None:
+        made, record = settled(REFUSED)
+        made.check(record, Check(up=False, why="timeout"), 200.0)
+        assert made.changed
+        assert (record.condition.why, record.condition.since) == ("timeout", 100.0)
+        assert made.take() == []
+
+    def test_what_listens_and_does_not_answer_well_is_starting_for_a_while(self) -> None:
+        made, record = settled(REFUSED)
+        states = []
+        for moment in (200.0, 200.0 + STARTING - 1, 200.0 + STARTING):
+            made.check(record, SICK, moment)
+            states.append(record.condition.state)
+        assert states == ["starting", "starting", "down"]
+        assert made.take() == []  # it was down before, and is still
+
+    def test_from_starting_to_up(self) -> None:
+        made, record = settled(REFUSED)
+        made.check(record, SICK, 200.0)
+        made.check(record, UP, 203.0)
+        assert made.take() == [events.Up("web", "listens", 103.0)]
+
+    def test_a_service_that_listened_all_along_is_down_when_it_sickens(self) -> None:
+        made, record = settled(UP)
+        for moment in (200.0, 201.0):
+            made.check(record, SICK, moment)
+        assert record.condition.state == "down"
+
+
+class TestFollow:
+    def test_what_is_untouched_keeps_its_record(self) -> None:
+        made, record = settled(UP)
+        made.follow([service(hosts=("other.localhost",)), service("new")])
+        assert made.records["web"] is record
+        assert record.service.hosts == ("other.localhost",)
+        assert made.changed
+
+    def test_another_upstream_begins_anew(self) -> None:
+        made, record = settled(UP)
+        made.follow([msgspec.structs.replace(service(), upstream=Upstream("http", ("127.0.0.1",), 3001))])
+        assert made.records["web"] is not record
+        assert made.conditions["web"].state == "unknown"
+
+    def test_what_is_gone_is_forgotten(self) -> None:
+        made, _ = settled(UP)
+        made.follow([])
+        assert made.conditions == {}
+        assert made.changed
+
+    def test_the_same_again_changes_nothing(self) -> None:
+        made, _ = settled(UP)
+        made.follow([service()])
+        assert not made.changed
+
+    def test_without_a_port_it_says_so(self) -> None:
+        made = Board()
+        made.follow([service(port=None)])
+        assert "which port" in made.conditions["web"].why
+
+
+class TestExposure:
+    def test_one_event_when_exposed_and_one_when_mended(self) -> None:
+        made, record = settled(UP)
+        for _ in range(3):
+            see(made, record, at("0.0.0.0"))
+        (event,) = made.take()
+        assert isinstance(event, events.Exposed)
+        assert event.fix == "Vite: change `--host` to `--host 127.0.0.1`"
+        assert record.condition.exposure == "exposed"
+        for _ in range(3):
+            see(made, record, at("127.0.0.1"))
+        (event,) = made.take()
+        assert (type(event), getattr(event, "code", "")) == (events.Mended, "exposed")
+
+    def test_what_is_allowed_or_a_mere_note_is_no_event(self) -> None:
+        made = Board()
+        allow: ExposurePolicy = "allow"
+        made.follow([service(exposure=allow)])
+        made.take()
+        see(made, made.records["web"], at("0.0.0.0"))  # exposed, allowed; answers on one family: a note
+        assert made.conditions["web"].exposure == "exposed"
+        assert made.take() == []
+
+    def test_another_finding(self) -> None:
+        made, record = settled(UP)
+        see(made, record, at("127.0.0.1"), at("::1", PYTHON, True))
+        (event,) = made.take()
+        assert isinstance(event, events.Found)
+        assert event.code == "shadowed"
+
+
+class TestOwner:
+    def up(self, *listeners: Listener, now: float = 0.0, **owners: Owner) -> tuple[Board, Record]:
+        made, record = board(**owners)
+        made.check(record, UP, now)
+        see(made, record, *listeners, now=now)
+        return made, record
+
+    def test_who_answers_when_it_is_up_is_known(self) -> None:
+        made, _ = self.up(at("127.0.0.1", VITE))
+        assert made.owners == {"web": Owner("Vite", "/shop", "anna")}
+
+    def test_nobody_is_known_while_it_is_not_up(self) -> None:
+        made, record = board()
+        see(made, record, at("127.0.0.1", VITE))
+        assert made.owners == {}
+
+    def test_another_one_is_a_finding_and_an_event_that_say_both(self) -> None:
+        made, record = self.up(at("127.0.0.1", VITE))
+        made.take()
+        for moment in (1.0, 2.0):
+            see(made, record, at("127.0.0.1", PYTHON), now=moment)
+        assert made.take() == [events.Owner("web", "Vite in /shop (anna)", "python -m http.server in /other (anna)")]
+        assert [finding.code for finding in record.condition.findings] == ["owner", "family"]
+        assert made.owners["web"].program == "Vite"
+
+    def test_after_a_while_it_is_the_one_known(self) -> None:
+        made, record = self.up(at("127.0.0.1", VITE))
+        for moment in (10.0, 10.0 + ADOPTED, 11.0 + ADOPTED):
+            see(made, record, at("127.0.0.1", PYTHON), now=moment)
+        assert made.owners["web"].program == "python -m http.server"
+        assert [finding.code for finding in record.condition.findings] == ["family"]
+
+    def test_the_old_one_back_is_mended(self) -> None:
+        made, record = self.up(at("127.0.0.1", VITE))
+        see(made, record, at("127.0.0.1", PYTHON), now=1.0)
+        made.take()
+        see(made, record, at("127.0.0.1", VITE), now=2.0)
+        assert [type(event) for event in made.take()] == [events.Mended]
+
+    def test_what_an_earlier_run_knew_counts(self) -> None:
+        made, _ = self.up(at("127.0.0.1", PYTHON), web=Owner("Vite", "/shop", "anna"))
+        assert events.Owner in [type(event) for event in made.take()]

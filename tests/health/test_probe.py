@@ -1,0 +1,175 @@
+"""One check against real sockets: what is asked, byte for byte, and what each answer means."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devproxy.health.probe import _Answer, counts, probe, request
+from devproxy.registry.model import Health, HostHeader, Scheme, Service, Upstream
+from tests import require
+from tests.health.things import service
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
+HEALTHY = Health(path="/healthz?full=1", timeout=5.0)
+
+
+@contextlib.asynccontextmanager
+async def answering(talk: Talk | bytes, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """A server on a free port that answers every request with these bytes, and closes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            assert isinstance(talk, bytes)
+            writer.write(talk)
+            await writer.drain()
+            writer.close()
+
+    server = await asyncio.start_server(serve if isinstance(talk, bytes) else talk, host, 0)  # type: ignore[arg-type]
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def at(port: int, health: Health = HEALTHY, scheme: Scheme = "http") -> Service:
+    return service(upstream=Upstream(scheme, ("127.0.0.1", "::1"), port), health=health)
+
+
+async def test_a_connection_that_is_accepted_is_enough_without_a_path() -> None:
+    async with answering(b"") as port:
+        check = await probe(at(port, Health()))
+    assert (check.up, check.accepted, check.host) == (True, True, "127.0.0.1")
+    assert check.why == f"accepts connections at 127.0.0.1:{port}"
+
+
+async def test_the_address_that_answered_last_comes_first() -> None:
+    require.ipv6()
+    async with answering(b"", "::1") as port:
+        check = await probe(at(port, Health()), "::1")
+    assert (check.up, check.host, check.why) == (True, "::1", f"accepts connections at [::1]:{port}")
+
+
+async def test_nothing_listens() -> None:
+    async with answering(b"") as port:
+        pass
+    check = await probe(at(port))
+    assert (check.up, check.accepted, check.why) == (False, False, f"nothing listens on port {port}")
+
+
+async def test_what_is_asked(tmp_path: Path) -> None:
+    seen: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async with answering(talk) as port:
+        check = await probe(at(port))
+    assert (check.up, check.why) == (True, "GET /healthz?full=1 was answered 204")
+    assert seen == [
+        b"GET /healthz?full=1 HTTP/1.1\r\nHost: web.localhost\r\nAccept: */*\r\n"
+        b"User-Agent: devproxy-health\r\nConnection: close\r\n\r\n"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "hosts", "expected"),
+    [
+        ("keep", ("*.x.localhost", "x.localhost"), b"x.localhost"),
+        ("keep", (), b"localhost"),
+        ("upstream", ("x.localhost",), b"127.0.0.1:3000"),
+    ],
+)
+def test_host_is_what_the_proxy_would_send(header: HostHeader, hosts: tuple[str, ...], expected: bytes) -> None:
+    made = msgspec.structs.replace(at(3000), host_header=header, hosts=hosts)
+    assert made.upstream is not None
+    assert request(made, made.upstream).split(b"\r\n")[1] == b"Host: " + expected
+
+
+ANSWERS = {
+    "200": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True, "was answered 200"),
+    "no reason": (b"HTTP/1.1 204\r\n\r\n", True, "was answered 204"),
+    "1.0": (b"HTTP/1.0 299 Fine\r\n\r\n", True, "was answered 299"),
+    "bare LF": (b"HTTP/1.0 200 OK\n\n", True, "was answered 200"),
+    "after 103": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", True, "was answered 200"),
+    "redirect": (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n", False, "was answered 302, not 2xx"),
+    "sick": (b"HTTP/1.1 503 Busy\r\n\r\n", False, "was answered 503, not 2xx"),
+    "no HTTP": (b"220 mail ESMTP\r\n", False, "the answer is no HTTP/1.x"),
+    "HTTP/2": (b"HTTP/2 200\r\n\r\n", False, "the answer is no HTTP/1.x"),
+    "nothing": (b"", False, "the connection was closed without an answer"),
+    "endless": (b"HTTP/1." + b"x" * 20000, False, "the answer has no status line"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+async def test_what_an_answer_means(name: str) -> None:
+    answer, up, why = ANSWERS[name]
+    async with answering(answer) as port:
+        check = await probe(at(port))
+    assert (check.up, check.accepted) == (up, True)
+    assert why in check.why
+
+
+async def test_no_answer_in_time() -> None:
+    async with answering(lambda *_: asyncio.sleep(60)) as port:
+        check = await probe(at(port, Health(path="/", timeout=0.05)))
+    assert (check.up, check.accepted) == (False, True)
+    assert check.why == "no answer to GET / within 0.05 s"
+
+
+async def test_a_status_in_pieces() -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in (b"HT", b"TP/1.1 2", b"00 O", b"K\r", b"\n"):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with answering(talk) as port:
+        assert (await probe(at(port))).up
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    gone = service(path=str(path), health=HEALTHY)
+    assert "no such socket file" in (await probe(gone)).why
+    server = await asyncio.start_unix_server(lambda *_: None, str(path))
+    try:
+        assert (await probe(service(path=str(path)))).why == f"accepts connections at {path}"
+    finally:
+        server.close()
+
+
+async def test_tls_where_there_is_none() -> None:
+    async with answering(b"HTTP/1.1 400 Bad\r\n\r\n") as port:
+        check = await probe(at(port, Health(path="/", timeout=5), "https"))
+    assert not check.up
+
+
+async def test_no_port() -> None:
+    assert not (await probe(service(port=None))).up
+
+
+@pytest.mark.parametrize(
+    ("status", "yes", "no"),
+    [("2xx", (200, 299), (199, 300)), ("204", (204,), (200,)), ("200-204, 304", (200, 202, 304), (205, 303))],
+)
+def test_which_answers_count(status: str, yes: tuple[int, ...], no: tuple[int, ...]) -> None:
+    assert all(counts(status, code) for code in yes)
+    assert not any(counts(status, code) for code in no)
+
+
+@given(st.binary(max_size=60))
+@settings(deadline=None)
+async def test_no_answer_makes_it_raise(answer: bytes) -> None:
+    reading = _Answer(b"")
+    for start in range(0, len(answer), 7):
+        reading.data_received(answer[start : start + 7])
+    reading.connection_lost(None)
+    assert reading.status.done()

@@ -1,9 +1,11 @@
 """Where devproxy's files are, and which folders it trusts."""
 
 import os
+import sys
 import stat
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from devproxy.errors import DevproxyError, Exit
@@ -37,6 +39,20 @@ def test_without_it_the_platform_says_where(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "s"))
     assert Paths.from_environment() == Paths(tmp_path / "c" / "devproxy", tmp_path / "s" / "devproxy")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs itself is asked")
+@pytest.mark.parametrize("value", [None, "", "relative", "/somewhere/else"])
+def test_on_linux_it_is_what_platformdirs_says(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEVPROXY_HOME", raising=False)
+    for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        if value is None:
+            monkeypatch.delenv(variable, raising=False)
+        else:
+            monkeypatch.setenv(variable, value)
+    paths = Paths.from_environment()
+    assert str(paths.config) == platformdirs.user_config_dir("devproxy", appauthor=False)
+    assert str(paths.state) == platformdirs.user_state_dir("devproxy", appauthor=False)
 
 
 def test_a_new_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:

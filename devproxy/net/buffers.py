@@ -8,8 +8,8 @@ import contextlib
 import socket
 from typing import Final
 
-# Bytes asked for; Linux grants the double, to hold its own bookkeeping as well. A smaller send buffer costs CPU: what does
-# not fit is sent in the receiver's time instead of ours, in smaller pieces.
+# Bytes asked for; Linux grants the double, to hold its own bookkeeping as well. A smaller send buffer costs CPU: what
+# does not fit is sent in the receiver's time instead of ours, in smaller pieces.
 SEND: Final = 1 << 20
 RECEIVE: Final = 1 << 19
 

@@ -18,7 +18,7 @@ LOCAL_FILE = "devproxy.local.toml"
 
 
 def _xdg(variable: str, default: str) -> Path:
-    """As platformdirs has it (XDG Base Directory Specification), without the 5 ms that its import costs every command."""
+    """As platformdirs has it (XDG Base Directory Specification), without the 5 ms of its import."""
     base = os.environ.get(variable, "")
     return (Path(base) if os.path.isabs(base) else Path.home() / default) / "devproxy"  # noqa: PTH117 (it is text)
 

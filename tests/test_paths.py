@@ -1,8 +1,8 @@
 """Where devproxy's files are, and which folders it trusts."""
 
 import os
-import sys
 import stat
+import sys
 from pathlib import Path
 
 import platformdirs

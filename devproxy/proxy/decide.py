@@ -37,8 +37,8 @@ _PLAIN_LABEL = re.compile(r"([a-z0-9][a-z0-9-]*+)\.")
 class Respond(NamedTuple):
     """An answer of our own: the status, a stable code, what happened, and what mends it.
 
-    `names` is what the page may list (near names, a chain); `reload` lets a page load itself again once the service
-    is up; `close` ends the connection after the answer.
+    `names` is what the page may list (near names, a chain); `port` the one that the client named, for links; `reload`
+    lets a page load itself again once the service is up; `close` ends the connection after the answer.
     """
 
     status: int
@@ -48,6 +48,7 @@ class Respond(NamedTuple):
     names: tuple[str, ...] = ()
     reload: bool = False
     close: bool = False
+    port: int | None = None
 
     @classmethod
     def to(cls, fault: Fault) -> "Respond":
@@ -174,12 +175,16 @@ def _route_host(reading: Reading, is_name: bool) -> None:
 
 def _unknown_host(reading: Reading) -> Respond:
     site = reading.fields.get(b"sec-fetch-site")
-    direct = site in (b"none", b"same-origin") if site else not (reading.evidence or reading.fields.referer)
-    near = tuple(reading.table.near(reading.host)) if direct else ()
-    guess = f"did you mean {' or '.join(near)}? else " if near else ""
+    direct = site in (b"none", b"same-origin") if site else not reading.evidence
     name = _PLAIN_LABEL.match(reading.host)  # what a shell would act upon stands in no command to copy
-    fix = f"{guess}register it: devproxy add {name[1] if name else 'NAME'} PORT"
-    return Respond(404, "unknown-host", f"no service is registered as {reading.host}", fix, near)
+    return Respond(
+        404,
+        "unknown-host",
+        f"no service is registered as {reading.host}",
+        f"register it: devproxy add {name[1] if name else 'NAME'} PORT",
+        tuple(reading.table.near(reading.host)) if direct else (),
+        port=parse_authority(reading.authority).port,
+    )
 
 
 def _misdirected(table: RouteTable) -> Respond:
@@ -215,7 +220,7 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
     """The route of a request whose target is in origin-form, or what to do instead."""
     routes = reading.routes
     if routes is None:
-        return reading.refusal or _misdirected(reading.table)
+        return _refused(reading, fields)
     route = routes.match(target)
     if route is None:
         shown = printable(target.partition(b"?")[0])
@@ -235,6 +240,14 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
     return route
 
 
+def _refused(reading: Reading, fields: Section) -> Respond | Control:
+    """What a name without routes gets; a page from elsewhere learns no names."""
+    refusal = reading.refusal or _misdirected(reading.table)
+    if isinstance(refusal, Respond) and refusal.names and not reading.evidence and fields.referer is not None:
+        return refusal._replace(names=())
+    return refusal
+
+
 def _guarded(reading: Reading, fields: Section, route: Route, method: bytes) -> Respond | None:
     service = route.service
     known = reading.table.lookup
@@ -251,8 +264,8 @@ def _guarded(reading: Reading, fields: Section, route: Route, method: bytes) -> 
         403,
         "cross-site",
         f"a page from elsewhere ({foreign}) tried to use {service.id}, and nothing says it may",
-        f'if it should: cross_site = ["{listed}"] (or "allow") under [services.{service.name}], {service.source.file}'
-        ". For an OAuth form_post callback list the identity provider's origin",
+        "if it should (for an OAuth form_post callback, list the identity provider's origin): "
+        f'cross_site = ["{listed}"] (or "allow") under [services.{service.name}], {service.source.file}',
     )
 
 

@@ -4,10 +4,14 @@ Lives here: failures of a service as a `Respond`: what was tried, why, and how t
 Not here: when an attempt counts as failed (`exchange.py`), how the answer looks (`pages.py`).
 """
 
-from devproxy.net.dial import DialError
+from typing import TYPE_CHECKING
+
 from devproxy.proxy.decide import Respond
 from devproxy.proxy.grammar import Fault
 from devproxy.registry.model import Service
+
+if TYPE_CHECKING:
+    from devproxy.net.dial import DialError
 
 
 def _start(service: Service) -> str:
@@ -17,7 +21,7 @@ def _start(service: Service) -> str:
     return f"start it, or correct its port: {service.source.file}:{service.source.line}"
 
 
-def dial_failed(service: Service, error: DialError) -> Respond:
+def dial_failed(service: Service, error: "DialError") -> Respond:
     """Nothing took the connection."""
     if error.exhausted:
         return Respond(

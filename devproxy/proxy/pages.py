@@ -21,12 +21,13 @@ _STYLE = (
     "*{box-sizing:border-box}"
     "body{margin:0;background:var(--b);color:var(--f);font:16px/1.55 system-ui,sans-serif}"
     "main{max-width:44rem;margin:12vh auto 4rem;padding:0 1.5rem}"
-    "h1{font-size:1.45rem;line-height:1.3;margin:.3rem 0 1.2rem;font-weight:600;overflow-wrap:anywhere}"
+    "h1{font-size:1.45rem;line-height:1.3;margin:.5rem 0 .9rem;font-weight:600;overflow-wrap:anywhere}"
     "p{margin:.6rem 0}.s{color:var(--a);font:600 .85rem/1 ui-monospace,monospace}"
     "h2{font-size:.8rem;letter-spacing:.05em;text-transform:uppercase;color:var(--m);margin:1.6rem 0 .4rem}"
     "pre,li{font:.9rem/1.5 ui-monospace,monospace}"
     "pre{background:var(--c);border:1px solid var(--l);border-radius:6px;padding:.7rem .9rem;margin:0;"
     "white-space:pre-wrap;overflow-wrap:anywhere}"
+    "p.r{color:var(--m);margin-top:1.6rem}"
     "ul{padding-left:1.2rem;margin:.3rem 0}a{color:inherit}"
     "footer{margin-top:2.6rem;border-top:1px solid var(--l);padding-top:.8rem;color:var(--m);font-size:.85rem}"
 )
@@ -46,6 +47,8 @@ _POLICY = (
 )
 _REASONS = {421: "Misdirected Request", 431: "Request Header Fields Too Large", 508: "Loop Detected"}
 _WAIT = frozenset((502, 503, 504))
+_UNKNOWN = "unknown-host"
+_OPENERS = frozenset(("a", "an", "both", "it", "no", "the", "tried", "two"))
 
 
 def reason(status: int) -> str:
@@ -56,7 +59,7 @@ def reason(status: int) -> str:
 def render(answer: Respond, *, accept: bytes | None, method: bytes, date: str, close: bool, minor: int = 1) -> bytes:
     """The whole response as bytes. No body on HEAD (RFC 9110 §9.3.2); `date` is an IMF-fixdate."""
     html = accept is not None and b"text/html" in accept.lower()
-    body = (_html(answer) if html else _problem(answer)).encode()
+    body = (_html(answer) if html else _problem(answer)).encode(errors="replace")  # a file name may not be UTF-8
     lines = [
         f"HTTP/1.1 {answer.status} {reason(answer.status)}",
         f"Date: {date}",
@@ -91,29 +94,46 @@ def _problem(answer: Respond) -> str:
         value["fix"] = answer.fix
     if answer.names:
         value["names"] = list(answer.names)
+    if answer.names and answer.code == _UNKNOWN:
+        value["fix"] = f"did you mean {' or '.join(answer.names)}? else {answer.fix}"
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
 def _html(answer: Respond) -> str:
     title = escape(f"{answer.status} {reason(answer.status)}")
+    what, _, more = answer.detail.partition(": ")
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width,initial-scale=1">',
         f"<title>{title}</title><style>{_STYLE}</style>",
-        f"<main><div class=s>{title}</div><h1>{escape(_sentence(answer.detail))}</h1>",
+        f"<main><div class=s>{title}</div><h1>{escape(_sentence(what))}</h1>",
     ]
+    if more:
+        parts.append(f"<p>{escape(_sentence(more))}</p>")
+    if answer.names and answer.code == _UNKNOWN:
+        parts.append(f"<h2>Did you mean</h2><ul>{_links(answer)}</ul>")
     if answer.fix:
-        parts.append(f"<h2>What to do</h2><pre>{escape(answer.fix)}</pre>")
-    if answer.names and answer.code == "unknown-host":
-        items = "".join(f'<li><a href="//{escape(name)}/">{escape(name)}</a>' for name in answer.names)
-        parts.append(f"<h2>Near names</h2><ul>{items}</ul>")
+        parts.append(f"<h2>What to do</h2>{_fix(answer.fix)}")
     if answer.reload:
-        parts.append("<p>This page loads again by itself as soon as the service answers.</p>")
+        parts.append("<p class=r>This page loads again by itself as soon as the service answers.</p>")
     parts.append(f"<footer>devproxy · {escape(answer.code)}</footer></main>")
     if answer.reload:
         parts.append(f"<script>{_SCRIPT}</script>")
     return "".join(parts)
 
 
+def _links(answer: Respond) -> str:
+    """Near names, at the port that the browser used."""
+    port = "" if answer.port is None else f":{answer.port}"
+    return "".join(f'<li><a href="//{escape(name)}{port}/">{escape(name)}</a>' for name in answer.names)
+
+
+def _fix(text: str) -> str:
+    """A sentence; where it leads up to something to copy, that in a box of its own."""
+    lead, colon, code = (text[:1].upper() + text[1:]).partition(": ")
+    return f"<p>{escape(lead)}:</p><pre>{escape(code)}</pre>" if colon else f"<p>{escape(lead)}</p>"
+
+
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """With a capital, unless it begins with a name."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0] in _OPENERS else text

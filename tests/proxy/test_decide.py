@@ -87,14 +87,23 @@ def test_an_unknown_name_of_ours_gets_near_ones_only_where_no_page_from_elsewher
     near = responds(answer(b"web.shp.localhost"))
     assert (near.status, near.code) == (404, "unknown-host")
     assert near.names[0] == "web.shop.localhost"
-    assert "did you mean web.shop.localhost" in near.fix
-    assert "devproxy add web PORT" in near.fix
+    assert near.fix == "register it: devproxy add web PORT"
+    assert near.port is None
+    assert responds(answer(b"web.shp.localhost:7080")).port == 7080
     for direct in (b"none", b"same-origin"):
         assert responds(answer(b"web.shp.localhost", b"/", b"Sec-Fetch-Site: " + direct)).names == near.names
     for foreign in (b"Sec-Fetch-Site: same-site", b"Sec-Fetch-Site: cross-site", b"Origin: x", b"Referer: x"):
         found = responds(answer(b"web.shp.localhost", b"/", foreign))
         assert (found.status, found.names) == (404, ())
         assert "shop" not in found.detail + found.fix
+
+
+def test_near_names_are_kept_from_a_page_that_shows_only_in_referer_and_comes_later_on_the_connection() -> None:
+    first = reading(b"Host: web.shp.localhost", routes=SHOP)
+    later = fields(b"Host: web.shp.localhost", b"Referer: http://evil.example/")
+    assert first.holds_for(later, 1, SHOP)
+    assert responds(decide(first, later, b"GET", b"/")).names == ()
+    assert responds(decided(first)).names
 
 
 @pytest.mark.parametrize("host", [b"a;reboot.localhost", b"$(reboot).localhost", b"a&b.localhost", b"-h.localhost"])

@@ -219,3 +219,16 @@ async def test_head_may_come_in_pieces(wire: Stage) -> None:
     assert (await up.head()).target == b"/slowly"
     await up.send(OK)
     await client.expect(OK)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(HOST,), (b"X : 1",), (CL, TE), (b"Transfer-Encoding: x",), (b"X: " + b"y" * 70000,)],
+    ids=lambda fields: fields[0][:20].decode(),
+)
+async def test_refusal_of_head_has_no_body(wire: Stage, fields: tuple[bytes, ...]) -> None:
+    """What is wrong stands behind the request line, so the method is known (RFC 9110 §9.3.2)."""
+    client = await wire.connect()
+    await client.send(head(*fields, line=b"HEAD / HTTP/1.1"))
+    assert (await client.response(b"HEAD")).status in (400, 431, 501)
+    assert await client.gone() == b""

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import h11
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.wire import oracle
@@ -36,6 +36,7 @@ FUZZ = settings(
     derandomize=not _EXAMPLES,
     deadline=None,
     database=None,
+    phases=(Phase.generate,),  # an example that hangs would be waited for again at each step of shrinking it
     suppress_health_check=list(HealthCheck),
 )
 

@@ -139,7 +139,7 @@ class Board:
         )
         if new != old:
             self._set(record, new)
-            self._tell(record.service.id, _by_code(old.findings), _by_code(new.findings), (record.owner, exam.owner))
+            self._tell(record, old.findings, new, exam.owner)
         self._remember(record, exam.owner, now)
 
     def _remember(self, record: Record, now_owner: Owner | None, now: float) -> None:
@@ -164,21 +164,23 @@ class Board:
             self._events.append(events.Up(identity, why, lasted) if state == "up" else events.Down(identity, why))
         record.announced, record.announced_at = state, now
 
-    def _tell(
-        self,
-        identity: str,
-        old: Mapping[str, Finding],
-        new: Mapping[str, Finding],
-        owners: tuple[Owner | None, Owner | None],
-    ) -> None:
-        for code in old.keys() - new.keys():
-            self._events.append(events.Mended(identity, code, old[code].message))
-        for code in new.keys() - old.keys():
-            finding = new[code]
+    def _tell(self, record: Record, old: Sequence[Finding], new: Condition, owner: Owner | None) -> None:
+        """An event for each finding that came or went; what is allowed, or a mere note, is none.
+
+        Where nothing listens any more nothing is mended, but nobody can reach it either.
+        """
+        identity, told, telling = record.service.id, _grave(old), _grave(new.findings)
+        remaining = {finding.code for finding in new.findings}
+        for code, finding in told.items():
+            if code not in remaining and (new.listeners or code == "exposed"):
+                self._events.append(events.Mended(identity, code, finding.message))
+        for code, finding in telling.items():
+            if code in told:
+                continue
             if code == "exposed":
                 self._events.append(events.Exposed(identity, finding.message, finding.fix))
-            elif code == "owner" and owners[0] and owners[1]:
-                self._events.append(events.Owner(identity, owners[0].text, owners[1].text))
+            elif code == "owner" and record.owner and owner:
+                self._events.append(events.Owner(identity, record.owner.text, owner.text))
             else:
                 self._events.append(events.Found(identity, code, finding.message, finding.fix))
 
@@ -198,6 +200,6 @@ def _state(record: Record, check: Check, now: float) -> State:
     return "starting" if since is not None and now - since < STARTING else "down"
 
 
-def _by_code(findings: Sequence[Finding]) -> dict[str, Finding]:
-    """The first finding of each code, notes left out: they are no event."""
+def _grave(findings: Sequence[Finding]) -> dict[str, Finding]:
+    """The first finding of each code, notes left out."""
     return {finding.code: finding for finding in reversed(findings) if finding.severity != "note"}

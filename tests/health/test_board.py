@@ -156,6 +156,18 @@ class TestExposure:
         assert made.conditions["web"].exposure == "exposed"
         assert made.take() == []
 
+    def test_permission_is_no_mend(self) -> None:
+        made, record = settled(UP)
+        see(made, record, at("0.0.0.0"))
+        made.take()
+        allow: ExposurePolicy = "allow"
+        made.follow([service(exposure=allow)])
+        see(made, record, at("0.0.0.0"))
+        assert made.take() == []
+        made.follow([service()])
+        see(made, record, at("0.0.0.0"))
+        assert [type(event) for event in made.take()] == [events.Exposed]
+
     def test_another_finding(self) -> None:
         made, record = settled(UP)
         see(made, record, at("127.0.0.1"), at("::1", PYTHON, True))

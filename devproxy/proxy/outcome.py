@@ -47,7 +47,7 @@ def closed_early(service: Service, error: Exception | None, *, answered: bool) -
         502,
         "upstream-closed",
         f"{service.id} {how} {when}",
-        "look at its log: it may have crashed or restarted on this request",
+        "look at its log; it may have crashed or restarted on this request",
         reload=True,
     )
 

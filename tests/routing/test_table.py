@@ -1,5 +1,6 @@
 """From a name and a path to a route, beside a plain search through all routes."""
 
+import difflib
 import re
 
 import pytest
@@ -185,6 +186,24 @@ def test_near_names_are_near_few_and_neither_wildcards_nor_our_own() -> None:
     assert len(routes.near("web.shop.localhost")) == 3
     assert routes.near("devproxi.localhost", 9).count("devproxy.localhost") == 0
     assert routes.near("zzzzzzzzzzzzzzzzzzzzzzzzzz") == []
+
+
+def test_near_names_are_found_among_ten_thousand_by_comparing_few_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = table(
+        *(service(f"s{number}", f"service-{number}.localhost") for number in range(10_000)),
+        service("w", "web.shop.localhost"),
+    )
+    compared: list[int] = []
+    whole = difflib.get_close_matches
+
+    def counted(host: str, names: list[str], limit: int, cutoff: float) -> list[str]:
+        compared.append(len(names))
+        return whole(host, names, limit, cutoff)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counted)
+    assert routes.near("web.shp.localhost")[0] == "web.shop.localhost"
+    assert len(routes.near("service-77.localhost")) == 3
+    assert compared == [100, 100]
 
 
 class Counted(dict[str, object]):

@@ -43,6 +43,7 @@ def test_json_has_absolute_files() -> None:
             "message": "unknown key `prot`",
             "why": "a service has no such key",
             "fix": "did you mean `port`?",
+            "service": "",
         }
     ]
 

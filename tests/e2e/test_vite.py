@@ -27,7 +27,7 @@ def test_an_edit_changes_the_page_without_a_reload(
     devproxy = serve(f"[services.web]\nport = {port}\n")
     vite = [program("node"), str(node_modules / "vite/bin/vite.js"), "--port", str(port), "--strictPort"]
     with running(vite, tmp_path / "vite.log", cwd=site) as server:
-        server.wait_output(r"Local:")
+        server.wait_output(r"Local")  # coloured where CI is set
         wait_until(lambda: accepts(port) or accepts(port, "::1"), "Vite to listen", log=server.output)
         page = chromium()
         sockets: list[str] = []

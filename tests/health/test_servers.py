@@ -239,6 +239,8 @@ def test_exposed_then_mended(name: str, wire: tuple[Machine, Machine], here: Pat
         fix = eventually(log, lambda: _finding(machine, neighbour, server))
     assert fix.text == server.said
 
+    # A server's workers may outlive it for a moment, and must not answer for the next one.
+    eventually(log, lambda: None if _heard(machine, server.port) else True)
     command = fix.command or (*argv, *shlex.split(fix.after))
     with machine.running(_as_user(server, command), here, env, log):
         eventually(log, lambda: _answers(machine, "127.0.0.1", server) or None)
@@ -278,6 +280,10 @@ def _initialised(server: Server, machine: Machine, here: Path, env: Mapping[str,
 
 def _judged(machine: Machine, port: int) -> PortJudgement:
     return judge_port(port, machine.call(Scanner().scan))
+
+
+def _heard(machine: Machine, port: int) -> bool:
+    return any(listener.port == port for listener in machine.call(Scanner().scan).listeners)
 
 
 def _finding(machine: Machine, neighbour: Machine, server: Server) -> Fix | None:

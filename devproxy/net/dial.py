@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -69,6 +70,8 @@ async def _open(upstream: Upstream, host: str, factory: Callable[[], P], server_
     tls = _unverified() if upstream.scheme == "https" else None
     name = (server_name or host) if tls else None
     if upstream.path:
+        if sys.platform == "win32":
+            raise OSError(errno.EAFNOSUPPORT, "unix sockets are not reached on Windows")
         _, protocol = await loop.create_unix_connection(factory, upstream.path, ssl=tls, server_hostname=name)
         return protocol
     if not is_loopback(host):

@@ -10,11 +10,13 @@ bytes seen: elsewhere bodies take the ordinary way through the transports.
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import sys
 from collections.abc import Callable
 from typing import Final
+
+if sys.platform == "linux":
+    import fcntl
 
 WORTHWHILE: Final = 1 << 20  # bytes left, below which the set-up costs more than it saves
 _PIPE: Final = 1 << 19  # bytes a pipe holds; the kernel may grant less
@@ -79,6 +81,7 @@ class Splice:
         self._held = 0  # bytes in the pipe
         self._ended = ended
         self._waits: int | None = None  # the descriptor the loop watches
+        assert sys.platform == "linux"
         with contextlib.ExitStack() as undo:
             self._out_of, self._into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             undo.callback(os.close, self._out_of)

@@ -15,6 +15,7 @@ from devproxy.errors import DevproxyError, Exit
 
 PROJECT_FILE = "devproxy.toml"
 LOCAL_FILE = "devproxy.local.toml"
+SCHEMA_FILE = "registry.schema.json"
 
 
 def _xdg(variable: str, default: str) -> Path:

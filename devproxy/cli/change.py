@@ -1,7 +1,7 @@
 """Changing the user registry without ever writing a mistake into it.
 
 Lives here: the one way of `add`, `rm`, `link` and `unlink` to the file: edit in memory, validate the whole registry as
-it would be, then write, all under the writers' lock.
+it would be, then write, all under the writers' lock; and the schema that the file's first line names.
 Not here: the edits themselves (`registry/edit.py`), the writing (`registry/store.py`).
 """
 
@@ -38,6 +38,17 @@ def change_registry(paths: Paths, edit: Edit) -> None:
         return new_text
 
     update(paths.registry, validated)
+    _put_schema(paths)
+
+
+def _put_schema(paths: Paths) -> None:
+    """Completion in an editor is not worth a failure: the registry is written by now."""
+    from devproxy.registry.schemafile import put_schema
+
+    try:
+        put_schema(paths.registry)
+    except DevproxyError as error:
+        remark(f"note: {error}", fg="yellow")
 
 
 def _refuse(before: Sequence[Problem], after: Sequence[Problem], exit_code: Exit) -> None:

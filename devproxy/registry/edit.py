@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from devproxy.errors import DevproxyError
+from devproxy.paths import SCHEMA_FILE
 from devproxy.registry.statements import Statement, statements
 
-SCHEMA_LINE = "#:schema ./registry.schema.json\n"
+SCHEMA_LINE = f"#:schema ./{SCHEMA_FILE}\n"
 
 Table = Mapping[str, object]
 

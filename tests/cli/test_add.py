@@ -106,7 +106,7 @@ def test_fifty_at_once_lose_nothing(home: Home) -> None:
     assert codes == [0] * 50
     assert services(home) == {f"s{number}": {"port": 5000 + number} for number in range(50)}
     assert home.registry.read_text("utf-8").startswith("# mine\n")
-    assert [file.name for file in home.registry.parent.iterdir()] == ["registry.toml"]
+    assert sorted(file.name for file in home.registry.parent.iterdir()) == ["registry.schema.json", "registry.toml"]
 
 
 def test_a_service_is_not_replaced_silently(home: Home) -> None:

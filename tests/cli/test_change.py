@@ -4,7 +4,8 @@ import pytest
 
 from devproxy.cli.change import change_registry, new_problems
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import Paths
+from devproxy.paths import SCHEMA_FILE, Paths
+from devproxy.registry.document import json_schema
 from devproxy.registry.problems import Problem
 from tests.cli.command import Home
 
@@ -41,3 +42,24 @@ def test_what_was_typed_wrong_is_wrong_usage(home: Home) -> None:
         change_registry(Paths(home.folder / "config", home.state), lambda text, _: text + "[services.a]\nport = 0\n")
     assert raised.value.exit_code == Exit.USAGE
     assert not home.registry.exists()
+
+
+def test_whatever_changes_the_registry_puts_its_schema_beside_it(home: Home) -> None:
+    schema = home.registry.with_name(SCHEMA_FILE)
+    assert home.run("ls").code == 0
+    assert not schema.exists()
+    assert home.run("add", "web", "5173").code == 0
+    assert schema.read_text("utf-8") == json_schema()
+    schema.write_text("{}", "utf-8")
+    assert home.run("ls").code == 0
+    assert schema.read_text("utf-8") == "{}"
+    assert home.run("rm", "web").code == 0
+    assert schema.read_text("utf-8") == json_schema()
+
+
+def test_a_schema_that_cannot_be_written_costs_a_note_only(home: Home) -> None:
+    home.write("")
+    home.registry.with_name(SCHEMA_FILE).mkdir()
+    done = home.run("add", "web", "5173")
+    assert (done.code, done.out) == (0, "http://web.localhost\n")
+    assert f"note: {home.registry.with_name(SCHEMA_FILE)}" in done.err

@@ -128,6 +128,7 @@ class Daemon:
             registry=lambda: self._reloader.registry,
             notices=lambda: self._notices,
             conditions=self._conditions,
+            history=self._past,
             events=self._events,
             paths=self._paths,
             http=listening.port,
@@ -139,6 +140,9 @@ class Daemon:
 
     def _conditions(self) -> Mapping[str, Condition]:
         return self._oversight.conditions()
+
+    def _past(self, service: str | None) -> list[dict[str, Any]]:
+        return self._oversight.past(service)
 
     def _own_page(self) -> asyncio.BaseProtocol:
         """A protocol of aiohttp's for a connection to devproxy's own pages."""

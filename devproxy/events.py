@@ -98,7 +98,7 @@ class Exposed(Event, frozen=True):
     fix: str = ""
 
     def text(self) -> str:
-        return f"{self.service} is exposed: {self.message}" + (f" (fix: {self.fix})" if self.fix else "")
+        return f"{self.service} is exposed: {self.message}"
 
 
 class Owner(Event, frozen=True):
@@ -121,7 +121,7 @@ class Found(Event, frozen=True):
     fix: str = ""
 
     def text(self) -> str:
-        return f"{self.service}: {self.message}" + (f" (fix: {self.fix})" if self.fix else "")
+        return f"{self.service}: {self.message}"
 
 
 class Mended(Event, frozen=True):

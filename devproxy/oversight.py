@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from devproxy.condition import Condition
 from devproxy.errors import DevproxyError
@@ -59,6 +60,10 @@ class Oversight:
         """By service id, as of now."""
         return self._board.conditions
 
+    def past(self, service: str | None) -> list[dict[str, Any]]:
+        """What happened to a service, or to all, as JSON; oldest first. Blocks (disk)."""
+        return [history.row(entry) for entry in history.read(self._paths, service)]
+
     def registry_changed(self) -> None:
         """Look at once; what the policy makes of what is known holds from now on."""
         self._warn()
@@ -96,7 +101,7 @@ class Oversight:
         self._warn()
         for event in events:
             self._events.add(event)
-            _log.log(logging.WARNING if isinstance(event, _WORRYING) else logging.INFO, "%s", event.text())
+            _log.log(logging.WARNING if isinstance(event, _WORRYING) else logging.INFO, "%s", _line(event))
         self._wanted.set()
 
     def _warn(self) -> None:
@@ -130,3 +135,9 @@ class Oversight:
     def _save(self, health: Health, entries: Sequence[history.Entry]) -> None:
         self._history.append(entries)
         store.write_json(self._paths.health, health)
+
+
+def _line(event: AnyEvent) -> str:
+    """An event with its fix, if it has one."""
+    fix = event.fix if isinstance(event, Exposed | Found) else ""
+    return f"{event.text()} (fix: {fix})" if fix else event.text()

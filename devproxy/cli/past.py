@@ -5,7 +5,6 @@ Not here: keeping the history (`health/history.py`), noticing changes (`health/m
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -13,7 +12,7 @@ from devproxy.cli.output import print_json, remark, say
 from devproxy.cli.view import View
 from devproxy.condition import Condition
 from devproxy.events import AnyEvent, Checked, Down, Exposed, Found, Mended, Owner, Up
-from devproxy.health.history import ABOUT_ALL, Entry, concerns, read
+from devproxy.health.history import ABOUT_ALL, Entry, concerns, read, row
 from devproxy.registry.model import Service
 
 LAST = 200  # lines for a person
@@ -31,7 +30,7 @@ def print_history(view: View, services: Sequence[Service] | None, as_json: bool)
     """What is kept of these services, or of all; oldest first."""
     entries = _about(read(view.paths), services)
     if as_json:
-        print_json([as_row(entry) for entry in entries])
+        print_json([row(entry) for entry in entries])
         return
     for entry in entries[-LAST:]:
         say(f"{_stamp(entry.time)}  {text_of(entry.event, services)}", fg=_COLOURS.get(type(entry.event)))
@@ -39,12 +38,6 @@ def print_history(view: View, services: Sequence[Service] | None, as_json: bool)
         remark(f"… and {len(entries) - LAST} earlier ones: --json shows all")
     if not entries:
         remark("nothing yet: devproxy keeps a history while the proxy runs")
-
-
-def as_row(entry: Entry) -> dict[str, Any]:
-    """The event's JSON, with `time` in seconds since 1970 and its `text`."""
-    row: dict[str, Any] = msgspec.to_builtins(entry.event)
-    return row | {"time": entry.time, "text": entry.event.text()}
 
 
 def text_of(event: AnyEvent, services: Sequence[Service] | None) -> str:
@@ -98,7 +91,7 @@ def _own(view: View) -> tuple[int, ...]:
 
 def _print_event(entry: Entry, as_json: bool) -> None:
     if as_json:
-        say(msgspec.json.encode(as_row(entry)).decode())
+        say(msgspec.json.encode(row(entry)).decode())
         return
     stamp = time.strftime("%H:%M:%S", time.localtime(entry.time))
     say(f"{stamp}  {entry.event.text()}", fg=_COLOURS.get(type(entry.event)))

@@ -1,9 +1,11 @@
-"""The JSON that devproxy's own pages answer with: `/api/services`, `/api/problems`, `/api/status`.
+"""The JSON that devproxy's own pages answer with: `/api/services`, `/api/health`, `/api/history`, `/api/problems`,
+`/api/status`.
 
 Lives here: one handler a resource. Fields are only ever added.
 Not here: the shape of a service (`devproxy/listing.py`, shared with `devproxy ls --json`), `/api/events` (`stream.py`).
 """
 
+import asyncio
 from collections.abc import Iterator
 
 from aiohttp import web
@@ -19,6 +21,13 @@ def routes(view: View) -> Iterator[web.RouteDef]:
     async def services(_: web.Request) -> web.Response:
         return json_answer(service_rows(view.registry(), view.http, view.conditions()))
 
+    async def health(_: web.Request) -> web.Response:
+        return json_answer(view.conditions())
+
+    async def history(request: web.Request) -> web.Response:
+        wanted = request.query.get("service")
+        return json_answer(await asyncio.to_thread(view.history, wanted))
+
     async def problems(_: web.Request) -> web.Response:
         return json_answer([problem_row(problem) for problem in view.registry().problems])
 
@@ -26,5 +35,7 @@ def routes(view: View) -> Iterator[web.RouteDef]:
         return json_answer(view.status())
 
     yield web.get("/api/services", services)
+    yield web.get("/api/health", health)
+    yield web.get("/api/history", history)
     yield web.get("/api/problems", problems)
     yield web.get("/api/status", status)

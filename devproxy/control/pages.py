@@ -6,12 +6,14 @@ Not here: the values (`listing.py`, `view.py`), styles (`static/dashboard.css`),
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from itertools import groupby
 from pathlib import Path
 
 from devproxy import __version__
+from devproxy.condition import Condition
+from devproxy.control import conditions as health
 from devproxy.control.view import View
 from devproxy.events import Entry
 from devproxy.listing import service_url
@@ -25,12 +27,13 @@ MOST_EVENTS = 8
 
 def dashboard(view: View) -> str:
     """The whole page, as text."""
-    registry = view.registry()
+    registry, conditions = view.registry(), view.conditions()
     body = "".join(
         (
             _notices(view.notices()),
+            health.findings(conditions),
             _problems(registry.problems),
-            _services(registry.services, view.http),
+            _services(registry.services, view.http, conditions),
             _events(view.events.since(0)),
         )
     )
@@ -50,6 +53,7 @@ def _summary(view: View) -> str:
     registry = view.registry()
     facts = [
         _counted(len(registry.services), "service"),
+        *health.counts(view.conditions()),
         *([_counted(len(registry.problems), "problem")] * bool(registry.problems)),
     ]
     return f'<p class="summary">{" · ".join(facts)} · port {view.http}, this machine only</p>'
@@ -77,7 +81,7 @@ def _problem(problem: Problem) -> str:
     )
 
 
-def _services(services: tuple[Service, ...], port: int) -> str:
+def _services(services: tuple[Service, ...], port: int, conditions: Mapping[str, Condition]) -> str:
     if not services:
         return (
             "<section><h2>Services</h2><p>None yet. Give a port a name:</p>"
@@ -86,20 +90,20 @@ def _services(services: tuple[Service, ...], port: int) -> str:
         )
     shown = sorted(services[:MOST_ROWS], key=lambda service: (service.project or "", service.id))
     groups = groupby(shown, key=lambda service: service.project)
-    bodies = "".join(_project(name, group, port) for name, group in groups)
+    bodies = "".join(_project(name, group, port, conditions) for name, group in groups)
     return (
-        "<section><table><thead><tr><th>Name<th>Leads to<th>Declared in</tr></thead>"
+        "<section><table><thead><tr><th>Name<th>Leads to<th>Is<th>Declared in</tr></thead>"
         f"{bodies}</table>{_rest(len(services), MOST_ROWS)}</section>"
     )
 
 
-def _project(name: str | None, services: Iterable[Service], port: int) -> str:
-    rows = "".join(_row(service, port) for service in services)
-    head = f'<tr class="project"><th colspan="3" scope="rowgroup">{escape(name)}</th></tr>' if name else ""
+def _project(name: str | None, services: Iterable[Service], port: int, conditions: Mapping[str, Condition]) -> str:
+    rows = "".join(_row(service, port, conditions.get(service.id, health.UNKNOWN)) for service in services)
+    head = f'<tr class="project"><th colspan="4" scope="rowgroup">{escape(name)}</th></tr>' if name else ""
     return f"<tbody>{head}{rows}</tbody>"
 
 
-def _row(service: Service, port: int) -> str:
+def _row(service: Service, port: int, condition: Condition) -> str:
     first, *others = [*_hosts(service, port), *_mounts(service, port)]
     more = "".join(f"<li>{other}</li>" for other in others)
     aliases = f'<ul class="more">{more}</ul>' if more else ""
@@ -107,6 +111,7 @@ def _row(service: Service, port: int) -> str:
     place = f"{service.source.file}:{service.source.line}"
     return (
         f'<tr id="{escape(service.id)}"><td>{first}{aliases}</td><td>{upstream}</td>'
+        f"<td>{health.cell(condition)}</td>"
         f'<td class="place" title="{escape(place)}">{escape(_short(place))}</td></tr>'
     )
 
@@ -141,7 +146,7 @@ def _event(entry: Entry) -> str:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", moment)
     return (
         f'<li><time datetime="{stamp}">{time.strftime("%H:%M:%S", moment)}</time> '
-        f"{escape(_short(_sentence(entry.event.text())))}</li>"
+        f"{escape(_short(entry.event.text()))}</li>"
     )
 
 
@@ -149,7 +154,8 @@ def _footer(view: View) -> str:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(view.started))
     return (
         f"<footer><span>devproxy {escape(__version__)} · pid {view.pid} · since {since}</span>"
-        '<nav><a href="/api/services">services</a> <a href="/api/problems">problems</a> '
+        '<nav><a href="/api/services">services</a> <a href="/api/health">health</a> '
+        '<a href="/api/history">history</a> <a href="/api/problems">problems</a> '
         '<a href="/api/status">status</a> as JSON</nav></footer>'
     )
 

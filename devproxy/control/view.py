@@ -19,8 +19,8 @@ from devproxy.routing.table import CONTROL_LABEL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """`registry`, `notices` and `conditions` (by service id) return what is in force now; `started` is in seconds since
-    1970."""
+    """`registry`, `notices` and `conditions` (by service id) return what is in force now; `history` what happened to
+    one service or all, oldest first, and blocks (disk); `started` is in seconds since 1970."""
 
     registry: Callable[[], Registry]
     notices: Callable[[], Sequence[str]]
@@ -32,6 +32,7 @@ class View:
     started: float
     loop: str = "asyncio"
     conditions: Callable[[], Mapping[str, Condition]] = dict
+    history: Callable[[str | None], Sequence[Mapping[str, Any]]] = lambda _: ()
 
     def hosts(self) -> frozenset[str]:
         """The names that are devproxy's own."""
@@ -39,7 +40,7 @@ class View:
 
     def status(self) -> dict[str, Any]:
         """What `/api/status` answers; times in seconds, `addresses` as `127.0.0.1:80`."""
-        registry = self.registry()
+        registry, conditions = self.registry(), self.conditions().values()
         return {
             "version": __version__,
             "pid": self.pid,
@@ -52,6 +53,9 @@ class View:
             "config": str(self.paths.config),
             "state": str(self.paths.state),
             "services": len(registry.services),
+            "up": sum(condition.state == "up" for condition in conditions),
+            "down": sum(condition.state == "down" for condition in conditions),
+            "exposed": sum(condition.exposure == "exposed" for condition in conditions),
             "problems": len(registry.problems),
             "notices": list(self.notices()),
             "last_event": self.events.last,

@@ -5,6 +5,7 @@ Not here: the log that lives in memory (`devproxy/events.py`). Blocks on the dis
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,12 @@ class Entry(msgspec.Struct, frozen=True):
 
     time: float
     event: AnyEvent
+
+
+def row(entry: Entry) -> dict[str, Any]:
+    """As JSON: the event's fields with `time` in seconds since 1970 and its `text`."""
+    fields: dict[str, Any] = msgspec.to_builtins(entry.event)
+    return fields | {"time": entry.time, "text": entry.event.text()}
 
 
 def is_kept(event: AnyEvent) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
+from devproxy.condition import Condition
 from devproxy.control.app import build_app, runner
 from devproxy.control.view import View
 from devproxy.events import EventLog
@@ -64,6 +65,8 @@ class Pages:
     notices: list[str] = field(default_factory=list)
     events: EventLog = field(default_factory=lambda: EventLog(lambda: 1_700_000_000.0))
     port: int = 0
+    conditions: dict[str, Condition] = field(default_factory=dict)
+    history: list[dict[str, object]] = field(default_factory=list)
 
     def view(self) -> View:
         return View(
@@ -75,6 +78,8 @@ class Pages:
             addresses=("127.0.0.1:7080", "[::1]:7080"),
             pid=42,
             started=1_700_000_000.0,
+            conditions=lambda: self.conditions,
+            history=lambda service: [row for row in self.history if service in {None, row.get("service")}],
         )
 
     def url(self, path: str) -> str:

@@ -3,6 +3,7 @@
 import msgspec
 
 from devproxy import __version__
+from devproxy.condition import Condition
 from devproxy.listing import problem_row, service_rows
 from tests.control.pages_server import Pages, serving
 
@@ -37,3 +38,23 @@ async def test_what_is_shown_follows_the_registry() -> None:
         pages.registry = msgspec.structs.replace(pages.registry, services=())
         async with client.get(pages.url("/api/services")) as answer:
             assert await answer.json() == []
+
+
+async def test_health_is_the_conditions_by_service() -> None:
+    pages = Pages(conditions={"app": Condition(state="up", exposure="loopback")})
+    async with serving(pages) as client:
+        async with client.get(pages.url("/api/health")) as answer:
+            health = await answer.json()
+        async with client.get(pages.url("/api/services")) as answer:
+            rows = {row["id"]: row for row in await answer.json()}
+    assert (health["app"]["state"], health["app"]["exposure"]) == ("up", "loopback")
+    assert (rows["app"]["state"], rows["web.shop"]["state"]) == ("up", "unknown")
+
+
+async def test_history_is_of_all_or_of_one() -> None:
+    pages = Pages(history=[{"service": "app", "kind": "up"}, {"service": "web", "kind": "down"}])
+    async with serving(pages) as client:
+        async with client.get(pages.url("/api/history")) as answer:
+            assert len(await answer.json()) == 2
+        async with client.get(pages.url("/api/history?service=web")) as answer:
+            assert [row["kind"] for row in await answer.json()] == ["down"]

@@ -33,5 +33,5 @@ async def test_the_page_is_html_and_shows_what_happened() -> None:
         assert answer.content_type == "text/html"
         assert answer.charset == "utf-8"
         text = await answer.text()
-    assert "Hello" in text
+    assert "hello" in text
     assert 'data-last="1"' in text

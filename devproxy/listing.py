@@ -26,13 +26,12 @@ def service_url(service: Service, http_port: int | None) -> str:
     """The URL that a person opens, without a `/` at its end, so that a script can put a path behind it.
 
     `http_port` is the port the proxy really has, None while nobody knows.
-    A service whose `protocol` is tcp has the address it is forwarded from, `tcp://127.0.0.1:5432`, else its
-    upstream's.
+    A service whose `protocol` is tcp has the address where it is itself, `tcp://127.0.0.1:54321`: nothing is forwarded
+    from its `listen` yet.
     """
     if service.protocol == "tcp":
-        if service.listen:
-            return f"tcp://127.0.0.1:{service.listen}"
-        return service.upstream.text if service.upstream else ""
+        upstream = service.upstream
+        return msgspec.structs.replace(upstream, hosts=upstream.hosts[:1]).text if upstream else ""
     host = service.hosts[0] if service.hosts else ""
     if not host:
         return ""

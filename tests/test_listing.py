@@ -63,10 +63,18 @@ def test_a_url_has_the_port_unless_it_is_the_standard_one(port: int | None, url:
     assert service_url(service(project=None), port) == url
 
 
-def test_a_url_of_a_tcp_service_is_where_it_listens() -> None:
-    assert service_url(service(protocol="tcp", listen=5432), 80) == "tcp://127.0.0.1:5432"
-    direct = service(protocol="tcp", upstream=Upstream("tcp", ("127.0.0.1",), 54321))
-    assert service_url(direct, 80) == "tcp://127.0.0.1:54321"
+@pytest.mark.parametrize(
+    ("upstream", "url"),
+    [
+        (Upstream("tcp", ("127.0.0.1", "::1"), 54321), "tcp://127.0.0.1:54321"),
+        (Upstream("tcp", ("::1",), 54321), "tcp://[::1]:54321"),
+        (Upstream("tcp", path="/run/db.sock"), "unix:/run/db.sock"),
+    ],
+)
+def test_a_url_of_a_tcp_service_is_where_it_is_and_not_the_port_that_nothing_forwards(
+    upstream: Upstream, url: str
+) -> None:
+    assert service_url(service(protocol="tcp", listen=5432, upstream=upstream), 80) == url
     assert service_url(service(protocol="tcp", upstream=None), 80) == ""
 
 

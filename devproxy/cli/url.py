@@ -42,8 +42,8 @@ def no_address(service: "Service") -> DevproxyError:
     if service.protocol == "tcp":
         return DevproxyError(
             f"`{service.id}` has no address yet",
-            why='it is not HTTP (protocol = "tcp") and has neither `listen` nor a port',
-            fix="give it `listen = PORT` in its file",
+            why='it is not HTTP (protocol = "tcp"), and nothing says which port it has',
+            fix="give it `port = PORT` in its file",
             where=f"{service.source.file}:{service.source.line}",
         )
     return DevproxyError(

@@ -19,7 +19,7 @@ def test_a_pipe_gets_a_plain_table_sorted_by_id(home: Home) -> None:
         "NAME      URL                        UPSTREAM              STATE    EXPOSURE\n"
         "admin     http://admin.localhost     unix:/run/admin.sock  up       loopback\n"
         "api.shop  http://api.shop.localhost  127.0.0.1:9000        unknown  unknown\n"
-        "db.shop   tcp://127.0.0.1:5432       localhost:54321       unknown  unknown\n"
+        "db.shop   tcp://127.0.0.1:54321      localhost:54321       unknown  unknown\n"
         "web       http://web.localhost       localhost:5173        up       exposed\n"
         "web.shop  http://web.shop.localhost  localhost:3000        down     unknown\n",
         "",

@@ -17,7 +17,7 @@ from devproxy.control.app import build_app, runner
 from devproxy.control.view import View
 from devproxy.events import EventLog
 from devproxy.paths import Paths
-from devproxy.registry.model import Mount, Registry, Service, Source, Upstream
+from devproxy.registry.model import Mount, Registry, Scheme, Service, Source, Upstream
 from devproxy.registry.problems import Problem
 
 HOST = "devproxy.localhost"
@@ -25,7 +25,8 @@ HOST = "devproxy.localhost"
 
 def service(name: str, project: str | None = None, port: int | None = 3000, line: int = 1, **more: object) -> Service:
     id_ = f"{name}.{project}" if project else name
-    upstream = Upstream("http", ("127.0.0.1", "::1"), port) if port else None
+    scheme: Scheme = "tcp" if more.get("protocol") == "tcp" else "http"
+    upstream = Upstream(scheme, ("127.0.0.1", "::1"), port) if port else None
     fields: dict[str, object] = {
         "hosts": (f"{id_}.localhost",),
         "upstream": upstream,

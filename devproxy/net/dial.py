@@ -75,7 +75,7 @@ async def _open(upstream: Upstream, host: str, factory: Callable[[], P], server_
         _, protocol = await loop.create_unix_connection(factory, upstream.path, ssl=tls, server_hostname=name)
         return protocol
     if not is_loopback(host):
-        raise OSError(errno.EACCES, "not an address of this machine's loopback")
+        raise OSError("not an address of this machine's loopback")
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

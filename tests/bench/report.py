@@ -74,6 +74,9 @@ def render(results: Results, watches: dict[str, str]) -> str:
     parts = [load_table(results, workload) for workload in ("same", "varied") if f"{workload}_cpu_us" in has]
     if has & {key for _, key, _ in OTHER_COLUMNS}:
         parts.append(other_table(results, watches))
+    if results.monitor:
+        rows = [[label, number(median(values), 2), number(max(values), 2)] for label, values in results.monitor.items()]
+        parts.append(table(["watching over services (devproxy alone)", "median", "worst"], rows))
     if results.startup_ms:
         rows = [[label, number(median(values), 1)] for label, values in results.startup_ms.items()]
         parts.append(table(["start-up", "ms"], rows))

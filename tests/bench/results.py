@@ -19,6 +19,7 @@ class Results:
     missing: dict[str, str] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
     startup_ms: Samples = field(default_factory=dict)
+    monitor: Samples = field(default_factory=dict)
     parser_us: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def add(self, name: str, key: str, value: float) -> None:
@@ -67,6 +68,7 @@ class Results:
             "proxies": proxies,
             "missing": self.missing,
             "failed": self.failed,
+            "monitor": {label: median(values) for label, values in self.monitor.items()},
             "startup_ms": {label: median(values) for label, values in self.startup_ms.items()},
             "parser_us": self.parser_us,
         }

@@ -17,13 +17,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import bulk, change, cpu, idle, load, parsers, startup
+from tests.bench import bulk, change, cpu, idle, load, monitor, parsers, startup
 from tests.bench.origin import http_origin
 from tests.bench.peers import PEERS, Peer, Site
 from tests.bench.process import BenchError, Cores, Running, environment, free_port, started, wait_ready
 from tests.bench.results import Results
 
-PARTS = ("load", "bulk", "change", "idle", "startup", "parser")
+PARTS = ("load", "bulk", "change", "idle", "monitor", "startup", "parser")
 HOST = "app.localhost"
 
 
@@ -63,6 +63,7 @@ class Bench:
                 self.stage("bulk", self.bulk)
                 self.stage("change", lambda: self.change(origin))
         self.stage("idle", lambda: self.idle(here))
+        self.stage("monitor", self.monitor)
         self.stage("startup", lambda: self.startup(here))
         self.stage("parser", self.parser)
         return self.results
@@ -162,6 +163,14 @@ class Bench:
                 self.results.add(peer.name, "websocket_kib", kib)
             except (BenchError, OSError, TimeoutError) as error:
                 self.results.fail(f"{peer.name} idle WebSockets", str(error) or type(error).__name__)
+
+    def monitor(self) -> None:
+        settings = self.settings
+        folder = self.folder / "monitor"
+        folder.mkdir()
+        seconds = settings.seconds * monitor.SECONDS
+        found = asyncio.run(monitor.measured(folder, self.cores, settings.sockets, seconds, settings.changes))
+        self.results.monitor.update(monitor.report(found))
 
     def startup(self, here: list[Peer]) -> None:
         commands: dict[str, tuple[list[str], dict[str, str]]] = {"python -c pass": (startup.PYTHON, {})}

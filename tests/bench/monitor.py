@@ -1,0 +1,115 @@
+"""What watching 500 services costs beside 5,000 open WebSockets, and how soon a change of a listener is known.
+
+Lives here: one measurement of devproxy alone: the others have no such thing. Half of the services are up: one process
+listens on 250 ports. The cost is the process's CPU with the monitor less that of the same without it, as a share of one
+core, in the same minute of doing nothing else. No service is bound beyond loopback: what is timed is a listener that
+appears at another address of 127.0.0.0/8, which takes the same way through the monitor as one at 0.0.0.0.
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench.cpu import used
+from tests.bench.idle import open_some
+from tests.bench.origin import WebSocketOrigin
+from tests.bench.process import BenchError, Cores, free_port, started, wait_ready
+
+SERVICES = 500
+SECONDS = 20.0  # a minute, where a round of load is 3 s
+SETTLED = 5.0  # seconds: the first look at everything is over
+NOTICED = 20.0
+ROOT = str(Path(__file__).parents[2])
+RUN = "import sys; from devproxy.cli.app import run; sys.exit(run(['serve']))"
+BLIND = f"""
+import asyncio
+from devproxy.health.monitor import Monitor
+async def run(self): await asyncio.Event().wait()
+Monitor.run = run
+{RUN}
+"""
+
+
+async def measured(folder: Path, cores: Cores, sockets: int, seconds: float, changes: int) -> dict[str, list[float]]:
+    """`percent` of one core with and without the monitor (its share is their difference), and `noticed_ms`."""
+    loop = asyncio.get_running_loop()
+    origin = await loop.create_server(WebSocketOrigin, "127.0.0.1", 0, backlog=1024)
+    found: dict[str, list[float]] = {}
+    with _listening(SERVICES // 2) as ports:
+        for label, code in (("with", RUN), ("without", BLIND)):
+            home = folder / label
+            port = _place(home, origin.sockets[0].getsockname()[1], ports)
+            env = {"HOME": str(folder), "DEVPROXY_HOME": str(home), "PYTHONPATH": ROOT, "DEVPROXY_NO_PROOF": "1"}
+            with started([sys.executable, "-c", code], cores.proxy, env, folder / f"{label}.log") as running:
+                await asyncio.to_thread(wait_ready, running, port, "app.localhost")
+                clients = await open_some(port, "app.localhost", sockets)
+                await asyncio.sleep(SETTLED)
+                before = used(running.pid).total
+                await asyncio.sleep(seconds)
+                found[label] = [(used(running.pid).total - before) / seconds * 100]
+                if label == "with":
+                    found["noticed_ms"] = [await asyncio.to_thread(_noticed, home, ports[0]) for _ in range(changes)]
+                for client in clients:
+                    client.transport.abort()
+    origin.close()
+    return found
+
+
+@contextlib.contextmanager
+def _listening(count: int) -> Iterator[list[int]]:
+    """That many listeners of this process; their ports."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        yield [server.getsockname()[1] for server in servers]
+
+
+def _place(home: Path, app: int, up: list[int]) -> int:
+    """Write the registry: `app`, the services that are up, and as many that are not; the proxy's port."""
+    port = free_port()
+    down = [free_port() for _ in up]
+    services = [f"[services.s{number}]\nport = {one}\n" for number, one in enumerate([*up, *down])]
+    config = home / "config"
+    config.mkdir(mode=0o700, parents=True)
+    home.chmod(0o700)
+    text = "\n".join([f"[proxy]\nhttp = {port}\n", f"[services.app]\nport = {app}\n", *services])
+    (config / "registry.toml").write_text(text, encoding="utf-8")
+    return port
+
+
+def _noticed(home: Path, port: int) -> float:
+    """Milliseconds from a new listener on `port` to its place in health.json, whenever in a tick it comes."""
+    time.sleep(time.monotonic_ns() % 1000 / 1000)
+    with socket.create_server(("127.0.0.7", port)):
+        begin = time.perf_counter()
+        _wait(home, 2)
+        elapsed = time.perf_counter() - begin
+    _wait(home, 1)
+    return elapsed * 1e3
+
+
+def _wait(home: Path, listeners: int) -> None:
+    """Until the first service is known to have so many listeners."""
+    deadline = time.monotonic() + NOTICED
+    while True:
+        health = json.loads((home / "state" / "health.json").read_bytes())
+        if len(health["services"]["s0"]["listeners"]) == listeners:
+            return
+        if time.monotonic() > deadline:
+            raise BenchError(f"a listener that came or went was not noticed within {NOTICED:g} s")
+        time.sleep(0.005)
+
+
+def report(found: dict[str, list[float]]) -> list[tuple[str, list[float]]]:
+    """Rows for the table: what is measured, its samples."""
+    shares = [mine - other for mine, other in zip(found["with"], found["without"], strict=True)]
+    return [
+        ("% of a core, 500 services and idle WebSockets", found["with"]),
+        ("% of a core, the same without the monitor", found["without"]),
+        ("% of a core, the monitor's share", shares),
+        ("ms until a changed listener is known", found["noticed_ms"]),
+    ]

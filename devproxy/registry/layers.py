@@ -64,9 +64,16 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def place(self, path: Path = ()) -> tuple[str, int, int]:
         """File, line and column of a key of its table; of its header without one."""
-        is_over = path[:1] in self.changed or path[:2] in self.changed
-        decoded = self.over if is_over and self.over is not None else self.base
+        decoded = self._file(path)
         return decoded.file, *decoded.places.at(("services", self.name, *path))
+
+    def is_shared(self, path: Path) -> bool:
+        """Whether a key of its table stands in a project's own file, which comes from someone else."""
+        return isinstance(self._file(path).value, ProjectFile)
+
+    def _file(self, path: Path) -> "Decoded[UserFile] | Decoded[ProjectFile] | Decoded[LocalFile]":
+        is_over = path[:1] in self.changed or path[:2] in self.changed
+        return self.over if is_over and self.over is not None else self.base
 
     def cite(self, path: Path = ()) -> str:
         """`web.shop` and where it says so, for the second place of a conflict."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
+from devproxy.registry import sockets
 from devproxy.registry.address import LOOPBACKS, upstream
 from devproxy.registry.layers import Declared, Lease, beside
 from devproxy.registry.model import Health, ProxySettings, Scheme, Service, Source, Upstream
@@ -15,8 +16,6 @@ from devproxy.registry.problems import Problem
 from devproxy.registry.schema import HealthTable, ProxyTable
 from devproxy.registry.values import duration, origin, port_range, size
 from devproxy.registry.wrong import Wrong
-
-LONGEST_SOCKET = 107  # bytes: sun_path in unix(7), without its final NUL
 
 _DURATIONS = frozenset(
     ["hold", "response_timeout", "header_timeout", "idle_timeout", "grace", "idle_stop", "interval", "timeout"]
@@ -105,11 +104,9 @@ def _faults(declared: Declared, address: Upstream) -> list[Wrong]:
     """Why an address that is right in itself is not right for its service."""
     is_tcp = declared.table.protocol == "tcp"
     if address.path:
-        path = beside(declared.place(("upstream",))[0], address.path)
-        if len(path.encode()) <= LONGEST_SOCKET:
-            return []
-        why = f"the path of a unix socket has at most {LONGEST_SOCKET} bytes, and this one has {len(path.encode())}"
-        return [Wrong("the socket's path is too long", why=why, fix="put it into /tmp or /run", code="bad-upstream")]
+        key = ("upstream",)
+        wrong = sockets.fault(address.path, declared.place(key)[0], is_shared=declared.is_shared(key))
+        return [] if wrong is None else [wrong]
     if is_tcp == (address.scheme == "tcp"):
         return []
     right = structs.replace(address, scheme="tcp" if is_tcp else "http").text

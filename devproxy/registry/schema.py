@@ -64,7 +64,8 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             kinds.Address,
             key(
                 "Address, instead of `port`: `http://127.0.0.1:9000`, `https://[::1]:9443`, `h2c://localhost:50051`,"
-                " or `unix:run/app.sock` relative to this file. It must be on this machine."
+                " or `unix:run/app.sock` relative to this file. It must be on this machine; a project's file names"
+                " sockets below its own folder."
             ),
         ]
     ] = UNSET

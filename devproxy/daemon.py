@@ -163,7 +163,7 @@ class Daemon:
         self._switch_access_log()
         self._notice_port(change)
         self._tell(change)
-        if change.problems_differ:
+        if change.problems_differ or change.registry.has_errors:
             try:
                 await asyncio.to_thread(self._write_state)
             except DevproxyError as error:
@@ -202,12 +202,14 @@ class Daemon:
 
     def _write_state(self) -> None:
         """`state/proxy.json`, for every other command. Blocks (disk)."""
+        registry = self._reloader.registry
         running = Running(
             pid=os.getpid(),
             started=self._started,
             http=self._port,
             version=__version__,
-            problems=self._reloader.registry.problems,
+            problems=registry.problems,
+            in_force=registry if registry.has_errors else None,
         )
         store.write_json(self._paths.proxy, running)
 

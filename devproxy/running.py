@@ -8,13 +8,15 @@ import msgspec
 
 from devproxy.paths import Paths
 from devproxy.processes import is_same
+from devproxy.registry.model import Registry
 from devproxy.registry.problems import Problem
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """What a running proxy says about itself.
 
-    `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has.
+    `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has; `in_force` is
+    the registry it routes by while a file has an error, and the last good content of that file stays.
     """
 
     pid: int
@@ -23,6 +25,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     https: int | None = None
     version: str = ""
     problems: tuple[Problem, ...] = ()
+    in_force: Registry | None = None
 
 
 def read_running(paths: Paths) -> Running | None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -26,7 +27,7 @@ class Daemon(Devproxy):
         return super().env | getattr(self, "extra", {})
 
     @property
-    def pid_file(self) -> dict[str, object]:
+    def pid_file(self) -> dict[str, Any]:
         found: dict[str, object] = json.loads(self.state.read_bytes())
         return found
 

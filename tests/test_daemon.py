@@ -101,10 +101,12 @@ def test_problems_are_in_proxy_json_until_they_are_mended(daemon: Daemon) -> Non
         "https": None,
         "version": __version__,
         "problems": [],
+        "in_force": None,
     }
     daemon.write("[services.app]\nport = 3000\nprot = 1\n")
     wait_until(daemon.problems, "the problem", log=daemon.output)
     assert daemon.problems()[0]["code"] == "unknown-key"
+    assert [service["id"] for service in daemon.pid_file["in_force"]["services"]] == ["app"]
     assert len(daemon.api("problems")) == 1  # type: ignore[arg-type]
     daemon.write("[services.app]\nport = 3000\n")
     wait_until(lambda: not daemon.problems(), "no problem", log=daemon.output)

@@ -53,9 +53,12 @@ class View(NamedTuple):
 
 
 def look() -> View:
-    """Both, now."""
+    """Both, now. While a file has an error, the services are those the running proxy has kept."""
     paths = Paths.from_environment()
-    return View(paths, read(paths), read_running(paths))
+    registry, running = read(paths), read_running(paths)
+    if running is not None and running.in_force is not None and registry.has_errors:
+        registry = msgspec.structs.replace(running.in_force, problems=registry.problems)
+    return View(paths, registry, running)
 
 
 def remark_stopped(view: View) -> None:

@@ -128,3 +128,8 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
     settings: ProxySettings = ProxySettings()
     services: tuple[Service, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a file could not be taken as it stands."""
+        return any(problem.severity == "error" for problem in self.problems)

@@ -4,8 +4,11 @@ import json
 import socket
 import sys
 
+import msgspec
 import pytest
 
+from devproxy.paths import Paths
+from devproxy.registry.load import read
 from tests.cli.command import Home, pretend_running, write_all, write_health
 
 
@@ -116,3 +119,15 @@ def test_a_hundred_mistakes_do_not_fill_the_screen(home: Home) -> None:
     done = home.run("ls")
     assert done.err.count(" error: ") == 10
     assert "more: devproxy check" in done.err
+
+
+def test_while_a_file_has_an_error_the_services_are_those_the_running_proxy_kept(home: Home) -> None:
+    home.write("[services.web]\nport = 5173\n")
+    kept = msgspec.to_builtins(read(Paths(home.registry.parent, home.state)))
+    pretend_running(home, 7080, in_force=kept)
+    home.write("[services.web]\nport = 5173\nx = [\n")
+    done = home.run("ls")
+    assert "http://web.localhost:7080" in done.out
+    assert "not TOML" in done.err
+    home.write("[services.api]\nport = 8000\n")
+    assert "web" not in home.run("ls").out

@@ -101,14 +101,11 @@ class Claims:
 
     def _fault(self, declared: Declared, host: str) -> Wrong | None:
         """Why no file may name this host, or not this file."""
-        tlds = self.proxy.tlds
-        tld = names.under(host, tlds)
-        if tld is None or host == f"*.{tld}":
-            return _foreign_tld(host, tlds) if tld is None else _too_wide(host)
-        if names.is_reserved(host, tlds):
-            why = f"{names.RESERVED}.{tld} is where devproxy's own pages are"
-            return Wrong(f'"{host}" is reserved', why=why, fix="choose another name", code="reserved-name")
-        label = host.removesuffix("." + tld).rpartition(".")[2]
+        wrong = names.misplaced(host, self.proxy.tlds)
+        if wrong is not None:
+            return wrong
+        tld = names.under(host, self.proxy.tlds)
+        label = host.removesuffix(f".{tld}").rpartition(".")[2]
         if label not in self.owners or declared.project in (None, label):
             return None
         owner = self.owners[label]
@@ -203,23 +200,3 @@ def _impossible(host: str) -> Wrong:
 def _taken(name: str, holder: tuple[Declared, Path], fix: str, code: str) -> Wrong:
     why = f"{holder[0].cite(holder[1])} has it"
     return Wrong(f'"{name}" is taken already', why=why, fix=fix, code=code)
-
-
-def _foreign_tld(host: str, tlds: tuple[str, ...]) -> Wrong:
-    first, dot, last = host.rpartition(".")
-    return Wrong(
-        f'"{host}" does not end in {" or ".join("." + tld for tld in tlds)}',
-        why="devproxy answers below these names only",
-        fix=f'write "{(first or last).removesuffix(".")}.{tlds[0]}"'
-        + (f', or add "{last}" to `tlds` in [proxy] of registry.toml' if dot and last not in tlds else ""),
-        code="foreign-tld",
-    )
-
-
-def _too_wide(host: str) -> Wrong:
-    return Wrong(
-        f'"{host}" would take every name',
-        why="a wildcard stands below a name of the service or its project",
-        fix=f'write it as in "*.shop{host[1:]}"',
-        code="bad-host",
-    )

@@ -17,7 +17,7 @@ only the settings that are wrong are left out.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -37,14 +37,14 @@ S = TypeVar("S", bound=msgspec.Struct)
 class Decoded(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One file as read: its valid parts, every problem, and where its keys stand.
 
-    `left_out` are the names of services that are not in `value` because they have errors.
+    `left_out` are the services that are not in `value` because of errors, by name, as the file spells them.
     """
 
     file: str
     value: T | None
     problems: tuple[Problem, ...] = ()
     places: Places = Places("")
-    left_out: frozenset[str] = frozenset()
+    left_out: Mapping[str, Mapping[str, Any]] = {}
 
     @property
     def ok(self) -> bool:
@@ -78,7 +78,7 @@ def _decode(text: str, file: str, build: Callable[["_Parts"], T | None]) -> Deco
         value=value,
         problems=parts.findings.in_order(),
         places=places,
-        left_out=frozenset(parts.left_out),
+        left_out=parts.left_out,
     )
 
 
@@ -90,7 +90,10 @@ def _user(parts: "_Parts") -> UserFile:
 def _project(parts: "_Parts") -> ProjectFile | None:
     parts.only("project", "services")
     name, services = parts.name(required=True), parts.services()
-    return None if name is None else ProjectFile(project=name, services=services)
+    if name is None:
+        parts.leave_out(*services)
+        return None
+    return ProjectFile(project=name, services=services)
 
 
 def _local(parts: "_Parts") -> LocalFile:
@@ -106,7 +109,7 @@ class _Parts:
         self.data = data
         self.findings = findings
         self.tables = Tables(findings, suspect="\\" in text or not text.isascii())
-        self.left_out: list[str] = []
+        self.left_out: dict[str, dict[str, Any]] = {}
 
     def only(self, *known: str) -> None:
         """Problems for every other key at the top of the file."""
@@ -169,7 +172,7 @@ class _Parts:
             if table.port is not msgspec.UNSET and table.upstream is not msgspec.UNSET:
                 self.findings.wrong(("services", name, "upstream"), _both())
                 del services[name]
-                self.left_out.append(name)
+                self.leave_out(name)
         return services
 
     def projects(self) -> dict[str, LinkTable]:
@@ -187,8 +190,14 @@ class _Parts:
             if value is not None:
                 found[name] = value
             elif part == "services":
-                self.left_out.append(name)
+                self.leave_out(name)
         return found
+
+    def leave_out(self, *names: str) -> None:
+        """Keep these services out of the value, and as they are spelt."""
+        for name in names:
+            table = self.data["services"][name]
+            self.left_out[name] = table if isinstance(table, dict) else {}
 
     def _one(self, kind: type[S], path: Path, name: str, data: Any) -> S | None:
         value = None

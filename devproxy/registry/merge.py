@@ -19,7 +19,7 @@ Signatures (fixed; `load.py` builds on them):
 The `problems` of the Decoded values are taken over into `Registry.problems`, which are sorted by place.
 
 Lives here: the order of the steps, and what is wrong with links.
-Not here: the steps (`layers.py`, `resolve.py`, `claims.py`, `conflicts.py`).
+Not here: the steps (`layers.py`, `resolve.py`, `claims.py`, `conflicts.py`, `faulty.py`).
 
 Layers, weakest first: user registry, project file, local file, lease. A conflict never costs more than the name, port
 or dependency it is about: the rest of both services works.
@@ -30,7 +30,7 @@ from itertools import chain
 
 from msgspec import UNSET, structs
 
-from devproxy.registry import conflicts, resolve
+from devproxy.registry import conflicts, faulty, resolve
 from devproxy.registry.claims import Claims, divide
 from devproxy.registry.decode import Decoded
 from devproxy.registry.layers import (
@@ -81,6 +81,7 @@ class _Merge:
         self.proxy = resolve.settings(user.value.proxy) if user and user.value else ProxySettings()
         links, wrong = _sound_links(projects, user)
         self.problems += wrong
+        self.problems += faulty.problems(user, links, self.proxy.tlds)
         self.leases = leases
         self.user = list(of_user(user)) if user else []
         self.projects = {link.name: list(of_project(link)) for link in links}

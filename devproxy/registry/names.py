@@ -141,3 +141,36 @@ def is_reserved(lower: str, tlds: tuple[str, ...]) -> bool:
     """Whether a hostname or a pattern is ours: `devproxy.<tld>`, and everything below it."""
     bare = lower.removeprefix("*.")
     return any(bare == f"{RESERVED}.{tld}" or bare.endswith(f".{RESERVED}.{tld}") for tld in tlds)
+
+
+def misplaced(lower: str, tlds: tuple[str, ...]) -> Wrong | None:
+    """Why nobody may have the hostname or pattern `lower`, with hostnames below `tlds`."""
+    tld = under(lower, tlds)
+    if tld is None:
+        return _foreign_tld(lower, tlds)
+    if lower == f"*.{tld}":
+        return _too_wide(lower)
+    if is_reserved(lower, tlds):
+        why = f"{RESERVED}.{tld} is where devproxy's own pages are"
+        return Wrong(f'"{lower}" is reserved', why=why, fix="choose another name", code="reserved-name")
+    return None
+
+
+def _foreign_tld(host: str, tlds: tuple[str, ...]) -> Wrong:
+    first, dot, last = host.rpartition(".")
+    return Wrong(
+        f'"{host}" does not end in {" or ".join("." + tld for tld in tlds)}',
+        why="devproxy answers below these names only",
+        fix=f'write "{(first or last).removesuffix(".")}.{tlds[0]}"'
+        + (f', or add "{last}" to `tlds` in [proxy] of registry.toml' if dot and last not in tlds else ""),
+        code="foreign-tld",
+    )
+
+
+def _too_wide(host: str) -> Wrong:
+    return Wrong(
+        f'"{host}" would take every name',
+        why="a wildcard stands below a name of the service or its project",
+        fix=f'write it as in "*.shop{host[1:]}"',
+        code="bad-host",
+    )

@@ -99,7 +99,7 @@ def test_the_valid_parts_of_a_file_with_problems_are_there() -> None:
     assert decoded.value is not None
     assert decoded.value.proxy == schema.ProxyTable(http=8080)
     assert list(decoded.value.services) == ["a"]
-    assert decoded.left_out == {"b", "C"}
+    assert decoded.left_out == {"b": {"port": "2"}, "C": {"port": 3}}
 
 
 def test_warnings_leave_a_file_good() -> None:

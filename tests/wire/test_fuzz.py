@@ -11,7 +11,7 @@ The suite runs the same examples every time; `DEVPROXY_FUZZ=20000` runs that man
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import h11
@@ -192,6 +192,17 @@ def loop_factory(request: pytest.FixtureRequest) -> Loop:
     return factory
 
 
+@contextlib.contextmanager
+def _running(loop_factory: Loop) -> Iterator[tuple[asyncio.Runner, Stage]]:
+    """A started stage on a loop of its own, taken down even where a case fails."""
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        stage = runner.run(_started())
+        try:
+            yield runner, stage
+        finally:
+            runner.run(stage.close())
+
+
 async def _started() -> Stage:
     stage = Stage("127.0.0.1")
     await stage.start(service("web", stage.origin, hold=0.05, response_timeout=3.0), header_timeout=3.0)
@@ -199,8 +210,7 @@ async def _started() -> Stage:
 
 
 def test_mutated_requests(loop_factory: Loop) -> None:
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        stage = runner.run(_started())
+    with _running(loop_factory) as (runner, stage):
 
         @FUZZ
         @given(mutated(GOOD_REQUESTS, BAD_REQUESTS))
@@ -208,13 +218,11 @@ def test_mutated_requests(loop_factory: Loop) -> None:
             runner.run(_request_case(stage, pieces))
 
         check()
-        runner.run(stage.close())
 
 
 def test_mutated_answers(loop_factory: Loop) -> None:
     asked = {b"GET": get(), b"HEAD": get(method=b"HEAD"), b"POST": POST, b"WS": HANDSHAKE}
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        stage = runner.run(_started())
+    with _running(loop_factory) as (runner, stage):
 
         @FUZZ
         @given(mutated(GOOD_ANSWERS, BAD_ANSWERS), st.sampled_from(sorted(asked)))
@@ -222,4 +230,3 @@ def test_mutated_answers(loop_factory: Loop) -> None:
             runner.run(_answer_case(stage, pieces, b"GET" if kind == b"WS" else kind, asked[kind]))
 
         check()
-        runner.run(stage.close())

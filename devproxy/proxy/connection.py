@@ -19,7 +19,9 @@ from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import Origin
 from devproxy.proxy.pages import render
+from devproxy.proxy.pool import Address
 from devproxy.proxy.tunnel import join
+from devproxy.routing.table import Route
 
 if TYPE_CHECKING:
     from devproxy.proxy.server import Proxy, Suspect
@@ -34,10 +36,12 @@ class ClientConnection(asyncio.Protocol):
     """One connection of a client. `deadline` is on the loop's clock; `keep_alive` whether it outlives its exchange."""
 
     __slots__ = (
+        "_address",
         "_buffer",
         "_eof",
         "_lingering",
         "_paused",
+        "_route",
         "deadline",
         "exchange",
         "keep_alive",
@@ -47,6 +51,7 @@ class ClientConnection(asyncio.Protocol):
     )
 
     transport: asyncio.Transport
+    _address: Address
 
     def __init__(self, proxy: "Proxy"):
         self.proxy = proxy
@@ -57,6 +62,7 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = b""  # bytes that wait for the exchange to end
         self._eof = False
         self._paused = False
+        self._route: Route | None = None  # of the last request
         self._lingering = False
 
     def resume_requests(self, data: bytes) -> None:
@@ -128,6 +134,15 @@ class ClientConnection(asyncio.Protocol):
         """The time to answer begins again: the request has come further. It is over once the answer has begun."""
         if not exchange.responded:
             self.deadline = self.proxy.clock + exchange.route.service.response_timeout
+
+    def address_of(self, route: Route) -> Address:
+        """The state of the address behind `route`; a TLS service has one for each name it is asked as."""
+        if route is not self._route:
+            upstream = route.service.upstream
+            assert upstream is not None
+            self._route = route
+            self._address = self.proxy.pool.at(upstream, route.host if upstream.scheme == "https" else "")
+        return self._address
 
     # The end of an exchange.
 

@@ -82,6 +82,7 @@ class Reading:
         "_route",
         "_untouched",
         "authority",
+        "chained",
         "evidence",
         "fields",
         "guarded",
@@ -107,6 +108,7 @@ class Reading:
         self.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
         self.upgrade = upgrade_protocols(fields) if minor == 1 and options else b""
         self.length = 0
+        self.chained = b"devproxy-chain" in fields.found
         self.evidence = not EVIDENCE.isdisjoint(fields.found)
         self.guarded = not (self.evidence and is_own_site(fields))  # it may come from another page
         self._as_sent = as_sent  # Host passes as it stands
@@ -233,7 +235,7 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
         refused = _guarded(reading, fields, route, method)
         if refused is not None:
             return refused
-    if b"devproxy-chain" in reading.fields.found:
+    if reading.chained:
         passed = loop(reading.fields, chain_entry(route, method, target))
         if passed is not None:
             return _looped(route, passed)

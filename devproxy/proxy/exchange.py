@@ -97,9 +97,7 @@ class Exchange:
             reading.added(route, front.origin, self.settings.trusted_forwarded),
             chain_entry(route, method, target),
         )
-        upstream = route.service.upstream
-        assert upstream is not None
-        self.address: Address = proxy.pool.at(upstream, route.host if upstream.scheme == "https" else "")
+        self.address: Address = front.address_of(route)
 
     # The request, from the front.
 

@@ -104,7 +104,7 @@ def _without(lines: bytes, named: frozenset[bytes]) -> bytes:
 
 def chain_entry(route: Route, method: bytes, target: bytes) -> bytes:
     """One pass through a route, as it stands in Devproxy-Chain: the service and a checksum of method and target."""
-    return b"%b;%08x" % (route.service.id.encode(), crc32(target, crc32(method)))
+    return b"%b;%08x" % (route.name, crc32(target, crc32(method)))
 
 
 def loop(fields: Section, entry: bytes) -> list[str] | None:

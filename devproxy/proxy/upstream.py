@@ -34,6 +34,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_held",
         "_informational",
         "_left",
+        "_paused",
         "_reader",
         "_reusable",
         "address",
@@ -55,6 +56,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._held = b""
         self._left = _HEAD
         self._reader: ChunkedReader | None = None
+        self._paused = False
         self._reusable = True
         self._informational = 0
 
@@ -191,7 +193,8 @@ class UpstreamConnection(asyncio.Protocol):
         address = self.address
         if self._reusable and exchange.request_done and len(address.idle) < IDLE_CONNECTIONS:
             self.idle_since = exchange.proxy.clock
-            self.resume()
+            if self._paused:
+                self.resume()
             address.idle.append(self)
         else:
             self.discard()
@@ -200,6 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
     def finish_spliced(self, exchange: "Exchange") -> None:
         """The rest of the body went past us."""
         self._left = 0
+        self._paused = True  # not through us
         self._end(exchange)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -241,11 +245,13 @@ class UpstreamConnection(asyncio.Protocol):
     def pause(self) -> None:
         """Stop reading until `resume`: the client is slower than the service."""
         if self.exchange is not None and not self.transport.is_closing():
+            self._paused = True
             self.transport.pause_reading()
             self.exchange.proxy.suspects.add(self)
 
     def resume(self) -> None:
         """Read again."""
+        self._paused = False
         if not self.transport.is_closing():
             self.transport.resume_reading()
 

@@ -30,6 +30,10 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     host: str
     prefix: bytes
     strip: bool
+    name: bytes = b""  # the service's id, as it stands in Devproxy-Chain
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "name", self.service.id.encode())
 
     def target(self, target: bytes) -> bytes:
         """The request target as the service sees it: without the prefix where the mount strips it, at least `/`."""

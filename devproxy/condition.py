@@ -16,7 +16,7 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """A listener on a service's port, as DESIGN §4 shows it: `address` without zone and port, `command` as a shell
+    """A listener on a service's port, as `ls --json` shows it: `address` without zone and port, `command` as a shell
     takes it; None where it could not be read. `interfaces` are those it can be reached on, `why` completes "it is …".
     """
 

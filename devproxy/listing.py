@@ -1,4 +1,4 @@
-"""The services as rows: what `devproxy ls --json` prints and `/api/services` answers (DESIGN §4).
+"""The services as rows: what `devproxy ls --json` prints and `/api/services` answers.
 
 Lives here: the one shape of a row, a service's URL, and which open problems belong to which service.
 Not here: how rows look to a person (`cli/`, `control/pages.py`). Nothing heavy is imported: `ls` starts in
@@ -56,7 +56,7 @@ def service_rows(
 def service_row(
     service: Service, http_port: int | None, problems: list[Problem], condition: Condition = UNKNOWN
 ) -> dict[str, Any]:
-    """One row: the keys that DESIGN §4 promises, and `id`, `mounts`, `command` and more of the condition besides."""
+    """One row: every key that scripts may rely on."""
     return {
         "id": service.id,
         "name": service.name,

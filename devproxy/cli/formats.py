@@ -28,7 +28,7 @@ def as_text(problems: Sequence[Problem], base: Path) -> str:
 
 
 def as_json(problems: Sequence[Problem], base: Path) -> str:  # noqa: ARG001 one signature for every format
-    """A list of objects with the fields of DESIGN §4; files are absolute."""
+    """A list of objects with the fields of `problem_row`; files are absolute."""
     rows = [problem_row(problem) for problem in problems]
     return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
 

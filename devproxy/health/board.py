@@ -1,4 +1,4 @@
-"""What is known of each service: the health board, one of the four places with mutable state (DESIGN §7).
+"""What is known of each service: the health board, one of the few places with mutable state (ARCHITECTURE.md rule 3).
 
 Lives here: one record a service, and how checks and looks at the machine change it: thresholds, since when, who
 answered before, and one event a change.

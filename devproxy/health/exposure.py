@@ -1,4 +1,4 @@
-"""From listeners to a verdict: who can reach this port (DESIGN §6).
+"""From listeners to a verdict: who can reach this port.
 
 Lives here: the verdict table, for one listener and for all the listeners of a port; naming the interfaces
 concerned.

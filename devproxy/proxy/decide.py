@@ -1,6 +1,6 @@
 """What to do with a request: forward it on a route, hand it to devproxy's own pages, or answer it ourselves.
 
-Lives here: the table of DESIGN §5 as pure functions over a head and a route table.
+Lives here: what becomes of a request, as pure functions over a head and a route table.
 Not here: how an answer looks (`pages.py`), how a request is carried (`exchange.py`).
 
 How it works: `read` makes a Reading of a field section, which holds all that does not depend on the request line, and

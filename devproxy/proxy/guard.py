@@ -1,6 +1,6 @@
 """The cross-site guard: may a page from elsewhere use this service?
 
-Lives here: the rules of DESIGN §5 as one pure function over a field section (Fetch Metadata, RFC 6454 origins).
+Lives here: the cross-site rules as one pure function over a field section (Fetch Metadata, RFC 6454 origins).
 Not here: the answer that a refusal gets (`pages.py`), devproxy's own pages (`control/guard.py`).
 
 A dev server on loopback trusts whoever reaches it; every page in the browser can. What a browser says about where a

@@ -3,7 +3,7 @@
 Lives here: the hostnames of a service, the order in which names are given away, mounts.
 Not here: which request goes where (`routing/table.py`), ports and dependencies (`conflicts.py`).
 
-The order, and so who keeps a name that two want (DESIGN §3: never taken over silently):
+The order, and so who keeps a name that two want (none is ever taken over silently):
 1. the user registry, as its file is ordered: it is the user's own word;
 2. every project's `<service>.<project>.<tld>`, projects in the order of their links;
 3. the `hosts` of projects, in that order;

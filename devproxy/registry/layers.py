@@ -4,7 +4,7 @@ Lives here: the input of a merge (a linked project, a lease), and a service as i
 over the project file, with the place of each of its keys.
 Not here: values (`resolve.py`), who gets a name (`claims.py`).
 
-In the local file tables merge, arrays and mounts replace (DESIGN §3). `port` and `upstream` say the same thing, so
+In the local file tables merge, arrays and mounts replace. `port` and `upstream` say the same thing, so
 one of them in the local file replaces the other in the project file.
 """
 

@@ -1,4 +1,4 @@
-"""The registry files as types: what may stand in them, and what each key means (DESIGN §3, format version 1).
+"""The registry files as types: what may stand in them, and what each key means (format version 1).
 
 Lives here: one msgspec type a table, one field a key, as the file spells it (durations and sizes are still strings,
 paths still relative). They are the one source of validation (`decode.py`), of `config/registry.schema.json` and of

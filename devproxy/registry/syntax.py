@@ -3,7 +3,7 @@
 Lives here: tomllib, and its errors in words for people.
 Not here: what the data means (`decode.py`).
 
-tomllib stops at the first fault, so a file with a syntax error has one problem (DESIGN §3).
+tomllib stops at the first fault, so a file with a syntax error has one problem.
 """
 
 import re

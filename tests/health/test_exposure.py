@@ -1,4 +1,4 @@
-"""The verdict table of DESIGN §6, row by row, and what several listeners on one port come to."""
+"""The verdict table of `health/exposure.py`, row by row, and what several listeners on one port come to."""
 
 import ipaddress
 import itertools

@@ -39,7 +39,7 @@ def test_what_is_said_about_a_local_file(text: str, problems: str) -> None:
     assert said(decode_local(text, "/r.toml")) == problems
 
 
-DESIGN_EXAMPLE = """\
+TEAM_FILE = """\
 #:schema https://example.com/registry.schema.json
 project = "shop"
 
@@ -72,7 +72,7 @@ listen = 5432
 
 
 def test_a_good_project_file_has_no_problems() -> None:
-    decoded = decode_project(DESIGN_EXAMPLE, FILE)
+    decoded = decode_project(TEAM_FILE, FILE)
     assert decoded.ok
     assert decoded.problems == ()
     assert decoded.value is not None

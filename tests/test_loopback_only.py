@@ -3,6 +3,7 @@
 Not here: how a port is chosen (`tests/net/test_loopback.py`).
 """
 
+import ast
 import socket
 import subprocess
 import sys
@@ -89,6 +90,20 @@ for number, sock in enumerate(made): os.dup2(os.dup(sock.fileno()), 3 + number)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(made)))
 os.execv(sys.executable, [sys.executable, "-m", "devproxy", "serve"])
 """
+
+
+def test_nothing_else_in_devproxy_connects() -> None:
+    """The proof tries this machine's own addresses; the demo asks the proxy that it has started."""
+    root = Path(__file__).parents[1] / "devproxy"
+    connects = {"connect", "connect_ex", "sock_connect", "create_connection", "create_unix_connection"}
+    connects |= {"open_connection", "open_unix_connection", "urlopen", "HTTPConnection", "ClientSession"}
+    found = set()
+    for file in root.rglob("*.py"):
+        calls = [node.func for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        if {getattr(call, "attr", getattr(call, "id", "")) for call in calls} & connects:
+            found.add(file.relative_to(root).as_posix())
+    by_dial = {"net/dial.py", "proxy/dialling.py", "health/probe.py"}
+    assert found - {"registry/merge.py"} == by_dial | {"health/proof.py", "cli/demo.py"}  # it connects services
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

@@ -1,1 +1,1 @@
-"""The only bind() and the only connect()."""
+"""The only sockets that listen, and the only connections to services; what the kernel says about sockets."""

@@ -1,9 +1,10 @@
-"""The only bind(): the sockets devproxy listens on, and what counts as loopback.
+"""The only sockets that devproxy listens on, and what counts as loopback.
 
 Lives here: `is_loopback`, the choice of a port (80, else 7080; or the one asked for), binding it on
 127.0.0.1 and ::1, and taking over sockets that systemd holds (sd_listen_fds(3)).
-Not here: what is served on them (`proxy/`), who listens elsewhere (`health/`), connecting (`net/dial.py`), and
-who holds a port that is taken (`net/holder.py`).
+Not here: what is served on them (`proxy/`), who listens elsewhere (`health/`), connecting (`net/dial.py`), who
+holds a port that is taken (`net/holder.py`), and the one other bind(): the proof of exposure binds the near end of the
+connections that it makes, and never listens (`health/proof.py`).
 
 The addresses are written down in `FAMILIES` and nowhere else. They are no parameter of any function: there is
 nothing that a setting, a flag or an environment variable could widen. What was bound is read back

@@ -1,10 +1,11 @@
 """What is forwarded, dropped, and added: heads towards the service and towards the client.
 
-Lives here: the one place for hop-by-hop fields (RFC 9110 §7.6.1) and for the fields devproxy sets; pure functions.
-Not here: who gets a request (`decide.py`), where bodies end (`framing.py`).
+Lives here: what `Connection` names away (RFC 9110 §7.6.1), and the fields that devproxy sets; pure functions.
+Not here: which fields are hop-by-hop, and what becomes of one line (`fields.py`), who gets a request (`decide.py`),
+where bodies end (`framing.py`).
 
-How it works: a section passes as slices of the bytes that came, so order, case and duplicates stay; lines that must
-not pass are cut out, framing fields are written anew where they stood.
+How it works: every line was made ready for its way when it was read, so a section passes as one join that keeps order,
+case and duplicates; only where `Connection` names more, or Host changes, is it gone through once more.
 """
 
 from typing import NamedTuple

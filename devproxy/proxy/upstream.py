@@ -1,10 +1,10 @@
-"""Connections to services: kept alive, per address, and the responses that come out of them.
+"""A connection to a service, and the responses that come out of it.
 
-Lives here: the pool (the only state that outlives a reload, keyed by address) and the reading of responses.
-Not here: which service (`decide.py`), what a failed attempt leads to (`exchange.py`), connect() (`net/dial.py`).
+Lives here: sending on it, and the reading of responses.
+Not here: which service (`decide.py`), keeping connections for the next request (`pool.py`), what a failed attempt leads
+to (`exchange.py`), connect() (`net/dial.py`).
 
-How it works: the pool hands out the connection used last. A response head that equals the last one of its address is
-not read again (`Plan`). After any doubt about framing a connection is not used again.
+How it works: a response head that equals the last one of its address is not read again (`Plan`). After any doubt about framing a connection is not used again.
 """
 
 import asyncio

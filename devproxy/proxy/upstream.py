@@ -4,7 +4,8 @@ Lives here: sending on it, and the reading of responses.
 Not here: which service (`decide.py`), keeping connections for the next request (`pool.py`), what a failed attempt leads
 to (`exchange.py`), connect() (`net/dial.py`).
 
-How it works: a response head that equals the last one of its address is not read again (`Plan`). After any doubt about framing a connection is not used again.
+How it works: a response head that equals the last one of its address is not read again (`Plan`). After any doubt about
+framing a connection is not used again.
 """
 
 import asyncio

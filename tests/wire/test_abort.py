@@ -1,6 +1,6 @@
 """`kill -9` of either end, in every phase: the other end learns it, and the next request is right.
 
-Lives here: RST and FIN of client and service at each point of an exchange (DESIGN §5, "Towards the client").
+Lives here: RST and FIN of client and service at each point of an exchange.
 Not here: half-close (`test_connection.py`, `test_upgrade.py`), retries (`test_pool.py`).
 """
 

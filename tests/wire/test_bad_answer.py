@@ -1,6 +1,6 @@
 """A hostile service: whatever it answers, no client gets anything that is not strictly HTTP.
 
-Lives here: one case for each malformed head and body (DESIGN §5, "Towards the client"; RFC 9112 §§4–7).
+Lives here: one case for each malformed head and body (RFC 9112 §§4–7).
 Not here: services that end or stay silent (`test_pool.py`, `test_limits.py`), 101 (`test_upgrade.py`).
 """
 

@@ -1,6 +1,6 @@
 """A fault in a request body that is already streaming: the service never sees a whole request.
 
-Lives here: bad chunks, sizes, extensions and trailers, and bodies that end too early (DESIGN §5; RFC 9112 §7.1, §8).
+Lives here: bad chunks, sizes, extensions and trailers, and bodies that end too early (RFC 9112 §7.1, §8).
 Not here: faults in the head (`test_bad_head.py`), a client that is killed (`test_abort.py`).
 """
 

@@ -1,6 +1,6 @@
 """Request heads with a fault: refused with the right status, the connection closed, and nothing reaches the service.
 
-Lives here: request smuggling vectors and every other fault of a head (DESIGN §5; RFC 9112 §§2–6; RFC 9110 §§5, 7.2).
+Lives here: request smuggling vectors and every other fault of a head (RFC 9112 §§2–6; RFC 9110 §§5, 7.2).
 Not here: faults in bodies (`test_bad_body.py`), limits and time (`test_limits.py`), hosts that are no route
 (`test_routing.py`).
 """

@@ -1,6 +1,6 @@
 """The client's connection: kept, closed, pipelined, half-closed.
 
-Lives here: persistence in HTTP/1.1 and 1.0, pipelining, FIN at each place (RFC 9112 §9; DESIGN §5).
+Lives here: persistence in HTTP/1.1 and 1.0, pipelining, FIN at each place (RFC 9112 §9).
 Not here: limits and time (`test_limits.py`), resets (`test_abort.py`), the service's connections (`test_pool.py`).
 """
 

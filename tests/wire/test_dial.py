@@ -1,6 +1,6 @@
 """Which address a service is reached at: both loopbacks, one of them, a unix socket, none.
 
-Lives here: dialling as it shows on the wire (DESIGN §5, "Dialling"; rows "refuses / is missing").
+Lives here: dialling as it shows on the wire.
 Not here: the dialler by itself (`tests/net/`), restarts (`test_pool.py`).
 """
 

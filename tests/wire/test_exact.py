@@ -1,6 +1,6 @@
 """What you see is what the app sent: lines, fields, order, case, duplicates and paths pass to the byte.
 
-Lives here: messages that need no change, both ways (DESIGN §5, §9).
+Lives here: messages that need no change, both ways.
 Not here: the fields a proxy must drop or add (`test_fields.py`), bodies and their framing (`test_framing.py`).
 """
 

@@ -1,7 +1,7 @@
 """Fields that a proxy drops, keeps or adds.
 
-Lives here: hop-by-hop fields, those named in Connection, forwarded fields and forged ones, h2c (DESIGN §5, "Towards the
-upstream"; RFC 9110 §7.6).
+Lives here: hop-by-hop fields, those named in Connection, forwarded fields and forged ones, h2c (RFC 9110
+§7.6).
 Not here: fields that pass as they are (`test_exact.py`), Devproxy-Chain (`test_loop.py`), Upgrade (`test_upgrade.py`).
 """
 

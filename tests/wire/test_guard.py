@@ -1,6 +1,6 @@
 """The cross-site guard: a page from elsewhere is refused before the service is touched.
 
-Lives here: each rule of the guard in its order (DESIGN §5, "The cross-site guard"; Fetch Metadata, RFC 6454).
+Lives here: each rule of the guard in its order (Fetch Metadata, RFC 6454).
 Not here: a real browser (`tests/e2e/`).
 """
 

@@ -1,6 +1,6 @@
 """Interim and early answers: 100 on demand of the service, 103, and a final answer while the body is still coming.
 
-Lives here: RFC 9110 §10.1.1 and §15.2 as they pass through (DESIGN §5).
+Lives here: RFC 9110 §10.1.1 and §15.2 as they pass through to the client.
 Not here: 101 (`test_upgrade.py`), HTTP/1.0 clients (`test_connection.py`).
 """
 

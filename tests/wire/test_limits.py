@@ -1,6 +1,6 @@
 """Limits: the head's size, the number of fields, time to send it, idle time, time to answer, open connections.
 
-Lives here: every limit with a setting (issue "Limits"; DESIGN §5), each set low.
+Lives here: every limit with a setting (issue "Limits"), each set low.
 Not here: back-pressure (`test_pressure.py`), chunk limits (`test_bad_body.py`).
 """
 

@@ -1,6 +1,6 @@
 """Loops through Devproxy-Chain: found by the field that devproxy adds, and named.
 
-Lives here: the same pass again, a route's fifth pass, forged chains (DESIGN §5, "a loop").
+Lives here: the same pass again, a route's fifth pass, forged chains.
 Not here: what a chain looks like; the tests only carry it from the service back to the proxy.
 """
 

@@ -1,6 +1,6 @@
 """devproxy's own answers: HTML or problem+json, no body on HEAD, a code in a field, everything echoed escaped.
 
-Lives here: what all own answers have in common, for one of each kind (DESIGN §5, "devproxy's own answers").
+Lives here: what all own answers have in common, for one of each kind.
 Not here: when each is given (the other files), how a page looks (`tests/proxy/`).
 """
 

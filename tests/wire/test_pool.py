@@ -1,7 +1,6 @@
 """Connections to services: kept, raced, retried, never used again after doubt. A restart is not an error.
 
-Lives here: reuse of upstream connections, the pooled-connection race, retry and hold (DESIGN §5, "upstream refuses,
-resets or ends before any response byte").
+Lives here: reuse of upstream connections, the pooled-connection race, retry and hold (RFC 9110 §9.2.2).
 Not here: malformed answers (`test_bad_answer.py`), addresses (`test_dial.py`).
 """
 

@@ -1,6 +1,6 @@
 """A reload while traffic flows: what is under way is not disturbed, the next request is routed anew; the orderly end.
 
-Lives here: `Proxy.swap` in the middle of each kind of exchange (DESIGN §3, "survive every reload"), `Proxy.drain`.
+Lives here: `Proxy.swap` in the middle of each kind of exchange, `Proxy.drain`.
 Not here: how a change of a file becomes a swap (`tests/e2e/`).
 """
 

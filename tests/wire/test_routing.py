@@ -1,6 +1,6 @@
 """Which service a request reaches: hosts, wildcards, mounts; and what a name that is no route is told.
 
-Lives here: routing as it shows on the wire (DESIGN §3 "Path matching", §5 rows 1–4).
+Lives here: routing as it shows on the wire.
 Not here: the table by itself (`tests/routing/`), malformed hosts (`test_bad_head.py`).
 """
 

@@ -1,6 +1,6 @@
 """Upgrade: the service's handshake first, then bytes both ways; a refused one passes as what it is.
 
-Lives here: WebSocket and any other protocol, refused and forged handshakes, half-close (DESIGN §5; RFC 9110 §7.8;
+Lives here: WebSocket and any other protocol, refused and forged handshakes, half-close (RFC 9110 §7.8;
 RFC 6455 §4).
 Not here: h2c (`test_fields.py`), resets (`test_abort.py`), reload (`test_reload.py`).
 """

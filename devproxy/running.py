@@ -15,8 +15,8 @@ from devproxy.registry.problems import Problem
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """What a running proxy says about itself.
 
-    `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has; `in_force` is
-    the registry it routes by while a file has an error, and the last good content of that file stays.
+    `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has; `in_force`
+    is the registry it routes by while a file has an error, and the last good content of that file stays.
     """
 
     pid: int

@@ -1,7 +1,7 @@
 """Parsers alone: microseconds per head of devproxy's grammar, of httptools (llhttp) and of h11, on the same bytes.
 
-Lives here: a reader for each, from bytes to method, target and fields (or status and fields). devproxy's is measured twice:
-with lines it has read before, as nearly all are, and with lines that are all new.
+Lives here: a reader for each, from bytes to method, target and fields (or status and fields). devproxy's is measured
+twice: with lines it has read before, as nearly all are, and with lines that are all new.
 """
 
 import time

@@ -12,9 +12,7 @@ async def test_warning_is_a_field_of_every_response(wire: Stage) -> None:
     wire.proxy.exposed = {"web": WARNED}
     client, up, _ = await wire.ask(get())
     await up.send(OK)
-    await client.expect(
-        crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"Devproxy-Warning: " + WARNING) + b"ok"
-    )
+    await client.expect(crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"Devproxy-Warning: " + WARNING) + b"ok")
     wire.proxy.exposed = {}
     await client.send(get())
     await up.head()

@@ -29,6 +29,7 @@ from devproxy.registry.model import Registry, Upstream
 from devproxy.watched import Health, read_health
 
 SETTLE = 0.2  # seconds between two writes: what happens together is written together
+MOST_UNWRITTEN = 1000  # events kept for a disk that is full
 _WORRYING = (Down, Exposed, Found, Owner)
 
 _log = logging.getLogger(__name__)
@@ -128,13 +129,14 @@ class Oversight:
             await asyncio.to_thread(self._save, health, entries)
             self._trouble = ""
         except (DevproxyError, OSError) as error:
+            self._unwritten = [*entries, *self._unwritten][-MOST_UNWRITTEN:]
             if str(error) != self._trouble:  # once, while it lasts
                 self._trouble = str(error)
                 _log.error("what is known of services could not be written down: %s", error)
 
     def _save(self, health: Health, entries: Sequence[history.Entry]) -> None:
-        self._history.append(entries)
         store.write_json(self._paths.health, health)
+        self._history.append(entries)
 
 
 def _line(event: AnyEvent) -> str:

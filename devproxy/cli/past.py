@@ -76,7 +76,8 @@ def watch(view: View, services: Sequence[Service], as_json: bool) -> None:
         first = not known
         known.update(monitor.board.conditions)
         for event in events:
-            if not (first and isinstance(event, Checked | Exposed | Found)):  # the report has just said so
+            # A person has just read it in the report; a program learns that the watch has begun.
+            if as_json or not (first and isinstance(event, Checked | Exposed | Found)):
                 _print_event(Entry(time.time(), event), as_json)
 
     world = World(lambda: registry, lambda _: float("-inf"), lambda: _own(view), tell, lambda _: None)

@@ -11,6 +11,7 @@ from devproxy import __version__
 from devproxy.cli.output import aligned, print_json, remark, say
 from devproxy.cli.view import START, View, counted, look, remark_problems
 from devproxy.errors import Exit
+from devproxy.watched import watched
 
 
 @click.command("status")
@@ -43,10 +44,21 @@ def status(view: View) -> dict[str, Any]:
         "http": running.http if running else None,
         "https": running.https if running else None,
         "services": len(services),
+        **_health(view),
         "routes": sum(len(service.hosts) + len(service.mounts) for service in http),
         "registry": str(view.paths.registry),
         "problems": [problem_row(problem) for problem in found],
     }
+
+
+def _health(view: View) -> dict[str, int | None]:
+    """How many services are up, down and exposed, as the running proxy knows; null without one."""
+    conditions = watched(view.paths, view.running)
+    if conditions is None:
+        return {"up": None, "down": None, "exposed": None}
+    states = [condition.state for condition in conditions.values()]
+    exposed = sum(condition.exposure == "exposed" for condition in conditions.values())
+    return {"up": states.count("up"), "down": states.count("down"), "exposed": exposed}
 
 
 def _print(facts: dict[str, Any]) -> None:
@@ -64,6 +76,8 @@ def _print(facts: dict[str, Any]) -> None:
         port = "" if facts["http"] == STANDARD_HTTP else f":{facts['http']}"
         lines.append(("pages", f"http://devproxy.localhost{port}"))
     lines.append(("services", f"{facts['services']}, reached by {counted(facts['routes'], 'route')}"))
+    if facts["up"] is not None:
+        lines.append(("health", ", ".join(f"{facts[state]} {state}" for state in ("up", "down", "exposed"))))
     lines.append(("registry", facts["registry"]))
     for line in aligned(lines):
         say(line)

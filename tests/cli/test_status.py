@@ -6,7 +6,7 @@ import os
 import pytest
 
 from devproxy.cli.status import _since
-from tests.cli.command import Home, pretend_running, write_all
+from tests.cli.command import Home, pretend_running, write_all, write_health
 
 
 def test_a_stopped_proxy_is_exit_code_3(home: Home) -> None:
@@ -40,10 +40,22 @@ def test_json_of_a_stopped_proxy(home: Home) -> None:
         "http": None,
         "https": None,
         "services": 0,
+        "up": None,
+        "down": None,
+        "exposed": None,
         "routes": 0,
         "registry": str(home.registry),
         "problems": [],
     }
+
+
+def test_it_counts_what_the_proxy_knows_of_services(home: Home) -> None:
+    home.write("[services.web]\nport = 3000\n[services.api]\nport = 3001\n")
+    pretend_running(home, 80)
+    write_health(home, {"web": {"state": "up", "exposure": "exposed"}, "api": {"state": "down"}})
+    assert "health    1 up, 1 down, 1 exposed\n" in home.run("status").out
+    facts = json.loads(home.run("status", "--json").out)
+    assert (facts["up"], facts["down"], facts["exposed"]) == (1, 1, 1)
 
 
 def test_the_proxys_own_problems_are_told_once(home: Home) -> None:

@@ -257,3 +257,29 @@ class TestElsewhere:
             scan = Scanner().scan()
             assert on(scan, server.getsockname()[1]).pid == os.getpid()
         assert "without root" in scan.gap
+
+
+def test_whether_the_table_has_changed_is_told_without_reading_it() -> None:
+    require.linux()
+    scanner = Scanner()
+    assert scanner.changed()
+
+    def settled() -> bool:
+        """Other programs of this machine come and go: twice the same in a row is enough."""
+        return any(not scanner.changed() for _ in range(200))
+
+    assert settled()
+    with socket.create_server(("127.0.0.1", 0)):
+        assert scanner.changed()
+        assert settled()
+    assert scanner.changed()
+    scanner.close()
+    assert scanner.changed()
+    scanner.close()
+
+
+def test_a_scan_of_some_ports_looks_into_no_other(scanner: Scanner) -> None:
+    with holding("127.0.0.1,127.0.0.1") as (_, ports):
+        assert {listener.port for listener in scanner.scan({ports[0]}).listeners} == {ports[0]}
+        assert {listener.port for listener in scanner.scan(set(ports)).listeners} == set(ports)
+        assert scanner.scan(set()).listeners == ()

@@ -1,0 +1,113 @@
+"""`devproxy health`: what it prints, and above all its exit code."""
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from devproxy.cli.health import CODES, STATES, fail_on, is_bad
+from devproxy.condition import Code, Condition, Finding, Severity, State
+from tests.cli.command import Home
+
+
+@pytest.fixture
+def ports() -> Iterator[tuple[int, int]]:
+    """One that listens on 127.0.0.1, one that does not."""
+    with socket.create_server(("127.0.0.1", 0)) as up, socket.socket() as down:
+        down.bind(("127.0.0.1", 0))
+        yield up.getsockname()[1], down.getsockname()[1]
+
+
+def write(home: Home, *ports: int) -> None:
+    home.write("".join(f"[services.s{index}]\nport = {port}\n" for index, port in enumerate(ports)))
+
+
+def test_all_is_well(home: Home, ports: tuple[int, int]) -> None:
+    write(home, ports[0])
+    done = home.run("health")
+    assert (done.code, done.out) == (0, f"s0  up        accepts connections at 127.0.0.1:{ports[0]}\n")
+    assert done.err.strip() == "1 service: 1 up"
+
+
+def test_one_that_is_down_is_bad_news(home: Home, ports: tuple[int, int]) -> None:
+    write(home, *ports)
+    done = home.run("health")
+    assert done.code == 1
+    assert f"s1  down      nothing listens on port {ports[1]}\n" in done.out
+    assert done.err.strip() == "2 services: 1 up, 1 down"
+    assert home.run("health", "s0").code == 0
+    assert home.run("health", "--fail-on", "exposed").code == 0
+    assert home.run("health", "--fail-on", "none").code == 0
+    assert home.run("health", "--fail-on", "exposed,down").code == 1
+
+
+def test_a_note_is_shown_to_whoever_asks_for_the_service(home: Home, ports: tuple[int, int]) -> None:
+    write(home, ports[0])
+    assert "family" not in home.run("health").out
+    assert f"  family   port {ports[0]} answers on 127.0.0.1 only" in home.run("health", "s0").out
+    assert home.run("health", "s0").code == 0
+    assert home.run("health", "--fail-on", "all").code == 1
+
+
+def test_json_is_the_rows_of_ls(home: Home, ports: tuple[int, int]) -> None:
+    write(home, *ports)
+    rows = json.loads(home.run("health", "s1", "--json").out)
+    assert [(row["id"], row["state"], row["exposure"]) for row in rows] == [("s1", "down", "unknown")]
+
+
+def test_a_conflict_is_found(home: Home, ports: tuple[int, int]) -> None:
+    write(home, ports[0], ports[0])
+    done = home.run("health")
+    assert done.code == 1
+    assert "  conflict " in done.out
+    assert "  fix      give one of them another `port`" in done.out
+
+
+def test_no_services(home: Home) -> None:
+    done = home.run("health")
+    assert done.code == 0
+    assert done.err.startswith("no services yet")
+
+
+def test_a_name_nobody_has(home: Home) -> None:
+    assert "nothing is called `x`" in home.run("health", "x").err
+
+
+@pytest.mark.parametrize("words", ["nonsense", "down,nonsense"])
+def test_a_word_that_is_none_is_a_usage_error_that_lists_them(home: Home, words: str) -> None:
+    done = home.run("health", "--fail-on", words)
+    assert done.code == 2
+    assert "exposed, owner" in done.err
+
+
+def parse(text: str) -> frozenset[str]:
+    return fail_on(None, None, text)  # type: ignore[arg-type]
+
+
+def test_words() -> None:
+    assert parse("all") == {*STATES, *CODES}
+    assert parse("none") == parse("") == frozenset()
+    assert parse("down, exposed") == {"down", "exposed"}
+
+
+def condition(state: State = "up", code: Code | None = None, severity: Severity = "warning") -> Condition:
+    findings = (Finding(code=code, severity=severity, message=""),) if code else ()
+    return Condition(state=state, findings=findings)
+
+
+@pytest.mark.parametrize(
+    ("found", "words", "bad"),
+    [
+        (condition(), "all", False),
+        (condition("down"), "down", True),
+        (condition("down"), "exposed", False),
+        (condition(code="exposed"), "exposed", True),
+        (condition(code="exposed", severity="error"), "exposed", True),
+        (condition(code="exposed", severity="note"), "all", False),
+        (condition(code="family", severity="note"), "family", True),
+        (condition(code="owner"), "down,owner", True),
+    ],
+)
+def test_what_makes_it_bad(found: Condition, words: str, bad: bool) -> None:
+    assert is_bad(found, parse(words)) == bad

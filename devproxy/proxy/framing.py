@@ -20,7 +20,7 @@ _BODILESS: Final = frozenset((204, 304))
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _CODING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*;[^,]*)?")
 _KNOWN_CODINGS: Final = frozenset((b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"))
-_CHUNK_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})(;[\t\x20-\x7e\x80-\xff]*+)?\r\n")
+_CHUNK_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]{0,16}(;[\t\x20-\x7e\x80-\xff]*+)?\r\n")
 _LINE_LIMIT: Final = 1024  # bytes of one chunk-size line
 _EXTENSION_LIMIT: Final = 16384  # bytes of chunk extensions in one body
 _TRAILER_LIMIT: Final = 16384
@@ -204,7 +204,7 @@ class ChunkedReader:
 
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
-_PARTIAL_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,15}(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?")
+_PARTIAL_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,15}[ \t]{0,16}(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?")
 
 
 def checked_trailers(lines: bytes) -> bytes:

@@ -130,6 +130,12 @@ class Proxy:
         self.suspects.discard(connection)
         self._check_empty()
 
+    def suspect(self, suspect: Suspect) -> None:
+        """Look after something whose peer may go unheard, even where the clock had stopped (only tunnels are open)."""
+        self.suspects.add(suspect)
+        if self._timer is None:
+            self._timer = self.loop.call_later(_TICK, self._tick)
+
     def end_tunnel(self, end: TunnelEnd) -> None:
         """One side of a tunnel is closed."""
         self.tunnels.discard(end)

@@ -33,7 +33,7 @@ class TunnelEnd(asyncio.Protocol):
     def pause_writing(self) -> None:
         if not self.other.transport.is_closing():
             self.other.transport.pause_reading()
-            self.proxy.suspects.add(self.other)
+            self.proxy.suspect(self.other)
 
     def resume_writing(self) -> None:
         if not self.other.transport.is_closing():
@@ -47,7 +47,7 @@ class TunnelEnd(asyncio.Protocol):
             return False
         if not other.is_closing():
             other.write_eof()
-        self.proxy.suspects.add(self)
+        self.proxy.suspect(self)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -49,9 +49,11 @@ async def running(play: Play, *, connection_limit: int = 1000, **settings: Any) 
     """`play` is called for each connection to the service, and its connection closed when it returns."""
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
+    playing: set[asyncio.Task[Any] | None] = set()
     loop.set_exception_handler(lambda _, context: complaints.append(context))
 
     async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        playing.add(asyncio.current_task())
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await play(reader, writer)
         writer.close()
@@ -69,5 +71,8 @@ async def running(play: Play, *, connection_limit: int = 1000, **settings: Any) 
         server.close()
         await proxy.drain(0)
         origin.close()
+        for task in playing:
+            assert task is not None
+            task.cancel()
         await until(lambda: len(asyncio.all_tasks()) == 1)
     assert not complaints, complaints

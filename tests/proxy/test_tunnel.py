@@ -1,0 +1,101 @@
+"""After a 101, by itself: bytes, pauses and both kinds of end pass from either side to the other."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from devproxy.proxy.tunnel import TunnelEnd, join
+from tests.loops import until
+
+
+class Tunnel:
+    """Two transports joined, `near` and `far` the ends that a client and a service hold."""
+
+    def __init__(self) -> None:
+        self.tunnels: set[TunnelEnd] = set()
+        self.suspects: set[Any] = set()
+        self.proxy: Any = SimpleNamespace(tunnels=self.tunnels, suspects=self.suspects, end_tunnel=self.tunnels.discard)
+        self.proxy.suspect = self.suspects.add
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        ours = []
+        pairs = [socket.socketpair() for _ in range(2)]
+        self.near, self.far = (pair[1] for pair in pairs)
+        for sock, theirs in pairs:
+            sock.setblocking(False)
+            theirs.setblocking(False)
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=sock)
+            transport.pause_reading()
+            ours.append(transport)
+        join(self.proxy, ours[0], ours[1])
+        self.ours = ours
+
+    async def receive(self, sock: socket.socket, size: int = 100) -> bytes:
+        async with asyncio.timeout(20):
+            return await asyncio.get_running_loop().sock_recv(sock, size)
+
+    def close(self) -> None:
+        for transport in self.ours:
+            transport.abort()
+        self.near.close()
+        self.far.close()
+
+
+@pytest.fixture
+async def tunnel() -> AsyncIterator[Tunnel]:
+    found = Tunnel()
+    await found.open()
+    yield found
+    found.close()
+    await until(lambda: not found.tunnels)
+
+
+async def test_bytes_go_both_ways(tunnel: Tunnel) -> None:
+    tunnel.near.send(b"up")
+    assert await tunnel.receive(tunnel.far) == b"up"
+    tunnel.far.send(b"down")
+    assert await tunnel.receive(tunnel.near) == b"down"
+    assert len(tunnel.tunnels) == 2
+
+
+@pytest.mark.parametrize("first", ["near", "far"])
+async def test_a_half_close_passes_and_the_other_direction_goes_on(tunnel: Tunnel, first: str) -> None:
+    one, other = (tunnel.near, tunnel.far) if first == "near" else (tunnel.far, tunnel.near)
+    one.send(b"last")
+    one.shutdown(socket.SHUT_WR)
+    assert await tunnel.receive(other) == b"last"
+    assert await tunnel.receive(other) == b""
+    assert len(tunnel.suspects) == 1
+    other.send(b"still here")
+    assert await tunnel.receive(one) == b"still here"
+    other.shutdown(socket.SHUT_WR)
+    assert await tunnel.receive(one) == b""
+    await until(lambda: not tunnel.tunnels)
+
+
+async def test_a_side_that_is_gone_takes_the_other_along(tunnel: Tunnel) -> None:
+    tunnel.ours[0].abort()
+    assert await tunnel.receive(tunnel.far) == b""
+    await until(lambda: not tunnel.tunnels)
+
+
+async def test_a_side_that_does_not_read_stops_the_other_and_gets_everything_afterwards(tunnel: Tunnel) -> None:
+    loop = asyncio.get_running_loop()
+    data = bytes(range(256)) * (1 << 14)
+    sending = asyncio.ensure_future(loop.sock_sendall(tunnel.near, data))
+    await until(lambda: not tunnel.ours[0].is_reading())
+    assert not sending.done()
+    assert tunnel.suspects
+    received = b""
+    while len(received) < len(data):
+        received += await tunnel.receive(tunnel.far, 1 << 18)
+    await sending
+    assert received == data
+    for suspect in list(tunnel.suspects):
+        suspect.check(tunnel.suspects)
+    assert not tunnel.suspects

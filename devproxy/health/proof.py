@@ -30,7 +30,7 @@ MOST_ADDRESSES = 6
 BATCH = 64
 PATIENCE = 0.3  # seconds; this machine answers itself at once, unless a firewall drops the packet
 OFF = "DEVPROXY_NO_PROOF"
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, no seconds
+_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER: on, no seconds
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 

@@ -1,6 +1,8 @@
 """Chunked coding (RFC 9112 §7.1) both ways: however a body is cut into reads, it is the same; h11 agrees; faults are
 found. The reader lives in `devproxy/proxy/framing.py`."""
 
+import re
+
 import h11
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 from devproxy.proxy.framing import ChunkedReader, ChunkError, chunk, last_chunk
 from tests.proxy.values import lines
 
-FIXED = settings(max_examples=300, deadline=None, derandomize=True, database=None)
-SIZES = st.sampled_from([b"%x", b"%X", b"0%x", b"0000%X"])
+FIXED = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+SIZES = st.sampled_from([b"%x", b"%X", b"0%x", b"0000%X", b"%x ", b"%x\t \t"])
 EXTENSIONS = st.sampled_from([b"", b";a", b";a=b", b';a="b c";d', b"; a = \xe9", b";"])
 PIECES = st.lists(st.tuples(st.binary(min_size=1, max_size=40), SIZES, EXTENSIONS), max_size=6)
 TRAILERS = st.lists(st.sampled_from([b"X-T: 1", b"Digest:abc", b"X-Empty:", b"x-t: \xe9 "]), max_size=3)
@@ -82,11 +84,12 @@ def h11_reads(data: bytes) -> tuple[bytes, bool] | None:
     return body, True
 
 
+SPACED = re.compile(rb"[0-9a-fA-F][ \t]+;")
 NASTY = st.sampled_from([b"\r", b"\n", b"\r\n", b" ", b"\t", b"0", b"f", b";", b"g", b"\0", b"x", b"-", b"+", b"\xff"])
 CHANGES = st.lists(st.tuples(st.integers(0, 200), st.booleans(), NASTY), min_size=1, max_size=3)
 
 
-@settings(FIXED, max_examples=800)
+@settings(FIXED, max_examples=400)
 @given(pieces=PIECES, trailers=TRAILERS, changes=CHANGES, cuts=CUTS)
 def test_h11_reads_every_body_that_we_take_in_the_same_way(
     pieces: list[tuple[bytes, bytes, bytes]],
@@ -103,6 +106,8 @@ def test_h11_reads_every_body_that_we_take_in_the_same_way(
         reader, payload = fed(data, cuts)
     except ChunkError:
         return
+    if SPACED.search(data):
+        return  # h11 knows no white space between size and extension, which RFC 9112 §7.1.1 allows
     theirs = h11_reads(data)
     assert theirs is not None
     if reader.done:
@@ -120,7 +125,6 @@ def test_h11_reads_every_body_that_we_take_in_the_same_way(
             b"+5\r\nhello",
             b"0x5\r\nhello",
             b" 5\r\nhello",
-            b"5 \r\nhello",
             b"\r\n",
             b";a\r\n",
             b"_5\r\n",
@@ -132,8 +136,7 @@ def test_h11_reads_every_body_that_we_take_in_the_same_way(
             b"5;a\nhello",
             b"5;a\0b\r\n",
             b"5;a\rb\r\n",
-            b"5\t;a\r\n",
-            b"5 ;a\r\n",
+            b"5" + b" " * 17 + b"\r\n",
         ),
         *(b"1234567890abcdef\r\n", b"5\r\nhello0\r\n", b"5\r\nhello\n0\r\n", b"5\r\nhello\r0", b"5\r\nhello\r\r\n"),
         *(b"0\r\nA\r\n\r\n", b"0\r\nA: b\nC: d\r\n\r\n", b"0\r\nA : b\r\n\r\n", b"0\r\n A: b\r\n\r\n"),

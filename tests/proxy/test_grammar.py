@@ -149,7 +149,7 @@ LINES = st.lists(st.sampled_from([b"GET / HTTP/1.1", b"GET /", b"A: b", b"a" * 2
 ENDS = st.lists(st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b""]), min_size=6, max_size=6)
 
 
-@settings(FIXED, max_examples=500)
+@settings(FIXED, max_examples=250)
 @given(each=LINES, ends=ENDS, cuts=st.lists(st.integers(0, 100), max_size=8))
 def test_a_head_that_comes_in_pieces_is_refused_as_soon_as_the_same_bytes_at_once(
     each: list[bytes], ends: list[bytes], cuts: list[int]

@@ -29,7 +29,7 @@ from tests.proxy.oracles import (
 )
 
 _EXAMPLES = int(os.environ.get("DEVPROXY_FUZZ", "0"))
-FUZZ = settings(max_examples=_EXAMPLES or 500, derandomize=not _EXAMPLES, database=None, deadline=None)
+FUZZ = settings(max_examples=_EXAMPLES or 300, derandomize=not _EXAMPLES, database=None, deadline=None)
 BUILT = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 _KNOWN_METHODS = frozenset(b"GET HEAD POST PUT DELETE OPTIONS TRACE PATCH PROPFIND REPORT QUERY M-SEARCH".split())
 _TOKEN = st.text(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~", min_size=1, max_size=12).map(str.encode)

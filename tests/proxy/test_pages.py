@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from devproxy.proxy.decide import Respond
 from devproxy.proxy.pages import reason, render
 
-FIXED = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+FIXED = settings(max_examples=120, deadline=None, derandomize=True, database=None)
 DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 ANY_TEXT = st.text(st.characters(), max_size=60) | st.sampled_from(
     [

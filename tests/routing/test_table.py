@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from devproxy.registry.model import Mount, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.routing.table import Route, RouteTable
 
-FIXED = settings(max_examples=500, deadline=None, derandomize=True, database=None)
+FIXED = settings(max_examples=250, deadline=None, derandomize=True, database=None)
 
 
 def service(name: str, *hosts: str, mounts: tuple[Mount, ...] = (), protocol: str = "http") -> Service:

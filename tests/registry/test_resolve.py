@@ -19,8 +19,7 @@ def test_a_service_of_the_user_registry() -> None:
     )
 
 
-def test_every_key_of_a_service_arrives() -> None:
-    text = """\
+WHOLE_SERVICE = """\
 project = "shop"
 [services.web]
 upstream = "unix:run/web.sock"
@@ -44,7 +43,10 @@ path = "/web"
 strip = true
 [services.api]
 """
-    found = of("", linked(text))["web.shop"]
+
+
+def test_every_key_of_a_service_arrives() -> None:
+    found = of("", linked(WHOLE_SERVICE))["web.shop"]
     assert found == Service(
         id="web.shop",
         name="web",
@@ -69,8 +71,7 @@ strip = true
     )
 
 
-def test_every_setting_arrives() -> None:
-    text = """\
+ALL_SETTINGS = """\
 [proxy]
 http = 8080
 https = 8443
@@ -92,7 +93,10 @@ ports = "3000-3999"
 access_log = true
 trusted_forwarded = true
 """
-    registry = merge(decode_user(text, USER))
+
+
+def test_every_setting_arrives() -> None:
+    registry = merge(decode_user(ALL_SETTINGS, USER))
     assert registry.problems == ()
     assert registry.settings == ProxySettings(
         http=8080,

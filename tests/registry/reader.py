@@ -1,0 +1,81 @@
+"""A reader of watched files for the tests of watching: it reads at each turn, as the proxy does.
+
+Lives here: Reader, and ways to run it and to change a file. Not here: tests.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from devproxy.registry.watch import changes
+
+DEADLINE = 20.0  # seconds; reached only by a test that fails
+
+
+class Reader:
+    """Reads the files at each turn, as the proxy does."""
+
+    def __init__(self, *files: Path):
+        self.files = list(files)
+        self.turns = 0
+        self.stop = asyncio.Event()
+        self.on_turn: Callable[[], None] = lambda: None
+        self._turned = asyncio.Event()
+        self._texts: list[str | None] = []
+
+    async def run(self) -> None:
+        async for _ in changes(lambda: self.files, self.stop):
+            self._texts = [text(file) for file in self.files]
+            self.turns += 1
+            self.on_turn()
+            self._turned.set()
+
+    async def until(self, *texts: str | None) -> None:
+        """Wait until the files were read with these contents."""
+        async with asyncio.timeout(DEADLINE):
+            while self._texts != list(texts):
+                self._turned.clear()
+                await self._turned.wait()
+
+    async def more(self, turns: int) -> None:
+        """Wait for a turn after the first `turns`."""
+        async with asyncio.timeout(DEADLINE):
+            while self.turns <= turns:
+                self._turned.clear()
+                await self._turned.wait()
+
+
+async def threads_end() -> None:
+    """Wait until no watch has a thread any more."""
+    for thread in threading.enumerate():
+        if thread.name == "devproxy-watch":
+            await asyncio.to_thread(thread.join, DEADLINE)
+            assert not thread.is_alive()
+
+
+def text(file: Path) -> str | None:
+    try:
+        return file.read_text()
+    except OSError:
+        return None
+
+
+def replace(file: Path, content: str) -> None:
+    """As `os.replace`, devproxy itself and most editors do."""
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.write_text(content)
+    temporary.replace(file)
+
+
+@contextlib.asynccontextmanager
+async def reading(*files: Path) -> AsyncIterator[Reader]:
+    reader = Reader(*files)
+    task = asyncio.create_task(reader.run())
+    try:
+        await reader.until(*[text(file) for file in files])
+        yield reader
+    finally:
+        reader.stop.set()
+        await asyncio.wait_for(task, DEADLINE)

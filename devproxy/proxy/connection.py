@@ -38,6 +38,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_address",
         "_buffer",
+        "_choked",
         "_eof",
         "_lingering",
         "_paused",
@@ -59,7 +60,8 @@ class ClientConnection(asyncio.Protocol):
         self.keep_alive = True
         self.deadline = 0.0
         self.origin = Origin(b"", b"http", b"")
-        self._buffer = b""  # bytes that wait for the exchange to end
+        self._buffer = b""  # bytes that wait for the exchange to end, or for the client to read
+        self._choked = False  # over HIGH_WATER
         self._eof = False
         self._paused = False
         self._route: Route | None = None  # of the last request
@@ -156,6 +158,11 @@ class ClientConnection(asyncio.Protocol):
             self._linger()
             return
         self.deadline = proxy.clock + proxy.snapshot.settings.idle_timeout
+        if not self._choked:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin what waited; not before the client has read, or many requests at once would fill the memory."""
         if self._paused:
             self.resume()
         if self._buffer:
@@ -225,11 +232,16 @@ class ClientConnection(asyncio.Protocol):
                 self.proxy.log(exchange)
 
     def pause_writing(self) -> None:
+        self._choked = True
         if self.exchange is not None and self.exchange.upstream is not None:
             self.exchange.upstream.pause()
 
     def resume_writing(self) -> None:
-        if self.exchange is not None and self.exchange.upstream is not None:
+        self._choked = False
+        if self.exchange is None:
+            if not self._lingering and not self.transport.is_closing():
+                self._go_on()
+        elif self.exchange.upstream is not None:
             self.exchange.upstream.resume()
 
     def pause(self) -> None:
@@ -264,7 +276,7 @@ class ClientConnection(asyncio.Protocol):
         elif self.head_is_partial and not self._lingering:
             self.refuse(Respond(408, "request-timeout", "the request's header did not arrive in time", close=True))
         else:
-            self.transport.abort() if self._lingering else self.transport.close()
+            self.transport.abort() if self._lingering or self._choked else self.transport.close()
 
     def retire(self) -> None:
         """The proxy is stopping: end now if nothing is under way, else after the response."""

@@ -11,7 +11,7 @@ Reading.
 from typing import TYPE_CHECKING, Final
 
 from devproxy.proxy.connection import ClientConnection
-from devproxy.proxy.decide import CONTROL, Reading, Respond, absolute, decide, read, target_fault
+from devproxy.proxy.decide import Control, Reading, Respond, absolute, decide, read, target_fault
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.fields import Section, section
 from devproxy.proxy.framing import ChunkedReader, ChunkError
@@ -48,21 +48,29 @@ class Http1Connection(ClientConnection):
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
         if exchange is None:
-            if not self._lingering:
+            if self._choked:
+                self._hold(data)
+            elif not self._lingering:
                 self.resume_requests(data)
         elif not exchange.request_done:
             self._take_body(exchange, data)
         else:
-            self._buffer += data
-            if len(self._buffer) > _PIPELINE_LIMIT:
-                self.pause()
+            self._hold(data)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep requests whose turn has not come."""
+        self._buffer += data
+        if len(self._buffer) > _PIPELINE_LIMIT:
+            self.pause()
 
     def resume_requests(self, data: bytes) -> None:
         """Begin as many requests as `data` holds, up to the first that has to be waited for."""
         if self._partial is not None:
-            whole = self._complete(self._partial, data)
+            one = len(self._partial) == 1  # it may be the CR of an empty line
+            whole = bytes(self._partial) + data if one else self._complete(self._partial, data)
             if whole is None:
                 return
+            self._partial = None
             data = whole
         while data:
             if not self._skipped and data.startswith(b"\r\n"):  # one empty line before a request, RFC 9112 §2.2
@@ -78,7 +86,7 @@ class Http1Connection(ClientConnection):
                 return
             self._skipped = False
             data = self._begin(head, data)
-            if self.exchange is not None or self._lingering or self.transport.is_closing():
+            if self.exchange is not None or self._choked or self._lingering or self.transport.is_closing():
                 break
         self._buffer = data
 
@@ -106,13 +114,11 @@ class Http1Connection(ClientConnection):
         snapshot = self.proxy.snapshot
         method, target, minor, start, end = head
         raw = data[start : end - 4]
-        reading = self._reading
-        fields = self._fields
+        reading, fields = self._reading, self._fields
         if fields is None or fields.raw != raw:
             read_fields = section(raw, snapshot.settings.max_headers)
             if isinstance(read_fields, Fault):
-                self.refuse(Respond.to(read_fields), data)
-                return b""
+                return self._refuse_head(read_fields, data)
             self._fields = fields = read_fields
         if (
             reading is None
@@ -123,8 +129,7 @@ class Http1Connection(ClientConnection):
         ):
             prepared = self._read(head, fields)
             if isinstance(prepared, Fault):
-                self.refuse(Respond.to(prepared), data)
-                return b""
+                return self._refuse_head(prepared, data)
             reading, head = prepared
             method, target = head[:2]
         self.keep_alive = reading.keep_alive and not self.proxy.draining
@@ -137,12 +142,15 @@ class Http1Connection(ClientConnection):
                     exchange.added = exposed.field
                 return self._forward(exchange, data, end)
             decision = exposed.refusal
-        if decision is CONTROL:
+        if isinstance(decision, Control):
             self.hand_over(data)
             return b""
-        assert isinstance(decision, Respond)
         self.answer_plainly(decision, reading, fields, method)
         return data[end:]
+
+    def _refuse_head(self, fault: Fault, data: bytes) -> bytes:
+        self.refuse(Respond.to(fault), data)
+        return b""
 
     def _read(self, head: RequestHead, fields: Section) -> tuple[Reading, RequestHead] | Fault:
         """A new Reading, and the head with its target in origin-form."""

@@ -32,6 +32,7 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to a service: at most one exchange at a time."""
 
     __slots__ = (
+        "_choked",
         "_held",
         "_informational",
         "_left",
@@ -58,6 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._left = _HEAD
         self._reader: ChunkedReader | None = None
         self._paused = False
+        self._choked = False  # the service does not read what is sent to it
         self._reusable = True
         self._informational = 0
 
@@ -192,13 +194,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._left = _HEAD
         self.used = True
         address = self.address
-        if self._reusable and exchange.request_done and len(address.idle) < IDLE_CONNECTIONS:
+        if not (self._reusable and exchange.request_done and len(address.idle) < IDLE_CONNECTIONS):
+            self.discard()
+        elif self._choked:
+            self.transport.close()  # what it was sent and has not read yet still goes out
+        else:
             self.idle_since = exchange.proxy.clock
             if self._paused:
                 self.resume()
             address.idle.append(self)
-        else:
-            self.discard()
         exchange.on_end(trailers)
 
     def finish_spliced(self, exchange: "Exchange") -> None:
@@ -236,10 +240,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport.abort()
 
     def pause_writing(self) -> None:
+        self._choked = True
         if self.exchange is not None:
             self.exchange.front.pause()
 
     def resume_writing(self) -> None:
+        self._choked = False
         if self.exchange is not None:
             self.exchange.front.resume()
 

@@ -14,6 +14,7 @@ from typing import cast
 import pytest
 
 from devproxy.proxy import h1, splice, upstream
+from devproxy.proxy.connection import HIGH_WATER
 from devproxy.proxy.splice import Splice
 from tests import require
 from tests.loops import until
@@ -183,6 +184,23 @@ async def test_a_client_that_stops_reading_stops_the_service_and_gets_everything
         transport.resume_reading()
         for at in range(64):
             assert await reader.readexactly(1 << 20) == bytes([at]) * (1 << 20)
+
+
+async def test_a_client_that_asks_on_and_reads_nothing_gets_no_further_ahead_than_one_response(way: str) -> None:
+    size, count = 400_000, 300
+    async with running(serve) as stage:
+        reader, writer = await stage.connect()
+        transport = cast(asyncio.Transport, writer.transport)
+        transport.pause_reading()
+        writer.write(get(size) * count)
+        await until(lambda: any(connection._choked for connection in stage.proxy.connections))
+        await quiet(stage)
+        (connection,) = stage.proxy.connections
+        assert connection.transport.get_write_buffer_size() <= HIGH_WATER + size
+        transport.resume_reading()
+        for _ in range(count):
+            assert await head(reader) == (b"HTTP/1.1 200 OK", size)
+            assert await reader.readexactly(size) == DATA[:size]
 
 
 async def quiet(stage: Running) -> None:

@@ -1,0 +1,211 @@
+"""A client's connection by itself: its ends, and what time does to it. What passes over it: `tests/wire/`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from devproxy.proxy.decide import Respond
+from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.registry.model import Registry
+from tests.proxy.fakes import Transport, accepted
+
+ANSWER = Respond(400, "bad-request", "no")
+GET = b"GET / HTTP/1.1\r\nHost: nobody.localhost\r\n\r\n"
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    found = Proxy(Snapshot.of(Registry()))
+    yield found
+    found.close()
+
+
+def exchange(**options: Any) -> Any:
+    """An exchange as its connection sees it, which notes what is done with it."""
+    done: list[str] = []
+    values = {
+        "done": done,
+        "responded": False,
+        "request_done": True,
+        "status": 0,
+        "method": b"GET",
+        "splice": None,
+        "upstream": None,
+        "fields": None,
+        "reading": SimpleNamespace(minor=1),
+        "release": lambda: done.append("release"),
+        "expired": lambda: Respond(504, "upstream-timeout", "late"),
+        **options,
+    }
+    return SimpleNamespace(**values)
+
+
+async def test_a_refusal_is_read_before_the_connection_ends(proxy: Proxy) -> None:
+    """FIN first, and what still comes is thrown away: a RST would take the answer away from the client."""
+    connection, transport = accepted(proxy)
+    connection.refuse(ANSWER)
+    assert transport.statuses == [400]
+    assert b"Connection: close\r\n" in transport.written
+    assert transport.done[0] == "eof"
+    assert transport.is_reading()
+    connection.data_received(GET * 100)
+    assert transport.statuses == [400]
+    assert not transport.is_closing()
+    assert connection.deadline < proxy.clock + 5
+    connection.expire()
+    assert transport.done[-1] == "abort"
+
+
+async def test_a_transport_that_cannot_half_close_is_closed(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy, half_close=False)
+    connection.refuse(ANSWER)
+    assert transport.done == ["close"]
+
+
+async def test_time_ends_an_idle_connection_without_a_word_and_half_a_head_with_one(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    connection.expire()
+    assert (transport.written, transport.done) == (b"", ["close"])
+    connection, transport = accepted(proxy)
+    connection.data_received(GET[:20])
+    connection.expire()
+    assert transport.statuses == [408]
+    assert "eof" in transport.done
+
+
+async def test_time_ends_a_request_that_is_not_answered(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    connection.exchange = exchange()
+    connection.expire()
+    assert transport.statuses == [504]
+    assert connection.exchange is None
+    assert connection.keep_alive
+
+
+async def test_time_does_not_end_a_body_that_moves_inside_the_kernel(proxy: Proxy) -> None:
+    moves = [True, False]
+    route = SimpleNamespace(service=SimpleNamespace(response_timeout=9.0))
+    connection, transport = accepted(proxy)
+    connection.exchange = exchange(splice=SimpleNamespace(progressed=lambda: moves.pop(0)), route=route)
+    connection.expire()
+    assert transport.written == b""
+    assert connection.deadline == proxy.clock + 9.0
+    connection.expire()
+    assert transport.statuses == [504]
+
+
+@pytest.mark.parametrize(("responded", "whole"), [(False, True), (False, False), (True, True), (True, False)])
+async def test_a_failure_is_answered_or_cut(proxy: Proxy, responded: bool, whole: bool) -> None:
+    """Where bytes of a response are out, an answer would be taken for part of it: only RST is understood."""
+    connection, transport = accepted(proxy)
+    failed = connection.exchange = exchange(responded=responded, request_done=whole)
+    connection.answer(Respond(502, "upstream-closed", "x"), failed)
+    assert transport.statuses == ([] if responded else [502])
+    assert ("abort" in transport.done) is responded
+    assert ("eof" in transport.done) is (not responded and not whole)
+    assert connection.exchange is None
+    connection.answer(ANSWER, failed)
+    connection.cut(failed)
+    assert transport.statuses == ([] if responded else [502])
+
+
+async def test_a_proxy_that_stops_closes_what_is_idle_and_lets_the_rest_end(proxy: Proxy) -> None:
+    idle, transport = accepted(proxy)
+    idle.retire()
+    assert transport.done == ["close"]
+    busy, transport = accepted(proxy)
+    busy.exchange = exchange()
+    busy.retire()
+    assert transport.done == []
+    assert not busy.keep_alive
+    leaving, transport = accepted(proxy)
+    leaving.refuse(ANSWER)
+    leaving.retire()
+    assert not transport.is_closing()
+
+
+async def test_a_client_that_is_gone_takes_its_request_along(proxy: Proxy) -> None:
+    connection, _ = accepted(proxy)
+    under_way = connection.exchange = exchange()
+    connection.connection_lost(None)
+    assert under_way.done == ["release"]
+    assert connection not in proxy.connections
+
+
+async def test_pauses_are_asked_for_once_and_looked_after(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    connection.resume()
+    connection.pause()
+    connection.pause()
+    assert transport.done == ["pause"]
+    assert connection in proxy.suspects
+    connection.resume()
+    connection.resume()
+    assert transport.done == ["pause", "resume"]
+
+
+async def test_pages_of_our_own_may_not_be_there(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    connection.data_received(GET.replace(b"nobody", b"devproxy"))
+    assert transport.statuses == [404]
+
+
+async def test_pipelined_requests_wait_for_the_one_under_way_and_at_some_point_on_the_wire(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    first = connection.exchange = exchange()
+    connection.data_received(GET)
+    assert transport.statuses == []
+    assert transport.is_reading()
+    connection.data_received(GET * 2000)
+    assert not transport.is_reading()
+    connection.finished(first)
+    assert transport.is_reading()
+    assert transport.statuses == [404] * 2001
+
+
+async def test_a_client_that_sends_requests_and_reads_nothing_is_not_answered_without_end(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    first = connection.exchange = exchange()
+    connection.data_received(GET * 10)
+    connection.pause_writing()
+    connection.finished(first)
+    connection.data_received(GET * 2000)
+    assert transport.statuses == []
+    assert not transport.is_reading()
+    connection.resume_writing()
+    assert transport.statuses == [404] * 2010
+    assert transport.is_reading()
+
+
+async def test_answers_of_our_own_stop_as_well_once_the_client_does_not_read_them(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    transport.on_write = lambda: connection.pause_writing() if len(transport.written) > 2000 else None
+    connection.data_received(GET * 100)
+    assert 2 <= len(transport.statuses) < 10
+    transport.on_write = lambda: None
+    connection.resume_writing()
+    assert transport.statuses == [404] * 100
+
+
+async def test_a_client_that_never_reads_is_let_go(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    connection.pause_writing()
+    connection.expire()
+    assert transport.done == ["abort"]
+
+
+async def test_half_closed_clients_get_the_rest_and_are_closed(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    first = connection.exchange = exchange()
+    assert connection.eof_received() is True
+    assert connection in proxy.suspects
+    assert not transport.is_closing()
+    connection.finished(first)
+    assert transport.done == ["close"]
+
+
+def test_a_transport_of_the_tests_is_no_real_one() -> None:
+    assert not isinstance(Transport(), asyncio.Transport)

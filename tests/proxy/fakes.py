@@ -19,6 +19,7 @@ class Transport:
         self.written = b""
         self.done: list[str] = []
         self.protocol: Any = None
+        self.waiting = 0  # bytes that nobody has taken yet
         self.on_write: Callable[[], None] = lambda: None
         self._half_close = half_close
 
@@ -39,7 +40,7 @@ class Transport:
         return [what for what in ["resume", *self.done] if what in ("pause", "resume")][-1] == "resume"
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.waiting
 
     def get_extra_info(self, name: str) -> Any:
         return {"peername": ("127.0.0.1", 50_000), "sockname": ("127.0.0.1", 80)}.get(name)

@@ -190,6 +190,26 @@ async def test_answers_of_our_own_stop_as_well_once_the_client_does_not_read_the
     assert transport.statuses == [404] * 100
 
 
+async def test_a_client_that_reads_slowly_gets_the_end_of_its_response(proxy: Proxy) -> None:
+    """What waits in the transport is cut by no timeout, neither of an idle connection nor of one that ends."""
+    connection, transport = accepted(proxy)
+    connection.pause_writing()
+    ended = exchange(request_done=True)
+    connection.exchange = ended
+    connection.finished(ended)
+    assert connection.deadline == float("inf")
+    connection.resume_writing()
+    assert connection.deadline < float("inf")
+
+    transport.waiting = 1000
+    connection.refuse(ANSWER)
+    connection.expire()
+    assert not transport.is_closing()
+    transport.waiting = 0
+    connection.expire()
+    assert transport.done[-1] == "abort"
+
+
 async def test_a_client_that_never_reads_is_let_go(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
     connection.pause_writing()

@@ -17,7 +17,7 @@ from devproxy.proxy.decide import (
 from devproxy.proxy.forward import chain_entry
 from devproxy.proxy.grammar import Fault
 from devproxy.registry.model import Mount, Upstream
-from devproxy.routing.table import Route, RouteTable
+from devproxy.routing.table import Route
 from tests.proxy.values import CLIENT, fault, fields, lines, reading, service, table
 
 HOST = b"Host: web.localhost"

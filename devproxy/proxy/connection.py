@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HIGH_WATER: Final = 1 << 19  # bytes that may wait for the client before its service is no longer read
 _LINGER: Final = 2.0  # seconds in which what a client still sends is thrown away, so that it can read our answer
+_NEVER: Final = float("inf")
 # SO_LINGER with no time: close sends RST, socket(7).
 _RESET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
@@ -157,12 +158,13 @@ class ClientConnection(asyncio.Protocol):
         if not self.keep_alive or not exchange.request_done:
             self._linger()
             return
-        self.deadline = proxy.clock + proxy.snapshot.settings.idle_timeout
+        self.deadline = _NEVER  # it may take its time to read the response
         if not self._choked:
             self._go_on()
 
     def _go_on(self) -> None:
         """Begin what waited; not before the client has read, or many requests at once would fill the memory."""
+        self.deadline = self.proxy.clock + self.proxy.snapshot.settings.idle_timeout
         if self._paused:
             self.resume()
         if self._buffer:
@@ -275,6 +277,8 @@ class ClientConnection(asyncio.Protocol):
             self.answer(exchange.expired(), exchange)
         elif self.head_is_partial and not self._lingering:
             self.refuse(Respond(408, "request-timeout", "the request's header did not arrive in time", close=True))
+        elif self._lingering and self.transport.get_write_buffer_size():
+            self.deadline = self.proxy.clock + _LINGER  # it is still reading what was written
         else:
             self.transport.abort() if self._lingering or self._choked else self.transport.close()
 

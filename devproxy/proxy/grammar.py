@@ -55,7 +55,9 @@ def status_line(buffer: bytes) -> StatusLine | Fault | None:
     if line is None:
         shown = printable(buffer[: buffer.find(b"\r\n")])
         return Fault(502, "upstream-invalid", f"the status line is not HTTP/1.x: {shown}")
-    return 1 if line[1] == b"1" else 0, int(line[2]), buffer[9 : line.end()], line.end(), end + 4
+    # Some services leave the space out with the reason phrase; clients get both, the phrase empty (RFC 9112 §4).
+    text = buffer[9 : line.end()] if line[3] is not None else line[2] + b" \r\n"
+    return 1 if line[1] == b"1" else 0, int(line[2]), text, line.end(), end + 4
 
 
 def early_fault(buffer: bytes | bytearray, checked: int) -> Fault | None:

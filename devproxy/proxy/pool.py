@@ -23,13 +23,14 @@ _FRESH: Final = 1.0  # seconds after which a request that must not be sent twice
 class Address:
     """What is known about the address of a service: its idle connections, and when it last answered."""
 
-    __slots__ = ("alive_at", "host", "idle", "key", "opened", "plan", "server_name", "upstream")
+    __slots__ = ("alive_at", "capacity", "host", "idle", "key", "opened", "plan", "server_name", "upstream")
 
     def __init__(self, upstream: Upstream, server_name: str):
         self.upstream = upstream
         self.server_name = server_name
         self.idle: list[UpstreamConnection] = []
         self.opened: set[UpstreamConnection] = set()
+        self.capacity = IDLE_CONNECTIONS  # 0 once the pool has forgotten this address
         self.host = ""  # the literal that answered last
         self.alive_at = float("-inf")  # on the loop's clock
         self.plan: Plan | None = None
@@ -73,6 +74,7 @@ class Pool:
         for key, address in list(self.addresses.items()):
             address.expire(now)
             if not address.opened and key[0] not in wanted:
+                address.capacity = 0  # a request that is still on its way there keeps nothing
                 del self.addresses[key]
         return any(address.opened for address in self.addresses.values())
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from devproxy.net.liveness import is_gone
 from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError
 from devproxy.proxy.grammar import Fault
-from devproxy.proxy.pool import IDLE_CONNECTIONS, Address
+from devproxy.proxy.pool import Address
 from devproxy.proxy.response import Plan, early_answer_fault, read_plan
 from devproxy.proxy.splice import WORTHWHILE
 
@@ -194,7 +194,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._left = _HEAD
         self.used = True
         address = self.address
-        if not (self._reusable and exchange.request_done and len(address.idle) < IDLE_CONNECTIONS):
+        if not (self._reusable and exchange.request_done and len(address.idle) < address.capacity):
             self.discard()
         elif self._choked:
             self.transport.close()  # what it was sent and has not read yet still goes out

@@ -39,6 +39,7 @@ def test_a_status_line_is_taken_apart() -> None:
     data = b"HTTP/1.0 404 Not \xe9 Found\r\nA: b\r\n\r\n"
     assert status_line(data) == (0, 404, b"404 Not \xe9 Found\r\n", data.index(b"A:"), len(data))
     assert status_line(b"HTTP/1.1 200 \r\n\r\n") == (1, 200, b"200 \r\n", 15, 17)
+    assert status_line(b"HTTP/1.1 200\r\n\r\n") == (1, 200, b"200 \r\n", 14, 16)  # as it must be passed on
 
 
 @pytest.mark.parametrize("whole", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 OK\r\nHost: x\r\n\r\n"])

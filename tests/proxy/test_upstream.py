@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.pool import IDLE_CONNECTIONS, Address
+from devproxy.proxy.pool import IDLE_CONNECTIONS, Address, Pool
 from devproxy.proxy.response import Plan
 from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings
@@ -220,6 +220,18 @@ def test_only_so_many_idle_connections_are_kept() -> None:
         connection.data_received(FIXED)
     assert len(address.idle) == IDLE_CONNECTIONS
     assert transport.done == ["abort"]
+
+
+def test_nothing_is_kept_for_an_address_that_the_pool_has_forgotten() -> None:
+    """A request that was still dialling when the service left the registry."""
+    pool = Pool()
+    address = pool.at(LOCAL)
+    assert not pool.expire(7.0, frozenset())
+    connection, transport = opened(address)
+    begin(connection, Exchange())
+    connection.data_received(FIXED)
+    assert transport.done == ["abort"]
+    assert pool.at(LOCAL) is not address
 
 
 def test_a_switch_hands_over_what_came_behind_it() -> None:

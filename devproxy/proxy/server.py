@@ -164,6 +164,7 @@ class Proxy:
     # Time.
 
     def _tick(self) -> None:
+        self._timer = self.loop.call_later(_TICK, self._tick)  # first: whatever goes wrong below, time goes on
         self.clock = now = self.loop.time()
         expired = [connection for connection in self.connections if connection.deadline < now]
         for connection in expired:
@@ -175,7 +176,9 @@ class Proxy:
                 suspect.check(self.suspects)
             pooled = self.pool.expire(now, self.snapshot.upstreams)
             busy = bool(pooled or self.connections or self.suspects)
-        self._timer = self.loop.call_later(_TICK, self._tick) if busy else None
+        if not busy:
+            self._timer.cancel()
+            self._timer = None
 
     # The end.
 

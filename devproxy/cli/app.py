@@ -26,6 +26,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "demo": "Show it working: two services, a proxy, a request to each.",
         "add": "Give a port, or another upstream, a name.",
         "link": "Take a project's devproxy.toml into the registry.",
+        "start": "Run the proxy in the background.",
         "serve": "Run the proxy in the foreground.",
     },
     "Look": {
@@ -38,6 +39,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "check": "Validate registry files; for CI and pre-commit too.",
     },
     "Tidy": {
+        "stop": "End the proxy, and wait until it is gone.",
+        "restart": "End the proxy, and run it in the background again.",
         "rm": "Take a service out of your registry.",
         "unlink": "Take a project out of your registry.",
         "completion": "Print the completion script for your shell.",

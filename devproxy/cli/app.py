@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Start here": {
         "demo": "Show it working: two services, a proxy, a request to each.",
         "add": "Give a port, or another upstream, a name.",
+        "init": "Write a first devproxy.toml from what is in the folder.",
         "link": "Take a project's devproxy.toml into the registry.",
         "start": "Run the proxy in the background.",
         "serve": "Run the proxy in the foreground.",

@@ -4,7 +4,8 @@ Lives here: `prepare`.
 Not here: starting it (`session.py`), the flags of frameworks (`frameworks.py`), reading `package.json` (`scripts.py`).
 
 A string runs in a shell and a list is exec'ed, as in the registry. What the service's own `env` says wins over
-everything that is set here.
+everything that is set here. A port that stands in the command of a file gives way to the one that the service was
+given, so that two checkouts of it run side by side.
 """
 
 import sys
@@ -49,6 +50,7 @@ def prepare(
 ) -> Prepared:
     """The command of `service`, or `argv` in its place (run in the current folder), to listen on `port`.
 
+    The registry's command listens there even if it names another port; one typed by a person is left as it is.
     `http_port` is the port of the running proxy (None: the one that it is to take). Reads `package.json`. Raises
     DevproxyError: there is no command, no such folder, or a placeholder that cannot be filled in.
     """
@@ -66,7 +68,7 @@ def prepare(
         service.hosts,
         url=url,
         scripts=reader(Path(cwd)),
-        insist=argv is None and service.upstream is not None,
+        insist=argv is None,
     )
     env = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **dict(adapted.env)}
     env |= {name: filled(text, adapted.port) for name, text in service.env}

@@ -47,13 +47,15 @@ def changed(row: Row, launch: Launch | None, reading: Reading, target: Target, *
         return Change(reading.args, env, target.port, launch.note if launch and not launch.flags else "")
     options = _port_options(row, launch)
     named = _named(options, reading.args)
-    port = named[0] if named and named[0] and not (target.insist and named[0] != target.port) else target.port
-    target = msgspec.structs.replace(target, port=port)
-    args, note = reading.args, ""
-    if named and named[0] not in {0, port}:
-        args, note = _with_port(options, args, port, end_only)
-    args = _with_flags(row, launch, args, target, named=named is not None)
-    return Change(args, _environment(row, launch, port), port if not note else named[0] if named else port, note)
+    own = named[0] if named and named[0] else target.port
+    args, port, note = reading.args, own, ""
+    if own != target.port and target.insist:
+        replaced = _with_port(options, args, target.port, end_only)
+        args, port = (replaced, target.port) if replaced else (args, own)
+        kept = f"{row.program} listens on port {own}, as its command says, which cannot be changed from here"
+        note = f"port {own} in the command becomes {port}: `port = {own}` would keep it" if replaced else kept
+    args = _with_flags(row, launch, args, msgspec.structs.replace(target, port=port), named=named is not None)
+    return Change(args, _environment(row, launch, port), port, note)
 
 
 def _serves(launch: Launch, reading: Reading) -> bool:
@@ -87,19 +89,16 @@ def _named(options: Sequence[Option], args: Sequence[str]) -> tuple[int, Option]
     return None
 
 
-def _with_port(
-    options: Sequence[Option], args: tuple[str, ...], port: int, end_only: bool
-) -> tuple[tuple[str, ...], str]:
-    """Another port in place of the one that is named; behind everything where only that can be done."""
+def _with_port(options: Sequence[Option], args: tuple[str, ...], port: int, end_only: bool) -> tuple[str, ...] | None:
+    """Another port in place of the one that is named, behind everything if only that can be done; None if it cannot."""
     named = _named(options, args)
     option = named[1] if named else options[0]
-    if end_only:
-        if option.flags and option.form == "host":  # of an option that is given twice, the last counts
-            return changes.inserted(args, changes.added(option, port)), ""
-        return args, f"the command listens on port {named[0] if named else 0} itself, which cannot be changed from here"
+    if end_only:  # of an option that is given twice, the last counts
+        once = not option.flags or option.form != "host"
+        return None if once else changes.inserted(args, changes.added(option, port))
     given = next(changes.find(option, args))
     new = _LAST_NUMBER.sub(str(port), given.values[0])
-    return (*args[: given.start], *given.head, given.prefix + new, *args[given.end :]), ""
+    return (*args[: given.start], *given.head, given.prefix + new, *args[given.end :])
 
 
 def _with_flags(row: Row, launch: Launch, args: tuple[str, ...], target: Target, *, named: bool) -> tuple[str, ...]:

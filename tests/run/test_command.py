@@ -83,17 +83,18 @@ def test_a_command_given_runs_in_the_current_folder(tmp_path: Path, monkeypatch:
     assert found.env["FLASK_RUN_PORT"] == "24000"
 
 
-def test_a_port_that_the_command_names_is_the_port_everywhere() -> None:
-    found = prepared(replace(WEB, command=("uvicorn", "app:app", "--port", "8080"), env=(("MINE", "{port}"),)))
+def test_a_port_that_a_person_types_is_the_port_everywhere() -> None:
+    web = replace(WEB, env=(("MINE", "{port}"),))
+    found = prepared(web, argv=["uvicorn", "app:app", "--port", "8080"])
     assert (found.port, found.env["PORT"], found.env["MINE"]) == (8080, "8080", "8080")
-    assert "--port" in found.argv
+    assert found.argv[3] == "8080"
 
 
-def test_a_port_that_the_file_says_stands_above_the_commands() -> None:
-    address = Upstream("http", ("127.0.0.1",), 24000)
-    found = prepared(replace(WEB, command="uvicorn app:app --port 8080", upstream=address))
+def test_a_port_in_the_files_command_gives_way() -> None:
+    found = prepared(replace(WEB, command="uvicorn app:app --port 8080"))
     assert found.argv[-1] == "uvicorn app:app --port 24000 --host 127.0.0.1"
     assert found.port == 24000
+    assert found.notes == ["port 8080 in the command becomes 24000: `port = 8080` would keep it"]
 
 
 def test_scripts_are_read_from_the_commands_folder(tmp_path: Path) -> None:

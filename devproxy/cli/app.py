@@ -27,6 +27,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "add": "Give a port, or another upstream, a name.",
         "init": "Write a first devproxy.toml from what is in the folder.",
         "link": "Take a project's devproxy.toml into the registry.",
+        "run": "Run one service with a port and a name.",
         "start": "Run the proxy in the background.",
         "serve": "Run the proxy in the foreground.",
     },

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,14 +54,14 @@ def start(paths: Paths, *, http: int | None = None) -> Launched:
     with exclusive(log):
         if running := read_running(paths):
             return Launched(running, False)
-        process = _spawn(paths, log, http)
+        process = spawn(paths, ["serve", "--detached", *(["--http", str(http)] if http is not None else [])], log)
         return _ready(paths, process, log)
 
 
-def _spawn(paths: Paths, log: Path, http: int | None) -> "subprocess.Popen[bytes]":
+def spawn(paths: Paths, arguments: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+    """`devproxy ARGUMENTS` as a process that outlives the terminal; what it prints replaces what `log` held."""
     # -P: the folder we stand in is not searched for modules. Whatever `python -m` found us by is named instead.
-    argv = [sys.executable, "-P", "-m", "devproxy", "serve", "--detached"]
-    argv += ["--http", str(http)] if http is not None else []
+    argv = [sys.executable, "-P", "-m", "devproxy", *arguments]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
         return subprocess.Popen(
             argv,

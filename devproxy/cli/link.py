@@ -31,9 +31,14 @@ def command(path: str | None, force: bool) -> None:
     """
     # abspath, unlike Path.absolute, takes `..` out
     file = find_project(Path(os.path.abspath(path)) if path else None, Path.cwd())  # noqa: PTH100
+    _show(take(Paths.from_environment(), file, force=force), file)
+
+
+def take(paths: Paths, file: Path, *, force: bool = False) -> str:
+    """Link `file`, and return the project's name. Raises DevproxyError where it would not work."""
     name = _project(file).project
-    change_registry(Paths.from_environment(), lambda text, user: _linked(text, user, name, file, force))
-    _show(name, file)
+    change_registry(paths, lambda text, user: _linked(text, user, name, file, force))
+    return name
 
 
 def find_project(path: Path | None, folder: Path) -> Path:

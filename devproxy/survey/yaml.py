@@ -129,7 +129,7 @@ class _Flow:
     _TOKEN = re.compile(_QUOTED.pattern + r"|[\[\]{},]|:(?=\s|$)|[^\[\]{},:\s](?:[^\[\]{},:]|:(?!\s|$))*")
 
     def __init__(self, text: str, line: _Line):
-        self._tokens = [token.strip() for token in self._TOKEN.findall(text)][::-1]
+        self._tokens: list[str] = [token.strip() for token in self._TOKEN.findall(text)][::-1]
         self._line = line
 
     def value(self) -> Value:

@@ -10,9 +10,7 @@ from devproxy.survey.text import document
 
 
 def test_a_file_as_a_person_would_write_it() -> None:
-    service = Candidate(
-        name="db", origin="compose.yaml: services.db", command=("docker", "up"), port=5432, protocol="tcp"
-    )
+    service = Candidate(name="db", origin="compose.yaml: services.db", command=("docker", "up"), port=5432)
     text = document(gather([Seen(services=(service,), project="shop")], "x"))
     assert text.endswith(
         'project = "shop"\n\n[services.db]  # compose.yaml: services.db\nport = 5432\ncommand = ["docker", "up"]\n'

@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -28,18 +27,16 @@ from devproxy.paths import Paths
 from devproxy.processes import start_time
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import holds, remove_lease, replace_lease
-from devproxy.run import supervisor
+from devproxy.run import orphans, supervisor
 from devproxy.run.adopt import Observed, Watcher
 from devproxy.run.command import Prepared
 from devproxy.run.terminal import Terminal, ours, write_all
 
-LOOK = 0.25  # seconds between two questions whether some listener came or went
+LOOK = 0.25  # seconds between two questions whether some listener came or went, and whether the lease is still ours
 SETTLED = 1.0  # seconds that a service has to take its own port before another one of its is adopted
 DAEMON = 3.0  # seconds that what a command leaves behind has to listen, to be taken for the service
 LEFTOVER_GRACE = 2.0  # seconds until SIGKILL for what a command leaves behind
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells say it
-
-_supervisors: set[int] = set()  # those of this process: never to be taken for orphans
 
 Say = Callable[[str], None]
 
@@ -69,7 +66,7 @@ class Session:
         self._exited = asyncio.Event()
         self._daemon: int | None = None
         self._told: set[str] = set()
-        self._before: set[int] = set()
+        self._before: frozenset[int] = frozenset()
         self.stopped: Callable[[], None] | None = None  # called when the command is stopped (Ctrl-Z)
 
     async def run(self) -> int:
@@ -107,11 +104,10 @@ class Session:
     async def _start(self) -> None:
         ours_end, theirs = socket.socketpair()
         self._open_terminal()
-        supervisor.become_subreaper()
-        self._before = _children()
+        self._before = orphans.expect()
         with theirs:
             self._process = self._spawn(theirs)
-        _supervisors.add(self._process.pid)
+        orphans.started(self._process.pid)
         self._reader, self._writer = await asyncio.open_connection(sock=ours_end)
         self._tell(self._order())
         answer = await self._hear()
@@ -185,8 +181,7 @@ class Session:
                     self.end(LEFTOVER_GRACE)
         assert self._process is not None
         await asyncio.to_thread(self._process.wait)
-        _supervisors.discard(self._process.pid)
-        self._end_orphans()
+        orphans.end(self._before)
 
     async def _watch(self) -> None:
         """Look at what it listens on whenever that may have changed; after the command has ended, look for a daemon."""
@@ -198,7 +193,8 @@ class Session:
             while True:
                 if watcher.changed() or is_new:
                     observed = await asyncio.to_thread(watcher.look, self.lease.port)
-                    is_new = observed.port is None or not self._take(observed, loop.time() - began)
+                    is_new = observed.port is not None and not self._take(observed, loop.time() - began)
+                self._notice_takeover()
                 if self._exited.is_set() and self._daemon is None:
                     ended = ended or loop.time()
                     is_new = True
@@ -245,23 +241,13 @@ class Session:
         if replace_lease(self._paths, self.lease, lease):
             self.lease = lease
             return True
-        if not holds(self._paths, self.lease) and "taken" not in self._told:
-            self._told.add("taken")
-            self._say(f"another process has taken `{self.lease.service}` over: its name leads there")
+        self._notice_takeover()
         return False
 
-    def _end_orphans(self) -> None:
-        """Kill what a supervisor that was killed has left to us."""
-        if sys.platform != "linux":
-            return
-        for _ in range(100):  # each may leave children of its own
-            orphans = _children() - self._before - _supervisors
-            if not orphans:
-                return
-            for pid in orphans:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
+    def _notice_takeover(self) -> None:
+        if "taken" not in self._told and not holds(self._paths, self.lease):
+            self._told.add("taken")
+            self._say(f"another process has taken `{self.lease.service}` over: its name leads there")
 
     def _close(self) -> None:
         if self._terminal is not None:
@@ -274,7 +260,7 @@ class Session:
             self._writer.close()
         if self._process is not None:
             self._process.wait()
-            _supervisors.discard(self._process.pid)
+            orphans.ended(self._process.pid)
         with contextlib.suppress(DevproxyError):
             remove_lease(self._paths, self.lease)
 
@@ -289,10 +275,3 @@ class Session:
         except (ConnectionError, ValueError):
             return None
         return dict(json.loads(line)) if line.endswith(b"\n") else None
-
-
-def _children() -> set[int]:
-    me = os.getpid()
-    if sys.platform != "linux":
-        return set()
-    return supervisor.children(me)

@@ -35,8 +35,7 @@ def command(names: tuple[str, ...], detach: bool, crew: bool) -> int:
     paths = Paths.from_environment()
     if not crew:
         _link_if_new(paths)
-    registry = read(paths)
-    todo, besides = _todo(paths, registry, services_meant(registry, names, Path.cwd()))
+    registry, todo, besides = _take(paths, names, publish=not detach)
     if not todo:
         return Exit.GOOD
     port = _proxy_port(paths)
@@ -68,6 +67,19 @@ def _link_if_new(paths: Paths) -> None:
     from devproxy.cli.link import take
 
     remark(f"`{take(paths, file)}` is linked now: {file}")
+
+
+def _take(paths: Paths, names: Sequence[str], *, publish: bool) -> tuple[Registry, list[Service], list[Service]]:
+    """The registry and `_todo`; with `publish`, what is to be started is this process's from now on."""
+    from devproxy.run import crewfile
+    from devproxy.run.crew import shown
+
+    with crewfile.turn(paths):
+        registry = read(paths)
+        todo, besides = _todo(paths, registry, services_meant(registry, names, Path.cwd()))
+        if todo and publish:
+            crewfile.publish(paths, {one.id: crewfile.Part("waiting", shown(one)) for one in todo})
+    return registry, todo, besides
 
 
 def _todo(paths: Paths, registry: Registry, meant: Sequence[Service]) -> tuple[list[Service], list[Service]]:

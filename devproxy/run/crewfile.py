@@ -7,14 +7,16 @@ Not here: ending them (`crew.py`). A file of a killed `up` is removed by whoever
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from devproxy.paths import Paths
+from devproxy.paths import Paths, ensure_private
 from devproxy.processes import is_same, start_time
 from devproxy.registry import store
+from devproxy.registry.lock import exclusive
 
 State = Literal["waiting", "starting", "up", "ended", "failed"]
 UNSETTLED: frozenset[State] = frozenset({"waiting", "starting"})
@@ -33,6 +35,15 @@ class CrewFile(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     started: float
     services: dict[str, Part]
+
+
+@contextlib.contextmanager
+def turn(paths: Paths) -> Iterator[None]:
+    """One `up` at a time looks at what runs and publishes what it is going to start. Raises DevproxyError."""
+    ensure_private(paths.state)
+    ensure_private(paths.state / "up")
+    with exclusive(ensure_private(paths.state / "up" / "turn") / "up"):
+        yield
 
 
 def publish(paths: Paths, services: dict[str, Part]) -> None:

@@ -8,32 +8,37 @@ import time
 from devproxy.background import spawn
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, ensure_private
-from devproxy.run.crewfile import UNSETTLED, CrewFile, Part, crews
+from devproxy.run.crewfile import UNSETTLED, Part, crews
 
 PATIENCE = 60.0  # seconds for every service to be healthy
 _LOOK = 0.05  # seconds between two looks
 
 
 def launch_crew(paths: Paths, names: list[str]) -> dict[str, Part]:
-    """Run services in the background; what became of each within `PATIENCE`. Raises DevproxyError."""
+    """Run services in the background; what became of each within `PATIENCE`. Raises DevproxyError.
+
+    Some of them may be another crew's by now, which was started at the same moment: they count as well.
+    """
     log = ensure_private(paths.log) / "up.log"
     process = spawn(paths, ["up", "--crew", *names], log)
     deadline = time.monotonic() + PATIENCE
-    seen: CrewFile | None = None
+    seen: dict[str, Part] = {}
     while time.monotonic() < deadline:
         ended = process.poll() is not None
-        seen = next((crew for crew in crews(paths) if crew.pid == process.pid), seen)
-        if ended or (seen is not None and not any(part.state in UNSETTLED for part in seen.services.values())):
+        now = {name: part for crew in crews(paths) for name, part in crew.services.items() if name in names}
+        seen |= now
+        if (ended and not now) or (len(seen) == len(names) and not _unsettled(seen)):
             break
         time.sleep(_LOOK)
     if process.poll() is None:
         process.returncode = 0  # it goes on without us: no warning when we forget it
-    if seen is None:
+    if not seen:
         said = log.read_text("utf-8", "replace").strip()[-2000:]
         raise DevproxyError("the services were not started", why=said or "their process said nothing")
-    if process.returncode and process.returncode > 0:
-        return {
-            name: Part("failed", part.command) if part.state in UNSETTLED else part
-            for name, part in seen.services.items()
-        }
-    return seen.services
+    if process.returncode:
+        seen |= {name: Part("failed", seen[name].command) for name in _unsettled(seen)}
+    return {name: seen[name] for name in names if name in seen}
+
+
+def _unsettled(parts: dict[str, Part]) -> list[str]:
+    return [name for name, part in parts.items() if part.state in UNSETTLED]

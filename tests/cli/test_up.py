@@ -1,6 +1,9 @@
 """`devproxy up` with real processes: order, names, Ctrl-C, restarts, twice, in the background."""
 
+import os
 import re
+import select
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +94,43 @@ def test_twice_changes_nothing(team: Team) -> None:
     assert done.code == 0, done.err
     assert [process.pid for process in team.processes("web")] == [web.pid]
     assert len(team.processes("api")) == 1
+
+
+def test_five_at_once_start_each_service_once(team: Team) -> None:
+    team.project(service("web", 'depends_on = ["api"]'), service("api"))
+    team.run("link")
+    starters = [team.up("-d") for _ in range(5)]
+    assert [starter.wait(90) for starter in starters] == [0] * 5, team.said()
+    assert len(team.processes("web")) == len(team.processes("api")) == 1
+
+
+def test_it_works_on_a_terminal_whose_ctrl_c_it_hears(team: Team) -> None:
+    team.project(service("web"))
+    terminal, end = os.openpty()
+    argv = [sys.executable, "-c", "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"]
+    argv += [sys.executable, "-m", "devproxy", "up"]
+    environment = team.home.environment(TERM="xterm")
+    up = subprocess.Popen(argv, stdin=end, stdout=end, stderr=end, cwd=team.folder, env=environment)
+    os.close(end)
+    shown = bytearray()
+
+    def read_until(text: bytes) -> None:
+        while text not in shown:
+            assert select.select([terminal], [], [], 30)[0], bytes(shown)
+            shown.extend(os.read(terminal, 65536))
+
+    try:
+        read_until(b"serves on")
+        team.wait_states(web="up")
+        os.write(terminal, b"\x03")
+        read_until(b"ending all of it")
+        assert up.wait(30) == 0
+    finally:
+        up.kill()
+        up.wait(20)
+        os.close(terminal)
+    assert b"\x1b[" in shown
+    assert team.processes() == []
 
 
 def test_a_changed_command_is_offered_not_forced(team: Team) -> None:

@@ -57,16 +57,18 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
     folder = Path.cwd()
     registry = read(paths)
     named = pick(name, folder, registry)
-    port = _proxy(paths)
+    port = _proxy(paths, registry.settings.autostart)
     ready = launch(paths, named, folder=folder, http_port=port, argv=argv, force=force)
     _announce(ready, port or registry.settings.http)
     return run(paths, ready.prepared, ready.lease, say=lambda text: remark(text, fg="yellow"), grace=10.0)
 
 
-def _proxy(paths: Paths) -> int | None:
+def _proxy(paths: Paths, autostart: bool) -> int | None:
     """The port of the proxy, started if none runs; None, with a remark, where it does not start."""
     running = read_running(paths)
-    if running is None:
+    if running is None and not autostart:
+        remark("the proxy is not running; start it: devproxy start", fg="yellow")
+    elif running is None:
         from devproxy.background import start
 
         try:

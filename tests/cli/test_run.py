@@ -58,6 +58,15 @@ def test_a_bad_name(home: Home) -> None:
     assert "fix:" in done.err
 
 
+def test_no_proxy_is_started_where_a_setting_says_so(home: Home) -> None:
+    (home.state / "proxy.json").unlink()
+    home.write("[proxy]\nautostart = false\nhttp = 7080\n")
+    done = home.run("run", "web", "--", "true")
+    assert done.code == 0
+    assert "the proxy is not running; start it: devproxy start" in done.err
+    assert not (home.state / "proxy.json").exists()
+
+
 def test_the_address_is_told_on_stderr(home: Home) -> None:
     done = home.run("run", "web", "--", "sh", "-c", "echo $PORT")
     assert done.code == 0

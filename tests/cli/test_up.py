@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,6 +132,24 @@ def test_it_works_on_a_terminal_whose_ctrl_c_it_hears(team: Team) -> None:
         os.close(terminal)
     assert b"\x1b[" in shown
     assert team.processes() == []
+
+
+def test_two_checkouts_run_side_by_side_under_names_of_their_own(team: Team, tmp_path: Path) -> None:
+    team.project(service("web"))
+    other = tmp_path / "other"
+    shutil.copytree(team.folder, other)
+    assert team.run("up", "-d").code == 0
+    refused = team.home.run("up", "-d", cwd=other)
+    assert (refused.code, refused.out) == (1, "")
+    assert "linked already, to another file" in refused.err
+    (other / "devproxy.local.toml").write_text('project = "shop-fix"\n')
+    done = team.home.run("up", "-d", cwd=other)
+    assert done.code == 0, done.err
+    assert re.search(r"web\.shop-fix +up", done.out)
+    team.wait_answer("web")
+    assert get(team.port, "web.shop-fix.localhost") == "web"
+    assert team.home.run("down", cwd=other).out == "`web.shop-fix` has ended\n"
+    assert len(team.processes()) == 1
 
 
 def test_a_changed_command_is_offered_not_forced(team: Team) -> None:

@@ -14,7 +14,7 @@ from msgspec import structs
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net.holder import holder
 from devproxy.net.loopback import is_free
-from devproxy.paths import Paths
+from devproxy.paths import LOCAL_FILE, Paths
 from devproxy.processes import start_time
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import remove_lease, replace_lease, take_lease
@@ -49,6 +49,7 @@ def launch(
     `folder` is where it is started, `checkout` tells checkouts of one project apart (`ports.allocate`), `http_port` as
     in `prepare`. Blocks. Raises DevproxyError: it runs already (unless `force`), its port is held, it has no command.
     """
+    _refuse_other_checkout(paths, named)
     if named.service is None and not argv:
         raise _commandless(named)
     lease = take_lease(paths, named.id, lambda others: _lease(paths, named, folder, checkout, others), force=force)
@@ -100,6 +101,21 @@ def _declared_port(named: Named, registry: Registry) -> int | None:
             where=f"{service.source.file}:{service.source.line}",
         )
     return port
+
+
+def _refuse_other_checkout(paths: Paths, named: Named) -> None:
+    """A name belongs to the checkout that is linked: another one of the same project would answer in its place."""
+    if named.service is None or named.project_file is None:
+        return
+    here, linked = named.project_file.parent.resolve(), Path(named.service.source.file).parent.resolve()
+    if linked in (here, paths.leases.resolve()):
+        return
+    raise DevproxyError(
+        f"`{named.id}` belongs to another checkout of `{named.project}`",
+        why=f"{named.service.source.file} is linked, and this is {here}",
+        fix=f'name this one apart, project = "{named.project}-2" in {here / LOCAL_FILE}, and devproxy link',
+        exit_code=Exit.REFUSED,
+    )
 
 
 def _commandless(named: Named) -> DevproxyError:

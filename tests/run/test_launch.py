@@ -71,6 +71,24 @@ def test_what_cannot_be_prepared_leaves_no_lease(paths: Paths) -> None:
     assert read_leases(paths) == ()
 
 
+def test_another_checkout_does_not_answer_under_the_name_of_the_linked_one(paths: Paths, tmp_path: Path) -> None:
+    for checkout in ("main", "other"):
+        (tmp_path / checkout).mkdir()
+        (tmp_path / checkout / "devproxy.toml").write_text('project = "shop"\n[services.web]\ncommand = "true"\n')
+    paths.registry.write_text(f"[projects.shop]\npath = '{tmp_path}/main/devproxy.toml'\n")
+    registry = read(paths)
+
+    def in_checkout(name: str) -> Launch:
+        folder = tmp_path / name
+        return launch(paths, pick("web", folder, registry), folder=folder, http_port=7080)
+
+    with pytest.raises(DevproxyError, match=r"`web.shop` belongs to another checkout") as error:
+        in_checkout("other")
+    assert "devproxy.local.toml" in error.value.fix
+    assert read_leases(paths) == ()
+    assert in_checkout("main").service.id == "web.shop"
+
+
 def test_the_name_is_had_once(paths: Paths) -> None:
     first = start(paths, "web", "true")
     with pytest.raises(DevproxyError, match="is running already"):

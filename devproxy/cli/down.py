@@ -54,11 +54,11 @@ def command(names: tuple[str, ...]) -> int:
 def _running(paths: Paths, meant: list[str]) -> list[str]:
     """The services of `meant` that run, or that an `up` is about to start."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.crewfile import crews
+    from devproxy.run.crewfile import OVER, crews
 
     found = {lease.service for lease in read_leases(paths)}
     for crew in crews(paths):
-        found |= {name for name, part in crew.services.items() if part.state not in {"ended", "failed"}}
+        found |= {name for name, part in crew.services.items() if part.state not in OVER}
     return [name for name in meant if name in found]
 
 

@@ -38,7 +38,7 @@ def command(names: tuple[str, ...], detach: bool, crew: bool) -> int:
     registry, todo, besides = _take(paths, names, publish=not detach)
     if not todo:
         return Exit.GOOD
-    port = _proxy_port(paths)
+    port = _proxy_port(paths, registry.settings.autostart)
     if detach:
         return _detach(paths, [service.id for service in todo], port)
     from devproxy.run.upkeep import OWN, keep
@@ -85,12 +85,12 @@ def _take(paths: Paths, names: Sequence[str], *, publish: bool) -> tuple[Registr
 def _todo(paths: Paths, registry: Registry, meant: Sequence[Service]) -> tuple[list[Service], list[Service]]:
     """What is to be started, in order; and what else that depends on: it runs already, or has no command."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.crewfile import crews
+    from devproxy.run.crewfile import OVER, crews
     from devproxy.run.order import in_order
 
     leased = {lease.service for lease in read_leases(paths)}
     for other in crews(paths):
-        leased |= {name for name, part in other.services.items() if part.state not in {"ended", "failed"}}
+        leased |= {name for name, part in other.services.items() if part.state not in OVER}
     everything = in_order(registry.services, [service.id for service in meant])
     todo = [service for service in everything if service.command is not None and service.id not in leased]
     besides = [service for service in everything if service not in todo]
@@ -120,10 +120,14 @@ def _tell_running(paths: Paths, service: Service) -> None:
         remark(f"its command has changed since; to take the new one: devproxy down {service.id}", fg="yellow")
 
 
-def _proxy_port(paths: Paths) -> int | None:
-    """The port of the proxy, which is started if none runs; None, with a remark, where it cannot be."""
+def _proxy_port(paths: Paths, autostart: bool) -> int | None:
+    """The port of the proxy, which is started if none runs; None, with a remark, where it may not or cannot be."""
     from devproxy.background import start
+    from devproxy.running import read_running
 
+    if not autostart and read_running(paths) is None:
+        remark("the proxy is not running; start it: devproxy start", fg="yellow")
+        return None
     try:
         launched = start(paths)
     except DevproxyError as error:

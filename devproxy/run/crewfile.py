@@ -19,6 +19,7 @@ from devproxy.registry import store
 from devproxy.registry.lock import exclusive
 
 State = Literal["waiting", "starting", "up", "ended", "failed"]
+OVER: frozenset[State] = frozenset({"ended", "failed"})
 UNSETTLED: frozenset[State] = frozenset({"waiting", "starting"})
 
 

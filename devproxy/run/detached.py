@@ -8,7 +8,7 @@ import time
 from devproxy.background import spawn
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, ensure_private
-from devproxy.run.crewfile import UNSETTLED, Part, crews
+from devproxy.run.crewfile import OVER, UNSETTLED, Part, crews
 
 PATIENCE = 60.0  # seconds for every service to be healthy
 _LOOK = 0.05  # seconds between two looks
@@ -25,7 +25,7 @@ def launch_crew(paths: Paths, names: list[str]) -> dict[str, Part]:
     seen: dict[str, Part] = {}
     while time.monotonic() < deadline:
         ended = process.poll() is not None
-        now = {name: part for crew in crews(paths) for name, part in crew.services.items() if name in names}
+        now = _parts(paths, names, process.pid)
         seen |= now
         if (ended and not now) or (len(seen) == len(names) and not _unsettled(seen)):
             break
@@ -38,6 +38,16 @@ def launch_crew(paths: Paths, names: list[str]) -> dict[str, Part]:
     if process.returncode:
         seen |= {name: Part("failed", seen[name].command) for name in _unsettled(seen)}
     return {name: seen[name] for name in names if name in seen}
+
+
+def _parts(paths: Paths, names: list[str], pid: int) -> dict[str, Part]:
+    """What the crew `pid` says, and the others of what they still run: what had ended there before is no news."""
+    return {
+        name: part
+        for crew in crews(paths)
+        for name, part in crew.services.items()
+        if name in names and (crew.pid == pid or part.state not in OVER)
+    }
 
 
 def _unsettled(parts: dict[str, Part]) -> list[str]:

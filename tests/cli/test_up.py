@@ -234,6 +234,16 @@ def test_a_command_that_does_not_exist_is_said(team: Team) -> None:
     assert "Traceback" not in up.output()
 
 
+def test_the_proxy_is_not_started_where_the_setting_says_so(team: Team) -> None:
+    team.home.write("[proxy]\nautostart = false\n")
+    team.project(service("web"))
+    done = team.run("up", "-d")
+    assert done.code == 0, done.err
+    assert "the proxy is not running; start it: devproxy start" in done.err
+    assert team.run("status").code == 3
+    assert len(team.processes()) == 1
+
+
 def test_without_a_command_there_is_nothing_to_run(team: Team) -> None:
     team.project("[services.web]\nport = 5173\n")
     done = team.run("up")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.team import Team, service, team_in
-from tests.e2e.processes import Program, wait_until
+from tests.e2e.processes import Program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
 
@@ -46,8 +46,8 @@ def test_it_ends_what_run_started(team: Team) -> None:
     argv = [sys.executable, "-m", "devproxy", "run", "web"]
     program = Program(argv, log, cwd=team.folder, env={"DEVPROXY_HOME": str(team.home.folder)})
     team.programs.append(program)
-    wait_until(team.processes, "web to run", log=program.output)
-    assert team.run("down").out == "`web.shop` has ended\n"
+    program.wait_output("web serves on")
+    assert team.run("down").out == "`web.shop` has ended\n", program.output()
     program.wait(20)
     assert team.processes() == []
 

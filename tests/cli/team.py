@@ -7,6 +7,7 @@ Not here: expectations.
 import contextlib
 import json
 import os
+import random
 import signal
 import sys
 from collections.abc import Iterator
@@ -52,7 +53,9 @@ class Team:
         home.mkdir(mode=0o700)
         self.home = Home(home)
         self.port = free_port()
-        self.home.write(f'[proxy]\nhttp = {self.port}\ngrace = "5s"\n')
+        # The choice of a port is stable, so tests beside this one would choose the same at the same moment.
+        low = random.randrange(33000, 60000, 50)
+        self.home.write(f'[proxy]\nhttp = {self.port}\ngrace = "5s"\nports = "{low}-{low + 49}"\n')
         self.folder = folder / "shop"
         self.folder.mkdir()
         (self.folder / "server.py").write_text(SERVER)

@@ -47,20 +47,21 @@ INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 _log = logging.getLogger(__name__)
 
 
-def run(paths: Paths, *, http: int | None = None, access_log: bool | None = None) -> int:
+def run(paths: Paths, *, http: int | None = None, access_log: bool | None = None, watched: bool = True) -> int:
     """Serve until a signal comes; returns the exit code. Raises DevproxyError where it cannot start.
 
-    `http` (0: any free port) and `access_log` take the place of the registry's settings.
+    `http` (0: any free port) and `access_log` take the place of the registry's settings. `watched`: somebody reads
+    stderr, so the journal is shown there, too.
     """
-    return lifecycle.run(serve(paths, http=http, access_log=access_log))
+    return lifecycle.run(serve(paths, http=http, access_log=access_log, watched=watched))
 
 
-async def serve(paths: Paths, *, http: int | None = None, access_log: bool | None = None) -> int:
+async def serve(paths: Paths, *, http: int | None = None, access_log: bool | None = None, watched: bool = True) -> int:
     """`run`, on an event loop that is there."""
     ensure_private(paths.config)
     claim = lifecycle.claim(paths)
     try:
-        with Journal(paths):
+        with Journal(paths, watched=watched):
             return await Daemon(paths, http, access_log).run()
     finally:
         claim.release()

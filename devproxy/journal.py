@@ -80,17 +80,18 @@ class _Listener(logging.handlers.QueueListener):
 
 
 class Journal:
-    """While entered, the loggers of devproxy, asyncio and aiohttp write to the log file and to stderr."""
+    """While entered, the loggers of devproxy, asyncio and aiohttp write to the log file, and to stderr if `watched`."""
 
     LOGGERS = ("devproxy", "asyncio", "aiohttp")
 
-    def __init__(self, paths: Paths):
+    def __init__(self, paths: Paths, *, watched: bool = True):
         file = paths.log / "devproxy.log"
         person = logging.StreamHandler(sys.stderr)
         person.setFormatter(_ForPerson(str(file)))
         records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
         self._handler = _Queue(records)
-        self._listener = _Listener(records, person, _ToFile(RotatedFile(file, limit=LIMIT, kept=KEPT)))
+        writers: list[logging.Handler] = [person] if watched else []
+        self._listener = _Listener(records, *writers, _ToFile(RotatedFile(file, limit=LIMIT, kept=KEPT)))
 
     def __enter__(self) -> Self:
         self._listener.start()

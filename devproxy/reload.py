@@ -115,7 +115,7 @@ class Reloader:
         try:
             # What was read may lead to other files: the watcher looks for them once its turn is over, so the load is
             # part of the turn.
-            async for _ in watched_changes(lambda: self._loader.files, stop):
+            async for _ in watched_changes(lambda: self._loader.watched, stop):
                 await self._load(changed)
         except Exception:
             _log.exception("the registry's files are no longer watched: send SIGHUP, or restart, after a change")

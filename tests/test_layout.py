@@ -42,6 +42,13 @@ ELSEWHERE = {
     "health/rows/languages": "health/test_programs.py",
     "health/rows/python": "health/test_programs.py",
     "health/rows/services": "health/test_programs.py",
+    "run/crew": "cli/test_up.py",
+    "run/detached": "cli/test_up.py",
+    "run/flags": "run/test_frameworks.py",
+    "run/foreground": "e2e/test_run_terminal.py",
+    "run/rows": "run/test_frameworks.py",
+    "run/terminal": "e2e/test_run_terminal.py",
+    "run/upkeep": "cli/test_up.py",
 }
 # Modules whose functions give the same for the same arguments, always, besides those that `pyproject.toml` names.
 PURE = {

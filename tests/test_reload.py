@@ -171,7 +171,7 @@ async def test_a_loader_that_fails_leaves_what_is_in_force(paths: Paths, caplog:
     class Broken(Loader):
         fail = False
 
-        def load(self, user: object = None) -> Registry:
+        def load(self, user: object = None, *, leases: object = None) -> Registry:
             if self.fail:
                 raise RuntimeError("a bug")
             return super().load()
@@ -193,7 +193,7 @@ async def test_the_loop_goes_on_during_a_load(paths: Paths) -> None:
     class Slow(Loader):
         started, go_on = threading.Event(), threading.Event()
 
-        def load(self, user: object = None) -> Registry:
+        def load(self, user: object = None, *, leases: object = None) -> Registry:
             if self.started.is_set():
                 assert self.go_on.wait(20)
             return super().load()

@@ -25,7 +25,11 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Start here": {
         "demo": "Show it working: two services, a proxy, a request to each.",
         "add": "Give a port, or another upstream, a name.",
+        "init": "Write a first devproxy.toml from what is in the folder.",
         "link": "Take a project's devproxy.toml into the registry.",
+        "run": "Run one service with a port and a name.",
+        "up": "Run a project's services.",
+        "start": "Run the proxy in the background.",
         "serve": "Run the proxy in the foreground.",
     },
     "Look": {
@@ -35,9 +39,13 @@ COMMANDS: dict[str, dict[str, str]] = {
         "status": "Say whether the proxy runs, and on which ports.",
         "health": "Check services now: are they up, who else can reach them.",
         "ports": "List what listens on this machine, and who can reach it.",
+        "logs": "Show what a project's services have printed.",
         "check": "Validate registry files; for CI and pre-commit too.",
     },
     "Tidy": {
+        "down": "End a project's services.",
+        "stop": "End the proxy, and wait until it is gone.",
+        "restart": "End the proxy, and run it in the background again.",
         "rm": "Take a service out of your registry.",
         "unlink": "Take a project out of your registry.",
         "completion": "Print the completion script for your shell.",

@@ -15,7 +15,7 @@ from devproxy.cli.output import print_table, remark
 from devproxy.cli.view import look, remark_problems, remark_stopped
 from devproxy.errors import DevproxyError
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
-from devproxy.registry.decode import Decoded, decode_project
+from devproxy.registry.decode import Decoded, decode_local, decode_project
 from devproxy.registry.merge import beside
 from devproxy.registry.read import UnreadableError, decode_text, read
 from devproxy.registry.schema import ProjectFile, UserFile
@@ -31,9 +31,15 @@ def command(path: str | None, force: bool) -> None:
     """
     # abspath, unlike Path.absolute, takes `..` out
     file = find_project(Path(os.path.abspath(path)) if path else None, Path.cwd())  # noqa: PTH100
-    name = _project(file).project
-    change_registry(Paths.from_environment(), lambda text, user: _linked(text, user, name, file, force))
-    _show(name, file)
+    _show(take(Paths.from_environment(), file, force=force), file)
+
+
+def take(paths: Paths, file: Path, *, force: bool = False) -> str:
+    """Link `file`, and return the project's name. Raises DevproxyError where it would not work."""
+    project = _project(file)
+    name = _local_name(file) or project.project
+    change_registry(paths, lambda text, user: _linked(text, user, name, file, force))
+    return name
 
 
 def find_project(path: Path | None, folder: Path) -> Path:
@@ -74,6 +80,17 @@ def _project(file: Path) -> ProjectFile:
         remark_problems(project.problems)
         raise DevproxyError("not linked", why="the file has errors", fix="mend the lines above, then link it again")
     return project.value
+
+
+def _local_name(file: Path) -> str | None:
+    """The project's name on this machine, where the local file gives it one: two checkouts can be linked by that."""
+    local = file.with_name(LOCAL_FILE)
+    try:
+        content = read(local)
+        decoded = decode_local(decode_text(content or b"", local), str(local))
+    except UnreadableError:
+        return None
+    return decoded.value.project or None if decoded.value is not None else None
 
 
 def _linked(text: str, user: Decoded[UserFile], name: str, file: Path, force: bool) -> str:

@@ -19,7 +19,8 @@ def port_number(_ctx: click.Context, _param: click.Parameter, text: str | None) 
 @click.command("serve")
 @click.option("--http", callback=port_number, metavar="PORT", help="Instead of the registry's [proxy] http.")
 @click.option("--access-log", is_flag=True, help="Log a line for every request, whatever the registry says.")
-def command(http: int | None, access_log: bool) -> int:
+@click.option("--detached", is_flag=True, hidden=True, help="Log to the file alone: `devproxy start` says so.")
+def command(http: int | None, access_log: bool, detached: bool) -> int:
     """Run the proxy in the foreground.
 
     It listens on 127.0.0.1 and ::1 only, on port 80, or 7080 where 80 cannot be had. Ctrl-C ends it; requests in
@@ -28,4 +29,4 @@ def command(http: int | None, access_log: bool) -> int:
     from devproxy.daemon import run
     from devproxy.paths import Paths
 
-    return run(Paths.from_environment(), http=http, access_log=access_log or None)
+    return run(Paths.from_environment(), http=http, access_log=access_log or None, watched=not detached)

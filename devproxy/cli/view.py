@@ -20,7 +20,7 @@ from devproxy.running import Running, read_running
 from devproxy.watched import watched
 
 MAX_PROBLEMS = 10
-START = "devproxy serve"
+START = "devproxy start"
 
 
 class View(NamedTuple):

@@ -34,7 +34,7 @@ class Edit(NamedTuple):
     port: int
 
 
-class _Given(NamedTuple):
+class Given(NamedTuple):
     """An option found at `args[start:end]`: the tokens and the text before its values, and the values."""
 
     start: int
@@ -47,7 +47,7 @@ class _Given(NamedTuple):
 def exposing(option: Option, args: Sequence[str]) -> Iterator[Edit]:
     """An edit for each place where the option opens the program up."""
     edit = _without_port if option.form == "port" else _made_safe
-    yield from (change for given in _find(option, args) if (change := edit(option, given)))
+    yield from (change for given in find(option, args) if (change := edit(option, given)))
 
 
 def wildcards(args: Sequence[str], port: int) -> list[Edit]:
@@ -65,7 +65,21 @@ def wildcards(args: Sequence[str], port: int) -> list[Edit]:
 
 def given(options: Iterable[Option], args: Sequence[str]) -> bool:
     """Whether any of the options is on the command line at all."""
-    return any(True for option in options for _ in _find(option, args))
+    return any(True for option in options for _ in find(option, args))
+
+
+def find(option: Option, args: Sequence[str]) -> Iterator[Given]:
+    """Every place where an option stands among the arguments, in order; none after a `--`."""
+    if not option.flags:
+        yield from (Given(i, i + 1, (), "", (arg,)) for i, arg in enumerate(args) if _ADDRESS_OR_PORT.fullmatch(arg))
+        return
+    end = args.index("--") if "--" in args else len(args)
+    index = 0
+    while index < end:
+        found = next((one for flag in option.flags if (one := _match(flag, option, args[:end], index))), None)
+        if found:
+            yield found
+        index = found.end if found else index + 1
 
 
 def relevant(edits: list[Edit], port: int) -> list[Edit]:
@@ -113,20 +127,7 @@ def is_loopback_name(host: str) -> bool:
     return _LOOPBACK.fullmatch(host.strip("[]")) is not None
 
 
-def _find(option: Option, args: Sequence[str]) -> Iterator[_Given]:
-    if not option.flags:
-        yield from (_Given(i, i + 1, (), "", (arg,)) for i, arg in enumerate(args) if _ADDRESS_OR_PORT.fullmatch(arg))
-        return
-    end = args.index("--") if "--" in args else len(args)
-    index = 0
-    while index < end:
-        found = next((one for flag in option.flags if (one := _match(flag, option, args[:end], index))), None)
-        if found:
-            yield found
-        index = found.end if found else index + 1
-
-
-def _match(flag: str, option: Option, args: Sequence[str], index: int) -> _Given | None:
+def _match(flag: str, option: Option, args: Sequence[str], index: int) -> Given | None:
     first, _, second = flag.partition(" ")
     if second:
         found = _match(second, option, args, index + 1) if args[index] == first and index + 1 < len(args) else None
@@ -138,23 +139,23 @@ def _match(flag: str, option: Option, args: Sequence[str], index: int) -> _Given
     prefix = next((join for join in joins if args[index].startswith(join)), None)
     if prefix is None:
         return None
-    return _Given(index, index + 1, (), prefix, (args[index].removeprefix(prefix),))
+    return Given(index, index + 1, (), prefix, (args[index].removeprefix(prefix),))
 
 
-def _spaced(name: str, option: Option, args: Sequence[str], index: int) -> _Given:
+def _spaced(name: str, option: Option, args: Sequence[str], index: int) -> Given:
     """A flag whose value, if it has one, is the next token, or the next several."""
     end = index + 1
     limit = len(args) if option.many else min(len(args), index + 2)
     while end < limit and not _is_flag(args[end], option):
         end += 1
-    return _Given(index, end, (name,), "", tuple(args[index + 1 : end]) or ("",))
+    return Given(index, end, (name,), "", tuple(args[index + 1 : end]) or ("",))
 
 
 def _is_flag(arg: str, option: Option) -> bool:
     return arg.startswith("--") if option.many else arg.startswith("-")
 
 
-def _made_safe(option: Option, given: _Given) -> Edit | None:
+def _made_safe(option: Option, given: Given) -> Edit | None:
     make = _MAKERS[option.form]
     new = [make(value, option) for value in given.values]
     if all(one is None for one in new):
@@ -163,7 +164,7 @@ def _made_safe(option: Option, given: _Given) -> Edit | None:
     return Edit(given.start, given.end, _joined(given, texts), next((one[1] for one in new if one and one[1]), 0))
 
 
-def _without_port(option: Option, given: _Given) -> Edit | None:
+def _without_port(option: Option, given: Given) -> Edit | None:
     """`-p 3000`, which listens everywhere, as `-b tcp://127.0.0.1:3000`."""
     port = given.values[0]
     if not port.isdecimal():
@@ -171,7 +172,7 @@ def _without_port(option: Option, given: _Given) -> Edit | None:
     return Edit(given.start, given.end, tuple(option.safe.replace("{port}", port).split()), int(port))
 
 
-def _joined(given: _Given, texts: tuple[str, ...]) -> tuple[str, ...]:
+def _joined(given: Given, texts: tuple[str, ...]) -> tuple[str, ...]:
     return (*given.head, *(given.prefix + text for text in texts))
 
 

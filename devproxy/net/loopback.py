@@ -1,7 +1,8 @@
 """The only sockets that devproxy listens on, and what counts as loopback.
 
 Lives here: `is_loopback`, the choice of a port (80, else 7080; or the one asked for), binding it on
-127.0.0.1 and ::1, and taking over sockets that systemd holds (sd_listen_fds(3)).
+127.0.0.1 and ::1, whether that could be done (`is_free`), and taking over sockets that systemd holds
+(sd_listen_fds(3)).
 Not here: what is served on them (`proxy/`), who listens elsewhere (`health/`), connecting (`net/dial.py`), who
 holds a port that is taken (`net/holder.py`), and the one other bind(): the proof of exposure binds the near end of the
 connections that it makes, and never listens (`health/proof.py`).
@@ -101,6 +102,15 @@ def is_loopback(address: str) -> bool:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
         return parsed.ipv4_mapped.is_loopback
     return parsed.is_loopback
+
+
+def is_free(port: int) -> bool:
+    """Whether a service could listen on `port` on every loopback address that this machine has, at this moment."""
+    try:
+        _listen_on(port).close()
+    except (_Unavailable, OverflowError):
+        return False
+    return True
 
 
 def listen(http: int | None) -> Listening:

@@ -84,7 +84,7 @@ def _taken_port(port: int, holder: tuple[Declared, Path] | None) -> Wrong:
     )
 
 
-def find(name: str, asker: Declared, services: Mapping[str, object]) -> str | None:
+def find(name: str, asker: Declared | Service, services: Mapping[str, object]) -> str | None:
     """The id of the service that `asker` calls `name`: one of its own project first, then any by its id."""
     own = f"{name}.{asker.project}"
     return own if asker.project is not None and own in services else name if name in services else None

@@ -3,7 +3,7 @@
 Lives here: which files there are (the user registry, the project files it links, the local file beside each), the
 last good content of each, and the grace for a file that vanishes for a moment.
 Not here: opening files (`read.py`), what they say (`decode.py`), how they go together (`merge.py`), when to look again
-(`watch.py`). Leases are not read yet: they are `devproxy run`'s, which is to write them.
+(`watch.py`), the files of leases (`leases.py`).
 
 Per file:
 - Without an error, its content is in force.
@@ -11,6 +11,7 @@ Per file:
   file that has never been right is in force as far as it is valid.
 - Gone, or empty after it held something, it is believed to be so only after `GRACE`: `git checkout` deletes before
   it writes, and an editor that truncates leaves nothing for a moment. `again_in` says when to load again for that.
+- Nothing tells when the process of a lease is killed: while there are leases, it is looked at every `LEASE_CHECK`.
 """
 
 import time
@@ -22,7 +23,8 @@ import msgspec
 
 from devproxy.paths import LOCAL_FILE, Paths
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
-from devproxy.registry.merge import Linked, beside, merge
+from devproxy.registry.leases import read_leases
+from devproxy.registry.merge import Lease, Linked, beside, merge
 from devproxy.registry.model import Registry
 from devproxy.registry.problems import Problem
 from devproxy.registry.read import UnreadableError, decode_text
@@ -30,14 +32,15 @@ from devproxy.registry.read import read as read_file
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 
 GRACE = 1.0  # seconds
+LEASE_CHECK = 5.0  # seconds
 
 T = TypeVar("T")
 Clock = Callable[[], float]
 
 
-def read(paths: Paths) -> Registry:
-    """The registry as the files say it right now, for commands that look once."""
-    return Loader(paths).load()
+def read(paths: Paths, *, leases: tuple[Lease, ...] | None = None) -> Registry:
+    """The registry as the files say it right now, for commands that look once; `leases` stand in for those on disk."""
+    return Loader(paths).load(leases=leases)
 
 
 def read_as(paths: Paths, text: str) -> Registry:
@@ -48,7 +51,8 @@ def read_as(paths: Paths, text: str) -> Registry:
 class Loader:
     """Loads the registry time and again, and remembers per file what was last in force.
 
-    `files` is every file that matters, existing or not, once `load` was called. `again_in` is the time in seconds
+    `files` is every file that people write, existing or not, once `load` was called; `watched` is what may change the
+    registry, the folder of leases as well. `again_in` is the time in seconds
     after which `load` is to be called again even if nothing changes, or None. `own_ports` are the proxy's own, which
     no service may have. Not for several threads at once.
     """
@@ -56,6 +60,8 @@ class Loader:
     def __init__(self, paths: Paths, *, own_ports: tuple[int, ...] = (), clock: Clock = time.monotonic):
         self.own_ports = own_ports
         self._clock = clock
+        self._paths = paths
+        self._leases: tuple[Lease, ...] = ()
         self._user = _File(paths.registry, decode_user)
         self._projects: dict[Path, _Project] = {}
         self._inputs: list[object] = []
@@ -67,11 +73,18 @@ class Loader:
         return tuple(file.path for file in self._all())
 
     @property
-    def again_in(self) -> float | None:
-        return min((file.again_in for file in self._all() if file.again_in is not None), default=None)
+    def watched(self) -> tuple[Path, ...]:
+        return (*self.files, self._paths.leases)
 
-    def load(self, user: Decoded[UserFile] | None = None) -> Registry:
-        """Read every file again; the same object as before if nothing changed. `user` stands in for the user registry.
+    @property
+    def again_in(self) -> float | None:
+        waits = [file.again_in for file in self._all() if file.again_in is not None]
+        return min([*waits, LEASE_CHECK] if self._leases else waits, default=None)
+
+    def load(self, user: Decoded[UserFile] | None = None, *, leases: tuple[Lease, ...] | None = None) -> Registry:
+        """Read every file again; the same object as before if nothing changed.
+
+        `user` stands in for the user registry, `leases` for those on disk.
 
         Blocks as long as reading takes. Raises nothing: whatever is wrong is among the problems.
         """
@@ -82,6 +95,7 @@ class Loader:
             user = self._user.in_force
             problems += self._user.problems
         linked = self._linked(user, now, problems) if user is not None else []
+        self._leases = read_leases(self._paths) if leases is None else leases
         return self._merged(user, linked, problems)
 
     def _linked(self, user: Decoded[UserFile], now: float, problems: list[Problem]) -> list[Linked]:
@@ -98,9 +112,15 @@ class Loader:
 
     def _merged(self, user: Decoded[UserFile] | None, linked: list[Linked], problems: list[Problem]) -> Registry:
         parts: list[object] = [user, *(part for link in linked for part in (link.project, link.local))]
-        inputs: list[object] = [*map(id, parts), *(link.name for link in linked), *problems, self.own_ports]
+        inputs: list[object] = [
+            *map(id, parts),
+            *(link.name for link in linked),
+            *problems,
+            self.own_ports,
+            self._leases,
+        ]
         if inputs != self._inputs:
-            self._registry = merge(user, linked, problems=problems, own_ports=self.own_ports)
+            self._registry = merge(user, linked, self._leases, problems=problems, own_ports=self.own_ports)
             self._inputs = inputs
             self._parts = parts  # kept alive, or their ids could become others'
         return self._registry

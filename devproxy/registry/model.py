@@ -118,6 +118,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     exposure_header: bool = True
     exposure_proof: bool = True
     ports: tuple[int, int] = (20000, 29999)
+    autostart: bool = True
     access_log: bool = False
     trusted_forwarded: bool = False
 

@@ -209,6 +209,9 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         ]
     ] = UNSET
     ports: Maybe[Annotated[kinds.PortRange, key("Ports that `devproxy run` allocates from.", "20000-29999")]] = UNSET
+    autostart: Maybe[
+        Annotated[kinds.Switch, key("`devproxy run` starts the proxy in the background if none runs.", True)]
+    ] = UNSET
     access_log: Maybe[Annotated[kinds.Switch, key("Log every request, one line each.", False)]] = UNSET
     trusted_forwarded: Maybe[
         Annotated[

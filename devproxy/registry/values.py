@@ -7,6 +7,7 @@ RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser ne
 """
 
 import re
+from collections.abc import Callable
 
 from devproxy.registry.wrong import Wrong, shown
 
@@ -157,6 +158,11 @@ def placeholders(text: str) -> list[tuple[str, str]]:
     Every other brace is literal: `${HOME}`, JSON, `{urls.api}`.
     """
     return [(match[1].partition(".")[0], match[2] or "") for match in re.finditer(_PLACEHOLDER, text)]
+
+
+def fill(text: str, value: Callable[[str, str], str]) -> str:
+    """`text` with `value(kind, name)` in place of each placeholder, as `placeholders` tells them."""
+    return re.sub(_PLACEHOLDER, lambda match: value(match[1].partition(".")[0], match[2] or ""), text)
 
 
 def host_template(text: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devproxy.cli.add import service_table
 from tests.cli.command import Home, services, write_all
 
-STOPPED = "the proxy is not running; start it: devproxy serve\n"
+STOPPED = "the proxy is not running; start it: devproxy start\n"
 
 
 def test_add_writes_the_service_and_prints_its_url(home: Home) -> None:

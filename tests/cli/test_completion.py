@@ -25,7 +25,7 @@ def complete(home: Home, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["l"], ["link", "ls"]),
+        (["l"], ["link", "logs", "ls"]),
         (["ls", "--j"], ["--json"]),
         (["url", "w"], ["web", "web.shop"]),
         (["open", "api"], ["api.shop"]),

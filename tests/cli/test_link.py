@@ -4,7 +4,7 @@ import pytest
 
 from tests.cli.command import PROJECT, Home, links, write_project
 
-STOPPED = "the proxy is not running; start it: devproxy serve\n"
+STOPPED = "the proxy is not running; start it: devproxy start\n"
 
 
 def test_link_shows_what_it_now_routes(home: Home) -> None:

@@ -10,7 +10,7 @@ def test_open_needs_the_proxy(home: Home) -> None:
         "",
         "the proxy is not running\n"
         "  why: a browser would find nothing at http://api.shop.localhost\n"
-        "  fix: devproxy serve\n",
+        "  fix: devproxy start\n",
     )
 
 

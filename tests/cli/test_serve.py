@@ -42,7 +42,11 @@ def serving(home: Home, *argv: str) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 def test_no_option_widens_where_it_listens() -> None:
-    assert {option for parameter in command.params for option in parameter.opts} == {"--http", "--access-log"}
+    assert {option for parameter in command.params for option in parameter.opts} == {
+        "--http",
+        "--access-log",
+        "--detached",
+    }
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

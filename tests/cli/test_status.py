@@ -14,7 +14,7 @@ def test_a_stopped_proxy_is_exit_code_3(home: Home) -> None:
     assert home.run("status") == (
         3,
         f"proxy     not running\nservices  5, reached by 6 routes\nregistry  {home.registry}\n",
-        "start it: devproxy serve\n",
+        "start it: devproxy start\n",
     )
 
 

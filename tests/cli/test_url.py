@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.command import Home, pretend_running, write_all
 
-STOPPED = "the proxy is not running; start it: devproxy serve\n"
+STOPPED = "the proxy is not running; start it: devproxy start\n"
 
 
 @pytest.mark.parametrize(

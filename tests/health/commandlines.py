@@ -17,6 +17,9 @@ FLAGS: list[tuple[str, int, str, str, str]] = [
     ("npx next start --hostname 0.0.0.0", 3000, "Next.js", "--hostname 0.0.0.0", "--hostname 127.0.0.1"),
     ("node {m}/.bin/webpack serve --host 0.0.0.0", 8080, "webpack-dev-server", "--host 0.0.0.0", "--host 127.0.0.1"),
     ("node {m}/.bin/webpack-dev-server", 8080, "webpack-dev-server", "", "--host 127.0.0.1"),
+    ("node {m}/.bin/rsbuild dev --host", 3000, "Rsbuild", "--host", "--host 127.0.0.1"),
+    ("npx rspack serve --host 0.0.0.0", 8080, "Rspack", "--host 0.0.0.0", "--host 127.0.0.1"),
+    ("npx expo start --host lan", 8081, "Expo", "--host lan", "--host localhost"),
     ("node {m}/astro/astro.js dev --host", 4321, "Astro", "--host", "--host 127.0.0.1"),
     ("node {m}/.bin/nuxt dev --host 0.0.0.0", 3000, "Nuxt", "--host 0.0.0.0", "--host 127.0.0.1"),
     ("npx nuxi dev --public", 3000, "Nuxt", "--public", "--host 127.0.0.1"),
@@ -103,6 +106,7 @@ FLAGS: list[tuple[str, int, str, str, str]] = [
     ("/usr/share/elasticsearch/bin/elasticsearch -E network.host=0.0.0.0", 9200, "Elasticsearch",
      "-E network.host=0.0.0.0", "-E network.host=127.0.0.1"),
     ("/usr/bin/memcached -m 64 -l 0.0.0.0", 11211, "memcached", "-l 0.0.0.0", "-l 127.0.0.1"),
+    ("hugo server --bind 0.0.0.0 -D", 1313, "Hugo", "--bind 0.0.0.0", "--bind 127.0.0.1"),
     ("caddy file-server --listen :8080", 8080, "Caddy", "--listen :8080", "--listen 127.0.0.1:8080"),
     ("/usr/bin/epmd -daemon", 4369, "epmd", "", "-address 127.0.0.1"),
 ]  # fmt: skip

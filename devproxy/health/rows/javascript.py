@@ -68,6 +68,21 @@ JAVASCRIPT = (
         line='devServer: { host: "127.0.0.1" }',
     ),
     Row(
+        program="Rsbuild",
+        names=("rsbuild", "@rsbuild/core"),
+        options=host("--host"),
+        file="rsbuild.config.ts",
+        line='server: { host: "127.0.0.1" }',
+    ),
+    Row(
+        program="Rspack",
+        names=("rspack", "@rspack/cli"),
+        options=host("--host"),
+        file="rspack.config.js",
+        line='devServer: { host: "127.0.0.1" }',
+    ),
+    Row(program="Expo", names=("expo", "@expo/cli"), options=(Option(("--host",), safe="localhost"),)),
+    Row(
         program="Vite",  # SvelteKit, Solid, Qwik and others run in it
         names=("vite", "rolldown-vite"),
         options=host("--host"),

@@ -116,6 +116,7 @@ SERVICES = (
         file="memcached.conf",
         line="-l 127.0.0.1",
     ),
+    Row(program="Hugo", names=("hugo",), words=("server", "serve"), options=host("--bind")),
     Row(program="nginx", names=("nginx",), file="nginx.conf", line="listen 127.0.0.1:{port};"),
     Row(
         program="Apache",

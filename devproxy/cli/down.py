@@ -1,0 +1,81 @@
+"""`devproxy down`: end what `up` and `run` have running.
+
+Lives here: which processes are asked, and waiting for them.
+Not here: the order in which an `up` ends its services (`devproxy/run/crew.py`). The proxy stays: `devproxy stop`.
+"""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from devproxy.cli.names import complete_service
+from devproxy.cli.output import remark, say
+from devproxy.cli.project import services_meant
+from devproxy.errors import Exit
+from devproxy.paths import Paths
+from devproxy.registry.load import read
+
+MARGIN = 10.0  # seconds beyond the grace of each service
+
+
+@click.command("down")
+@click.argument("names", nargs=-1, metavar="[SERVICE...]", shell_complete=complete_service)
+def command(names: tuple[str, ...]) -> int:
+    """End a project's services.
+
+    All of them, or SERVICE alone; those that depend on others first, each with time to finish. The proxy goes on.
+    """
+    from devproxy.run.crewfile import ask_to_end, crews
+
+    paths = Paths.from_environment()
+    registry = read(paths)
+    meant = [service.id for service in services_meant(registry, names, Path.cwd())]
+    running = _running(paths, meant)
+    if not running:
+        say("none of them was running")
+        return Exit.GOOD
+    for crew in reversed(crews(paths)):
+        if own := [name for name in crew.services if name in meant]:
+            ask_to_end(paths, crew, own)
+    _end_others(paths, meant)
+    left = _wait(paths, running, registry.settings.grace * max(1, len(running)) + MARGIN)
+    for name in running:
+        if name not in left:
+            say(f"`{name}` has ended")
+    for name in left:
+        remark(f"`{name}` has not ended yet; it is still asked to", fg="yellow")
+    return Exit.BAD_NEWS if left else Exit.GOOD
+
+
+def _running(paths: Paths, meant: list[str]) -> list[str]:
+    """The services of `meant` that run, or that an `up` is about to start."""
+    from devproxy.registry.leases import read_leases
+    from devproxy.run.crewfile import OVER, crews
+
+    found = {lease.service for lease in read_leases(paths)}
+    for crew in crews(paths):
+        found |= {name for name, part in crew.services.items() if part.state not in OVER}
+    return [name for name in meant if name in found]
+
+
+def _end_others(paths: Paths, meant: list[str]) -> None:
+    """What `devproxy run` has running passes the signal on to its command."""
+    from devproxy.registry.leases import read_leases
+    from devproxy.run.crewfile import crews
+
+    of_crews = {name for crew in crews(paths) for name in crew.services}
+    for lease in read_leases(paths):
+        if lease.service in meant and lease.service not in of_crews:
+            with suppress(ProcessLookupError):
+                os.kill(lease.pid, signal.SIGTERM)
+
+
+def _wait(paths: Paths, running: list[str], seconds: float) -> list[str]:
+    deadline = time.monotonic() + seconds
+    while (left := _running(paths, running)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left

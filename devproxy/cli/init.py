@@ -1,0 +1,117 @@
+"""`devproxy init`: a first devproxy.toml from what is in the folder.
+
+Lives here: what is shown, and that nothing is overwritten.
+Not here: finding services (`devproxy/survey/`). Nothing that is found is run.
+"""
+
+from pathlib import Path
+
+import click
+
+from devproxy.cli.output import print_table, remark, say
+from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import PROJECT_FILE
+from devproxy.survey.model import Survey
+
+EXAMPLE = 'project = "shop"\n\n[services.web]\ncommand = "npm run dev"\n'
+
+
+@click.command("init")
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--name", default="", help="The project's name, instead of the one that is found.")
+@click.option("--dry-run", is_flag=True, help="Print the file instead of writing it.")
+def command(folder: Path | None, name: str, dry_run: bool) -> None:
+    """Write a first devproxy.toml from what is in the folder.
+
+    Reads workspaces of npm, pnpm, yarn and uv, package.json, pyproject.toml, manage.py, a Procfile and a compose file;
+    runs none of it, and never overwrites a file.
+    """
+    from devproxy.survey.folder import survey
+    from devproxy.survey.text import document
+
+    root = (folder or Path()).resolve()
+    file = root / PROJECT_FILE
+    if not dry_run:
+        _refuse_existing(file)
+    if name:
+        _check_name(name)
+    found = survey(root, name)
+    if not found.services:
+        _tell_remarks(found)
+        raise _nothing(root)
+    text = document(found)
+    _check(text, file)
+    if dry_run:
+        say(text.rstrip("\n"))
+        _tell_remarks(found)
+        return
+    _write(file, text)
+    _tell(found, file)
+
+
+def _refuse_existing(file: Path) -> None:
+    if file.exists() or file.is_symlink():
+        fix = f"edit it, or see what init would write: devproxy init --dry-run {file.parent}"
+        raise DevproxyError(f"there is a {PROJECT_FILE} already, and it stays as it is", where=str(file), fix=fix)
+
+
+def _check_name(name: str) -> None:
+    from devproxy.registry import names
+    from devproxy.registry.wrong import Wrong
+
+    try:
+        names.name(name)
+    except Wrong as wrong:
+        raise DevproxyError(wrong.what, why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
+
+
+def _nothing(root: Path) -> DevproxyError:
+    return DevproxyError(
+        f"nothing here tells which services there are: {root}",
+        why="no script, manage.py, Procfile line or published port of a server was found",
+        fix="write the file yourself:\n" + "".join(f"    {line}\n" for line in EXAMPLE.splitlines()).rstrip(),
+    )
+
+
+def _check(text: str, file: Path) -> None:
+    """What is written is valid, whatever the folder held."""
+    from devproxy.registry.decode import decode_project
+
+    decoded = decode_project(text, str(file))
+    if not decoded.ok:
+        problem = decoded.problems[0]
+        raise DevproxyError(
+            f"what was found makes no valid {PROJECT_FILE}: {problem.message}",
+            why=problem.why,
+            fix="devproxy init --dry-run DIR, in a part of the project; and report this",
+        )
+
+
+def _write(file: Path, text: str) -> None:
+    from devproxy.registry.store import update
+
+    def first(old: str) -> str:
+        if old:
+            _refuse_existing(file)
+        return text
+
+    update(file, first, private=False)
+
+
+def _tell(found: Survey, file: Path) -> None:
+    rows = [(service.name, _started(service.command), service.origin) for service in found.services]
+    print_table(("SERVICE", "COMMAND", "FOUND IN"), rows)
+    _tell_remarks(found)
+    remark(f"written: {file}")
+    remark("read it, then take it into the registry: devproxy link")
+
+
+def _tell_remarks(found: Survey) -> None:
+    for text in found.remarks:
+        remark(f"note: {text}")
+
+
+def _started(command: str | tuple[str, ...] | None) -> str:
+    import shlex
+
+    return shlex.join(command) if isinstance(command, tuple) else command or "-"

@@ -1,0 +1,88 @@
+"""`devproxy run`: one service in the foreground, with a port and a name.
+
+Lives here: the command line, and what is said before the command has the terminal.
+Not here: everything else (`devproxy/run/`). What devproxy says goes to stderr: stdout is the command's.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from devproxy.cli.names import complete_service
+from devproxy.cli.output import remark
+from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import Paths
+from devproxy.registry.load import read
+from devproxy.running import read_running
+
+
+class _WithCommand(click.Command):
+    """A command whose line ends with another one, behind `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta["command"] = tuple(args[at + 1 :])
+        names = [arg for arg in args[:at] if not arg.startswith("-")]
+        if len(names) > 1:
+            raise DevproxyError(
+                f"devproxy run: `{names[1]}` is one word too many",
+                why="the command to run stands behind `--`",
+                fix=f"devproxy run {names[0]} -- {' '.join(names[1:])}",
+                exit_code=Exit.USAGE,
+            )
+        return super().parse_args(ctx, args[:at])
+
+
+@click.command("run", cls=_WithCommand, options_metavar="[--force]")
+@click.argument("name", required=False, shell_complete=complete_service, metavar="[NAME] [-- COMMAND...]")
+@click.option("--force", is_flag=True, help="Take the name over from a process that has it.")
+@click.pass_context
+def command(ctx: click.Context, name: str | None, force: bool) -> int:
+    """Run one service with a port and a name.
+
+    NAME is a service of the registry, or a new name; without it, the one of this folder. COMMAND is what to run,
+    instead of the service's own. It gets the port as PORT, and its name leads there for as long as it runs. The proxy
+    is started in the background if none runs.
+    """
+    argv: tuple[str, ...] = ctx.meta["command"]
+    return _run(Paths.from_environment(), name, argv, force)
+
+
+def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> int:
+    from devproxy.run.foreground import run
+    from devproxy.run.launch import launch
+    from devproxy.run.name import pick
+
+    folder = Path.cwd()
+    registry = read(paths)
+    named = pick(name, folder, registry)
+    port = _proxy(paths, registry.settings.autostart)
+    ready = launch(paths, named, folder=folder, http_port=port, argv=argv, force=force)
+    _announce(ready, port or registry.settings.http)
+    return run(paths, ready.prepared, ready.lease, say=lambda text: remark(text, fg="yellow"), grace=10.0)
+
+
+def _proxy(paths: Paths, autostart: bool) -> int | None:
+    """The port of the proxy, started if none runs; None, with a remark, where it does not start."""
+    running = read_running(paths)
+    if running is None and not autostart:
+        remark("the proxy is not running; start it: devproxy start", fg="yellow")
+    elif running is None:
+        from devproxy.background import start
+
+        try:
+            running = start(paths).running
+            remark(f"the proxy runs in the background now (pid {running.pid}); to end it: devproxy stop")
+        except DevproxyError as error:  # the command runs all the same, and its name leads to it later
+            remark(str(error), fg="yellow")
+    return running.http if running is not None else None
+
+
+def _announce(ready: Any, port: int | None) -> None:
+    from devproxy.listing import service_url
+
+    for note in ready.prepared.notes:
+        remark(note)
+    url = service_url(ready.service, port) or ready.service.id
+    remark(f"{url} → port {ready.lease.port}", bold=True)

@@ -1,0 +1,89 @@
+"""`devproxy run` in the foreground: one session, the signals that reach it, and what is said meanwhile.
+
+Lives here: which signal does what.
+Not here: the session (`session.py`), the terminal's bytes (`terminal.py`).
+
+Signals are the command's (signal(7)): what a terminal or `kill` sends us goes to its whole process group. SIGTERM and
+SIGHUP mean the end, so what is left after the grace is killed. When the command is stopped (Ctrl-Z) so are we, and the
+shell has its terminal back.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+from devproxy.errors import DevproxyError
+from devproxy.paths import Paths
+from devproxy.registry.layers import Lease
+from devproxy.run.command import Prepared
+from devproxy.run.session import LEFTOVER_GRACE, Say, Session
+
+_PASSED = ("SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP")
+_ENDING = ("SIGTERM", "SIGHUP")
+
+
+def run(paths: Paths, prepared: Prepared, lease: Lease, *, say: Say, grace: float = 10.0) -> int:
+    """Run one service until it ends; its exit code, 128 + N after signal N. Raises DevproxyError: not on Windows."""
+    if sys.platform == "win32":
+        raise DevproxyError(
+            "devproxy run does not work on Windows yet",
+            why="ending a command with all that it started is done with POSIX process groups",
+            fix="start it by itself, and give it a name: devproxy add NAME PORT",
+        )
+    return asyncio.run(_run(paths, prepared, lease, say, grace))
+
+
+async def _run(paths: Paths, prepared: Prepared, lease: Lease, say: Say, grace: float) -> int:
+    session = Session(paths, prepared, lease, say=lambda text: _say(session, say, text))
+    session.stopped = lambda: _stop(session)
+    loop = asyncio.get_running_loop()
+    for name in _PASSED:
+        loop.add_signal_handler(getattr(signal, name), session.signal, getattr(signal, name))
+    for name in _ENDING:
+        loop.add_signal_handler(getattr(signal, name), _end, session, getattr(signal, name), grace)
+    loop.add_signal_handler(signal.SIGWINCH, _resize, session)
+    loop.add_signal_handler(signal.SIGCONT, _resume, session)
+    try:
+        return await session.run()
+    except DevproxyError as error:
+        if session.code is None:
+            raise
+        say(str(error))
+        return session.code
+
+
+def _say(session: Session, say: Say, text: str) -> None:
+    """`text` on the person's terminal, which does not return the carriage while it is in raw mode."""
+    is_raw = session.terminal is not None and session.terminal.is_raw
+    say(text.replace("\n", "\r\n") + "\r" if is_raw else text)
+
+
+def _end(session: Session, number: int, grace: float) -> None:
+    session.signal(number)
+    asyncio.get_running_loop().call_later(grace, session.end, LEFTOVER_GRACE)
+
+
+def _resize(session: Session) -> None:
+    if session.terminal is not None:
+        session.terminal.resize()
+
+
+def _stop(session: Session) -> None:
+    """Stop as the command has, our process group with us; returns when we are continued."""
+    if session.terminal is not None:
+        session.terminal.give_back()
+    loop = asyncio.get_running_loop()
+    loop.remove_signal_handler(signal.SIGTSTP)
+    with contextlib.suppress(OSError):
+        os.killpg(0, signal.SIGTSTP)  # ignored by the kernel where no shell could ever continue us
+    loop.add_signal_handler(signal.SIGTSTP, session.signal, signal.SIGTSTP)
+    _resume(session)
+
+
+def _resume(session: Session) -> None:
+    if session.terminal is not None:
+        session.terminal.take()
+        session.terminal.resize()
+    session.signal(signal.SIGCONT)

@@ -1,0 +1,138 @@
+"""From "run this" to a lease and a command: the steps before a session.
+
+Lives here: which port a service gets, its lease, and its command with both filled in.
+Not here: each of these steps (`name.py`, `reservations.py`, `registry/leases.py`, `command.py`), running it.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import structs
+
+from devproxy.errors import DevproxyError, Exit
+from devproxy.net.holder import holder
+from devproxy.net.loopback import is_free
+from devproxy.paths import LOCAL_FILE, Paths
+from devproxy.processes import start_time
+from devproxy.registry.layers import Lease
+from devproxy.registry.leases import remove_lease, replace_lease, take_lease
+from devproxy.registry.load import read
+from devproxy.registry.model import Registry, Service
+from devproxy.run.command import Prepared, prepare
+from devproxy.run.name import Named
+from devproxy.run.ports import declared
+from devproxy.run.reservations import reserve
+
+
+class Launch(NamedTuple):
+    """Ready to run: the service as the registry has it with its lease, the lease, and the command."""
+
+    service: Service
+    lease: Lease
+    prepared: Prepared
+
+
+def launch(
+    paths: Paths,
+    named: Named,
+    *,
+    folder: Path,
+    http_port: int | None,
+    argv: Sequence[str] | None = None,
+    force: bool = False,
+    checkout: str = "",
+) -> Launch:
+    """Take the lease of a service for this process, and prepare its command (`argv`, else the registry's).
+
+    `folder` is where it is started, `checkout` tells checkouts of one project apart (`ports.allocate`), `http_port` as
+    in `prepare`. Blocks. Raises DevproxyError: it runs already (unless `force`), its port is held, it has no command.
+    """
+    _refuse_other_checkout(paths, named)
+    if named.service is None and not argv:
+        raise _commandless(named)
+    lease = take_lease(paths, named.id, lambda others: _lease(paths, named, folder, checkout, others), force=force)
+    try:
+        registry = read(paths)
+        service = next((one for one in registry.services if one.id == named.id), None)
+        if service is None:
+            raise _nameless(named)
+        prepared = prepare(service, port=lease.port, registry=registry, http_port=http_port, argv=argv or None)
+        if prepared.port != lease.port:
+            changed = structs.replace(lease, port=prepared.port)
+            lease = changed if replace_lease(paths, lease, changed) else lease
+    except BaseException:
+        remove_lease(paths, lease)
+        raise
+    return Launch(service, lease, prepared)
+
+
+def _lease(paths: Paths, named: Named, folder: Path, checkout: str, others: tuple[Lease, ...]) -> Lease:
+    registry = read(paths, leases=others)
+    port = _declared_port(named, registry)
+    if port is None:
+        low, high = registry.settings.ports
+        taken = declared(registry, besides=named.id) | {lease.port for lease in others}
+        port = reserve(paths, named.project, named.name, checkout, taken=taken, low=low, high=high)
+    us = os.getpid()
+    return Lease(service=named.id, port=port, pid=us, started=start_time(us) or 0.0, checkout=str(folder))
+
+
+def _declared_port(named: Named, registry: Registry) -> int | None:
+    """The port that its file gives it, which nobody else may have; None where it gives none."""
+    service = next((one for one in registry.services if one.id == named.id), None)
+    if service is None or service.upstream is None:
+        return None
+    if service.upstream.path:
+        raise DevproxyError(
+            f"`{service.id}` is a unix socket, {service.upstream.path}",
+            why="what devproxy run starts gets a port",
+            fix="start it by itself: its name leads to the socket; or take `upstream` out of its table",
+            where=f"{service.source.file}:{service.source.line}",
+            exit_code=Exit.USAGE,
+        )
+    port = service.upstream.port
+    if not is_free(port):
+        raise DevproxyError(
+            f"port {port} of `{service.id}` is taken",
+            why=f"it is held by {holder('127.0.0.1', port)}",
+            fix="end that process, or take `port` out of its table: devproxy run then chooses a free one",
+            where=f"{service.source.file}:{service.source.line}",
+        )
+    return port
+
+
+def _refuse_other_checkout(paths: Paths, named: Named) -> None:
+    """A name belongs to the checkout that is linked: another one of the same project would answer in its place."""
+    if named.service is None or named.project_file is None:
+        return
+    here, linked = named.project_file.parent.resolve(), Path(named.service.source.file).parent.resolve()
+    if linked in (here, paths.leases.resolve()):
+        return
+    raise DevproxyError(
+        f"`{named.id}` belongs to another checkout of `{named.project}`",
+        why=f"{named.service.source.file} is linked, and this is {here}",
+        fix=f'name this one apart, project = "{named.project}-2" in {here / LOCAL_FILE}, and devproxy link',
+        exit_code=Exit.REFUSED,
+    )
+
+
+def _commandless(named: Named) -> DevproxyError:
+    linked = named.project_file is not None
+    return DevproxyError(
+        f"nothing says what to run for `{named.id}`",
+        why=f"{named.project_file} is not linked, or has no such service"
+        if linked
+        else "the registry has no such service",
+        fix=f"devproxy link {named.project_file}" if linked else f"devproxy run {named.name} -- COMMAND",
+        exit_code=Exit.USAGE,
+    )
+
+
+def _nameless(named: Named) -> DevproxyError:
+    return DevproxyError(
+        f"`{named.id}` cannot be run",
+        why="its table in the registry has an error",
+        fix="devproxy check says which",
+    )

@@ -1,0 +1,277 @@
+"""One service that runs: its supervised command, its terminal, its lease, from the start to the exit code.
+
+Lives here: `Session`; `foreground.py` has one, `devproxy up` several.
+Not here: what is started (`command.py`, `name.py`, `ports.py`), ending descendants (`supervisor.py`), copying bytes
+(`terminal.py`), what listeners mean (`adopt.py`), taking the lease (`registry/leases.py`).
+
+The lease is taken before the command starts, so that its name leads there from the first moment. It goes when the
+command ends, however it ends: if we are killed the supervisor removes it, and if that is killed too, whoever reads it
+next. If the supervisor alone is killed, its orphans become our children (we are a subreaper as well), and are killed
+here.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import structs
+
+from devproxy.errors import DevproxyError
+from devproxy.paths import Paths
+from devproxy.processes import start_time
+from devproxy.registry.layers import Lease
+from devproxy.registry.leases import holds, remove_lease, replace_lease
+from devproxy.run import orphans, supervisor
+from devproxy.run.adopt import Observed, Watcher
+from devproxy.run.command import Prepared
+from devproxy.run.terminal import Terminal, ours, write_all
+
+LOOK = 0.25  # seconds between two questions whether some listener came or went, and whether the lease is still ours
+SETTLED = 1.0  # seconds that a service has to take its own port before another one of its is adopted
+DAEMON = 3.0  # seconds that what a command leaves behind has to listen, to be taken for the service
+LEFTOVER_GRACE = 2.0  # seconds until SIGKILL for what a command leaves behind
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells say it
+
+Say = Callable[[str], None]
+
+
+class Session:
+    """One command under a lease; `say` gets what is to be told.
+
+    Without `output` our standard streams are the command's. With it the command writes to a terminal of its own, whose
+    bytes `output` gets, and reads nothing.
+    """
+
+    def __init__(
+        self, paths: Paths, prepared: Prepared, lease: Lease, *, say: Say, output: Callable[[bytes], None] | None = None
+    ):
+        self.lease = lease
+        self.code: int | None = None  # the command's exit code, once it has ended
+        self.ready = asyncio.Event()  # it listens
+        self._paths = paths
+        self._prepared = prepared
+        self._say = say
+        self._output = output
+        self._terminal: Terminal | None = None
+        self._real: int | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._exited = asyncio.Event()
+        self._daemon: int | None = None
+        self._told: set[str] = set()
+        self._before: frozenset[int] = frozenset()
+        self.stopped: Callable[[], None] | None = None  # called when the command is stopped (Ctrl-Z)
+
+    async def run(self) -> int:
+        """Start the command, and return its exit code (128 + N after signal N) when all of it has ended.
+
+        Raises DevproxyError where it cannot be started.
+        """
+        watching: asyncio.Task[None] | None = None
+        try:
+            await self._start()
+            watching = asyncio.create_task(self._watch())
+            await self._listen()
+        finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+            self._close()
+        return 1 if self.code is None else self.code
+
+    def signal(self, number: int) -> None:
+        """Pass a signal on to the command's process group."""
+        if self._exited.is_set():
+            self.end(LEFTOVER_GRACE)  # a daemon has left the group
+        else:
+            self._tell({"signal": number})
+
+    def end(self, grace: float) -> None:
+        """SIGTERM to all of it now, SIGKILL to what is left after `grace` seconds."""
+        self._tell({"end": grace})
+
+    @property
+    def terminal(self) -> Terminal | None:
+        return self._terminal
+
+    async def _start(self) -> None:
+        ours_end, theirs = socket.socketpair()
+        self._open_terminal()
+        self._before = orphans.expect()
+        with theirs:
+            self._process = self._spawn(theirs)
+        orphans.started(self._process.pid)
+        self._reader, self._writer = await asyncio.open_connection(sock=ours_end)
+        self._tell(self._order())
+        answer = await self._hear()
+        if answer is None or "pid" not in answer:
+            raise self._failed(answer or {})
+        if self._terminal is not None:
+            self._terminal.started(asyncio.get_running_loop())
+        group = int(answer["pid"])
+        self._change(structs.replace(self.lease, group=group, group_started=start_time(group) or 0.0))
+
+    def _open_terminal(self) -> None:
+        if self._output is not None:
+            self._terminal = Terminal(None, self._output)
+        elif standard := ours():
+            # The size is that of the one that is written to, if there is one.
+            real = 1 if 1 in standard else standard[-1]
+            self._terminal = Terminal(real, lambda data: write_all(real, data))
+            self._real = os.dup(real)  # the supervisor gives it back as it was if we are killed
+
+    def _streams(self) -> dict[int, int]:
+        """Which of the standard descriptors the command gets another one for."""
+        if self._terminal is None:
+            return {}
+        if self._output is not None:
+            return {1: self._terminal.slave, 2: self._terminal.slave}
+        return dict.fromkeys(ours(), self._terminal.slave)
+
+    def _spawn(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
+        streams = self._streams()
+        passed = [channel.fileno()]
+        if self._real is not None:
+            passed.append(self._real)
+        return subprocess.Popen(
+            # -P: the folder of the file is not searched for modules.
+            [sys.executable, "-P", supervisor.__file__, str(channel.fileno())],
+            stdin=subprocess.DEVNULL if self._output is not None else streams.get(0),
+            stdout=streams.get(1),
+            stderr=streams.get(2),
+            pass_fds=passed,
+            start_new_session=self._terminal is not None,
+            process_group=None if self._terminal is not None else 0,
+        )
+
+    def _order(self) -> dict[str, Any]:
+        prepared = self._prepared
+        return {
+            "argv": prepared.argv,
+            "env": {**os.environ, **prepared.env},
+            "cwd": prepared.cwd,
+            "terminal": min(self._streams(), default=None),
+            "real": self._real,
+            "state": [str(self._paths.config), str(self._paths.state)],
+        }
+
+    def _failed(self, answer: Mapping[str, Any]) -> DevproxyError:
+        if "failed" not in answer:
+            return DevproxyError(f"{self._prepared.argv[0]} could not be started", why="its supervisor ended at once")
+        file, why = answer["file"], os.strerror(answer["failed"]).lower()
+        self.code = NOT_FOUND if answer["failed"] == 2 else NOT_EXECUTABLE
+        return DevproxyError(f"{file} could not be started", why=why, fix="see whether it is installed, and spelt so")
+
+    async def _listen(self) -> None:
+        """Everything that the supervisor says, until nothing is left of the command."""
+        while (message := await self._hear()) is not None:
+            if "stopped" in message and self.stopped is not None:
+                self.stopped()
+            if "exited" in message:
+                self.code = int(message["exited"])
+                self._exited.set()
+                if self.code != 0:
+                    self.end(LEFTOVER_GRACE)
+        assert self._process is not None
+        await asyncio.to_thread(self._process.wait)
+        orphans.end(self._before)
+
+    async def _watch(self) -> None:
+        """Look at what it listens on whenever that may have changed; after the command has ended, look for a daemon."""
+        assert self._process is not None
+        loop = asyncio.get_running_loop()
+        watcher = Watcher(self._process.pid)
+        began, is_new, ended = loop.time(), True, 0.0
+        try:
+            while True:
+                if watcher.changed() or is_new:
+                    observed = await asyncio.to_thread(watcher.look, self.lease.port)
+                    is_new = observed.port is not None and not self._take(observed, loop.time() - began)
+                self._notice_takeover()
+                if self._exited.is_set() and self._daemon is None:
+                    ended = ended or loop.time()
+                    is_new = True
+                    if loop.time() - ended > DAEMON:
+                        self.end(LEFTOVER_GRACE)
+                        return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._exited.wait() if not ended else asyncio.sleep(LOOK), LOOK)
+        finally:
+            watcher.close()
+
+    def _take(self, observed: Observed, age: float) -> bool:
+        """Act on what was seen; False if it is too early to tell."""
+        if observed.port is None:
+            return False
+        if observed.port != self.lease.port:
+            if age < SETTLED:
+                return False
+            old = self.lease.port
+            if self._change(structs.replace(self.lease, port=observed.port)):
+                self._say(
+                    f"`{self.lease.service}` listens on port {observed.port}, not on {old}: its name leads there now"
+                )
+        self.ready.set()
+        if self._exited.is_set() and observed.pid and observed.pid != self._daemon:
+            self._follow(observed.pid)
+        for warning in observed.warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                self._say(f"`{self.lease.service}`: {warning}")
+        return True
+
+    def _follow(self, pid: int) -> None:
+        """The command has ended and left a server behind: the lease is that server's now."""
+        started = start_time(pid)
+        if started is None:
+            return
+        self._daemon = pid
+        if self._change(structs.replace(self.lease, pid=pid, started=started, group=0, group_started=0.0)):
+            self._say(f"`{self.lease.service}` runs on in the background (process {pid}); Ctrl-C here ends it")
+
+    def _change(self, lease: Lease) -> bool:
+        """Put `lease` in the place of ours, unless somebody has taken the name over."""
+        if replace_lease(self._paths, self.lease, lease):
+            self.lease = lease
+            return True
+        self._notice_takeover()
+        return False
+
+    def _notice_takeover(self) -> None:
+        if "taken" not in self._told and not holds(self._paths, self.lease):
+            self._told.add("taken")
+            self._say(f"another process has taken `{self.lease.service}` over: its name leads there")
+
+    def _close(self) -> None:
+        if self._terminal is not None:
+            self._terminal.close()
+            self._terminal = None
+        if self._real is not None:
+            os.close(self._real)
+            self._real = None
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            self._process.wait()
+            orphans.ended(self._process.pid)
+        with contextlib.suppress(DevproxyError):
+            remove_lease(self._paths, self.lease)
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def _hear(self) -> dict[str, Any] | None:
+        assert self._reader is not None
+        try:
+            line = await self._reader.readline()
+        except (ConnectionError, ValueError):
+            return None
+        return dict(json.loads(line)) if line.endswith(b"\n") else None

@@ -1,0 +1,1 @@
+"""What a folder says about its services, for `devproxy init`: read, never run."""

@@ -1,0 +1,61 @@
+"""`devproxy down` with real processes: all, some, and what `run` started."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.team import Team, service, team_in
+from tests.e2e.processes import Program
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    yield from team_in(tmp_path)
+
+
+def test_it_ends_everything_and_leaves_the_proxy(team: Team) -> None:
+    team.project(service("db"), service("web", 'depends_on = ["db"]'))
+    assert team.run("up", "-d").code == 0
+    done = team.run("down")
+    assert done.code == 0, done.err
+    assert sorted(done.out.splitlines()) == ["`db.shop` has ended", "`web.shop` has ended"]
+    assert team.processes() == []
+    assert team.run("status").code == 0
+    assert team.run("down").out == "none of them was running\n"
+
+
+def test_it_ends_one_and_the_other_goes_on(team: Team) -> None:
+    team.project(service("db"), service("web"))
+    up = team.up()
+    team.wait_states(db="up", web="up")
+    assert team.run("down", "web").out == "`web.shop` has ended\n"
+    assert [process.cmdline()[-1] for process in team.processes()] == ["db"]
+    assert up.popen.poll() is None
+    assert team.run("up", "-d", "web").code == 0
+    assert len(team.processes("web")) == 1
+
+
+def test_it_ends_what_run_started(team: Team) -> None:
+    team.project(service("web"))
+    team.run("link")
+    log = team.home.folder / "run.log"
+    argv = [sys.executable, "-m", "devproxy", "run", "web"]
+    program = Program(argv, log, cwd=team.folder, env={"DEVPROXY_HOME": str(team.home.folder)})
+    team.programs.append(program)
+    program.wait_output("web serves on")
+    assert team.run("down").out == "`web.shop` has ended\n", program.output()
+    program.wait(20)
+    assert team.processes() == []
+
+
+def test_one_that_does_not_want_to_is_killed_after_the_grace(team: Team) -> None:
+    team.home.write(f'[proxy]\nhttp = {team.port}\ngrace = "300ms"\n')
+    team.project('[services.web]\ncommand = "trap : TERM; echo ready; while :; do sleep 0.05; done"\n')
+    up = team.up()
+    up.wait_output(r"\| ready")
+    assert team.run("down").out == "`web.shop` has ended\n"
+    assert up.wait(20) == 0

@@ -1,0 +1,57 @@
+"""`devproxy logs` with real processes."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.team import Team, service, team_in
+from tests.e2e.processes import Program
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    yield from team_in(tmp_path)
+
+
+def test_it_shows_what_was_printed_in_order(team: Team) -> None:
+    team.project(service("db"), service("web", 'depends_on = ["db"]'))
+    assert team.run("up", "-d").code == 0
+    lines = team.run("logs").out.splitlines()
+    assert [line.split()[:3] for line in lines] == [["db.shop", "|", "db"], ["web.shop", "|", "web"]]
+    assert team.run("logs", "web").out.splitlines() == lines[1:]
+    assert team.run("logs", "-n", "0").out == ""
+
+
+def test_it_follows(team: Team) -> None:
+    team.project(service("web"))
+    team.run("link")
+    assert "nothing was logged yet" in team.run("logs").err
+    argv = [sys.executable, "-m", "devproxy", "logs", "-f"]
+    log = team.home.folder / "follow.log"
+    follower = Program(argv, log, cwd=team.folder, env={"DEVPROXY_HOME": str(team.home.folder)})
+    team.programs.append(follower)
+    assert team.run("up", "-d").code == 0
+    follower.wait_output(r"web\.shop \| web serves on \d+")
+    follower.popen.send_signal(signal.SIGINT)
+    assert follower.wait() == 0
+
+
+def test_colours_are_for_terminals(team: Team) -> None:
+    team.project("[services.web]\ncommand = \"printf '\\\\033[31mred\\\\033[0m\\\\033[2J\\\\n'\"\n")
+    team.run("up", "-d")
+    assert team.run("logs").out == "web.shop | red\nweb.shop | [devproxy] `web.shop` has ended\n"
+    assert "\x1b[31mred\x1b[0m\n" in (team.home.state / "log" / "web.shop.log").read_text()
+
+
+def test_outside_a_project_one_says_which(team: Team) -> None:
+    team.project(service("web"))
+    team.run("link")
+    elsewhere = team.home.folder
+    assert team.home.run("logs", cwd=elsewhere).code == 0  # the only project there is
+    done = team.home.run("logs", "nobody", cwd=elsewhere)
+    assert (done.code, done.out) == (1, "")

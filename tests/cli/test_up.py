@@ -1,0 +1,259 @@
+"""`devproxy up` with real processes: order, names, Ctrl-C, restarts, twice, in the background."""
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.team import Team, get, kill, service, team_in
+from tests.e2e.processes import wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    yield from team_in(tmp_path)
+
+
+def test_a_newcomer_types_up_and_every_name_answers(team: Team) -> None:
+    team.project(
+        service("web", 'depends_on = ["api"]', 'env = { API_URL = "{url.api}" }'),
+        service("api", 'depends_on = ["db"]', 'health = { path = "/healthz" }'),
+        service("db"),
+    )
+    up = team.up()
+    team.wait_states(web="up", api="up", db="up")
+    assert "`shop` is linked now" in up.output()
+    for name in ("web", "api", "db"):
+        team.wait_answer(name)
+    assert f"web serves on {_port(up.output(), 'web')} api http://api.shop.localhost:{team.port}" in up.output()
+    starts = re.findall(r"(\w+) serves on", up.output())
+    assert starts == ["db", "api", "web"]
+    assert len({_port(up.output(), name) for name in starts}) == 3
+    assert re.search(r"^web\.shop +\| web serves on", up.output(), re.M)
+    assert "\x1b" not in up.output()
+    assert team.interrupt(up) == 0
+    assert team.processes() == []
+
+
+def _port(output: str, name: str) -> str:
+    found = re.search(rf"{name} serves on (\d+)", output)
+    assert found is not None
+    return found[1]
+
+
+def test_a_service_waits_until_what_it_depends_on_is_healthy(team: Team) -> None:
+    team.project(service("api", 'health = { path = "/" }'), service("web", 'depends_on = ["api"]'))
+    (team.folder / "hold").touch()  # api answers 503
+    team.up()
+    wait_until(lambda: len(team.processes("api")) == 1, "api to run")
+    team.wait_states(api="starting", web="waiting")
+    assert team.processes("web") == []
+    (team.folder / "hold").unlink()
+    team.wait_states(api="up", web="up")
+
+
+def test_ctrl_c_ends_in_reverse_order(team: Team) -> None:
+    slow = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(0.3), print('ends'), sys.exit())); "
+    for name in ("db", "web"):
+        (team.folder / f"{name}.py").write_text(
+            slow + "import http.server as h, os; h.HTTPServer(('127.0.0.1', int(os.environ['PORT'])),"
+            " h.SimpleHTTPRequestHandler).serve_forever()"
+        )
+    tables = [f'[services.{name}]\ncommand = ["{sys.executable}", "-u", "{name}.py"]\n' for name in ("db", "web")]
+    team.project(*tables, 'depends_on = ["db"]\n')
+    up = team.up()
+    team.wait_states(db="up", web="up")
+    assert team.interrupt(up) == 0
+    assert re.findall(r"^(\w+)\.shop +\| ends", up.output(), re.M) == ["web", "db"]
+
+
+def test_a_second_ctrl_c_does_not_wait(team: Team) -> None:
+    team.project('[services.web]\ncommand = "trap : TERM INT; while :; do sleep 0.05; done"\n')
+    up = team.up()
+    wait_until(lambda: team.states().get("web.shop") == "starting", "web to start")
+    wait_until(lambda: list((team.home.state / "leases").glob("*.toml")), "its lease")
+    up.popen.send_signal(2)
+    up.wait_output("ending all of it")
+    assert team.interrupt(up) == 0
+
+
+def test_twice_changes_nothing(team: Team) -> None:
+    team.project(service("web"), service("api"))
+    assert team.run("up", "-d", "web").code == 0
+    (web,) = team.processes("web")
+    again = team.run("up", "-d", "web")
+    assert (again.code, again.out) == (0, "`web.shop` runs already\n")
+    done = team.run("up", "-d")
+    assert done.code == 0, done.err
+    assert [process.pid for process in team.processes("web")] == [web.pid]
+    assert len(team.processes("api")) == 1
+
+
+def test_five_at_once_start_each_service_once(team: Team) -> None:
+    team.project(service("web", 'depends_on = ["api"]'), service("api"))
+    team.run("link")
+    starters = [team.up("-d") for _ in range(5)]
+    assert [starter.wait(90) for starter in starters] == [0] * 5, team.said()
+    assert len(team.processes("web")) == len(team.processes("api")) == 1
+
+
+def test_it_works_on_a_terminal_whose_ctrl_c_it_hears(team: Team) -> None:
+    team.project(service("web"))
+    terminal, end = os.openpty()
+    argv = [sys.executable, "-c", "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"]
+    argv += [sys.executable, "-m", "devproxy", "up"]
+    environment = team.home.environment(TERM="xterm")
+    up = subprocess.Popen(argv, stdin=end, stdout=end, stderr=end, cwd=team.folder, env=environment)
+    os.close(end)
+    shown = bytearray()
+
+    def read_until(text: bytes) -> None:
+        while text not in shown:
+            assert select.select([terminal], [], [], 30)[0], bytes(shown)
+            shown.extend(os.read(terminal, 65536))
+
+    try:
+        read_until(b"serves on")
+        team.wait_states(web="up")
+        os.write(terminal, b"\x03")
+        read_until(b"ending all of it")
+        assert up.wait(30) == 0
+    finally:
+        up.kill()
+        up.wait(20)
+        os.close(terminal)
+    assert b"\x1b[" in shown
+    assert team.processes() == []
+
+
+def test_two_checkouts_run_side_by_side_under_names_of_their_own(team: Team, tmp_path: Path) -> None:
+    team.project(service("web"))
+    other = tmp_path / "other"
+    shutil.copytree(team.folder, other)
+    assert team.run("up", "-d").code == 0
+    refused = team.home.run("up", "-d", cwd=other)
+    assert (refused.code, refused.out) == (1, "")
+    assert "linked already, to another file" in refused.err
+    (other / "devproxy.local.toml").write_text('project = "shop-fix"\n')
+    done = team.home.run("up", "-d", cwd=other)
+    assert done.code == 0, done.err
+    assert re.search(r"web\.shop-fix +up", done.out)
+    team.wait_answer("web")
+    assert get(team.port, "web.shop-fix.localhost") == "web"
+    assert team.home.run("down", cwd=other).out == "`web.shop-fix` has ended\n"
+    assert len(team.processes()) == 1
+
+
+def test_a_changed_command_is_offered_not_forced(team: Team) -> None:
+    team.project(service("web"))
+    assert team.run("up", "-d").code == 0
+    (web,) = team.processes()
+    team.project(service("web").replace('"-u", ', ""))
+    done = team.run("up", "-d")
+    assert (done.code, done.out) == (0, "`web.shop` runs already\n")
+    assert "its command has changed since; to take the new one: devproxy down web.shop" in done.err
+    assert [process.pid for process in team.processes()] == [web.pid]
+
+
+def test_one_that_fails_is_started_again_and_given_up_loudly(team: Team) -> None:
+    team.project(
+        '[services.bad]\ncommand = "echo trying; echo oops >&2; exit 3"\n',
+        service("web", 'depends_on = ["bad"]'),
+        service("other"),
+    )
+    up = team.up()
+    up.wait_output("given up after 5 starts in a row")
+    assert up.output().count("| trying") == 5 + 1  # and once more among its last lines
+    assert re.search(r"`bad\.shop` ended with exit code 3; given up.*\n.*\| trying\n.*\| oops", up.output())
+    up.wait_output("`web.shop` is not started: it depends on `bad.shop`")
+    team.wait_states(bad="failed", web="failed", other="up")
+    assert team.interrupt(up) == 1
+
+
+def test_one_that_is_killed_is_back_under_its_name(team: Team) -> None:
+    team.project(service("web"))
+    up = team.up()
+    team.wait_states(web="up")
+    (first,) = team.processes()
+    kill(first)
+    up.wait_output("ended with exit code 137; it starts again in 0.25 s")
+    wait_until(lambda: [process.pid for process in team.processes()] not in ([], [first.pid]), "another web")
+    team.wait_states(web="up")
+    team.wait_answer("web")
+
+
+def test_restart_never(team: Team) -> None:
+    team.project('[services.bad]\ncommand = "exit 4"\nrestart = "never"\n')
+    up = team.up()
+    assert up.wait(60) == 1
+    assert up.output().count("exit code 4") == 1
+
+
+def test_what_prepares_things_may_end_before_the_others_start(team: Team) -> None:
+    team.project('[services.migrate]\ncommand = "echo migrated"\n', service("web", 'depends_on = ["migrate"]'))
+    done = team.run("up", "-d")
+    assert done.code == 0, done.err
+    assert re.search(r"migrate\.shop +ended", done.out)
+    assert re.search(r"web\.shop +up", done.out)
+
+
+def test_in_the_background_a_failure_is_told_with_the_last_lines(team: Team) -> None:
+    team.project('[services.bad]\ncommand = "echo oops; exit 3"\nrestart = "never"\n', service("web"))
+    done = team.run("up", "--detach")
+    assert done.code == 1
+    assert re.search(r"bad\.shop +failed", done.out)
+    assert "  | oops" in done.err
+    assert len(team.processes("web")) == 1
+
+
+def test_killed_with_9_nothing_is_left(team: Team) -> None:
+    team.project(service("web"))
+    up = team.up()
+    team.wait_states(web="up")
+    up.popen.kill()
+    up.popen.wait(20)
+    wait_until(lambda: not team.processes(), "web to be gone")
+    done = team.run("up", "-d")
+    assert done.code == 0, done.err
+    assert len(team.processes()) == 1
+
+
+def test_a_command_that_does_not_exist_is_said(team: Team) -> None:
+    team.project('[services.web]\ncommand = ["/nowhere/to/be/found"]\n')
+    up = team.up()
+    assert up.wait(60) == 1
+    assert "/nowhere/to/be/found could not be started" in up.output()
+    assert "Traceback" not in up.output()
+
+
+def test_the_proxy_is_not_started_where_the_setting_says_so(team: Team) -> None:
+    team.home.write("[proxy]\nautostart = false\n")
+    team.project(service("web"))
+    done = team.run("up", "-d")
+    assert done.code == 0, done.err
+    assert "the proxy is not running; start it: devproxy start" in done.err
+    assert team.run("status").code == 3
+    assert len(team.processes()) == 1
+
+
+def test_without_a_command_there_is_nothing_to_run(team: Team) -> None:
+    team.project("[services.web]\nport = 5173\n")
+    done = team.run("up")
+    assert done.code == 1
+    assert "none of these services has a command" in done.err
+
+
+def test_nothing_runs_but_what_is_typed(team: Team) -> None:
+    team.project('[services.web]\ncommand = "touch ran"\nstart = "on-request"\n')
+    for argv in (["link"], ["ls"], ["check"], ["health"], ["start"], ["url", "web"], ["logs"], ["down"]):
+        team.run(*argv)
+    assert get(team.port, "web.shop.localhost")
+    assert not (team.folder / "ran").exists()

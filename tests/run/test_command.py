@@ -1,0 +1,147 @@
+"""What is started: placeholders filled in, the environment, the folder, and what a person is told when it cannot be."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from devproxy.errors import DevproxyError
+from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.values import fill, placeholders
+from devproxy.run.command import SHELL, Prepared, prepare
+
+COMMAND = ("server", "--port", "{port}")
+
+
+def service(name: str, project: str | None = "shop", port: int = 0) -> Service:
+    identity = f"{name}.{project}" if project else name
+    return Service(
+        id=identity,
+        name=name,
+        project=project,
+        hosts=(f"{identity}.localhost",),
+        upstream=Upstream("http", ("127.0.0.1", "::1"), port) if port else None,
+        command=COMMAND,
+        cwd=str(Path(__file__).parent),
+        source=Source("/srv/devproxy.toml", 3),
+    )
+
+
+WEB, API, DB = service("web"), service("api", port=8000), service("db", None, 5432)
+REGISTRY = Registry(services=(WEB, API, DB))
+
+
+def prepared(web: Service = WEB, http_port: int | None = 7080, **more: object) -> Prepared:
+    return prepare(web, port=24000, registry=REGISTRY, http_port=http_port, argv=more.get("argv"))  # type: ignore[arg-type]
+
+
+def test_the_command_gets_its_port_host_and_url() -> None:
+    found = prepared()
+    assert found.argv == ["server", "--port", "24000"]
+    assert found.env["PORT"] == "24000"
+    assert found.env["HOST"] == "127.0.0.1"
+    assert found.env["DEVPROXY_URL"] == "http://web.shop.localhost:7080"
+    assert found.env["__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS"] == "web.shop.localhost"
+    assert (found.cwd, found.port, found.notes) == (WEB.cwd, 24000, [])
+
+
+def test_a_string_runs_in_a_shell() -> None:
+    found = prepared(replace(WEB, command="cd web && echo ${HOME} {port}"))
+    assert found.argv == [*SHELL, "cd web && echo ${HOME} 24000"]
+
+
+def test_the_services_own_variables_win_and_are_filled_in() -> None:
+    env = (("API", "{url.api}/v1 {host.api} {port.api}"), ("DB", "{port.db}"), ("HOST", "::1"), ("ME", "{url.web}"))
+    found = prepared(replace(WEB, env=env)).env
+    assert found["API"] == "http://api.shop.localhost:7080/v1 api.shop.localhost 8000"
+    assert (found["DB"], found["HOST"]) == ("5432", "::1")
+    assert found["ME"] == found["DEVPROXY_URL"]
+
+
+@pytest.mark.parametrize(
+    ("http_port", "setting", "url"),
+    [
+        (80, None, "http://web.shop.localhost"),
+        (None, None, "http://web.shop.localhost"),
+        (None, 9000, "http://web.shop.localhost:9000"),
+    ],
+)
+def test_the_url_has_the_port_that_the_proxy_has_or_will_take(
+    http_port: int | None, setting: int | None, url: str
+) -> None:
+    registry = replace(REGISTRY, settings=ProxySettings(http=setting))
+    assert prepare(WEB, port=24000, registry=registry, http_port=http_port).env["DEVPROXY_URL"] == url
+
+
+def test_a_command_given_runs_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = prepared(argv=["flask", "run"])
+    assert found.cwd == str(tmp_path)
+    assert found.argv == ["flask", "run", "--port", "24000", "--host", "127.0.0.1"]
+    assert found.env["FLASK_RUN_PORT"] == "24000"
+
+
+def test_a_port_that_a_person_types_is_the_port_everywhere() -> None:
+    web = replace(WEB, env=(("MINE", "{port}"),))
+    found = prepared(web, argv=["uvicorn", "app:app", "--port", "8080"])
+    assert (found.port, found.env["PORT"], found.env["MINE"]) == (8080, "8080", "8080")
+    assert found.argv[3] == "8080"
+
+
+def test_a_port_in_the_files_command_gives_way() -> None:
+    found = prepared(replace(WEB, command="uvicorn app:app --port 8080"))
+    assert found.argv[-1] == "uvicorn app:app --port 24000 --host 127.0.0.1"
+    assert found.port == 24000
+    assert found.notes == ["port 8080 in the command becomes 24000: `port = 8080` would keep it"]
+
+
+def test_scripts_are_read_from_the_commands_folder(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"scripts": {"dev": "vite"}}', "utf-8")
+    found = prepared(replace(WEB, command="npm run dev", cwd=str(tmp_path)))
+    assert found.argv[-1] == "npm run dev -- --port 24000 --host 127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("changed", "what", "why"),
+    [
+        ({"command": None}, "`web.shop` has no command", "how to start it"),
+        ({"cwd": "/nowhere/at/all"}, "is not there: /nowhere/at/all", "runs in it"),
+        ({"command": ("run", "{url.nobody}")}, "`{url.nobody}` cannot be filled in", "no service"),
+        ({"env": (("A", "{port.late}"),)}, "`{port.late}` cannot be filled in", "gives it no port"),
+        ({"env": (("A", "{host.bare}"),)}, "`{host.bare}` cannot be filled in", "no hostname"),
+    ],
+)
+def test_what_is_missing_is_told(changed: dict[str, object], what: str, why: str) -> None:
+    registry = Registry(services=(WEB, service("late"), replace(service("bare"), hosts=())))
+    with pytest.raises(DevproxyError) as told:
+        prepare(replace(WEB, **changed), port=24000, registry=registry, http_port=80)
+    assert what in told.value.what
+    assert why in told.value.why
+    assert told.value.where == "/srv/devproxy.toml:3"
+    assert told.value.fix
+
+
+@given(st.text(alphabet="{}port.urlhos$-a9 \"'\n", max_size=60))
+@settings(deadline=None)
+def test_filling_in_changes_placeholders_and_nothing_else(text: str) -> None:
+    found = placeholders(text)
+    filled = fill(text, lambda _kind, _name: "\0")
+    assert filled.count("\0") == len(found)
+    assert fill(text, lambda kind, name: f"{{{kind}.{name}}}" if name else f"{{{kind}}}") == text
+    if not found:
+        assert filled == text
+
+
+@given(st.lists(st.sampled_from(["{port}", "{url.api}", "{host.api}", "{port.db}", "${HOME}", '{"a": 1}', "x"])))
+@settings(deadline=None)
+def test_any_mix_of_placeholders_is_filled_in(parts: list[str]) -> None:
+    values = {
+        "{port}": "24000",
+        "{url.api}": "http://api.shop.localhost:7080",
+        "{host.api}": "api.shop.localhost",
+        "{port.db}": "5432",
+    }
+    found = prepared(replace(WEB, command=("run", " ".join(parts))))
+    assert found.argv[1] == " ".join(values.get(part, part) for part in parts)

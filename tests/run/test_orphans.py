@@ -1,0 +1,37 @@
+"""Orphans come to us and are killed; supervisors and older children are left alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import require
+
+# In a process of its own: a subreaper it stays for life.
+SCRIPT = """
+import os, subprocess
+from devproxy.run import orphans
+old = subprocess.Popen(["sleep", "600"])
+before = orphans.expect()
+assert before == {old.pid}
+supervisor = subprocess.Popen(["sleep", "600"])
+orphans.started(supervisor.pid)
+parent = subprocess.Popen(["sh", "-c", "sh -c 'sleep 600 & echo $!; wait' & sleep 600"], stdout=subprocess.PIPE)
+grandchild = int(parent.stdout.readline())
+parent.kill()
+parent.wait()
+orphans.end(before)
+assert not os.path.exists(f"/proc/{grandchild}")
+assert old.poll() is None and supervisor.poll() is None
+old.kill()
+orphans.ended(supervisor.pid)
+orphans.end(frozenset())
+"""
+
+
+def test_orphans_are_killed_and_others_are_not() -> None:
+    require.linux()
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

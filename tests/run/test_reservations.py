@@ -1,0 +1,98 @@
+"""Processes that ask for a port at the same moment get different ones, and what a dead one held is free again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from devproxy.net.loopback import is_free, listen
+from devproxy.paths import Paths
+from devproxy.run.reservations import release, reserve
+
+ASK = """
+import sys
+from pathlib import Path
+from devproxy.paths import Paths
+from devproxy.run.reservations import reserve
+home = Path(sys.argv[1])
+print(reserve(Paths(home / "config", home / "state"), str(home), sys.argv[2], taken=(), low=LOW, high=HIGH), flush=True)
+sys.stdin.read()
+"""
+LOW, HIGH = 31000, 31999
+
+
+def paths(home: Path) -> Paths:
+    return Paths(home / "config", home / "state")
+
+
+def reserved(home: Path, service: str, taken: frozenset[int] = frozenset()) -> int:
+    return reserve(paths(home), str(home), service, taken=taken, low=LOW, high=HIGH)
+
+
+def ask(home: Path, service: str) -> subprocess.Popen[str]:
+    code = ASK.replace("LOW", str(LOW)).replace("HIGH", str(HIGH))
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(home), service],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def answer(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+def test_twenty_at_once_get_twenty_ports_even_for_one_service(tmp_path: Path) -> None:
+    asking = [ask(tmp_path, "web") for _ in range(20)]
+    try:
+        ports = [answer(process) for process in asking]
+    finally:
+        for process in asking:
+            process.communicate(timeout=60)
+    assert len(set(ports)) == 20
+    assert reserved(tmp_path, "web") in ports  # they have ended: nothing is held any more
+
+
+def test_what_a_killed_process_held_is_free_again(tmp_path: Path) -> None:
+    process = ask(tmp_path, "web")
+    port = answer(process)
+    assert reserved(tmp_path, "web") != port
+    release(paths(tmp_path), reserved(tmp_path, "web"))
+    process.kill()
+    process.communicate(timeout=30)
+    assert reserved(tmp_path, "web") == port
+
+
+def test_one_process_gets_the_same_again_until_it_lets_go(tmp_path: Path) -> None:
+    port = reserved(tmp_path, "web")
+    listening = listen(port) if is_free(port) else None
+    try:
+        assert reserved(tmp_path, "web") == port
+        assert reserved(tmp_path, "web", frozenset({port})) != port
+    finally:
+        if listening is not None:
+            listening.close()
+    release(paths(tmp_path), port)
+    assert reserved(tmp_path, "api") != 0
+
+
+def test_a_broken_file_is_no_obstacle(tmp_path: Path) -> None:
+    port = reserved(tmp_path, "web")
+    (tmp_path / "state/ports/held/ports.json").write_text("{", "utf-8")
+    assert reserved(tmp_path, "web") == port
+
+
+def test_a_port_in_use_on_one_family_is_not_free() -> None:
+    listening = listen(0)
+    try:
+        assert not is_free(listening.port)
+        for sock in listening.sockets[1:]:
+            sock.close()
+        assert not is_free(listening.port)
+    finally:
+        listening.close()
+    assert is_free(listening.port)
+    assert not is_free(70000)

@@ -1,0 +1,175 @@
+"""A session: the lease from before the start to after the end, and what is told of it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from devproxy.errors import DevproxyError
+from devproxy.paths import Paths
+from devproxy.processes import start_time
+from devproxy.registry.layers import Lease
+from devproxy.registry.leases import read_leases, take_lease
+from devproxy.run.command import Prepared
+from devproxy.run.session import NOT_FOUND, Session
+from tests import require
+from tests.e2e.processes import free_port
+
+SERVER = "import http.server as h, sys; h.HTTPServer((sys.argv[1], int(sys.argv[2])), h.SimpleHTTPRequestHandler)"
+SERVE = f"{SERVER}.serve_forever()"
+# As daemon(7) has it: fork, a session of its own, fork again.
+DAEMON = f"""
+import os, sys
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+{SERVE}
+"""
+
+
+class Stage:
+    """Sessions of one service, `web`, at `port`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.paths = Paths(folder / "config", folder / "state")
+        self.port = free_port()
+        self.told: list[str] = []
+        self.output = bytearray()
+
+    def session(self, *argv: str) -> Session:
+        us = os.getpid()
+        mine = Lease(service="web", port=self.port, pid=us, started=start_time(us) or 0.0)
+        prepared = Prepared(argv=list(argv), env={"PORT": str(self.port)}, cwd=str(self.folder), port=self.port)
+        lease = take_lease(self.paths, "web", lambda _: mine, force=True)
+        return Session(self.paths, prepared, lease, say=self.told.append, output=self.output.extend)
+
+    @property
+    def lease(self) -> Lease:
+        [lease] = read_leases(self.paths)
+        return lease
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    async def wait() -> None:
+        while not condition():  # noqa: ASYNC110  (what it waits for is in another process)
+            await asyncio.sleep(0.01)
+
+    try:
+        await asyncio.wait_for(wait(), 20)
+    except TimeoutError:
+        raise AssertionError(f"waited for {what}") from None
+
+
+async def ended(session: Session, running: Awaitable[int]) -> int:
+    session.signal(signal.SIGTERM)
+    return await asyncio.wait_for(running, 20)
+
+
+async def test_output_and_exit_code_are_passed_on(stage: Stage) -> None:
+    session = stage.session("sh", "-c", "test -t 1 && echo a terminal; echo port $PORT; exit 3")
+    assert await session.run() == 3
+    assert stage.output.decode().split("\r\n") == ["a terminal", f"port {stage.port}", ""]
+    assert read_leases(stage.paths) == ()
+
+
+async def test_a_command_that_is_not_there(stage: Stage) -> None:
+    session = stage.session("no-such-program-anywhere")
+    with pytest.raises(DevproxyError, match="no-such-program-anywhere could not be started"):
+        await session.run()
+    assert session.code == NOT_FOUND
+    assert read_leases(stage.paths) == ()
+
+
+async def test_it_is_ready_when_it_listens(stage: Stage) -> None:
+    session = stage.session(sys.executable, "-c", SERVE, "127.0.0.1", str(stage.port))
+    running = asyncio.ensure_future(session.run())
+    await asyncio.wait_for(session.ready.wait(), 20)
+    assert stage.lease.port == stage.port
+    assert stage.lease.group > 1
+    assert await ended(session, running) == 128 + signal.SIGTERM
+    assert stage.told == []
+
+
+async def test_another_port_is_adopted_and_told(stage: Stage) -> None:
+    other = free_port()
+    session = stage.session(sys.executable, "-c", SERVE, "127.0.0.1", str(other))
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: stage.lease.port == other, "the lease to follow")
+    await until(lambda: stage.told, "a remark")
+    await ended(session, running)
+    assert stage.told == [f"`web` listens on port {other}, not on {stage.port}: its name leads there now"]
+    assert read_leases(stage.paths) == ()
+
+
+async def test_a_listener_beyond_loopback_is_told_with_the_fix(stage: Stage) -> None:
+    argv = [sys.executable, "-m", "http.server", "--bind", "0.0.0.0", str(stage.port)]
+    session = stage.session(*argv)
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: stage.told, "a remark")
+    await ended(session, running)
+    [told] = stage.told
+    assert "others can reach it" in told
+    assert "change `--bind 0.0.0.0` to `--bind 127.0.0.1`" in told
+
+
+async def test_the_lease_follows_a_command_that_daemonises_itself(stage: Stage) -> None:
+    require.linux()
+    session = stage.session(sys.executable, "-c", DAEMON, "127.0.0.1", str(stage.port))
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: stage.lease.pid != os.getpid(), "the lease to follow")
+    assert session.code == 0
+    daemon = stage.lease
+    assert "runs on in the background" in stage.told[0]
+    assert await ended(session, running) == 0
+    assert start_time(daemon.pid) is None
+    assert read_leases(stage.paths) == ()
+
+
+async def test_what_a_command_leaves_behind_without_serving_is_ended(stage: Stage) -> None:
+    require.linux()
+    session = stage.session("sh", "-c", "setsid sleep 600 & echo $! > pid")
+    assert await asyncio.wait_for(session.run(), 30) == 0
+    assert start_time(int((stage.folder / "pid").read_text())) is None
+
+
+async def test_after_a_takeover_the_old_one_says_so_and_leaves_the_lease_alone(stage: Stage) -> None:
+    old = stage.session(sys.executable, "-c", SERVE, "127.0.0.1", str(free_port()))
+    us = os.getpid()
+    new = Lease(service="web", port=1, pid=us, started=start_time(us) or 0.0)
+    taken = take_lease(stage.paths, "web", lambda _: new, force=True)
+    running = asyncio.ensure_future(old.run())
+    await until(lambda: stage.told, "a remark")
+    await ended(old, running)
+    assert stage.told == ["another process has taken `web` over: its name leads there"]
+    assert read_leases(stage.paths) == (taken,)
+
+
+async def test_when_the_supervisor_is_killed_its_orphans_are_too(stage: Stage) -> None:
+    require.linux()
+    session = stage.session("sh", "-c", "setsid sleep 600 & echo $! > pid; wait")
+    running = asyncio.ensure_future(session.run())
+    file = stage.folder / "pid"
+    await until(lambda: file.exists() and file.read_text().endswith("\n"), "the command")
+    assert session._process is not None
+    session._process.kill()
+    assert await asyncio.wait_for(running, 20) == 1
+    assert start_time(int(file.read_text())) is None
+    assert read_leases(stage.paths) == ()
+
+
+async def test_end_kills_what_does_not_listen_to_reason(stage: Stage) -> None:
+    session = stage.session("sh", "-c", "trap '' TERM; echo up; while :; do sleep 600; done")
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: b"up" in stage.output, "the command")
+    session.end(0.2)
+    assert await asyncio.wait_for(running, 20) == 137

@@ -1,0 +1,156 @@
+"""The supervisor by itself: what it tells, and that nothing outlives it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from devproxy.run import supervisor
+from tests import require
+from tests.e2e.processes import wait_until
+
+# A grandchild, one in a session of its own, and one whose parent has ended; each writes its pid down.
+INNER = "sleep 600 & echo $! >> pids; setsid sleep 600 & echo $! >> pids; wait"
+TREE = f"sh -c '{INNER}' & (sleep 600 & echo $! >> pids); wait"
+
+
+class Supervised:
+    """A supervisor, and our end of its lifeline."""
+
+    def __init__(self, folder: Path, *argv: str):
+        self.folder = folder
+        self.lifeline, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", supervisor.__file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+            )
+        self.lifeline.settimeout(30)
+        self.file = self.lifeline.makefile("rb")
+        self.tell(argv=argv, env=dict(os.environ), cwd=str(folder))
+
+    def tell(self, **message: Any) -> None:
+        self.lifeline.sendall(json.dumps(message).encode() + b"\n")
+
+    def hear(self) -> dict[str, Any] | None:
+        line = self.file.readline()
+        return json.loads(line) if line else None
+
+    def pids(self, number: int) -> list[psutil.Process]:
+        """The `number` processes that the command has told of in `pids`."""
+        file = self.folder / "pids"
+        wait_until(lambda: file.exists() and len(file.read_text().split()) == number, "the whole tree")
+        return [psutil.Process(int(pid)) for pid in file.read_text().split()]
+
+    def close(self) -> None:
+        self.file.close()
+        self.lifeline.close()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Any]:
+    made: list[Supervised] = []
+
+    def start(*argv: str) -> Supervised:
+        made.append(Supervised(tmp_path, *argv))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+        one.process.wait(20)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+
+
+def test_it_tells_the_pid_and_the_exit_code(started: Any) -> None:
+    one = started("sh", "-c", "exit 7")
+    assert set(one.hear() or {}) == {"pid"}
+    assert one.hear() == {"exited": 7}
+    assert one.hear() is None
+
+
+def test_a_signal_is_told_as_shells_do(started: Any) -> None:
+    one = started("sh", "-c", "kill -KILL $$")
+    one.hear()
+    assert one.hear() == {"exited": 137}
+
+
+def test_a_program_that_is_not_there(started: Any) -> None:
+    one = started("no-such-program-anywhere")
+    assert one.hear() == {"failed": 2, "file": "no-such-program-anywhere"}
+    assert one.hear() is None
+
+
+def test_signals_reach_the_whole_group(started: Any) -> None:
+    one = started(
+        "sh",
+        "-c",
+        # The outer shell waits for the inner one: whatever outlives the command is killed without being asked.
+        "trap : TERM; sh -c \"trap 'echo inner >> told; exit' TERM; echo 1 >> pids; sleep 600\" & wait; wait; exit 5",
+    )
+    one.hear()
+    wait_until((one.folder / "pids").exists, "the inner shell")
+    one.tell(signal=signal.SIGTERM)
+    assert one.hear() == {"exited": 5}
+    wait_until((one.folder / "told").exists, "the inner shell to hear of it")
+
+
+def test_the_whole_tree_ends_when_the_lifeline_does(started: Any) -> None:
+    require.linux()
+    one = started("sh", "-c", TREE)
+    one.hear()
+    tree = one.pids(3)
+    one.close()
+    assert one.process.wait(20) == 0
+    assert gone(tree)
+
+
+def test_what_ignores_sigterm_is_killed(started: Any) -> None:
+    one = started("sh", "-c", "trap '' TERM; echo $$ >> pids; while :; do sleep 600; done")
+    one.hear()
+    stubborn = one.pids(1)
+    one.tell(end=0.2)
+    assert one.hear() == {"exited": 137}
+    assert one.process.wait(20) == 0
+    assert gone(stubborn)
+
+
+def test_it_stays_while_anything_is_left(started: Any) -> None:
+    require.linux()
+    one = started("sh", "-c", "setsid sleep 600 & echo $! >> pids")
+    one.hear()
+    left = one.pids(1)
+    assert one.hear() == {"exited": 0}
+    assert not gone(left)
+    assert one.process.poll() is None
+    one.tell(end=5)
+    assert one.hear() is None
+    assert gone(left)
+
+
+def test_descendants_are_told_parents_first() -> None:
+    require.linux()
+    with subprocess.Popen(["sh", "-c", "sh -c 'sleep 600; true'; true"], process_group=0) as shell:
+        wait_until(lambda: len(supervisor.descendants(shell.pid)) == 2, "both")
+        first, second = supervisor.descendants(shell.pid)
+        assert supervisor.children(shell.pid) == {first}
+        assert supervisor.children(first) == {second}
+        os.killpg(shell.pid, signal.SIGKILL)
+
+
+def test_it_is_imported_by_nothing_but_the_standard_library() -> None:
+    source = Path(supervisor.__file__).read_text("utf-8")
+    top = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
+    assert all(line.split()[1].partition(".")[0] in sys.stdlib_module_names for line in top)

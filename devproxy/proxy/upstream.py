@@ -44,7 +44,6 @@ class UpstreamConnection(asyncio.Protocol):
         "idle_limit",
         "idle_since",
         "transport",
-        "used",
     )
 
     transport: asyncio.Transport
@@ -54,7 +53,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.idle_since = 0.0
         self.idle_limit = IDLE_LIMIT
-        self.used = False
         self._held = b""
         self._left = _HEAD
         self._reader: ChunkedReader | None = None
@@ -192,7 +190,6 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.exchange = None
         self._left = _HEAD
-        self.used = True
         address = self.address
         if not (self._reusable and exchange.request_done and len(address.idle) < address.capacity):
             self.discard()

@@ -1,8 +1,7 @@
 """The composition root: builds everything `devproxy serve` consists of, and owns every task.
 
 Lives here: what is started in which order, what happens on a change and on a signal, and the orderly end.
-Not here: any of the parts. The lock, the loop and the limits are in `lifecycle.py`, the comparison of registries in
-`reload.py`, the text that is printed in `announcement.py`.
+Not here: any of the parts: `serving/` has what is not a package of its own.
 
 Connections are accepted by the loop's own servers, one for each socket of `net/loopback.py`, with the proxy as protocol
 factory: what aiohttp's runner and sites would add (choosing addresses, binding) is what devproxy must never leave to
@@ -19,26 +18,27 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from devproxy import __version__, lifecycle
-from devproxy.accesslog import AccessLog
-from devproxy.announcement import announcement
+from devproxy import __version__
 from devproxy.condition import Condition
 from devproxy.control.app import build_app, runner
 from devproxy.control.view import View
 from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
 from devproxy.health.listener import Listener
-from devproxy.journal import Journal
 from devproxy.net.loopback import BACKLOG, Listening, listen
-from devproxy.oversight import Oversight
 from devproxy.paths import Paths, ensure_private
 from devproxy.processes import start_time
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry import store
 from devproxy.registry.load import Loader
-from devproxy.reload import MOST_TOLD, Change, Reloader
 from devproxy.rotation import RotatedFile
 from devproxy.running import Running, read_running
+from devproxy.serving import lifecycle
+from devproxy.serving.accesslog import AccessLog
+from devproxy.serving.announcement import announcement
+from devproxy.serving.journal import Journal
+from devproxy.serving.oversight import Oversight
+from devproxy.serving.reload import MOST_TOLD, Change, Reloader
 
 ACCESS_LOG_LIMIT, ACCESS_LOGS_KEPT = 10 << 20, 5  # bytes a file, older files
 RESERVED_DESCRIPTORS = 128  # files, logs, the loop, devproxy's own pages

@@ -1,7 +1,8 @@
 """Log files that stay small: appended to, and rotated by size.
 
 Lives here: one file with its older generations beside it (`access.log`, `access.log.1`, …).
-Not here: what the lines say (`accesslog.py`, `journal.py`). Blocks on the disk: never called on the event loop.
+Not here: what the lines say (`serving/accesslog.py`, `serving/journal.py`).
+Blocks on the disk: never called on the event loop.
 The files are 0600: they tell what somebody works on.
 """
 

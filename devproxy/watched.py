@@ -1,7 +1,7 @@
 """What the running proxy knows of services, as `state/health.json` tells it.
 
 Lives here: the file's type, and reading it so that a file left behind by an earlier proxy is not taken for the present.
-Not here: writing it (`oversight.py`).
+Not here: writing it (`serving/oversight.py`).
 """
 
 import msgspec

@@ -9,16 +9,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devproxy import events, oversight
+from devproxy import events
 from devproxy.condition import Owner
 from devproxy.health import history
 from devproxy.health.examine import examine
 from devproxy.health.monitor import Monitor
-from devproxy.oversight import Oversight
 from devproxy.paths import Paths
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry import store
 from devproxy.registry.model import ProxySettings, Registry, Upstream
+from devproxy.serving import oversight
+from devproxy.serving.oversight import Oversight
 from devproxy.watched import Health, read_health
 from tests.health.things import PYTHON, at, scan, service
 

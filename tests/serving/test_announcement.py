@@ -1,9 +1,9 @@
 """What is printed once devproxy is ready."""
 
 from devproxy import __version__
-from devproxy.announcement import announcement
 from devproxy.registry.model import Registry, Service, Source, Upstream
 from devproxy.registry.problems import Problem
+from devproxy.serving.announcement import announcement
 
 BOTH = ["127.0.0.1:80", "[::1]:80"]
 

@@ -14,7 +14,7 @@ from devproxy.paths import Paths
 from devproxy.registry.load import Loader
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.problems import Problem
-from devproxy.reload import MOST_TOLD, Change, Reloader, compare
+from devproxy.serving.reload import MOST_TOLD, Change, Reloader, compare
 
 
 def service(name: str, port: int = 3000, line: int = 1) -> Service:
@@ -141,7 +141,7 @@ async def test_a_request_loads_without_a_sign_from_the_watcher(paths: Paths, mon
         return
         yield
 
-    monkeypatch.setattr("devproxy.reload.watched_changes", silent)
+    monkeypatch.setattr("devproxy.serving.reload.watched_changes", silent)
     seen: list[Change] = []
     reloader = Reloader(Loader(paths))
     async with following(reloader, seen.append):
@@ -157,7 +157,7 @@ async def test_a_watcher_that_fails_leaves_requests(
         raise OSError("no more watches")
         yield
 
-    monkeypatch.setattr("devproxy.reload.watched_changes", broken)
+    monkeypatch.setattr("devproxy.serving.reload.watched_changes", broken)
     seen: list[Change] = []
     reloader = Reloader(Loader(paths))
     async with following(reloader, seen.append):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.journal import Journal
 from devproxy.paths import Paths
+from devproxy.serving.journal import Journal
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def paths(tmp_path: Path) -> Paths:
 
 def test_a_line_goes_to_the_file_and_to_the_person(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     with Journal(paths):
-        logging.getLogger("devproxy.reload").info("added %s", "web.shop")
+        logging.getLogger("devproxy.serving.reload").info("added %s", "web.shop")
     assert re.fullmatch(r"\d\d:\d\d:\d\d added web\.shop\n", capsys.readouterr().err)
-    assert (paths.log / "devproxy.log").read_text().endswith(" INFO devproxy.reload: added web.shop\n")
+    assert (paths.log / "devproxy.log").read_text().endswith(" INFO devproxy.serving.reload: added web.shop\n")
 
 
 def test_a_traceback_is_for_the_file_alone(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from devproxy import lifecycle
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.processes import start_time
 from devproxy.registry import store
 from devproxy.running import Running
+from devproxy.serving import lifecycle
 
 HOLD = """
 import sys
 from pathlib import Path
-from devproxy.lifecycle import claim
+from devproxy.serving.lifecycle import claim
 from devproxy.paths import Paths
 held = claim(Paths(Path(sys.argv[1]), Path(sys.argv[1])))
 print("held", flush=True)
@@ -99,7 +99,7 @@ def test_a_state_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
 def test_the_descriptor_limit_is_raised_to_the_hard_one() -> None:
     code = """
 import resource
-from devproxy.lifecycle import raise_descriptor_limit
+from devproxy.serving.lifecycle import raise_descriptor_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 500))
 print(raise_descriptor_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """

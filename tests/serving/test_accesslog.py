@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy import accesslog
-from devproxy.accesslog import AccessLog, Record, line
 from devproxy.rotation import RotatedFile
+from devproxy.serving import accesslog
+from devproxy.serving.accesslog import AccessLog, Record, line
 
 NOON = 1_700_000_000.25
 

@@ -98,7 +98,9 @@ def test_signals_reach_the_whole_group(started: Any) -> None:
         "sh",
         "-c",
         # The outer shell waits for the inner one: whatever outlives the command is killed without being asked.
-        "trap : TERM; sh -c \"trap 'echo inner >> told; exit' TERM; echo 1 >> pids; sleep 600\" & wait; wait; exit 5",
+        # The inner one looks for signals time and again: a sleep begun just after one would hear of none.
+        "trap : TERM; sh -c \"trap 'echo inner >> told; exit' TERM; echo 1 >> pids; while :; do sleep 0.05; done\" &"
+        " wait; wait; exit 5",
     )
     one.hear()
     wait_until((one.folder / "pids").exists, "the inner shell")

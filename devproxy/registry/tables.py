@@ -129,7 +129,8 @@ class Tables:
         elif entry is not None and isinstance(value, dict):
             for name, inner in value.items():
                 self._try((*path, name), label, partial(_variable, name))
-                self._value(msgspec.structs.replace(entry, name=name), None, inner, (*path, name), f"{label}.{name}")
+                seen = shown(name)
+                self._value(msgspec.structs.replace(entry, name=seen), None, inner, (*path, name), f"{label}.{seen}")
         elif item is not None and isinstance(value, list):
             parse = check.parse if isinstance(check, EACH) else None
             for index, inner in enumerate(value):

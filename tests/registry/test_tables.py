@@ -35,6 +35,14 @@ def test_one_bad_element_costs_its_list() -> None:
     )
 
 
+def test_a_variable_with_an_escape_in_its_name_drives_no_terminal() -> None:
+    findings = Findings("/r.toml", Places(""))
+    Tables(findings, suspect=True).read(schema.ServiceTable, {"env": {"\x1b[2J": 0}}, ("services", "a"))
+    texts = [problem.text() for problem in findings.in_order()]
+    assert len(texts) == 2  # the character, and the number that should be a string
+    assert all(r"\x1b[2J" in text and text.replace("\n", "").isprintable() for text in texts)
+
+
 GOOD = st.fixed_dictionaries(
     {},
     optional={

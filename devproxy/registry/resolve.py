@@ -51,6 +51,7 @@ def service(declared: Declared, proxy: ProxySettings, lease: Lease | None) -> tu
         hosts=(),
         upstream=address,
         cwd=beside(file, table.cwd if table.cwd is not UNSET else "."),
+        trusted=declared.project is None,  # what stands in your own registry is your own word
         source=Source(file, line),
         **found,
     )

@@ -15,6 +15,7 @@ def test_a_service_of_the_user_registry() -> None:
         hosts=("app.localhost",),
         upstream=Upstream("http", BOTH, 3000),
         cwd="/home/you/.config/devproxy",
+        trusted=True,
         source=Source(USER, 1),
     )
 

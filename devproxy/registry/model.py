@@ -67,8 +67,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     `id` is unique in a registry: `web.shop` in project `shop`, `app` without one. `hosts` are lower-case names without
     a port, wildcards as `*.shop.localhost`; the first is the one that URLs are made of; none are left where others hold
     them all. `upstream` is None while nothing says which port it has. `mounts` is empty for `protocol` tcp, whose
-    `hosts` are names to show, not routes. `cwd` is absolute. `idle_stop` None is never. `trusted`: its command may be run
-    without a person asking for it each time. Times in seconds.
+    `hosts` are names to show, not routes. `cwd` is absolute. `idle_stop` None is never. `trusted`: its command may
+    be run without a person asking for it each time. Times in seconds.
     """
 
     id: str

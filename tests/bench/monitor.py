@@ -1,8 +1,10 @@
-"""What watching 500 services costs beside 5,000 open WebSockets, and how soon a change of a listener is known.
+"""What watching 500 services costs beside 5,000 open WebSockets, what it adds to a request, and how soon a change of a
+listener is known.
 
-Lives here: one measurement of devproxy alone: the others have no such thing. Half of the services are up: one process
+Lives here: measurements of devproxy alone: the others have no such thing. Half of the services are up: one process
 listens on 250 ports. The cost is the process's CPU with the monitor less that of the same without it, as a share of one
-core, in the same minute of doing nothing else. No service is bound beyond loopback: what is timed is a listener that
+core, in the same minute of doing nothing else. A request's cost is taken from both at the same time on the same core:
+whatever else the machine does meets both alike. No service is bound beyond loopback: what is timed is a listener that
 appears at another address of 127.0.0.0/8, which takes the same way through the monitor as one at 0.0.0.0.
 """
 
@@ -13,17 +15,21 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.bench import load
 from tests.bench.cpu import used
 from tests.bench.idle import open_some
 from tests.bench.origin import WebSocketOrigin
-from tests.bench.process import BenchError, Cores, free_port, started, wait_ready
+from tests.bench.process import BenchError, Cores, Running, free_port, started, wait_ready
 
 SERVICES = 500
 SECONDS = 20.0  # a minute, where a round of load is 3 s
 SETTLED = 5.0  # seconds: the first look at everything is over
 NOTICED = 20.0
+HOST = "app.localhost"
+CONNECTIONS = 16
 ROOT = str(Path(__file__).parents[2])
 RUN = "import sys; from devproxy.cli.app import run; sys.exit(run(['serve']))"
 BLIND = f"""
@@ -33,6 +39,7 @@ async def run(self): await asyncio.Event().wait()
 Monitor.run = run
 {RUN}
 """
+CODE = {"with": RUN, "without": BLIND}
 
 
 async def measured(folder: Path, cores: Cores, sockets: int, seconds: float, changes: int) -> dict[str, list[float]]:
@@ -41,23 +48,54 @@ async def measured(folder: Path, cores: Cores, sockets: int, seconds: float, cha
     origin = await loop.create_server(WebSocketOrigin, "127.0.0.1", 0, backlog=1024)
     found: dict[str, list[float]] = {}
     with _listening(SERVICES // 2) as ports:
-        for label, code in (("with", RUN), ("without", BLIND)):
-            home = folder / label
-            port = _place(home, origin.sockets[0].getsockname()[1], ports)
-            env = {"HOME": str(folder), "DEVPROXY_HOME": str(home), "PYTHONPATH": ROOT, "DEVPROXY_NO_PROOF": "1"}
-            with started([sys.executable, "-c", code], cores.proxy, env, folder / f"{label}.log") as running:
-                await asyncio.to_thread(wait_ready, running, port, "app.localhost")
-                clients = await open_some(port, "app.localhost", sockets)
+        for label in CODE:
+            with _proxy(folder / label, cores, origin.sockets[0].getsockname()[1], ports) as (running, port):
+                await asyncio.to_thread(wait_ready, running, port, HOST)
+                clients = await open_some(port, HOST, sockets)
                 await asyncio.sleep(SETTLED)
                 before = used(running.pid).total
                 await asyncio.sleep(seconds)
                 found[label] = [(used(running.pid).total - before) / seconds * 100]
                 if label == "with":
-                    found["noticed_ms"] = [await asyncio.to_thread(_noticed, home, ports[0]) for _ in range(changes)]
+                    found["noticed_ms"] = [
+                        await asyncio.to_thread(_noticed, folder / label, ports[0]) for _ in range(changes)
+                    ]
                 for client in clients:
                     client.transport.abort()
     origin.close()
     return found
+
+
+def per_request(folder: Path, cores: Cores, origin: int, seconds: float, rounds: int) -> list[tuple[float, float]]:
+    """CPU µs per request with the monitor and without it, a pair a round; `origin` is the port of the HTTP origin."""
+    lua = folder / "same.lua"
+    lua.write_text(load.script("same", HOST), encoding="utf-8")
+    pairs = []
+    with _listening(SERVICES // 2) as ports, contextlib.ExitStack() as stack:
+        proxies = {}
+        for label in CODE:
+            proxies[label] = stack.enter_context(_proxy(folder / f"{label}-load", cores, origin, ports))
+            wait_ready(*proxies[label], HOST)
+        time.sleep(SETTLED)
+        with ThreadPoolExecutor(len(CODE)) as threads:
+            for _ in range(rounds):
+                loads = [
+                    threads.submit(load.measure, running.pid, port, lua, seconds, CONNECTIONS, cores)
+                    for running, port in proxies.values()
+                ]
+                mine, other = (one.result().cpu_us for one in loads)
+                pairs.append((mine, other))
+    return pairs
+
+
+@contextlib.contextmanager
+def _proxy(home: Path, cores: Cores, app: int, up: list[int]) -> Iterator[tuple[Running, int]]:
+    """A devproxy with 500 services besides `app`, and its port; without the monitor where `home` is called so."""
+    port = _place(home, app, up)
+    env = {"HOME": str(home.parent), "DEVPROXY_HOME": str(home), "PYTHONPATH": ROOT, "DEVPROXY_NO_PROOF": "1"}
+    code = CODE[home.name.removesuffix("-load")]
+    with started([sys.executable, "-c", code], cores.proxy, env, home.with_suffix(".log")) as running:
+        yield running, port
 
 
 @contextlib.contextmanager
@@ -102,6 +140,15 @@ def _wait(home: Path, listeners: int) -> None:
         if time.monotonic() > deadline:
             raise BenchError(f"a listener that came or went was not noticed within {NOTICED:g} s")
         time.sleep(0.005)
+
+
+def report_requests(pairs: list[tuple[float, float]]) -> list[tuple[str, list[float]]]:
+    """Rows for the table."""
+    return [
+        ("CPU µs per request, 500 services watched", [mine for mine, _ in pairs]),
+        ("CPU µs per request, the same without the monitor", [other for _, other in pairs]),
+        ("% that the monitor adds to a request, by rounds", [(mine / other - 1) * 100 for mine, other in pairs]),
+    ]
 
 
 def report(found: dict[str, list[float]]) -> list[tuple[str, list[float]]]:

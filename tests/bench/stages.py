@@ -23,7 +23,7 @@ from tests.bench.peers import PEERS, Peer, Site
 from tests.bench.process import BenchError, Cores, Running, environment, free_port, started, wait_ready
 from tests.bench.results import Results
 
-PARTS = ("load", "bulk", "change", "idle", "monitor", "startup", "parser")
+PARTS = ("load", "bulk", "change", "idle", "monitor", "watched", "startup", "parser")
 HOST = "app.localhost"
 
 
@@ -64,6 +64,7 @@ class Bench:
                 self.stage("change", lambda: self.change(origin))
         self.stage("idle", lambda: self.idle(here))
         self.stage("monitor", self.monitor)
+        self.stage("watched", self.watched)
         self.stage("startup", lambda: self.startup(here))
         self.stage("parser", self.parser)
         return self.results
@@ -171,6 +172,14 @@ class Bench:
         seconds = settings.seconds * monitor.SECONDS
         found = asyncio.run(monitor.measured(folder, self.cores, settings.sockets, seconds, settings.changes))
         self.results.monitor.update(monitor.report(found))
+
+    def watched(self) -> None:
+        settings = self.settings
+        folder = self.folder / "watched"
+        folder.mkdir()
+        with http_origin(folder / "origin", self.cores) as origin:
+            pairs = monitor.per_request(folder, self.cores, origin, settings.seconds, settings.rounds * 2)
+        self.results.monitor.update(monitor.report_requests(pairs))
 
     def startup(self, here: list[Peer]) -> None:
         commands: dict[str, tuple[list[str], dict[str, str]]] = {"python -c pass": (startup.PYTHON, {})}

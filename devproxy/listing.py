@@ -15,6 +15,7 @@ import msgspec
 
 from devproxy.condition import Condition
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE
+from devproxy.registry.checkout import split
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.problems import Problem
 
@@ -60,7 +61,8 @@ def service_row(
     return {
         "id": service.id,
         "name": service.name,
-        "project": service.project,
+        "project": split(service.project)[1] if service.project else None,
+        "worktree": service.checkout or None,
         "hosts": list(service.hosts),
         "mounts": [{"host": m.host, "path": m.path, "strip": m.strip} for m in service.mounts],
         "url": service_url(service, http_port),

@@ -33,6 +33,7 @@ def test_a_row_has_what_is_promised() -> None:
         "id": "web.shop",
         "name": "web",
         "project": "shop",
+        "worktree": None,
         "hosts": ["web.shop.localhost"],
         "mounts": [{"host": "shop.localhost", "path": "/api", "strip": True}],
         "url": "http://web.shop.localhost:7080",

@@ -16,6 +16,7 @@ from devproxy.registry import schema
 from devproxy.registry.address import upstream
 from devproxy.registry.names import host, host_pattern, service_name, tld
 from devproxy.registry.values import (
+    digest,
     duration,
     host_template,
     mount_path,
@@ -90,5 +91,5 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH]] = 
         "cross_site": EACH(origin),
         "ports": port_range,
     },
-    schema.LinkTable: {},
+    schema.LinkTable: {"trust": digest},
 }

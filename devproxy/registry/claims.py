@@ -11,6 +11,8 @@ The order, and so who keeps a name that two want (none is ever taken over silent
 5. what only leases name;
 6. mounts, in the same order of files. They are paths of a host, so a host itself is never theirs.
 
+A checkout that has a label gets names below it alone (`checkout.py`), so two checkouts of one project share none.
+
 A project file comes from someone else. Beyond exact duplicates it gets no name or mount below another project's name
 or below a service of the user registry: such a name could read their cookies (RFC 6265 §5.2.3), or be taken for them.
 """
@@ -20,6 +22,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import UNSET
 
 from devproxy.registry import names
+from devproxy.registry.checkout import moved, own_host
 from devproxy.registry.layers import Declared
 from devproxy.registry.locate import Path
 from devproxy.registry.model import Mount, ProxySettings
@@ -44,20 +47,19 @@ class Claims:
 
     def own_names(self, declared: Declared) -> None:
         """`<service>.<project>.<tld>`, or `<service>.<tld>` without a project."""
-        template = self.proxy.host_template if declared.project else "{service}.{tld}"
         for tld in self.proxy.tlds:
-            host = template.replace("{service}", declared.name).replace("{project}", declared.project or "")
-            self.host(declared, host.replace("{tld}", tld), ())
+            self.host(declared, own_host(self.proxy.host_template, declared.name, declared.project, tld), ())
 
     def more_hosts(self, declared: Declared) -> None:
         """The `hosts` of its file."""
         for index, host in enumerate(declared.table.hosts or ()):
             path = ("hosts", index)
-            wrong = self._fault(declared, host.lower())
+            name = moved(host.lower(), declared.project, self.proxy.tlds)
+            wrong = self._fault(declared, name)
             if wrong is not None:
                 self.problems.append(declared.problem(path, wrong))
             else:
-                self.host(declared, host.lower(), path)
+                self.host(declared, name, path)
 
     def short_names(self, declared: Declared) -> None:
         """`<project>.<tld>`, unless a service of the same project asked for it by `hosts`."""
@@ -82,7 +84,7 @@ class Claims:
     def mount(self, declared: Declared, index: int, table: MountTable) -> None:
         """Give a path of a host to a service unless somebody has it."""
         path: Path = ("mount", index)
-        host = table.host.lower()
+        host = moved(table.host.lower(), declared.project, self.proxy.tlds)
         wrong = self._fault(declared, host) or self._foreign_host(declared, host)
         if wrong is not None:
             self.problems.append(declared.problem((*path, "host"), wrong))
@@ -106,7 +108,7 @@ class Claims:
             return wrong
         tld = names.under(host, self.proxy.tlds)
         label = host.removesuffix(f".{tld}").rpartition(".")[2]
-        if label not in self.owners or declared.project in (None, label):
+        if label not in self.owners or declared.plain_project in (None, label):
             return None
         owner = self.owners[label]
         whose = f"the project `{label}`" if owner is None else owner.cite()

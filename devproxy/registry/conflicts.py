@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import UNSET
 
+from devproxy.registry.checkout import split
 from devproxy.registry.layers import Declared
 from devproxy.registry.locate import Path
 from devproxy.registry.model import ProxySettings, Service
@@ -65,8 +66,8 @@ def listeners(pairs: list[tuple[Declared, Service]], own: OwnPorts) -> tuple[dic
     problems = []
     for declared in asking:
         port = declared.table.listen
-        if port is UNSET:
-            continue
+        if port is UNSET or (declared.is_labelled and declared.is_shared(("listen",))):
+            continue  # it leads to the checkout without a label
         if port not in taken:
             given[declared.id] = port
             taken[port] = (declared, ("listen",))
@@ -85,9 +86,13 @@ def _taken_port(port: int, holder: tuple[Declared, Path] | None) -> Wrong:
 
 
 def find(name: str, asker: Declared | Service, services: Mapping[str, object]) -> str | None:
-    """The id of the service that `asker` calls `name`: one of its own project first, then any by its id."""
+    """The id of the service that `asker` calls `name`: one of its own checkout first, then any by its id."""
+    if asker.project is None:
+        return name if name in services else None
+    label, base = split(asker.project)
     own = f"{name}.{asker.project}"
-    return own if asker.project is not None and own in services else name if name in services else None
+    full = f"{name.removesuffix(base)}{asker.project}" if label and name.endswith(f".{base}") else ""
+    return next((one for one in (own, full, name) if one in services), None)
 
 
 def dependencies(declared: Declared, services: Mapping[str, Declared]) -> tuple[tuple[str, ...], list[Problem]]:

@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from devproxy.registry import complain, names
-from devproxy.registry.locate import Path, Places
+from devproxy.registry.locate import Places
 from devproxy.registry.problems import Problem
 from devproxy.registry.schema import LinkTable, LocalFile, ProjectFile, ProxyTable, ServiceTable, UserFile
 from devproxy.registry.syntax import parse
@@ -186,7 +186,7 @@ class _Parts:
             return {}
         found: dict[str, S] = {}
         for name, table in data.items():
-            value = self._one(kind, (part, name), name, table)
+            value = self._one(kind, (part, name), table)
             if value is not None:
                 found[name] = value
             elif part == "services":
@@ -199,14 +199,14 @@ class _Parts:
             table = self.data["services"][name]
             self.left_out[name] = table if isinstance(table, dict) else {}
 
-    def _one(self, kind: type[S], path: Path, name: str, data: Any) -> S | None:
-        value = None
+    def _one(self, kind: type[S], path: tuple[str, str], data: Any) -> S | None:
+        value, (part, name) = None, path
         if isinstance(data, dict):
             value = self.tables.read(kind, data, path)
         else:
-            self.findings.wrong(path, complain.not_a_table(f"{path[0]}.{name}", data))
+            self.findings.wrong(path, complain.not_a_table(f"{part}.{name}", data))
         try:
-            names.name(name)
+            (names.checkout if part == "projects" else names.name)(name)
         except Wrong as wrong:
             self.findings.wrong(path, wrong)
             return None

@@ -45,6 +45,26 @@ def link_project(text: str, name: str, path: str, *, replace: bool = False) -> s
     return _add(text, "projects", name, {"path": path}, replace)
 
 
+def trust_project(text: str, name: str, digest: str) -> str:
+    """`text` with `trust = …` in the link; without it for an empty `digest`. Raises DevproxyError."""
+    wanted = _parse(text)
+    links = _group(wanted, "projects")
+    if links[name].get("trust", "") == digest:
+        return text
+    table = {key: value for key, value in links[name].items() if key != "trust"} | ({"trust": digest} if digest else {})
+    found = list(statements(text))
+    own = next(iter(_runs(found, ("projects", name))), [])
+    if _is_inline(found, "projects") or not own or own[0].keys != ("projects", name) or not own[0].header:
+        return _add(text, "projects", name, table, replace=True)
+    old = [statement for statement in own if statement.keys[-1] == "trust"]
+    rest = _cut(text, [old]) if old else text
+    place = own[-1].end - (len(text) - len(rest))
+    line = f'trust = "{digest}"{_newline(text)}' if digest else ""
+    start = "" if rest[:place].endswith("\n") or not line else _newline(text)
+    wanted["projects"] = {**links, name: table}
+    return _checked(rest[:place] + start + line + rest[place:], wanted)
+
+
 def unlink_project(text: str, name: str) -> str:
     """`text` without the link; raises DevproxyError if there is none of this name."""
     return _remove(text, "projects", name)

@@ -44,6 +44,10 @@ Duration = Annotated[
 Size = Annotated[str, _kind("a size such as 64KiB or 1MiB", '"64KiB"', pattern="^[0-9]{1,9}(?:KiB|MiB|GiB)$")]
 PortRange = Annotated[str, _kind("a range of ports", '"20000-29999"', pattern="^[0-9]{1,5}-[0-9]{1,5}$")]
 Name = Annotated[str, _kind("a name", '"web"', pattern=f"^{LABEL}$")]
+Checkout = Annotated[
+    str, _kind("the name of a project, or of a checkout of it", '"shop"', pattern=rf"^{LABEL}(?:\.{LABEL})?$")
+]
+Digest = Annotated[str, _kind("64 hexadecimal digits", f'"{"0" * 64}"', pattern="^[0-9a-f]{64}$")]
 ServiceName = Annotated[str, _kind("the name of a service", '"api"', pattern=rf"^{LABEL}(?:\.{LABEL})?$")]
 Host = Annotated[str, _kind("a hostname", '"shop.localhost"', pattern="^[A-Za-z0-9.-]+$", max_length=254)]
 HostPattern = Annotated[

@@ -15,6 +15,7 @@ from pathlib import PurePath
 import msgspec
 from msgspec import UNSET
 
+from devproxy.registry.checkout import split
 from devproxy.registry.decode import Decoded
 from devproxy.registry.locate import Path
 from devproxy.registry.problems import Problem, Severity
@@ -26,11 +27,25 @@ _ALTERNATIVES = {"port": "upstream", "upstream": "port"}
 
 
 class Linked(msgspec.Struct, frozen=True):
-    """A linked project: its key in `[projects]`, its file (None: nothing usable yet), and the local file beside it."""
+    """A linked project: its key in `[projects]`, its file (None: nothing usable yet), and the local file beside it.
+
+    `trust` is the digest of the commands that were trusted, "" where none were.
+    """
 
     name: str
     project: Decoded[ProjectFile] | None
     local: Decoded[LocalFile] | None = None
+    trust: str = ""
+
+    @property
+    def file(self) -> str:
+        """The project's file, "" where nothing of it is usable."""
+        return self.project.file if self.project else ""
+
+    @property
+    def plain_name(self) -> str:
+        """The project's name by its key, without the label of a checkout."""
+        return split(self.name)[1]
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +69,10 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A service as its files declare it. `changed` are the keys that stand in the local file (`over`)."""
+    """A service as its files declare it. `changed` are the keys that stand in the local file (`over`).
+
+    `project` is that of its link: with the label in front where it is a checkout that has one.
+    """
 
     name: str
     project: str | None
@@ -72,6 +90,16 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """File, line and column of a key of its table; of its header without one."""
         decoded = self._file(path)
         return decoded.file, *decoded.places.at(("services", self.name, *path))
+
+    @property
+    def plain_project(self) -> str | None:
+        """The project's name without the label of a checkout."""
+        return None if self.project is None else split(self.project)[1]
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it is of a checkout beside another one."""
+        return self.project is not None and "." in self.project
 
     def is_shared(self, path: Path) -> bool:
         """Whether a key of its table stands in a project's own file, which comes from someone else."""
@@ -169,7 +197,7 @@ def short_named(project: str, services: Sequence[Declared], missing: frozenset[s
     """
     web = [declared for declared in services if declared.table.protocol != "tcp"]
     for declared in web:
-        if declared.name == project:
+        if declared.name == split(project)[1]:
             return declared
     names = {declared.name for declared in web} | missing
     return web[0] if len(web) == len(names) == 1 else None

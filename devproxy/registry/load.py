@@ -108,13 +108,13 @@ class Loader:
         for name, path in places.items():
             if self._projects[path].is_missing:
                 problems.append(_missing(name, path, user))
-        return [Linked(name, *self._projects[path].in_force) for name, path in places.items()]
+        return [Linked(name, *self._projects[path].in_force, links[name].trust or "") for name, path in places.items()]
 
     def _merged(self, user: Decoded[UserFile] | None, linked: list[Linked], problems: list[Problem]) -> Registry:
         parts: list[object] = [user, *(part for link in linked for part in (link.project, link.local))]
         inputs: list[object] = [
             *map(id, parts),
-            *(link.name for link in linked),
+            *((link.name, link.trust) for link in linked),
             *problems,
             self.own_ports,
             self._leases,
@@ -223,6 +223,7 @@ def _missing(name: str, path: Path, user: Decoded[UserFile]) -> Problem:
     line, column = user.places.at(("projects", name, "path"))
     return Problem(
         code="missing-project-file",
+        severity="warning" if "." in name else "error",  # worktrees come and go
         file=user.file,
         line=line,
         column=column,

@@ -30,7 +30,8 @@ from itertools import chain
 
 from msgspec import UNSET, structs
 
-from devproxy.registry import conflicts, faulty, resolve
+from devproxy.registry import conflicts, faulty, resolve, trust
+from devproxy.registry.checkout import header, joined, split
 from devproxy.registry.claims import Claims, divide
 from devproxy.registry.decode import Decoded
 from devproxy.registry.layers import (
@@ -83,6 +84,7 @@ class _Merge:
         self.problems += wrong
         self.problems += faulty.problems(user, links, self.proxy.tlds)
         self.leases = leases
+        self.links = {link.name: link for link in links} if user is not None else {}
         self.user = list(of_user(user)) if user else []
         self.projects = {link.name: list(of_project(link)) for link in links}
         self.left_out = {link.name: left_out(link) for link in links}
@@ -93,7 +95,8 @@ class _Merge:
         self.claims = Claims(self.proxy, self._owners())
 
     def _owners(self) -> dict[str, Declared | None]:
-        return dict.fromkeys(self.projects) | {declared.name: declared for declared in self.user}
+        bases = (split(project)[1] for project in self.projects)
+        return dict.fromkeys(bases) | {declared.name: declared for declared in self.user}
 
     def name(self) -> None:
         """Who has which name."""
@@ -106,10 +109,18 @@ class _Merge:
         self.problems += self.claims.problems
 
     def resolve(self) -> None:
-        """What each service says."""
+        """What each service says, and whether its command is trusted."""
+        trusted = {
+            project: bool(link.trust) and link.trust == trust.digest(link.file, self.projects[project])
+            for project, link in self.links.items()
+        }
         for name, declared in self.declared.items():
-            self.services[name], problems = resolve.service(declared, self.proxy, self.leases.get(name))
+            is_trusted = declared.project is None or trusted.get(declared.project, False)
+            lease = self.leases.get(name)
+            self.services[name], problems = resolve.service(declared, self.proxy, lease, trusted=is_trusted)
             self.problems += problems
+            if not is_trusted and (link := self.links.get(declared.project or "")):
+                self.problems += trust.refused(declared, link)
 
     def connect(self, own_ports: Iterable[int]) -> None:
         """What services say about ports and about each other."""
@@ -164,13 +175,13 @@ def _sound_links(links: Sequence[Linked], user: Decoded[UserFile] | None) -> tup
     """The links, each file once, and what is wrong with the others. A link's key is the project's name in any case."""
     sound: dict[str, Linked] = {}
     problems: list[Problem] = []
-    for link in sorted(links, key=lambda link: link.name != project_name(link)):  # stable: the right name first
+    for link in sorted(links, key=lambda link: link.plain_name != project_name(link)):  # stable: the right name first
         file = link.project.file if link.project else f"\0{link.name}"
         first = sound.setdefault(file, link)
         wrong = None
         if first is not link:
             wrong = _linked_twice(link, first, user)
-        elif project_name(link) not in (None, link.name):
+        elif project_name(link) not in (None, link.plain_name):
             wrong = _misnamed(link)
         if wrong is not None:
             problems.append(problem_at(_place_of_link(link, user), wrong))
@@ -187,8 +198,8 @@ def _place_of_link(link: Linked, user: Decoded[UserFile] | None) -> tuple[str, i
 def _linked_twice(link: Linked, first: Linked, user: Decoded[UserFile] | None) -> Wrong:
     file, line, _ = _place_of_link(first, user)
     return Wrong(
-        f"[projects.{link.name}] links a file that is linked already",
-        why=f"[projects.{first.name}] ({file}:{line}) links it, too",
+        f"{header(link.name)} links a file that is linked already",
+        why=f"{header(first.name)} ({file}:{line}) links it, too",
         fix=f"remove one of them: devproxy unlink {link.name}",
         code="duplicate-link",
     )
@@ -200,8 +211,8 @@ def _misnamed(link: Linked) -> Wrong:
     assert named_by is not None
     line, _ = named_by.places.at(("project",))
     return Wrong(
-        f"[projects.{link.name}] links a project that is called `{name}`",
+        f"{header(link.name)} links a project that is called `{name}`",
         why=f"`project` says so ({named_by.file}:{line}); until both agree its hostnames are made of `{link.name}`",
-        fix=f"rename it to [projects.{name}]",
+        fix=f"rename it to {header(joined(split(link.name)[0], name or ''))}",
         code="project-name",
     )

@@ -95,6 +95,18 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = False
     source: Source
 
+    @property
+    def command_line(self) -> str:
+        """The command as a person would type it, "" where there is none."""
+        import shlex
+
+        return shlex.join(self.command) if isinstance(self.command, tuple) else self.command or ""
+
+    @property
+    def checkout(self) -> str:
+        """The label of its checkout of the project, "" where it has none."""
+        return self.project.rpartition(".")[0] if self.project else ""
+
 
 class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[proxy]` with defaults. Times in seconds, sizes in bytes.

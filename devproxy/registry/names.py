@@ -43,9 +43,16 @@ def name(text: str) -> str:
     return text
 
 
+def checkout(text: str) -> str:
+    """The name of a project, or of a checkout of it: `shop`, `fix-ui.shop`."""
+    label, dot, base = text.rpartition(".")
+    name(base)
+    return f"{name(label)}{dot}{base}" if dot else base
+
+
 def slug(text: str) -> str:
     """The name that is nearest to `text`; empty where nothing of it can be kept."""
-    return re.sub("[^a-z0-9]+", "-", text[:200].lower())[:63].strip("-")
+    return re.sub("[^a-z0-9]+", "-", text[:200].lower()).strip("-")[:63].strip("-")
 
 
 def service_name(text: str) -> str:

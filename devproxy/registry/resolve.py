@@ -29,7 +29,9 @@ def settings(table: ProxyTable) -> ProxySettings:
     return ProxySettings(**{name: _value(name, value) for name, value in _given(table)})
 
 
-def service(declared: Declared, proxy: ProxySettings, lease: Lease | None) -> tuple[Service, list[Problem]]:
+def service(
+    declared: Declared, proxy: ProxySettings, lease: Lease | None, *, trusted: bool = False
+) -> tuple[Service, list[Problem]]:
     """The service without hosts, mounts and dependencies, and what its keys say that does not fit together."""
     table = declared.table
     file, line, _ = declared.place()
@@ -51,7 +53,7 @@ def service(declared: Declared, proxy: ProxySettings, lease: Lease | None) -> tu
         hosts=(),
         upstream=address,
         cwd=beside(file, table.cwd if table.cwd is not UNSET else "."),
-        trusted=declared.project is None,  # what stands in your own registry is your own word
+        trusted=trusted,
         source=Source(file, line),
         **found,
     )
@@ -92,9 +94,17 @@ def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, 
         found = None if problems else _absolute(found, declared.place(("upstream",))[0], scheme)
     elif table.port is not UNSET:
         found = Upstream(scheme, LOOPBACKS, table.port)
+    if found is not None and found.port and _is_of_another_checkout(declared):
+        found = None
     if lease is not None:
         found = Upstream(found.scheme if found else scheme, LOOPBACKS, lease.port)
     return found, problems
+
+
+def _is_of_another_checkout(declared: Declared) -> bool:
+    """Whether the port that the project's file names is the other checkout's: each runs the command for itself."""
+    key = ("upstream",) if declared.table.upstream is not UNSET else ("port",)
+    return declared.is_labelled and declared.table.command is not UNSET and declared.is_shared(key)
 
 
 def _absolute(address: Upstream, file: str, scheme: Scheme) -> Upstream:

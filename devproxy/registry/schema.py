@@ -158,7 +158,11 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     host_template: Maybe[
         Annotated[
             kinds.Template,
-            key("How a project's hostnames are made, of {service}, {project} and {tld}.", "{service}.{project}.{tld}"),
+            key(
+                "How a project's hostnames are made, of {service}, {project}, {tld} and {worktree}, the label of a"
+                " checkout that has one, which stands before {project} if the template does not say where.",
+                "{service}.{project}.{tld}",
+            ),
         ]
     ] = UNSET
     hold: Maybe[Annotated[kinds.Duration, key("How long requests wait for a service that restarts.", "3s")]] = UNSET
@@ -222,12 +226,22 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
 
 class LinkTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """A project file that is taken into the registry."""
+    """A project file that is taken into the registry. Another checkout of it, such as a git worktree, has a label
+    before the project's name: `[projects."fix-ui.shop"]`."""
 
     path: Annotated[
         kinds.Text,
         key("The project's `devproxy.toml`, relative to this file; `~/` is your home.", None, '"~/shop/devproxy.toml"'),
     ]
+    trust: Maybe[
+        Annotated[
+            kinds.Digest,
+            key(
+                "Written by `devproxy link --trust`: the digest of the commands that may be started by a request, as"
+                " they were then. Once one of them changes, none is."
+            ),
+        ]
+    ] = UNSET
 
 
 class UserFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -235,7 +249,9 @@ class UserFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
 
     proxy: ProxyTable = ProxyTable()
     services: Annotated[dict[kinds.Name, ServiceTable], key("Services without a project: `NAME.localhost`.")] = {}
-    projects: Annotated[dict[kinds.Name, LinkTable], key("Linked project files, by the project's name.")] = {}
+    projects: Annotated[
+        dict[kinds.Checkout, LinkTable], key("Linked project files, by the project's name, with a label before it.")
+    ] = {}
 
 
 class ProjectFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

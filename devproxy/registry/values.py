@@ -25,7 +25,7 @@ _CODES = "([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)"
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
 _STANDARD_PORTS = {"http": "80", "https": "443"}
 _PLACEHOLDER = r"\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}"
-_IN_TEMPLATE = r"\{(?:service|project|tld)\}|[a-z0-9.-]"
+_IN_TEMPLATE = r"\{(?:service|project|worktree|tld)\}|[a-z0-9.-]"
 
 
 def duration(text: str) -> float:
@@ -165,13 +165,24 @@ def fill(text: str, value: Callable[[str, str], str]) -> str:
     return re.sub(_PLACEHOLDER, lambda match: value(match[1].partition(".")[0], match[2] or ""), text)
 
 
+def digest(text: str) -> str:
+    """A SHA-256 digest as 64 hexadecimal digits."""
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise Wrong(
+            f'"{shown(text)}" is not a digest',
+            why="it is made by devproxy from the commands of the project's file",
+            fix="remove the line, then read the commands and: devproxy link --trust",
+        )
+    return text
+
+
 def host_template(text: str) -> str:
     """A template of hostnames, with `{service}` in it and `.{tld}` at its end."""
     if "{service}" not in text or not text.endswith(".{tld}") or re.sub(_IN_TEMPLATE, "", text):
         raise Wrong(
             f'"{shown(text)}" is not a template of hostnames',
-            why="it is made of {service}, {project}, lower-case letters, digits, hyphens and dots, has {service} in it"
-            " and ends in .{tld}",
+            why="it is made of {service}, {project}, {worktree}, lower-case letters, digits, hyphens and dots, has"
+            " {service} in it and ends in .{tld}",
             fix='write it as in "{service}.{project}.{tld}" or "{service}-{project}.{tld}"',
         )
     return text

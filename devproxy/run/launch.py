@@ -14,8 +14,9 @@ from msgspec import structs
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net.holder import holder
 from devproxy.net.loopback import is_free
-from devproxy.paths import LOCAL_FILE, Paths
+from devproxy.paths import Paths
 from devproxy.processes import start_time
+from devproxy.registry.checkout import split
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import remove_lease, replace_lease, take_lease
 from devproxy.registry.load import read
@@ -42,17 +43,16 @@ def launch(
     http_port: int | None,
     argv: Sequence[str] | None = None,
     force: bool = False,
-    checkout: str = "",
 ) -> Launch:
     """Take the lease of a service for this process, and prepare its command (`argv`, else the registry's).
 
-    `folder` is where it is started, `checkout` tells checkouts of one project apart (`ports.allocate`), `http_port` as
-    in `prepare`. Blocks. Raises DevproxyError: it runs already (unless `force`), its port is held, it has no command.
+    `folder` is where it is started, `http_port` as in `prepare`. Blocks. Raises DevproxyError: it runs already (unless
+    `force`), its port is held, it has no command.
     """
     _refuse_other_checkout(paths, named)
     if named.service is None and not argv:
         raise _commandless(named)
-    lease = take_lease(paths, named.id, lambda others: _lease(paths, named, folder, checkout, others), force=force)
+    lease = take_lease(paths, named.id, lambda others: _lease(paths, named, folder, others), force=force)
     try:
         registry = read(paths)
         service = next((one for one in registry.services if one.id == named.id), None)
@@ -68,13 +68,14 @@ def launch(
     return Launch(service, lease, prepared)
 
 
-def _lease(paths: Paths, named: Named, folder: Path, checkout: str, others: tuple[Lease, ...]) -> Lease:
+def _lease(paths: Paths, named: Named, folder: Path, others: tuple[Lease, ...]) -> Lease:
     registry = read(paths, leases=others)
     port = _declared_port(named, registry)
     if port is None:
         low, high = registry.settings.ports
         taken = declared(registry, besides=named.id) | {lease.port for lease in others}
-        port = reserve(paths, named.project, named.name, checkout, taken=taken, low=low, high=high)
+        label, project = split(named.project or "")
+        port = reserve(paths, project, named.name, label, taken=taken, low=low, high=high)
     us = os.getpid()
     return Lease(service=named.id, port=port, pid=us, started=start_time(us) or 0.0, checkout=str(folder))
 
@@ -113,7 +114,7 @@ def _refuse_other_checkout(paths: Paths, named: Named) -> None:
     raise DevproxyError(
         f"`{named.id}` belongs to another checkout of `{named.project}`",
         why=f"{named.service.source.file} is linked, and this is {here}",
-        fix=f'name this one apart, project = "{named.project}-2" in {here / LOCAL_FILE}, and devproxy link',
+        fix=f"link this one beside it, with a word of your own in its hostnames: devproxy link --as two {here}",
         exit_code=Exit.REFUSED,
     )
 

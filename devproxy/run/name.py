@@ -17,7 +17,8 @@ from msgspec import UNSET
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE
-from devproxy.registry import names
+from devproxy.registry import names, worktree
+from devproxy.registry.checkout import joined
 from devproxy.registry.decode import decode_local, decode_project
 from devproxy.registry.layers import Linked, beside, project_name
 from devproxy.registry.model import Registry, Service
@@ -29,7 +30,8 @@ LARGEST = 4 * 1024 * 1024  # bytes of a manifest that is read
 class Named(msgspec.Struct, frozen=True, kw_only=True):
     """A service's name and project; `service` where the registry has it; `origin` says where the name comes from.
 
-    `project_file` is the `devproxy.toml` that was found in or above the folder, whether it is linked or not.
+    `project` has the label of the checkout in front, if it has one (`registry/checkout.py`). `project_file` is the
+    `devproxy.toml` that was found in or above the folder, whether it is linked or not.
     """
 
     name: str
@@ -44,7 +46,8 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Project(msgspec.Struct, frozen=True):
-    """What a project file says: the project's name, and the folder (absolute) of each service."""
+    """What a project file says: the project's name, as it is linked by or would be, and the folder (absolute) of each
+    service."""
 
     file: Path
     name: str
@@ -54,7 +57,7 @@ class _Project(msgspec.Struct, frozen=True):
 def pick(argument: str | None, folder: Path, registry: Registry) -> Named:
     """The service that `devproxy run [argument]` in `folder` means. Reads files. Raises DevproxyError."""
     folder = folder.resolve()
-    project = _project_above(folder)
+    project = _project_above(folder, registry)
     if argument is not None:
         return _by_argument(argument, project, registry)
     if project is not None and (own := _service_here(project, folder)):
@@ -89,7 +92,7 @@ def _check(argument: str, name: str, project: str, dotted: bool) -> None:
     try:
         names.name(name)
         if dotted:
-            names.name(project)
+            names.checkout(project)
     except Wrong as wrong:
         raise DevproxyError(f"`{argument}`: {wrong.what}", why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
 
@@ -121,16 +124,16 @@ def _service_here(project: _Project, folder: Path) -> str | None:
     return None
 
 
-def _project_above(folder: Path) -> _Project | None:
+def _project_above(folder: Path, registry: Registry) -> _Project | None:
     for parent in (folder, *folder.parents):
         file = parent / PROJECT_FILE
         text = _text(file)
         if text is not None:
-            return _read_project(file, text)
+            return _read_project(file, text, registry)
     return None
 
 
-def _read_project(file: Path, text: str) -> _Project | None:
+def _read_project(file: Path, text: str, registry: Registry) -> _Project | None:
     decoded = decode_project(text, str(file))
     local = file.with_name(LOCAL_FILE)
     over = _text(local)
@@ -142,7 +145,17 @@ def _read_project(file: Path, text: str) -> _Project | None:
         service: Path(beside(str(file), "." if table.cwd is UNSET else table.cwd)).resolve()
         for service, table in decoded.value.services.items()
     }
-    return _Project(file, name, folders)
+    linked = (one.project for one in registry.services if one.project and _is_beside(one.source.file, file))
+    key = next(linked, None) or joined(worktree.label(file.parent), name)
+    return _Project(file, key, folders)
+
+
+def _is_beside(source: str, file: Path) -> bool:
+    return (
+        bool(source)
+        and Path(source).name in (PROJECT_FILE, LOCAL_FILE)
+        and Path(source).parent.resolve() == file.parent
+    )
 
 
 def _suggestions(folder: Path) -> Iterator[tuple[str, str]]:

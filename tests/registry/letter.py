@@ -31,6 +31,7 @@ def merged(texts: str) -> Registry:
                 name,
                 decode_project(files[link.path], link.path) if link.path in files else None,
                 decode_local(files[local], local) if local in files else None,
+                link.trust or "",
             )
         )
     return merge(user, projects)

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import msgspec
+
 from devproxy.registry.decode import decode_local, decode_project, decode_user
+from devproxy.registry.layers import of_project
 from devproxy.registry.merge import Linked, merge
 from devproxy.registry.model import Registry, Service
+from devproxy.registry.trust import digest
 
 BOTH = ("127.0.0.1", "::1")
 USER = "/home/you/.config/devproxy/registry.toml"
@@ -17,9 +21,10 @@ def services(registry: Registry) -> dict[str, Service]:
     return {service.id: service for service in registry.services}
 
 
-def linked(project: str, local: str | None = None, name: str = "shop") -> Linked:
-    """A linked project of these texts."""
-    return Linked(name, decode_project(project, SHOP), None if local is None else decode_local(local, LOCAL))
+def linked(project: str, local: str | None = None, name: str = "shop", *, trusted: bool = False) -> Linked:
+    """A linked project of these texts; `trusted`: with its commands as they are."""
+    link = Linked(name, decode_project(project, SHOP), None if local is None else decode_local(local, LOCAL))
+    return msgspec.structs.replace(link, trust=digest(SHOP, of_project(link))) if trusted else link
 
 
 def of(user: str = "", *projects: Linked, **more: Any) -> dict[str, Service]:

@@ -47,7 +47,7 @@ strip = true
 
 
 def test_every_key_of_a_service_arrives() -> None:
-    found = of("", linked(WHOLE_SERVICE))["web.shop"]
+    found = of("", linked(WHOLE_SERVICE, trusted=True))["web.shop"]
     assert found == Service(
         id="web.shop",
         name="web",
@@ -68,6 +68,7 @@ def test_every_key_of_a_service_arrives() -> None:
         start="on-request",
         restart="always",
         idle_stop=1800.0,
+        trusted=True,
         source=Source(SHOP, 2),
     )
 

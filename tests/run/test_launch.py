@@ -84,7 +84,7 @@ def test_another_checkout_does_not_answer_under_the_name_of_the_linked_one(paths
 
     with pytest.raises(DevproxyError, match=r"`web.shop` belongs to another checkout") as error:
         in_checkout("other")
-    assert "devproxy.local.toml" in error.value.fix
+    assert f"devproxy link --as two {tmp_path / 'other'}" in error.value.fix
     assert read_leases(paths) == ()
     assert in_checkout("main").service.id == "web.shop"
 
@@ -96,3 +96,27 @@ def test_the_name_is_had_once(paths: Paths) -> None:
     second = start(paths, "web", "true", force=True)
     assert read_leases(paths) == (second.lease,)
     assert first.lease.service == second.lease.service
+
+
+def test_two_checkouts_of_a_project_have_two_ports(paths: Paths, tmp_path: Path) -> None:
+    port = free_port()
+    for checkout in ("main", "fix"):
+        (tmp_path / checkout).mkdir()
+        (tmp_path / checkout / "devproxy.toml").write_text(
+            f'project = "shop"\n[services.web]\nport = {port}\ncommand = "true {{port}}"\n'
+        )
+    paths.registry.write_text(
+        f"[projects.shop]\npath = '{tmp_path}/main/devproxy.toml'\n"
+        f"[projects.'fix.shop']\npath = '{tmp_path}/fix/devproxy.toml'\n"
+    )
+
+    def in_checkout(name: str) -> Launch:
+        folder = tmp_path / name
+        return launch(paths, pick("web", folder, read(paths)), folder=folder, http_port=7080)
+
+    main, fix = in_checkout("main"), in_checkout("fix")
+    assert (main.service.id, main.lease.port) == ("web.shop", port)
+    assert (fix.service.id, fix.service.hosts) == ("web.fix.shop", ("web.fix.shop.localhost", "fix.shop.localhost"))
+    assert fix.lease.port != port
+    assert fix.prepared.argv[-1] == f"true {fix.lease.port}"
+    assert fix.prepared.cwd == str(tmp_path / "fix")

@@ -7,6 +7,7 @@ import pytest
 from devproxy.errors import DevproxyError, Exit
 from devproxy.registry.model import Registry, Service, Source
 from devproxy.run.name import pick
+from tests.repository import repository, worktree
 
 EMPTY = Registry()
 
@@ -93,7 +94,7 @@ def test_outside_a_project_a_name_is_the_users_or_the_only_one(tmp_path: Path, a
     assert pick(argument, tmp_path, Registry(services=services)).id == identity
 
 
-@pytest.mark.parametrize("argument", ["we b", "", "devproxy", "a.b.c", "web.devproxy", "-", "web."])
+@pytest.mark.parametrize("argument", ["we b", "", "devproxy", "a.b.c.d", "web.devproxy", "-", "web."])
 def test_what_is_no_name_is_refused(tmp_path: Path, argument: str) -> None:
     with pytest.raises(DevproxyError) as told:
         pick(argument, tmp_path, EMPTY)
@@ -111,3 +112,17 @@ def test_a_folder_without_a_usable_name_is_told(tmp_path: Path) -> None:
 def test_a_project_file_with_a_syntax_error_tells_no_name(shop: Path) -> None:
     (shop / "devproxy.toml").write_text("project = ", "utf-8")
     assert pick(None, shop / "web", EMPTY).id == "web"
+
+
+def test_in_a_worktree_the_project_has_its_label_linked_or_not(tmp_path: Path) -> None:
+    main = repository(tmp_path / "shop", {"devproxy.toml": 'project = "shop"\n[services.web]\n'})
+    there = worktree(main, tmp_path / "there", "fix/ui")
+    assert pick("web", main, EMPTY).id == "web.shop"
+    assert pick("web", there, EMPTY).id == "web.fix-ui.shop"
+    assert pick("web.shop", there, EMPTY).id == "web.shop"
+    linked = Service(
+        id="web.two.shop", name="web", project="two.shop", hosts=(), source=Source(str(there / "devproxy.toml"), 2)
+    )
+    found = pick("web", there, Registry(services=(linked,)))
+    assert (found.id, found.service) == ("web.two.shop", linked)
+    assert pick("web.two.shop", tmp_path, Registry(services=(linked,))).service == linked

@@ -1,0 +1,46 @@
+"""Whether a folder is in a linked git worktree, and what its checkout is called.
+
+Lives here: reading what git writes (gitrepository-layout(5), git-worktree(1)); no git is run.
+Not here: what a label does (`checkout.py`).
+
+The top of a linked worktree has a file `.git` that names a folder of the main repository, in which `commondir` leads
+back to it and `HEAD` says what is checked out. A submodule has such a file too, and no `commondir`: what it lies in
+decides.
+"""
+
+from pathlib import Path
+
+from devproxy.registry.names import RESERVED, slug
+
+LARGEST = 4096  # bytes of a file of git's that are read
+_BRANCH = "ref: refs/heads/"
+
+
+def label(folder: Path) -> str:
+    """The branch of the linked worktree that `folder` is in, as one label of a hostname; "" anywhere else.
+
+    Without a branch (a detached HEAD) it is the name of the worktree's folder. Reads files; raises nothing.
+    """
+    for top in (folder, *folder.parents):
+        mark = top / ".git"
+        if mark.is_dir():
+            return ""
+        kind, _, place = _line(mark).partition(": ")
+        if kind == "gitdir" and _line((top / place) / "commondir"):
+            return _label(_line(top / place / "HEAD"), top)
+    return ""
+
+
+def _label(head: str, top: Path) -> str:
+    branch = head.removeprefix(_BRANCH) if head.startswith(_BRANCH) else ""
+    found = slug(branch) or slug(top.name) or "worktree"
+    return f"{found}-worktree" if found == RESERVED else found
+
+
+def _line(file: Path) -> str:
+    """The first line of a small file, "" where there is none."""
+    try:
+        with file.open("rb") as opened:
+            return opened.readline(LARGEST).decode("utf-8", "replace").rstrip("\r\n")
+    except (OSError, ValueError):
+        return ""

@@ -11,7 +11,7 @@ import msgspec
 
 State = Literal["up", "down", "starting", "unknown"]
 Verdict = Literal["loopback", "exposed", "unknown"]
-Code = Literal["exposed", "unknown", "owner", "shadowed", "family", "conflict", "self"]
+Code = Literal["exposed", "unknown", "owner", "shadowed", "family", "conflict", "self", "checkout"]
 Severity = Literal["error", "warning", "note"]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from devproxy.condition import Condition, Owner
 from devproxy.health import proof
 from devproxy.health.check import Check
+from devproxy.health.checkouts import checkouts
 from devproxy.health.examine import NOTHING, by_port, conflicts, examine
 from devproxy.health.listener import Scan
 from devproxy.health.probe import probe
@@ -35,7 +36,7 @@ async def checkup(
     reached: dict[int, Reach] = {}
     if proof.allowed(registry.settings.exposure_proof):
         reached = await asyncio.to_thread(proof.prove, ports, proof.addresses(scan.interfaces))
-    scans, shared = by_port(scan), conflicts(registry)
+    scans, shared, twins = by_port(scan), conflicts(registry), await asyncio.to_thread(checkouts, registry)
     empty = Scan(interfaces=scan.interfaces, gap=scan.gap)
     found = {}
     for service in services:
@@ -47,6 +48,7 @@ async def checkup(
             (owners or {}).get(service.id),
             own_ports=own_ports,
             conflict=shared.get(service.id),
+            checkouts=twins.get(service.project or ""),
         )
         check = checks[service.id]
         found[service.id] = Condition(

@@ -15,6 +15,7 @@ from devproxy.health.exposure import PortJudgement, judge, judge_port
 from devproxy.health.fixes import propose
 from devproxy.health.listener import Listener, Process, Scan
 from devproxy.health.reach import Reach
+from devproxy.registry.checkout import split
 from devproxy.registry.model import ExposurePolicy, Registry, Service
 
 _SEVERITY: Mapping[str, Severity] = {
@@ -24,6 +25,7 @@ _SEVERITY: Mapping[str, Severity] = {
     "owner": "warning",
     "conflict": "warning",
     "self": "error",
+    "checkout": "error",
 }
 _EXPOSED: Mapping[ExposurePolicy, Severity] = {"refuse": "error", "warn": "warning", "allow": "note"}
 NOTHING = Reach()
@@ -42,10 +44,14 @@ class Exam(msgspec.Struct, frozen=True, kw_only=True):
 def conflicts(registry: Registry) -> dict[str, findings.Finding]:
     """By service id: those whose upstream another service has too."""
     return findings.conflicts(
-        findings.Place(service.id, service.upstream.hosts, service.upstream.port)
+        findings.Place(service.id, service.upstream.hosts, service.upstream.port, _twins(service))
         for service in registry.services
         if service.upstream is not None and service.upstream.port
     )
+
+
+def _twins(service: Service) -> str:
+    return f"{service.name}.{split(service.project)[1]}" if service.project else ""
 
 
 def by_port(scan: Scan) -> dict[int, Scan]:
@@ -64,6 +70,7 @@ def examine(
     *,
     own_ports: Collection[int] = (),
     conflict: findings.Finding | None = None,
+    checkouts: findings.Checkouts | None = None,
 ) -> Exam:
     """Everything about `service`; `scan` holds the listeners of its port, `known` is who answered there before."""
     upstream = service.upstream
@@ -78,6 +85,7 @@ def examine(
     found = [
         *findings.selves(place, own_ports),
         *(findings.exposures(port, scan)),
+        *(findings.strangers(place, scan, checkouts) if checkouts else ()),
         *findings.shadows(port, scan),
         *findings.owners(port, scan, known),
         *((conflict,) if conflict else ()),
@@ -89,10 +97,14 @@ def examine(
     return Exam(
         exposure=exposure,
         why=why,
-        listeners=tuple(heard(listener, scan) for listener in scan.listeners if listener.port == port),
+        listeners=_heard_on(port, scan),
         findings=_merged(shown),
         owner=findings.owner(port, scan),
     )
+
+
+def _heard_on(port: int, scan: Scan) -> tuple[Heard, ...]:
+    return tuple(heard(listener, scan) for listener in scan.listeners if listener.port == port)
 
 
 def heard(listener: Listener, scan: Scan) -> Heard:

@@ -13,9 +13,11 @@ Not here: the verdict (`exposure.py`), the change of a command (`fixes.py`), whe
 | owner | another program listens than the one that was known |
 | conflict | another service has the same upstream |
 | self | it points at the proxy |
+| checkout | what answers runs in another checkout of the same project |
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import PurePath
 
 import msgspec
 
@@ -42,6 +44,20 @@ class Place(msgspec.Struct, frozen=True):
     service: str
     hosts: tuple[str, ...]
     port: int
+    twins: str = ""  # the same for the same service of each checkout: they may share what nobody starts
+
+
+class Checkouts(msgspec.Struct, frozen=True):
+    """Where a project's checkout lies, and the others of it, each with what it is called; real paths."""
+
+    own: str
+    others: tuple[tuple[str, str], ...] = ()
+
+    def other(self, folder: str) -> str | None:
+        """What the other checkout that `folder` is in is called; they may lie inside each other, the deepest counts."""
+        roots = [(self.own, None), *self.others]
+        around = [(len(root), name) for root, name in roots if PurePath(folder).is_relative_to(root)]
+        return max(around, key=lambda one: one[0])[1] if folder and around else None
 
 
 def exposures(port: int, scan: Scan) -> tuple[Finding, ...]:
@@ -106,18 +122,40 @@ def owners(port: int, scan: Scan, known: Owner | None) -> tuple[Finding, ...]:
 
 def conflicts(places: Iterable[Place]) -> dict[str, Finding]:
     """By service: a finding for each that shares an address and port with another one."""
-    claims: dict[tuple[str, int], list[str]] = {}
+    claims: dict[tuple[str, int], list[Place]] = {}
     for place in places:
         for host in place.hosts:
-            claims.setdefault((host, place.port), []).append(place.service)
+            claims.setdefault((host, place.port), []).append(place)
     found: dict[str, Finding] = {}
-    for (_, port), services in claims.items():
-        for service in services if len(services) > 1 else ():
-            others = ", ".join(other for other in services if other != service)
+    for (_, port), sharing in claims.items():
+        for place in sharing if len(sharing) > 1 else ():
+            others = ", ".join(one.service for one in sharing if not _are_twins(one, place))
+            if not others:
+                continue
             message = f"port {port} is also that of {others}: both names lead to the same program"
             fix = "give one of them another `port`, or make one a `[[mount]]` or a `hosts` entry of the other"
-            found.setdefault(service, Finding(code="conflict", message=message, fix=fix))
+            found.setdefault(place.service, Finding(code="conflict", message=message, fix=fix))
     return found
+
+
+def _are_twins(one: Place, other: Place) -> bool:
+    return one.service == other.service or (one.twins != "" and one.twins == other.twins)
+
+
+def strangers(place: Place, scan: Scan, checkouts: Checkouts) -> tuple[Finding, ...]:
+    """A finding if a process that answers on the port runs in another checkout of the service's project."""
+    listeners = [one for one in scan.listeners if one.port == place.port]
+    answering = (next((one for one in listeners if takes(one, host)), None) for host in LOOPBACKS)
+    for listener in dict.fromkeys(one for one in answering if one is not None):
+        name = checkouts.other(listener.process.folder)
+        if name is not None:
+            message = (
+                f"port {place.port} is held by {who(listener)}, which runs in another checkout, {name}: "
+                f"{listener.process.folder}"
+            )
+            fix = f"end that process and start {place.service} itself (devproxy up, in {checkouts.own})"
+            return (Finding(code="checkout", message=message, fix=fix, listener=listener),)
+    return ()
 
 
 def selves(place: Place, proxy_ports: Collection[int]) -> tuple[Finding, ...]:

@@ -28,9 +28,10 @@ from devproxy.events import AnyEvent
 from devproxy.health import proof
 from devproxy.health.board import Board, Record
 from devproxy.health.check import listening_host, next_check, told_by_table
+from devproxy.health.checkouts import checkouts
 from devproxy.health.examine import NOTHING, by_port, conflicts, examine
 from devproxy.health.exposure import judge
-from devproxy.health.findings import Finding
+from devproxy.health.findings import Checkouts, Finding
 from devproxy.health.listener import Listener, Scan
 from devproxy.health.probe import probe
 from devproxy.health.reach import Reach
@@ -73,6 +74,7 @@ class Monitor:
         self._scan = Scan()
         self._by_port: dict[int, Scan] = {}
         self._conflicts: dict[str, Finding] = {}
+        self._checkouts: dict[str, Checkouts] = {}
         self._registry: Registry | None = None
         self._wake = asyncio.Event()
         self._read_at = float("-inf")
@@ -140,11 +142,13 @@ class Monitor:
         self._read_at = now
         ports = {record.port for record in self.board.records.values()} | set(self._world.own_ports())
         began = time.monotonic()
-        scan = await asyncio.to_thread(self._scanner.scan, ports)
+        scan, near = await asyncio.to_thread(self._look, ports)
         if not self._native:
             self._pause = max(TICK, SHARE * (time.monotonic() - began))
-        if scan == self._scan:
+        if (scan, near) == (self._scan, self._checkouts):
             return set()
+        if near != self._checkouts:
+            self._checkouts, self._by_port = near, {}  # every service is examined anew
         before, self._scan, self._by_port = self._by_port, scan, by_port(scan)
         self._audit(scan)
         return {
@@ -152,6 +156,10 @@ class Monitor:
             for identity, record in self.board.records.items()
             if record.port and before.get(record.port) != self._by_port.get(record.port)
         }
+
+    def _look(self, ports: set[int]) -> tuple[Scan, dict[str, Checkouts]]:
+        """In a thread. A worktree may be new since the registry was read."""
+        return self._scanner.scan(ports), checkouts(self._registry) if self._registry else {}
 
     def _changed(self) -> bool:
         try:
@@ -251,6 +259,12 @@ class Monitor:
                 continue
             conflict = self._conflicts.get(identity)
             exam = examine(
-                record.service, self._of(record), record.reach, record.owner, own_ports=own, conflict=conflict
+                record.service,
+                self._of(record),
+                record.reach,
+                record.owner,
+                own_ports=own,
+                conflict=conflict,
+                checkouts=self._checkouts.get(record.service.project or ""),
             )
             self.board.see(record, exam, time.time())

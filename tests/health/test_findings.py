@@ -158,6 +158,15 @@ def test_conflict_names_the_others() -> None:
     assert conflicts([Place("web", ("127.0.0.1",), 3000), Place("api", ("::1",), 3000)]) == {}
 
 
+def test_one_service_in_two_checkouts_is_no_conflict() -> None:
+    both = ("127.0.0.1", "::1")
+    twins = [Place(f"{name}.shop", both, 3000, "db.shop") for name in ("db", "db.fix")]
+    assert conflicts(twins) == {}
+    found = conflicts([*twins, Place("web.shop", both, 3000, "web.shop")])
+    assert found["db.shop"].message.startswith("port 3000 is also that of web.shop: ")
+    assert found["web.shop"].message.startswith("port 3000 is also that of db.shop, db.fix.shop: ")
+
+
 def test_self() -> None:
     (found,) = selves(Place("web", ("127.0.0.1",), 7080), {7080, 7443})
     assert found.code == "self"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from devproxy.registry.model import Service
 
 STATES = ("down", "starting")
-CODES = ("exposed", "owner", "shadowed", "conflict", "self", "family", "unknown")
-DEFAULT = "down,exposed,owner,shadowed,conflict,self"
+CODES = ("exposed", "owner", "checkout", "shadowed", "conflict", "self", "family", "unknown")
+DEFAULT = "down,exposed,owner,checkout,shadowed,conflict,self"
 
 
 def fail_on(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[str]:

@@ -13,9 +13,12 @@ from typing import NamedTuple
 
 from devproxy.health.rows import Form, Option
 
+# A port that only the shell knows: `$PORT`, `${WEB_PORT:-8000}`, cmd's `%PORT%`, `$((PORT + 1))`, `$(cat port)`
+_VARIABLE = r"""\$\w*PORT(?!\w)|\$\{\w*PORT(?!\w)[^{}]*\}|%\w*PORT%|\$\([^$]*(?i:port)[^$]*\)"""
+_PORT = rf"\d+|{_VARIABLE}"
 _LOOPBACK = re.compile(r"localhost|127(?:\.\d{1,3}){1,3}|::1|::ffff:127(?:\.\d{1,3}){3}|0:0:0:0:0:0:0:1", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>\d+)")
-_ADDRESS_OR_PORT = re.compile(r"(?:(?:\[[0-9a-fA-F:]*\]|[\w.-]*):)?\d+")
+_ADDRESS = re.compile(rf"(?P<host>\[[^\]]*\]|\$\{{[^{{}}]*\}}|[^:]*):(?P<port>{_PORT})")
+_ADDRESS_OR_PORT = re.compile(rf"(?:(?:\[[0-9a-fA-F:]*\]|\$\{{[^{{}}]*\}}|\$?[\w.-]*|%\w+%):)?(?:{_PORT})")
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*)://(?P<host>\[[^\]]*\]|[^:/?\[]*)(?::(?P<port>\d+))?(?P<rest>.*)")
 _PUBLISH = re.compile(r"(?:(?P<host>\[[^\]]*\]|[^:]*):)?(?:(?P<port>[\d-]*):)?(?P<rest>\d[\d-]*(?:/\w+)?)")
 _WILDCARD = re.compile(
@@ -184,14 +187,15 @@ def _host(value: str, option: Option) -> tuple[str, int] | None:
 
 
 def _address(value: str, _: Option) -> tuple[str, int] | None:
-    if value.startswith(("unix:", "fd:", "/")) or value.isdecimal():
+    if value.startswith(("unix:", "fd:", "/")) or re.fullmatch(_PORT, value):
         return None
     found = _ADDRESS.fullmatch(value)
     if found is None:
         return None if is_loopback_name(value) else (SAFE, 0)
     if found["host"] and is_loopback_name(found["host"]):
         return None
-    return f"{SAFE}:{found['port']}", int(found["port"])
+    port = found["port"]
+    return f"{SAFE}:{port}", int(port) if port.isdecimal() else 0
 
 
 def _url(value: str, option: Option) -> tuple[str, int] | None:

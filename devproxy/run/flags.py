@@ -16,7 +16,7 @@ from devproxy.health.rows import Option, Row
 from devproxy.run.hosts import is_foreign
 from devproxy.run.rows import Extra, Launch
 
-_LAST_NUMBER = re.compile(r"(\d+)(?=/?$)")
+_LAST_NUMBER = re.compile(r"(?<![$\w.])(\d+)(?=/?$)")  # `localhost:8000`, but neither `$PORT2` nor `$2`
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -31,6 +31,10 @@ def value(form: Form, text: str) -> str:
         ("address", "[::]:80", "127.0.0.1:80"),
         ("address", "*:80", "127.0.0.1:80"),
         ("address", "0.0.0.0", "127.0.0.1"),
+        ("address", "0.0.0.0:$PORT", "127.0.0.1:$PORT"),
+        ("address", ":${PORT:-80}", "127.0.0.1:${PORT:-80}"),
+        ("address", "[::]:%PORT%", "127.0.0.1:%PORT%"),
+        ("url", "tcp://0.0.0.0:$PORT", "tcp://127.0.0.1:$PORT"),
         ("url", "tcp://0.0.0.0:80", "tcp://127.0.0.1:80"),
         ("url", "ssl://[::]:80?key=a", "ssl://127.0.0.1:80?key=a"),
         ("url", "80", "tcp://127.0.0.1:80"),
@@ -52,6 +56,7 @@ def test_exposing_value_becomes_safe(form: Form, old: str, new: str) -> None:
     [
         *[("host", text) for text in ("localhost", "127.0.0.1", "127.1", "::1", "[::1]", "LOCALHOST", "false")],
         *[("address", text) for text in ("127.0.0.1:80", "[::1]:80", "localhost:80", "unix:/x", "fd://3", "8000")],
+        *[("address", text) for text in ("localhost:$PORT", "[::1]:${PORT}", "$PORT", "${WEB_PORT:-80}", "%PORT%")],
         *[("url", text) for text in ("tcp://127.0.0.1:80", "unix:///x", "http://[::1]:80/x")],
         *[("publish", text) for text in ("127.0.0.1:8080:80", "[::1]:8080:80", "127.0.0.1::80", "nonsense")],
     ],

@@ -141,9 +141,47 @@ SHELL: list[tuple[str, str]] = [
     ("echo 'open", "echo 'open"),
 ]  # fmt: skip
 
+# commands that name the port by its variable: nothing is added for the port
+REFERRED: list[tuple[str, str]] = [
+    ("python -m http.server $PORT", "python -m http.server $PORT --bind 127.0.0.1"),
+    ('python3 -m http.server -d public "${PORT}"', 'python3 -m http.server -d public "${PORT}" --bind 127.0.0.1'),
+    ("python -m http.server ${PORT:-8000} --bind ::1", "python -m http.server ${PORT:-8000} --bind ::1"),
+    ("python -m http.server $(cat port)", "python -m http.server $(cat port) --bind 127.0.0.1"),
+    ("python -m http.server %PORT%", "python -m http.server %PORT% --bind 127.0.0.1"),
+    ("python manage.py runserver $PORT", "python manage.py runserver $PORT"),
+    ("python manage.py runserver 0:$WEB_PORT --noreload", "python manage.py runserver 0:$WEB_PORT --noreload"),
+    ('uv run manage.py runserver "[::1]:${PORT}"', 'uv run manage.py runserver "[::1]:${PORT}"'),
+    ('python manage.py runserver "${HOST:-localhost}:${PORT:?}"', 'python manage.py runserver "${HOST:-localhost}:${PORT:?}"'),
+    ("python manage.py runserver 127.0.0.1:%PORT%", "python manage.py runserver 127.0.0.1:%PORT%"),
+    ("flask run -p $PORT", "flask run -p $PORT --host 127.0.0.1"),
+    ("flask --app web run -p$PORT", "flask --app web run -p$PORT --host 127.0.0.1"),
+    ("uvicorn app:app --port ${PORT:-8000} --reload", "uvicorn app:app --port ${PORT:-8000} --reload --host 127.0.0.1"),
+    ("gunicorn -b :$PORT app:app", "gunicorn -b :$PORT app:app"),
+    ("waitress-serve --port=$PORT app:app", "waitress-serve --host=127.0.0.1 --port=$PORT app:app"),
+    ("streamlit run app.py --server.port=$PORT --server.headless=true",
+     "streamlit run app.py --server.port=$PORT --server.headless=true --server.address 127.0.0.1 --browser.serverAddress=web.shop.localhost"),
+    ("php -S localhost:$PORT", "php -S localhost:$PORT"),
+    ('php -S "127.0.0.1:${PORT}" -t public', 'php -S "127.0.0.1:${PORT}" -t public'),
+    ("bin/rails server -p ${PORT-3000}", "bin/rails server -p ${PORT-3000} -b 127.0.0.1"),
+    ("puma -b tcp://127.0.0.1:$PORT", "puma -b tcp://127.0.0.1:$PORT"),
+    ("hugo server -p $PORT -b http://localhost", "hugo server -p $PORT -b http://localhost --bind 127.0.0.1"),
+    ("next dev -p $PORT", "next dev -p $PORT -H 127.0.0.1"),
+    ("vite --port ${PORT:-5173}", "vite --port ${PORT:-5173} --host 127.0.0.1"),
+    ("vite --port $((PORT + 1))", "vite --port $((PORT + 1)) --host 127.0.0.1"),
+    ("vite --port $PORT2 --strictPort", "vite --port $PORT2 --strictPort --host 127.0.0.1"),
+    ("vite --port %PORT%", "vite --port %PORT% --host 127.0.0.1"),
+    ("deno serve --port $PORT main.ts", "deno serve --host 127.0.0.1 --port $PORT main.ts"),
+    ("npx serve -l tcp://127.0.0.1:$PORT dist", "npx serve -l tcp://127.0.0.1:$PORT dist"),
+    ("npm run referring", "npm run referring -- --host 127.0.0.1"),
+    # other variables say nothing about the port
+    ("python -m http.server -d $DOCS", "python -m http.server -d $DOCS 24000 --bind 127.0.0.1"),
+    ("A=$PORT python manage.py runserver", "A=$PORT python manage.py runserver 127.0.0.1:24000"),
+]  # fmt: skip
+
 SCRIPTS: dict[tuple[str, str], str] = {
     ("", "dev"): "vite", ("web", "dev"): "vite", ("", "start"): "next dev", ("", "nested"): "npm run dev",
     ("", "build"): "vite build", ("", "both"): "tsc -w & vite", ("", "pipe"): "vite | tee log",
     ("", "fixed"): "vite --port 3000", ("", "loop"): "npm run loop", ("", "django"): "python manage.py runserver",
     ("", "bind"): "gunicorn -b :8000 app:app", ("", "waitress"): "waitress-serve app:app",
+    ("", "referring"): "vite --port $PORT",
 }  # fmt: skip

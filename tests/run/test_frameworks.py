@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from devproxy.health.fixes import TABLE
 from devproxy.run.frameworks import Adapted, adapt
 from devproxy.run.rows import LAUNCHES
-from tests.run.commandlines import ADAPTED, INSISTED, SAID, SCRIPTS, SHELL, UNTOUCHED
+from tests.run.commandlines import ADAPTED, INSISTED, REFERRED, SAID, SCRIPTS, SHELL, UNTOUCHED
 
 HOSTS = ("web.shop.localhost", "shop.localhost")
 
@@ -54,6 +54,26 @@ def test_a_port_that_the_registry_says_replaces_the_commands(before: str, after:
 @pytest.mark.parametrize(("before", "after"), SHELL)
 def test_a_shells_text_is_changed_in_place(before: str, after: str) -> None:
     assert adapted(["sh", "-c", before]).argv == ("sh", "-c", after)
+
+
+@pytest.mark.parametrize("insist", [True, False])
+@pytest.mark.parametrize(("before", "after"), REFERRED)
+def test_a_port_that_is_referred_to_is_not_named_twice(before: str, after: str, insist: bool) -> None:
+    found = adapted(["sh", "-c", before], insist=insist)
+    assert (found.argv, found.port, found.note) == (("sh", "-c", after), 24000, "")
+
+
+def test_a_port_is_replaced_beside_what_only_the_shell_can_read() -> None:
+    text = 'D="$HOME/d" python -m http.server -d "$D" {} --bind 127.0.0.1'
+    found = adapted(["sh", "-c", text.format(8000)], insist=True)
+    assert found.argv[2] == text.format(24000)
+
+
+def test_a_port_behind_a_variable_is_left_and_told() -> None:
+    text = "python manage.py runserver $ADDRESS:8000"
+    found = adapted(["sh", "-c", text], insist=True)
+    assert found.argv[2] == text
+    assert "cannot be" in found.note
 
 
 @pytest.mark.parametrize(("name", "says"), [("pipe", "cannot be added"), ("waitress", "cannot be added")])

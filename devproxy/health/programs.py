@@ -63,12 +63,17 @@ _NODE = _wrapper(
     valued="-r --require --import --loader --experimental-loader -C --conditions --env-file", inline="-e --eval -p"
 )
 _NPX = _wrapper(valued="-p --package")
+_UV = (
+    "--with --with-editable --with-requirements --extra --group --only-group --no-group --index --cache-dir"
+    " --config-file -p --python --env-file --project --directory --package"
+)
 WRAPPERS: dict[str, _Wrapper] = {
     **dict.fromkeys(("env", "cross-env", "cross-env-shell"), _wrapper(valued="-u --unset -C --chdir")),
     "sudo": _wrapper(valued="-u --user -g --group -C -D -h -p -T"),
     **dict.fromkeys(("nohup", "setsid", "exec", "command", "time", "caffeinate"), _wrapper()),
     **dict.fromkeys(("nice", "ionice", "stdbuf"), _wrapper(valued="-n -c -o -e -i")),
     "dotenv": _wrapper(valued="-e -f -v -c"),
+    "dotenvx": _wrapper("run", "-f --env-file"),
     "doppler": _wrapper("run", "-p -c --project --config"),
     "op": _wrapper("run", "--env-file"),
     "devproxy": _wrapper("run"),
@@ -78,7 +83,7 @@ WRAPPERS: dict[str, _Wrapper] = {
     "yarn": _wrapper("exec dlx run", "--cwd", passes=True),
     "nodemon": _wrapper(valued="-w --watch -e --ext -i --ignore -d --delay --exec -x"),
     **dict.fromkeys(("tsx", "ts-node", "ts-node-dev"), _wrapper(valued="--tsconfig -P")),
-    "uv": _wrapper("run", "--with --extra --group -p --python --env-file --project --directory --package"),
+    "uv": _wrapper("run", _UV, module="-m"),
     "uvx": _wrapper(valued="--from --with -p --python"),
     **dict.fromkeys(("poetry", "pdm", "pipenv", "rye"), _wrapper("run", "-C --directory -P --project -p")),
     "hatch": _wrapper("run", "-e --env"),

@@ -1,6 +1,6 @@
 """`npm run dev` and its kin: which script of which package a command runs, and how arguments are passed on to it.
 
-Lives here: npm, pnpm, yarn, bun and `node --run`. Pure.
+Lives here: npm, pnpm, yarn, bun and `node --run`; and `npm exec`, which keeps options as well. Pure.
 Not here: the script's text (`scripts.py`), what it runs (`frameworks.py`).
 """
 
@@ -51,6 +51,16 @@ def call(reading: Reading) -> Call | None:
     """The script that this reading of a command line runs, None where it runs none."""
     name = next((name for name in sorted(reading.names) if name in _MANAGERS), None)
     return None if name is None else _read(_MANAGERS[name], list(reading.args))
+
+
+def dashed(reading: Reading) -> Reading:
+    """`npm exec vite` as `npm exec -- vite`, whose options are Vite's own and not npm's; any other as it is."""
+    at = next((at for at, word in enumerate(reading.before) if word.rpartition("/")[2] == "npm"), None)
+    if at is None or at == len(reading.before) - 1 or "--" in reading.before[at:]:
+        return reading
+    place = reading.args.index("--") if "--" in reading.args else len(reading.args)
+    args = (*reading.args[:place], *reading.args[place + 1 :])
+    return msgspec.structs.replace(reading, before=(*reading.before[:-1], "--", reading.before[-1]), args=args)
 
 
 def _read(manager: _Manager, args: list[str]) -> Call | None:

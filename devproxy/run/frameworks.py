@@ -15,7 +15,7 @@ import msgspec
 
 from devproxy.health.fixes import find
 from devproxy.health.programs import SHELLS, Reading, readings
-from devproxy.run.calls import Call, call
+from devproxy.run.calls import Call, call, dashed
 from devproxy.run.flags import Target, changed
 from devproxy.run.hosts import variables
 from devproxy.run.rows import LAUNCHES
@@ -95,9 +95,10 @@ class _Walk:
             return None
         row, reading = found
         launch = LAUNCHES.get(row.program)
-        change = changed(row, launch, reading, self._target, end_only=place.end_only)
+        whole = dashed(reading)
+        change = changed(row, launch, whole, self._target, end_only=place.end_only)
         return Adapted(
-            argv=reading.before + change.args,
+            argv=argv if change.args == whole.args else whole.before + change.args,
             env=change.env,
             note=change.note,
             port=change.port,

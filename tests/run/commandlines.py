@@ -89,6 +89,11 @@ ADAPTED: list[tuple[str, str]] = [
     ("node --run dev", "node --run dev -- --port 24000 --host 127.0.0.1"),
     ("npm run both", "npm run both -- --port 24000 --host 127.0.0.1"),
     ("npm run django", "npm run django -- 127.0.0.1:24000"),
+    # through npm itself, which keeps options without a -- before them
+    ("npm exec vite dev", "npm exec -- vite dev --port 24000 --host 127.0.0.1"),
+    ("npm exec vite -- --open", "npm exec -- vite --open --port 24000 --host 127.0.0.1"),
+    ("npm x --workspace web -- vite", "npm x --workspace web -- vite --port 24000 --host 127.0.0.1"),
+    ("env A=b npm exec -y -p vite vite", "env A=b npm exec -y -p vite -- vite --port 24000 --host 127.0.0.1"),
 ]  # fmt: skip
 
 # command lines that stay as they are
@@ -96,6 +101,7 @@ UNTOUCHED: list[str] = [
     "vite build", "npx astro build", "flask shell", "python manage.py migrate", "next build", "webpack", "hugo",
     "storybook build", "node server.js", "python app.py", "go run .", "deno run -A main.ts", "make dev", "npm install",
     "npm run missing", "npm run loop", "npm run build", "npm ci", "mix phx.server", "java -jar shop.jar", "bun install",
+    "npm exec vite build", "npm exec vite -- build",
     "uvicorn app:app --uds app.sock", "waitress-serve --listen=127.0.0.1:8080 app:app", "java -jar spring-boot.jar",
 ]  # fmt: skip
 

@@ -1,6 +1,16 @@
-"""For every test: no proof of exposure by connecting, unless the test is on a machine of its own (a namespace)."""
+"""For every test: no proof of exposure by connecting, unless the test is on a machine of its own (a namespace); and
+nothing left running when all are done."""
 
 import os
 
+import pytest
+
+from tests.leftovers import Leftovers
+
 # Before anything of devproxy's runs, and inherited by whatever a test starts.
 os.environ["DEVPROXY_NO_PROOF"] = "1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # a worker of xdist has the mark already, and ends before the look
+        config.pluginmanager.register(Leftovers(config), "leftovers")

@@ -1,6 +1,6 @@
 """The proxy in the background: starting it so that it outlives the terminal, and ending it.
 
-Lives here: `start` and `stop`, as `devproxy start`, `stop`, `restart` and `run` need them.
+Lives here: `start` and `stop`, as `devproxy start`, `stop`, `restart` and `run` need them; `spawn`, for a crew as well.
 Not here: the proxy (`daemon.py`), which of two proxies may serve (`lifecycle.claim`).
 
 How: `devproxy serve` in a session of its own (setsid(2)), with its output in `state/log/serve.log`. Starters take
@@ -28,6 +28,7 @@ PATIENCE = 20.0  # seconds for the proxy to be ready
 MARGIN = 5.0  # seconds that an end may take beyond the grace for requests in flight
 _TAIL = 2000  # characters of its output that an error shows
 _LOOK = 0.02  # seconds between two looks at another process
+_BEFORE = "_DEVPROXY_PYTHONPATH"  # PYTHONPATH as it was before a process of ours needed to find us by it
 
 
 class Launched(NamedTuple):
@@ -79,9 +80,22 @@ def _environment() -> dict[str, str]:
     if home := environment.get("DEVPROXY_HOME"):
         environment["DEVPROXY_HOME"] = str(Path(home).expanduser().absolute())
     package = str(Path(__file__).parents[1])
+    environment.setdefault(_BEFORE, environment.get("PYTHONPATH", ""))
     search = [package, *environment.get("PYTHONPATH", "").split(os.pathsep)]
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, search)))
     return environment
+
+
+def inherited() -> dict[str, str]:
+    """Our environment as it was when a person typed the command: for what is started on their behalf.
+
+    Where we are in the background PYTHONPATH leads to our own packages, which no other program is to find.
+    """
+    environment = dict(os.environ)
+    before = environment.pop(_BEFORE, None)
+    if before is not None:
+        environment.pop("PYTHONPATH", None)
+    return {**environment, "PYTHONPATH": before} if before else environment
 
 
 def _detached() -> dict[str, Any]:

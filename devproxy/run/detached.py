@@ -8,7 +8,7 @@ import time
 from devproxy.background import spawn
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, ensure_private
-from devproxy.run.crewfile import OVER, UNSETTLED, Part, crews
+from devproxy.run.crewfile import OVER, UNSETTLED, Part, State, crews
 
 PATIENCE = 60.0  # seconds for every service to be healthy
 _LOOK = 0.05  # seconds between two looks
@@ -23,20 +23,24 @@ def launch_crew(paths: Paths, names: list[str]) -> dict[str, Part]:
     process = spawn(paths, ["up", "--crew", *names], log)
     deadline = time.monotonic() + PATIENCE
     seen: dict[str, Part] = {}
+    own: set[str] = set()
     while time.monotonic() < deadline:
         ended = process.poll() is not None
         now = _parts(paths, names, process.pid)
         seen |= now
+        own |= {name for crew in crews(paths) if crew.pid == process.pid for name in crew.services}
         if (ended and not now) or (len(seen) == len(names) and not _unsettled(seen)):
             break
         time.sleep(_LOOK)
-    if process.poll() is None:
+    code = process.poll()
+    if code is None:
         process.returncode = 0  # it goes on without us: no warning when we forget it
     if not seen:
         said = log.read_text("utf-8", "replace").strip()[-2000:]
         raise DevproxyError("the services were not started", why=said or "their process said nothing")
-    if process.returncode:
-        seen |= {name: Part("failed", seen[name].command) for name in _unsettled(seen)}
+    if code is not None:  # what it ran is over, though it may not have been seen how
+        over: State = "failed" if code else "ended"
+        seen |= {name: Part(over, seen[name].command) for name in _unsettled(seen) if name in own}
     return {name: seen[name] for name in names if name in seen}
 
 

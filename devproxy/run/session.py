@@ -22,6 +22,7 @@ from typing import Any
 
 from msgspec import structs
 
+from devproxy.background import inherited
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.processes import start_time
@@ -39,6 +40,12 @@ LEFTOVER_GRACE = 2.0  # seconds until SIGKILL for what a command leaves behind
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells say it
 
 Say = Callable[[str], None]
+
+
+def _working_folder(folder: str) -> dict[str, str]:
+    """PWD for a command that starts in `folder`: make and others believe it. A link that leads there stays its name."""
+    named = os.environ.get("PWD", "")
+    return {} if named and os.path.realpath(named) == os.path.realpath(folder) else {"PWD": folder}
 
 
 class Session:
@@ -155,7 +162,7 @@ class Session:
         prepared = self._prepared
         return {
             "argv": prepared.argv,
-            "env": {**os.environ, **prepared.env},
+            "env": {**inherited(), **_working_folder(prepared.cwd), **prepared.env},
             "cwd": prepared.cwd,
             "terminal": min(self._streams(), default=None),
             "real": self._real,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.command import ROOT
 from tests.cli.team import Team, get, kill, service, team_in
 from tests.e2e.processes import wait_until
 
@@ -203,6 +204,16 @@ def test_what_prepares_things_may_end_before_the_others_start(team: Team) -> Non
     assert done.code == 0, done.err
     assert re.search(r"migrate\.shop +ended", done.out)
     assert re.search(r"web\.shop +up", done.out)
+
+
+def test_in_the_background_a_command_has_the_persons_search_path_and_its_own_folder(team: Team) -> None:
+    (team.folder / "jobs").mkdir()
+    script = "import os; print(*map(os.environ.get, ('PYTHONPATH', 'PWD')))"
+    team.project(f'[services.job]\ncommand = ["{sys.executable}", "-c", "{script}"]\ncwd = "jobs"\n')
+    ours = f"/elsewhere{os.pathsep}{ROOT}"
+    done = team.home.run("up", "-d", cwd=team.folder, PYTHONPATH=ours, PWD=str(team.folder))
+    assert done.code == 0, done.err
+    assert f"{ours} {team.folder / 'jobs'}" in team.run("logs").out
 
 
 def test_in_the_background_a_failure_is_told_with_the_last_lines(team: Team) -> None:

@@ -6,8 +6,9 @@ import sys
 import time
 
 import psutil
+import pytest
 
-from devproxy.processes import is_same, start_time
+from devproxy.processes import in_group, is_same, start_time
 
 
 def test_start_time_agrees_with_psutil() -> None:
@@ -42,3 +43,20 @@ def test_a_zombie_is_gone() -> None:
 def test_numbers_that_are_no_pid() -> None:
     assert start_time(0) is None
     assert start_time(-1) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_who_is_in_a_process_group() -> None:
+    with subprocess.Popen(["sh", "-c", "sh -c 'read line'; true"], stdin=subprocess.PIPE, process_group=0) as leader:
+        (child,) = _children(leader.pid)
+        assert sorted(in_group(leader.pid)) == sorted([leader.pid, child])
+        assert leader.pid not in in_group(os.getpgrp())
+        leader.communicate(timeout=30)
+    assert in_group(leader.pid) == []
+
+
+def _children(pid: int) -> list[int]:
+    deadline = time.monotonic() + 30
+    while not (found := psutil.Process(pid).children()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return [child.pid for child in found]

@@ -29,12 +29,15 @@ def command(names: tuple[str, ...]) -> int:
 
     All of them, or SERVICE alone; those that depend on others first, each with time to finish. The proxy goes on.
     """
+    from devproxy.registry.leases import settle
     from devproxy.run.crewfile import ask_to_end, crews
 
     paths = Paths.from_environment()
     registry = read(paths)
     meant = [service.id for service in services_meant(registry, names, Path.cwd())]
     running = _running(paths, meant)
+    for name in meant:  # what a killed `up` left
+        settle(paths, name)
     if not running:
         say("none of them was running")
         return Exit.GOOD

@@ -5,17 +5,14 @@ Not here: what a lease means for the registry (`layers.py`, `merge.py`), the pro
 
 How it holds together:
 - A lease holds as long as its process runs: pid and start time, since a pid alone may be another's by now. A dead one
-  is ignored and removed by whoever reads it, and what is left of its command's process group is asked to end.
+  is ignored and removed by whoever reads it, and what is left of its command is ended (`endings.py`).
 - Taking, changing and removing happen under the lock of the folder, so that of several at once one gets the name, and
   no two get the same port.
 - Whoever changes or removes a lease must still hold it: after `--force` the file is the new owner's.
 """
 
 import contextlib
-import os
 import re
-import signal
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +22,7 @@ import msgspec
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, check_private
 from devproxy.processes import is_same
-from devproxy.registry import lock
+from devproxy.registry import endings, lock
 from devproxy.registry.kinds import LABEL
 from devproxy.registry.layers import Lease
 
@@ -41,6 +38,8 @@ def read_leases(paths: Paths) -> tuple[Lease, ...]:
             alive.append(lease)
         elif lease is not None:
             _bury(file)
+    if _is_private(paths):
+        endings.sweep(paths.leases)
     return tuple(alive)
 
 
@@ -58,7 +57,7 @@ def take_lease(paths: Paths, service: str, make: Callable[[tuple[Lease, ...]], L
     """Write the lease that `make` makes, given those of all other services, and return it.
 
     `make` runs under the lock, so a port that it chooses beside the others' is its own. Raises DevproxyError: somebody
-    else runs the service (unless `force`), or the disk does not want to.
+    else runs the service (unless `force`), or the disk does not want to. Blocks while what a killed owner left ends.
     """
     from devproxy.registry.store import update
 
@@ -73,8 +72,16 @@ def take_lease(paths: Paths, service: str, make: Callable[[tuple[Lease, ...]], L
         return _encode(made[-1])
 
     file = lease_file(paths, service)
+    _bury(file)
+    settle(paths, service)
     update(file, edit)
     return _filed(paths, made[-1])
+
+
+def settle(paths: Paths, service: str) -> None:
+    """Return once nothing is left of a killed `run` or `up` of `service`. Blocks for some seconds at most."""
+    if _is_private(paths):
+        endings.settle(paths.leases, service)
 
 
 def replace_lease(paths: Paths, old: Lease, new: Lease) -> bool:
@@ -105,11 +112,21 @@ def lease_file(paths: Paths, service: str) -> Path:
 
 
 def _files(paths: Paths) -> list[Path]:
+    if not _is_private(paths):
+        return []
+    try:
+        return sorted(file for file in paths.leases.iterdir() if file.suffix == ".toml" and _ID.fullmatch(file.stem))
+    except OSError:
+        return []
+
+
+def _is_private(paths: Paths) -> bool:
+    """Whether nobody else can have put a lease there: it says whom we connect to, and whom we end."""
     try:
         check_private(paths.leases)
-        return sorted(file for file in paths.leases.iterdir() if file.suffix == ".toml" and _ID.fullmatch(file.stem))
     except (OSError, DevproxyError):
-        return []
+        return False
+    return True
 
 
 def _read(file: Path) -> Lease | None:
@@ -141,16 +158,13 @@ def _filed(paths: Paths, lease: Lease) -> Lease:
 
 
 def _bury(file: Path) -> None:
-    """Remove a dead lease, and end what may be left of its command where no supervisor did (kill -9 of both)."""
-    dead: list[Lease] = []
-
-    def is_dead(found: Lease) -> bool:
-        dead.append(found)
-        return not is_alive(found)
-
-    with contextlib.suppress(OSError, DevproxyError):
-        if _remove(file, is_dead):
-            _end_group(dead[-1])
+    """Remove a lease if it is dead, and end what may be left of its command."""
+    if not file.parent.is_dir():
+        return
+    with contextlib.suppress(OSError, DevproxyError), lock.exclusive(file):
+        found = _read(file)
+        if found is not None and not is_alive(found):
+            endings.begin(file, found)
 
 
 def _remove(file: Path, wanted: Callable[[Lease], bool]) -> bool:
@@ -162,15 +176,6 @@ def _remove(file: Path, wanted: Callable[[Lease], bool]) -> bool:
             return False
         file.unlink(missing_ok=True)
         return True
-
-
-def _end_group(lease: Lease) -> None:
-    # Only while the leader is the process that we started can its number not be another group's.
-    if sys.platform == "win32" or lease.group <= 1 or not is_same(lease.group, lease.group_started):
-        return
-    with contextlib.suppress(OSError):
-        os.killpg(lease.group, signal.SIGTERM)
-        os.killpg(lease.group, signal.SIGCONT)
 
 
 def _taken(holder: Lease) -> DevproxyError:

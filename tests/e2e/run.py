@@ -7,6 +7,7 @@ Not here: expectations.
 import contextlib
 import fcntl
 import os
+import random
 import re
 import select
 import signal
@@ -15,8 +16,10 @@ import subprocess
 import sys
 import termios
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -34,6 +37,10 @@ class Folder(Devproxy):
         self.folder = folder / "app"
         self.folder.mkdir()
         self.count = 0
+        # The choice of a port is stable, so tests beside this one would choose the same at the same moment. Below the
+        # range of `free_port`, and below the system's own.
+        low = random.randrange(10000, 20000, 50)
+        self.settings = f'ports = "{low}-{low + 49}"'
         self.write("")
 
     @property
@@ -68,6 +75,9 @@ class Folder(Devproxy):
     def leases(self) -> list[str]:
         folder = self.home / "state" / "leases"
         return sorted(file.stem for file in folder.iterdir() if file.suffix == ".toml") if folder.is_dir() else []
+
+    def lease(self, service: str) -> dict[str, Any]:
+        return tomllib.loads((self.home / "state" / "leases" / f"{service}.toml").read_text("utf-8"))
 
     def processes(self) -> list[psutil.Process]:
         """What runs with our mark."""

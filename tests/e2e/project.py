@@ -9,13 +9,14 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
 
-from tests.e2e.processes import wait_until
+from tests.e2e.processes import clean_environment, wait_until
 from tests.e2e.run import Folder
 
 
@@ -43,6 +44,11 @@ class Project(Folder):
         done = self.cli(*argv, cwd=self.folder)
         assert done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}{self.logged()}"
         return done.stdout
+
+    def run_program(self, *argv: str) -> int:
+        """Another program than devproxy, in the folder; its exit code."""
+        environment = clean_environment(self.env)
+        return subprocess.run(argv, cwd=self.folder, env=environment, timeout=120, check=False).returncode
 
     def logged(self) -> str:
         """The ends of all logs."""

@@ -52,7 +52,7 @@ class Session:
     """One command under a lease; `say` gets what is to be told.
 
     Without `output` our standard streams are the command's. With it the command writes to a terminal of its own, whose
-    bytes `output` gets, and reads nothing.
+    bytes `output` gets, reads nothing, and has no controlling terminal.
     """
 
     def __init__(
@@ -164,7 +164,8 @@ class Session:
             "argv": prepared.argv,
             "env": {**inherited(), **_working_folder(prepared.cwd), **prepared.env},
             "cwd": prepared.cwd,
-            "terminal": min(self._streams(), default=None),
+            # Where nobody can type there is nobody to ask either: no /dev/tty, or what asks there waits for ever.
+            "terminal": min(self._streams(), default=None) if self._output is None else None,
             "real": self._real,
             "state": [str(self._paths.config), str(self._paths.state)],
         }

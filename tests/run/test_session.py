@@ -82,6 +82,13 @@ async def test_output_and_exit_code_are_passed_on(stage: Stage) -> None:
     assert read_leases(stage.paths) == ()
 
 
+async def test_where_nobody_types_nobody_can_be_asked(stage: Stage) -> None:
+    """Else `fastapi dev` waits ten seconds for a terminal that tells its colours, and `sudo` for ever."""
+    session = stage.session("sh", "-c", "(: < /dev/tty) 2> /dev/null || echo nobody; test -t 1 && echo a terminal")
+    assert await session.run() == 0
+    assert stage.output.decode().split("\r\n") == ["nobody", "a terminal", ""]
+
+
 async def test_a_command_that_is_not_there(stage: Stage) -> None:
     session = stage.session("no-such-program-anywhere")
     with pytest.raises(DevproxyError, match="no-such-program-anywhere could not be started"):

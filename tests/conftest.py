@@ -2,6 +2,7 @@
 nothing left running when all are done."""
 
 import os
+import signal
 
 import pytest
 
@@ -9,6 +10,8 @@ from tests.leftovers import Leftovers
 
 # Before anything of devproxy's runs, and inherited by whatever a test starts.
 os.environ["DEVPROXY_NO_PROOF"] = "1"
+# Ignored where a script has started the suite with `&`, and ignored then by every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -69,7 +69,8 @@ def _nothing(root: Path) -> DevproxyError:
     return DevproxyError(
         f"nothing here tells which services there are: {root}",
         why="no script, manage.py, Procfile line or published port of a server was found",
-        fix="write the file yourself:\n" + "".join(f"    {line}\n" for line in EXAMPLE.splitlines()).rstrip(),
+        fix=f"write {PROJECT_FILE} yourself, for example:\n"
+        + "".join(f"    {line}\n" for line in EXAMPLE.splitlines()).rstrip(),
     )
 
 
@@ -103,7 +104,7 @@ def _tell(found: Survey, file: Path) -> None:
     print_table(("SERVICE", "COMMAND", "FOUND IN"), rows)
     _tell_remarks(found)
     remark(f"written: {file}")
-    remark("read it, then take it into the registry: devproxy link")
+    remark("read it, then start its services: devproxy up (or only give them their names: devproxy link)")
 
 
 def _tell_remarks(found: Survey) -> None:

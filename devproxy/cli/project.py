@@ -41,20 +41,23 @@ def services_meant(registry: Registry, names: Sequence[str], folder: Path) -> li
     projects = sorted({service.project for service in registry.services if service.project})
     if file is None and len(projects) == 1:
         return [service for service in registry.services if service.project == projects[0]]
-    raise _none(file, projects)
+    raise _none_linked(projects) if file is None else _none_of(file, registry)
 
 
-def _none(file: Path | None, projects: list[str]) -> DevproxyError:
-    if file is not None:
-        return DevproxyError(
-            "this project has no services that could be used",
-            why="its file is not linked, or every service in it has an error",
-            fix=f"devproxy check {file} says which",
-            where=str(file),
-        )
+def _none_of(file: Path, registry: Registry) -> DevproxyError:
+    if any(Path(problem.file).parent.resolve() == file.parent.resolve() for problem in registry.problems):
+        why, fix = "every service in its file has an error, or the whole file", f"devproxy check {file}"
+    else:
+        why = "its file is not linked yet, or declares none"
+        fix = "devproxy up links it and starts its services; devproxy link only links it"
+    return DevproxyError("this project has no services that could be used", why=why, fix=fix, where=str(file))
+
+
+def _none_linked(projects: Sequence[str]) -> DevproxyError:
+    fix = f"go to a project's folder, or name services as in web.{projects[0]}" if projects else ""
     return DevproxyError(
         f"no {PROJECT_FILE} here or in any folder above",
         why=f"{len(projects)} projects are linked" if projects else "no project is linked either",
-        fix="go to a project's folder, or name services as in web." + (projects[0] if projects else "shop"),
+        fix=fix or "devproxy init writes one from what is in this folder",
         exit_code=Exit.USAGE,
     )

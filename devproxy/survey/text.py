@@ -5,8 +5,8 @@ from typing import Any
 from devproxy.survey.model import Candidate, Survey
 
 _HEAD = """\
-# The services of this project: https names instead of ports, for everyone who has it checked out.
-# After `devproxy link`, each answers at http://SERVICE.{project}.localhost; `devproxy check` validates this file.
+# The services of this project: names instead of ports, for everyone who has it checked out.
+# `devproxy up` starts them, each at http://SERVICE.{project}.localhost; `devproxy check` validates this file.
 project = "{project}"
 """
 

@@ -47,7 +47,7 @@ class Home:
             input=stdin,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=110,
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)

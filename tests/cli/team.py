@@ -7,7 +7,6 @@ Not here: expectations.
 import contextlib
 import json
 import os
-import random
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from tests.cli.command import Home, Result
-from tests.e2e.processes import Program, free_port, wait_until
+from tests.e2e.processes import Program, free_port, port_range, wait_until
 
 SERVER = """\
 import http.server, os, sys, threading
@@ -53,9 +52,7 @@ class Team:
         home.mkdir(mode=0o700)
         self.home = Home(home)
         self.port = free_port()
-        # The choice of a port is stable, so tests beside this one would choose the same at the same moment.
-        low = random.randrange(33000, 60000, 50)
-        self.home.write(f'[proxy]\nhttp = {self.port}\ngrace = "5s"\nports = "{low}-{low + 49}"\n')
+        self.home.write(f'[proxy]\nhttp = {self.port}\ngrace = "5s"\nports = "{port_range()}"\n')
         self.folder = folder / "shop"
         self.folder.mkdir()
         (self.folder / "server.py").write_text(SERVER)

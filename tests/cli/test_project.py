@@ -7,6 +7,7 @@ import pytest
 from devproxy.cli.project import nearest, services_meant
 from devproxy.errors import DevproxyError
 from devproxy.registry.model import Registry, Service, Source
+from devproxy.registry.problems import Problem
 
 
 def service(name: str, project: str | None, file: Path) -> Service:
@@ -47,5 +48,23 @@ def test_a_file_that_is_not_linked_gives_nothing(registry: Registry, tmp_path: P
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "devproxy.toml").touch()
     assert nearest(tmp_path / "new") == tmp_path / "new" / "devproxy.toml"
-    with pytest.raises(DevproxyError, match="no services that could be used"):
+    with pytest.raises(DevproxyError, match="no services that could be used") as error:
         ids(registry, tmp_path / "new")
+    assert "not linked yet" in error.value.why
+    assert "devproxy up links it" in error.value.fix
+
+
+def test_a_file_with_an_error_is_to_be_checked(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    file = tmp_path / "new" / "devproxy.toml"
+    file.touch()
+    problem = Problem(code="unknown-key", file=str(file), line=1, column=1, message="it is wrong")
+    with pytest.raises(DevproxyError, match="no services that could be used") as error:
+        ids(Registry(services=registry.services, problems=(problem,)), file.parent)
+    assert error.value.fix == f"devproxy check {file}"
+
+
+def test_before_the_first_project_there_is_init(tmp_path: Path) -> None:
+    with pytest.raises(DevproxyError, match=r"no devproxy\.toml here") as error:
+        ids(Registry(), tmp_path)
+    assert "devproxy init" in error.value.fix

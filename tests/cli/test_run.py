@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.command import PROJECT, Home, pretend_running, write_project
+from tests.e2e.processes import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def test_a_project_that_is_not_linked_runs_nothing_by_itself(home: Home) -> None
 
 
 def test_a_service_without_a_command(home: Home) -> None:
-    home.write("[services.web]\nport = 5173\n")
+    home.write(f"[services.web]\nport = {free_port()}\n")
     done = home.run("run", "web")
     assert done.code == 2
     assert "`web` has no command" in done.err

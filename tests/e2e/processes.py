@@ -125,6 +125,16 @@ def wait_until(
         time.sleep(0.005)
 
 
+def port_range() -> str:
+    """Fifty ports for `[proxy] ports`, that hardly anybody else has at the moment.
+
+    devproxy's choice of a port is stable, so tests beside each other would all choose the same one. Below the range of
+    `free_port`, and below the system's own.
+    """
+    low = random.randrange(10000, 20000, 50)
+    return f"{low}-{low + 49}"
+
+
 def free_port() -> int:
     """A port that nobody has on either loopback address."""
     for port in random.sample(_PORTS, 200):

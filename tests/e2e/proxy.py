@@ -75,7 +75,7 @@ class Devproxy:
             env=clean_environment(self.env),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=110,
             check=False,
         )
 

@@ -7,7 +7,6 @@ Not here: expectations.
 import contextlib
 import fcntl
 import os
-import random
 import re
 import select
 import signal
@@ -23,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from tests.e2e.processes import Program, clean_environment, wait_until
+from tests.e2e.processes import Program, clean_environment, port_range, wait_until
 from tests.e2e.proxy import Devproxy
 
 MARK = "DEVPROXY_TEST_MARK"  # in the environment of everything that a test starts
@@ -37,10 +36,7 @@ class Folder(Devproxy):
         self.folder = folder / "app"
         self.folder.mkdir()
         self.count = 0
-        # The choice of a port is stable, so tests beside this one would choose the same at the same moment. Below the
-        # range of `free_port`, and below the system's own.
-        low = random.randrange(10000, 20000, 50)
-        self.settings = f'ports = "{low}-{low + 49}"'
+        self.settings = f'ports = "{port_range()}"'
         self.write("")
 
     @property

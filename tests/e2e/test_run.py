@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,14 +66,12 @@ def test_output_goes_where_it_would_without_devproxy(folder: Folder) -> None:
     assert f" 127.0.0.1 http://app.localhost:{folder.port}\n" in program.output()
 
 
-def test_another_port_is_adopted_within_five_seconds(folder: Folder) -> None:
+def test_another_port_is_adopted(folder: Folder) -> None:
     port = free_port()
-    began = time.monotonic()
     script = f"import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.SimpleHTTPRequestHandler).serve_forever()"
     program = folder.run("--", sys.executable, "-c", script)
     program.wait_output(f"listens on port {port}, not on")
     folder.wait_answer("app.localhost", body=b"hello from a file")
-    assert time.monotonic() - began < 10  # with the start of a proxy and of two interpreters
     program.stop()
 
 

@@ -18,7 +18,7 @@ home = Path(sys.argv[1])
 print(reserve(Paths(home / "config", home / "state"), str(home), sys.argv[2], taken=(), low=LOW, high=HIGH), flush=True)
 sys.stdin.read()
 """
-LOW, HIGH = 31000, 31999
+LOW, HIGH = 32000, 32767  # between those that `free_port` gives and the system's own
 
 
 def paths(home: Path) -> Paths:

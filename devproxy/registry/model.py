@@ -107,6 +107,16 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         """The label of its checkout of the project, "" where it has none."""
         return self.project.rpartition(".")[0] if self.project else ""
 
+    @property
+    def awaits_requests(self) -> bool:
+        """Whether its first request is to start it, once its command is trusted."""
+        return self.start == "on-request" and self.command is not None and self.protocol == "http"
+
+    @property
+    def starts_on_request(self) -> bool:
+        """Whether its first request starts it."""
+        return self.trusted and self.awaits_requests
+
 
 class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[proxy]` with defaults. Times in seconds, sizes in bytes.

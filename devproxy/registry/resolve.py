@@ -13,7 +13,7 @@ from devproxy.registry.address import LOOPBACKS, upstream
 from devproxy.registry.layers import Declared, Lease, beside
 from devproxy.registry.model import Health, ProxySettings, Scheme, Service, Source, Upstream
 from devproxy.registry.problems import Problem
-from devproxy.registry.schema import HealthTable, ProxyTable
+from devproxy.registry.schema import HealthTable, ProxyTable, ServiceTable
 from devproxy.registry.values import duration, origin, port_range, size
 from devproxy.registry.wrong import Wrong
 
@@ -142,8 +142,20 @@ def _misfits(declared: Declared) -> list[Problem]:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
     for name in ("start", "idle_stop"):
-        if table.command is UNSET and getattr(table, name) not in (UNSET, "manual"):
-            why = "without a command there is nothing to start or stop"
-            wrong = Wrong(f"`{name}` does nothing here", why=why, fix="add `command`, or remove it")
+        idle = _does_nothing(table, name) if getattr(table, name) not in (UNSET, "manual") else None
+        if idle is not None:
+            why, fix = idle
+            wrong = Wrong(f"`{name}` does nothing here", why=why, fix=fix)
             found.append(declared.problem((name,), wrong, "warning"))
     return [structs.replace(problem, code="does-not-apply") for problem in found]
+
+
+def _does_nothing(table: ServiceTable, name: str) -> tuple[str, str] | None:
+    """Why a key that starts or stops a service is idle in this one, and what mends it."""
+    if table.command is UNSET:
+        return "without a command there is nothing to start or stop", "add `command`, or remove it"
+    if table.protocol == "tcp":
+        return "requests are what it goes by, and a TCP service gets none through devproxy", "remove it"
+    if name == "idle_stop" and table.start != "on-request":
+        return "what was not started by a request would stay down", 'add `start = "on-request"`, or remove it'
+    return None

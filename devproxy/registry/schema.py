@@ -129,13 +129,25 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     ] = UNSET
     depends_on: Maybe[Annotated[kinds.ServiceNames, key("Services that are started first.", [])]] = UNSET
     start: Maybe[
-        Annotated[kinds.Start, key("`on-request` starts the command when the first request comes.", "manual")]
+        Annotated[
+            kinds.Start,
+            key(
+                "`on-request` starts the command when the first request comes: in a project's file once its commands"
+                " are trusted (`devproxy link --trust`).",
+                "manual",
+            ),
+        ]
     ] = UNSET
     restart: Maybe[Annotated[kinds.Restart, key("What happens when the command ends by itself.", "on-failure")]] = UNSET
     idle_stop: Maybe[
         Annotated[
             kinds.Duration,
-            key("Stop the command after this time without a request. Without it, it keeps running.", None, '"30m"'),
+            key(
+                'With `start = "on-request"`: end the command after this time without a request. Without it, it keeps'
+                " running.",
+                None,
+                '"30m"',
+            ),
         ]
     ] = UNSET
 

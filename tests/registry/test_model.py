@@ -1,9 +1,11 @@
 """`registry/model.py`: an upstream as a person would write it, and as the parser reads it back."""
 
+from typing import Any
+
 import pytest
 
 from devproxy.registry.address import LOOPBACKS, upstream
-from devproxy.registry.model import Upstream
+from devproxy.registry.model import Service, Source, Upstream
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,21 @@ def test_an_upstream_is_written_as_it_is_read(address: Upstream, text: str) -> N
 
 def test_an_upstream_is_a_key() -> None:
     assert len({Upstream("http", LOOPBACKS, 1), Upstream("http", LOOPBACKS, 1), Upstream("http", LOOPBACKS, 2)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "awaits", "starts"),
+    [
+        ({}, True, True),
+        ({"trusted": False}, True, False),
+        ({"start": "manual"}, False, False),
+        ({"command": None}, False, False),
+        ({"protocol": "tcp"}, False, False),
+    ],
+)
+def test_a_request_starts_what_asks_for_it_has_a_command_and_is_trusted(
+    options: dict[str, Any], awaits: bool, starts: bool
+) -> None:
+    values: dict[str, Any] = {"start": "on-request", "command": "make", "trusted": True, **options}
+    service = Service(id="web", name="web", project=None, hosts=(), source=Source("/r.toml", 1), **values)
+    assert (service.awaits_requests, service.starts_on_request) == (awaits, starts)

@@ -14,6 +14,8 @@ Verdict = Literal["loopback", "exposed", "unknown"]
 Code = Literal["exposed", "unknown", "owner", "shadowed", "family", "conflict", "self", "checkout"]
 Severity = Literal["error", "warning", "note"]
 
+DORMANT = "it starts at its first request"
+
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """A listener on a service's port, as `ls --json` shows it: `address` without zone and port, `command` as a shell
@@ -51,7 +53,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one service now. `since` is when `state` began, in seconds since 1970, 0 if never checked.
 
-    `why` says how the state is known, `exposure_why` what the verdict rests on.
+    `why` says how the state is known, `exposure_why` what the verdict rests on. `dormant`: it is down, as it should be
+    until a request comes.
     """
 
     state: State = "unknown"
@@ -61,6 +64,12 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     exposure_why: str = "not checked yet"
     listeners: tuple[Heard, ...] = ()
     findings: tuple[Finding, ...] = ()
+    dormant: bool = False
+
+    @property
+    def word(self) -> str:
+        """The state as a table shows it: what is dormant is not missing."""
+        return "on-request" if self.dormant else self.state
 
 
 class Owner(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devproxy.condition import Owner
+from devproxy.condition import Condition, Owner
 
 VITE = Owner("Vite", "/shop", "anna")
 
@@ -28,3 +28,8 @@ def test_what_is_known_does(other: Owner) -> None:
 )
 def test_as_a_person_reads_it(owner: Owner, text: str) -> None:
     assert owner.text == text
+
+
+def test_what_is_dormant_is_not_shown_as_down() -> None:
+    assert Condition(state="down").word == "down"
+    assert Condition(state="down", dormant=True).word == "on-request"

@@ -48,6 +48,7 @@ def test_a_row_has_what_is_promised() -> None:
         "exposure_why": "not checked yet",
         "listeners": [],
         "findings": [],
+        "dormant": False,
         "problems": [problem_row(problem("/r/devproxy.toml"))],
     }
 

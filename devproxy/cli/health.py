@@ -53,7 +53,8 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
     """Check services now: are they up, who else can reach them. What is wrong comes with proof and fix.
 
     NAME is a service (web.shop), its bare name, or a hostname; without one all services are checked. The proxy need not
-    run. A service whose exposure is allowed in the registry never counts as exposed for the exit code.
+    run. A service whose exposure is allowed in the registry never counts as exposed for the exit code, and one that a
+    request starts never as down while nothing listens on its port.
     """
     view = look()
     services = _chosen(view, names)
@@ -80,9 +81,9 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
 
 
 def is_bad(condition: "Condition", words: frozenset[str]) -> bool:
-    """Whether anything about it is among `words`; what the registry allows is not."""
+    """Whether anything about it is among `words`; what the registry allows, or starts on request, is not."""
     codes = {finding.code for finding in condition.findings if finding.code != "exposed" or finding.severity != "note"}
-    return bool(words & {condition.state, *codes})
+    return bool(words & {condition.word, *codes})
 
 
 def _chosen(view: View, names: tuple[str, ...]) -> "Sequence[Service]":

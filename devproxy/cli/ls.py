@@ -48,7 +48,7 @@ def _row(view: View, service: "Service", conditions: "Mapping[str, Condition]") 
     """One service; on a terminal its URL cell holds the other addresses too, one a line."""
     upstream = short(service.upstream) if service.upstream else "no port yet"
     condition = conditions.get(service.id)
-    state, exposure = (condition.state, condition.exposure) if condition else ("unknown", "unknown")
+    state, exposure = (condition.word, condition.exposure) if condition else ("unknown", "unknown")
     return (service.id, "\n".join(_addresses(view, service)), upstream, state, exposure)
 
 

@@ -12,7 +12,7 @@ from devproxy.cli.view import counted
 from devproxy.condition import Condition, Finding
 from devproxy.registry.model import Service
 
-COLOURS = {"up": "green", "down": "red", "starting": "yellow", "unknown": "yellow"}
+COLOURS = {"up": "green", "down": "red", "starting": "yellow", "unknown": "yellow", "on-request": None}
 SEVERITIES = {"error": "red", "warning": "yellow", "note": "blue"}
 _INDENT = " " * 11  # as wide as `  shadowed ` and every label below it
 
@@ -20,6 +20,7 @@ _INDENT = " " * 11  # as wide as `  shadowed ` and every label below it
 def print_report(services: Sequence[Service], conditions: Mapping[str, Condition], *, notes: bool) -> None:
     """Every service; findings that are mere notes only where `notes` are wanted."""
     width = max(len(service.id) for service in services)
+    widest = max(8, *(len(conditions[service.id].word) for service in services))
     spacious = False
     for index, service in enumerate(services):
         condition = conditions[service.id]
@@ -27,15 +28,12 @@ def print_report(services: Sequence[Service], conditions: Mapping[str, Condition
         if index and (findings or spacious):
             say()
         spacious = bool(findings)
-        _print_state(service.id.ljust(width), condition)
+        say(
+            f"{service.id.ljust(width)}  {condition.word.ljust(widest)}  {about(condition)}", fg=COLOURS[condition.word]
+        )
         for finding in findings:
             _print_finding(finding)
     _summarise([conditions[service.id] for service in services])
-
-
-def _print_state(name: str, condition: Condition) -> None:
-    facts = condition.state.ljust(8)
-    say(f"{name}  {facts}  {about(condition)}", fg=COLOURS[condition.state])
 
 
 def about(condition: Condition) -> str:
@@ -71,11 +69,11 @@ def _summarise(conditions: Sequence[Condition]) -> None:
     states = [counted_state for state in COLOURS if (counted_state := _count(conditions, state))]
     exposed = sum(condition.exposure == "exposed" for condition in conditions)
     parts = [*states, *([f"{exposed} exposed"] if exposed else [])]
-    good = not exposed and all(condition.state == "up" for condition in conditions)
+    good = not exposed and all(condition.state == "up" or condition.dormant for condition in conditions)
     remark("")
     remark(f"{counted(len(conditions), 'service')}: {', '.join(parts)}", fg="green" if good else "yellow")
 
 
 def _count(conditions: Sequence[Condition], state: str) -> str:
-    number = sum(condition.state == state for condition in conditions)
+    number = sum(condition.word == state for condition in conditions)
     return f"{number} {state}" if number else ""

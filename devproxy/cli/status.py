@@ -56,7 +56,7 @@ def _health(view: View) -> dict[str, int | None]:
     conditions = watched(view.paths, view.running)
     if conditions is None:
         return {"up": None, "down": None, "exposed": None}
-    states = [condition.state for condition in conditions.values()]
+    states = [condition.word for condition in conditions.values()]
     exposed = sum(condition.exposure == "exposed" for condition in conditions.values())
     return {"up": states.count("up"), "down": states.count("down"), "exposed": exposed}
 

@@ -13,15 +13,15 @@ from devproxy.condition import Condition, Finding
 
 MOST_FINDINGS = 100
 UNKNOWN = Condition()
-_WORDS = {"up": "up", "down": "down", "starting": "starting", "unknown": "not checked yet"}
+_WORDS = {"unknown": "not checked yet", "on-request": "starts on request"}
 
 
 def cell(condition: Condition) -> str:
     """State and exposure, in words and colour; why, and since when, to whoever points at it."""
     since = time.strftime("since %Y-%m-%d %H:%M:%S: ", time.localtime(condition.since)) if condition.since else ""
     state = (
-        f'<span class="state {escape(condition.state)}" title="{escape(since + condition.why)}">'
-        f"{_WORDS[condition.state]}</span>"
+        f'<span class="state {escape(condition.word)}" title="{escape(since + condition.why)}">'
+        f"{_WORDS.get(condition.word, condition.word)}</span>"
     )
     if condition.exposure != "exposed":
         return state
@@ -57,8 +57,8 @@ def _finding(identity: str, finding: Finding) -> str:
 
 
 def counts(conditions: Mapping[str, Condition]) -> list[str]:
-    """`12 up`, `1 down`, `1 exposed`, as far as there are any."""
-    states = [condition.state for condition in conditions.values()]
-    found = [(states.count("up"), "up"), (states.count("starting"), "starting"), (states.count("down"), "down")]
+    """`12 up`, `1 down`, `1 on-request`, `1 exposed`, as far as there are any."""
+    words = [condition.word for condition in conditions.values()]
+    found = [(words.count(word), word) for word in ("up", "starting", "down", "on-request")]
     found.append((sum(condition.exposure == "exposed" for condition in conditions.values()), "exposed"))
     return [f"{number} {word}" for number, word in found if number]

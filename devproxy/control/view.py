@@ -54,7 +54,7 @@ class View:
             "state": str(self.paths.state),
             "services": len(registry.services),
             "up": sum(condition.state == "up" for condition in conditions),
-            "down": sum(condition.state == "down" for condition in conditions),
+            "down": sum(condition.word == "down" for condition in conditions),
             "exposed": sum(condition.exposure == "exposed" for condition in conditions),
             "problems": len(registry.problems),
             "notices": list(self.notices()),

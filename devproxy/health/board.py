@@ -8,7 +8,8 @@ Not here: checking and looking (`monitor.py`), when to (`check.py`). No clock: t
 A record belongs to a service's id and its upstream: with another upstream it begins anew. A service that was up is down
 only after `FAILURES` failed checks in a row, so that one lost probe flips nothing; a single good one makes it up. What
 listens and does not answer as it should is `starting` for the first `STARTING` seconds. Another program than the one
-known is a finding until it has been up for `ADOPTED` seconds: then it is the known one.
+known is a finding until it has been up for `ADOPTED` seconds: then it is the known one. What a request starts is not
+missing while it is down: it is dormant, and no event tells of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from devproxy import events
-from devproxy.condition import Condition, Finding, Owner, State
+from devproxy.condition import DORMANT, Condition, Finding, Owner, State
 from devproxy.health.check import Check
 from devproxy.health.examine import NOTHING, Exam
 from devproxy.health.reach import Reach
@@ -49,7 +50,7 @@ class Record:
 
     def __init__(self, service: Service, owner: Owner | None = None):
         self.service = service
-        self.condition = Condition() if service.upstream else Condition(why=NO_PORT, exposure_why=NO_PORT)
+        self.condition = _unchecked(service)
         self.owner = owner  # whose process it was when it last was as it should be
         self.announced: State = "unknown"  # the last state that an event told, and when
         self.announced_at = 0.0
@@ -82,7 +83,7 @@ class Board:
         old, self.records = self.records, {}
         for service in services:
             record = old.get(service.id)
-            if record is None or record.service.upstream != service.upstream:
+            if record is None or _is_another(record.service, service):
                 record = Record(service, self._remembered.pop(service.id, None))
                 self.changed = True
             record.service = service
@@ -120,12 +121,22 @@ class Board:
         state = _state(record, check, now)
         if state == old.state == "up" and not check.up:
             return
-        if (state, check.why) == (old.state, old.why):
+        dormant = state == "down" and not check.accepted and record.service.starts_on_request
+        why = DORMANT if dormant else check.why
+        if (state, why) == (old.state, old.why):
             return
         since = now if state != old.state else old.since
-        self._set(record, msgspec.structs.replace(old, state=state, since=since, why=check.why))
-        if state in {"up", "down"} and state != record.announced:
-            self._announce(record, state, check.why, now)
+        self._set(record, msgspec.structs.replace(old, state=state, since=since, why=why, dormant=dormant))
+        if state in {"up", "down"} and state != record.announced and not dormant:
+            self._announce(record, state, why, now)
+
+    def rest(self, identity: str, now: float) -> None:
+        """A service that a request starts was ended in order: it is dormant from now on, whatever was seen last."""
+        record = self.records.get(identity)
+        if record is None or not record.service.starts_on_request or record.condition.dormant:
+            return
+        record.failures, record.listening_since = FAILURES, None
+        self._set(record, msgspec.structs.replace(record.condition, state="down", since=now, why=DORMANT, dormant=True))
 
     def see(self, record: Record, exam: Exam, now: float) -> None:
         """Take in what a look at the machine said."""
@@ -187,6 +198,19 @@ class Board:
     def _set(self, record: Record, condition: Condition) -> None:
         record.condition = condition
         self.changed = True
+
+
+def _unchecked(service: Service) -> Condition:
+    if service.upstream is not None:
+        return Condition()
+    if service.starts_on_request:
+        return Condition(state="down", why=DORMANT, exposure_why=NO_PORT, dormant=True)
+    return Condition(why=NO_PORT, exposure_why=NO_PORT)
+
+
+def _is_another(old: Service, new: Service) -> bool:
+    """Whether what is known of a service says nothing about it any more."""
+    return old.upstream != new.upstream or old.starts_on_request != new.starts_on_request
 
 
 def _state(record: Record, check: Check, now: float) -> State:

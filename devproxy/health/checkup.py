@@ -8,7 +8,9 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from devproxy.condition import Condition, Owner
+from msgspec import structs
+
+from devproxy.condition import DORMANT, Condition, Owner, State
 from devproxy.health import proof
 from devproxy.health.check import Check
 from devproxy.health.checkouts import checkouts
@@ -50,17 +52,22 @@ async def checkup(
             conflict=shared.get(service.id),
             checkouts=twins.get(service.project or ""),
         )
-        check = checks[service.id]
-        found[service.id] = Condition(
-            state="unknown" if service.upstream is None else "up" if check.up else "down",
+        found[service.id] = structs.replace(
+            _state(service, checks[service.id]),
             since=time.time(),
-            why=check.why,
             exposure=exam.exposure,
             exposure_why=exam.why,
             listeners=exam.listeners,
             findings=exam.findings,
         )
     return found
+
+
+def _state(service: Service, check: Check) -> Condition:
+    if service.starts_on_request and not check.accepted:
+        return Condition(state="down", why=DORMANT, dormant=True)
+    down: State = "down" if service.upstream is not None else "unknown"
+    return Condition(state="up" if check.up else down, why=check.why)
 
 
 async def _probe(services: Sequence[Service]) -> dict[str, Check]:

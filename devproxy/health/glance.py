@@ -7,7 +7,7 @@ Not here: a real check (`checkup.py`), the look that goes on (`monitor.py`). Not
 from collections.abc import Iterable
 from socket import AF_INET6
 
-from devproxy.condition import Condition, Heard
+from devproxy.condition import DORMANT, Condition, Heard
 from devproxy.health.exposure import judge, judge_port, takes
 from devproxy.health.listener import Listener, Scan
 from devproxy.net import sockdiag
@@ -40,6 +40,8 @@ def _listener(raw: sockdiag.RawListener) -> Listener:
 
 def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Condition:
     upstream = service.upstream
+    if upstream is None and service.starts_on_request:
+        return Condition(state="down", why=DORMANT, dormant=True)
     if upstream is None:
         return Condition(why="nothing says which port it has")
     if upstream.path:
@@ -47,9 +49,11 @@ def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Conditio
     scan = Scan(listeners=tuple(by_port.get(upstream.port, ())))
     judged = judge_port(upstream.port, scan)
     reached = any(takes(listener, host) for listener in scan.listeners for host in upstream.hosts)
+    dormant = not reached and service.starts_on_request
     return Condition(
         state="up" if reached else "down",
-        why=f"{'something' if reached else 'nothing'} listens on port {upstream.port}",
+        why=DORMANT if dormant else f"{'something' if reached else 'nothing'} listens on port {upstream.port}",
+        dormant=dormant,
         exposure=judged.verdict,
         exposure_why=judged.why,
         listeners=tuple(_heard(listener) for listener in scan.listeners),

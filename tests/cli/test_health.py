@@ -42,6 +42,16 @@ def test_one_that_is_down_is_bad_news(home: Home, ports: tuple[int, int]) -> Non
     assert home.run("health", "--fail-on", "exposed,down").code == 1
 
 
+def test_one_that_a_request_starts_is_not(home: Home, ports: tuple[int, int]) -> None:
+    asleep = f'[services.s1]\nport = {ports[1]}\ncommand = "vite"\nstart = "on-request"\n'
+    home.write(f"[services.s0]\nport = {ports[0]}\n{asleep}")
+    done = home.run("health", "--fail-on", "down")
+    assert (done.code, done.err.strip()) == (0, "2 services: 1 up, 1 on-request")
+    assert "s1  on-request  it starts at its first request\n" in done.out
+    (row,) = json.loads(home.run("health", "s1", "--json").out)
+    assert (row["state"], row["dormant"]) == ("down", True)
+
+
 def test_a_note_is_shown_to_whoever_asks_for_the_service(home: Home, ports: tuple[int, int]) -> None:
     write(home, ports[0])
     assert "family" not in home.run("health").out

@@ -71,3 +71,13 @@ def test_what_is_not_known_is_said() -> None:
     odd = Condition(state="up", why="answers", exposure="unknown", exposure_why="macOS hides it")
     assert about(odd) == "answers; who can reach it is not known: macOS hides it"
     assert about(DOWN) == "nothing listens on port 3001"
+
+
+def test_what_a_request_starts_is_no_bad_news(capsys: pytest.CaptureFixture[str]) -> None:
+    asleep = Condition(state="down", why="it starts at its first request", dormant=True)
+    print_report(SERVICES[1:], {"api": FINE, "db": asleep}, notes=False)
+    out, err = capsys.readouterr()
+    assert out == (
+        "api  up          accepts connections at 127.0.0.1:3000\ndb   on-request  it starts at its first request\n"
+    )
+    assert err == "\n2 services: 1 up, 1 on-request\n"

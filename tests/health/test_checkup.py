@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,20 +23,27 @@ async def test_every_kind_of_service(tmp_path: Path) -> None:
 
     server = await asyncio.start_server(sick, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
+    waits: dict[str, Any] = {"command": "vite", "start": "on-request", "trusted": True}
     services = (
+        service("asleep", free(), **waits),
         service("down", free()),
         service("gone", path=str(tmp_path / "x.sock")),
         service("none", None),
+        service("portless", None, **waits),
         service("sick", port, health=Health(path="/")),
+        service("sleepless", port, health=Health(path="/"), **waits),
         service("up", port),
     )
     async with server:
         found = await checkup(Registry(services=services), services)
-    assert {name: condition.state for name, condition in found.items()} == {
+    assert {name: condition.word for name, condition in found.items()} == {
+        "asleep": "on-request",
         "down": "down",
         "gone": "down",
         "none": "unknown",
+        "portless": "on-request",
         "sick": "down",
+        "sleepless": "down",
         "up": "up",
     }
     assert found["sick"].why == "GET / was answered 500, not 2xx"

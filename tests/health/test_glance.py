@@ -1,6 +1,7 @@
 """The look that `devproxy ls` takes: the socket table alone."""
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -20,14 +21,20 @@ def _linux() -> None:
 def test_up_and_down_and_what_cannot_be_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
+        waits: dict[str, Any] = {"command": "vite", "start": "on-request", "trusted": True}
         found = glance(
-            [service("up", port), service("down", free()), service("sock", path="/x"), service("none", None)]
+            [
+                *(service("up", port), service("down", free()), service("sock", path="/x"), service("none", None)),
+                *(service("asleep", free(), **waits), service("portless", None, **waits)),
+            ]
         )
-    assert {name: (condition.state, condition.exposure) for name, condition in found.items()} == {
+    assert {name: (condition.word, condition.exposure) for name, condition in found.items()} == {
         "up": ("up", "loopback"),
         "down": ("down", "unknown"),
         "sock": ("unknown", "loopback"),
         "none": ("unknown", "unknown"),
+        "asleep": ("on-request", "unknown"),
+        "portless": ("on-request", "unknown"),
     }
     (heard,) = found["up"].listeners
     assert (heard.address, heard.port, heard.family, heard.verdict) == ("127.0.0.1", port, "ipv4", "loopback")

@@ -54,6 +54,7 @@ ELSEWHERE = {
 PURE = {
     "devproxy.errors",
     "devproxy.proxy.decide",
+    "devproxy.proxy.dormant",
     "devproxy.proxy.exposed",
     "devproxy.proxy.fields",
     "devproxy.proxy.forward",
@@ -62,6 +63,7 @@ PURE = {
     "devproxy.proxy.guard",
     "devproxy.proxy.outcome",
     "devproxy.proxy.pages",
+    "devproxy.proxy.remedy",
     "devproxy.proxy.response",
     "devproxy.routing.hosts",
     "devproxy.routing.table",

@@ -7,17 +7,17 @@ How it works: one exchange at a time. Deadlines are a number that one timer for 
 """
 
 import asyncio
-import socket
-import struct
-import sys
+from contextlib import suppress
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, cast
 
 from devproxy.net.liveness import is_gone
+from devproxy.net.reset import reset
 from devproxy.proxy.decide import Reading, Respond
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import Origin
+from devproxy.proxy.held import Held
 from devproxy.proxy.pages import render
 from devproxy.proxy.pool import Address
 from devproxy.proxy.tunnel import join
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 1 << 19  # bytes that may wait for the client before its service is no longer read
 _LINGER: Final = 2.0  # seconds in which what a client still sends is thrown away, so that it can read our answer
 _NEVER: Final = float("inf")
-# SO_LINGER with no time: close sends RST, socket(7).
-_RESET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -57,7 +55,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, proxy: "Proxy"):
         self.proxy = proxy
-        self.exchange: Exchange | None = None
+        self.exchange: Exchange | Held | None = None  # what its last request is waiting for
         self.keep_alive = True
         self.deadline = 0.0
         self.origin = Origin(b"", b"http", b"")
@@ -70,6 +68,10 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_requests(self, data: bytes) -> None:
         """Go on with bytes that waited while an exchange was under way."""
+        raise NotImplementedError
+
+    def no_more_comes(self) -> None:
+        """The client has sent FIN, and what waited before it has been begun: a request that is not whole stays so."""
         raise NotImplementedError
 
     @property
@@ -87,11 +89,7 @@ class ClientConnection(asyncio.Protocol):
 
     # Bytes out.
 
-    def write(self, data: bytes) -> None:
-        """Pass on bytes of a response."""
-        self.transport.write(data)
-
-    def answer(self, respond: Respond, exchange: Exchange) -> None:
+    def answer(self, respond: Respond, exchange: Exchange | Held) -> None:
         """End `exchange` with an answer of our own."""
         if self.exchange is not exchange:
             return
@@ -149,7 +147,7 @@ class ClientConnection(asyncio.Protocol):
 
     # The end of an exchange.
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Exchange | Held) -> None:
         """The response of `exchange` is written: go on with the next request, or end."""
         self.exchange = None
         proxy = self.proxy
@@ -170,8 +168,20 @@ class ClientConnection(asyncio.Protocol):
         if self._buffer:
             data, self._buffer = self._buffer, b""
             self.resume_requests(data)
-        if self._eof and self.exchange is None:
-            self.transport.close()
+        if self._eof:
+            self.no_more_comes()
+
+    def begin_again(self) -> None:
+        """The service that a request waited for is up: read the request as if it came just now."""
+        self.exchange = None
+        if not self._choked:
+            self._go_on()
+
+    def skip(self, size: int, *, has_body: bool) -> None:
+        """Leave out the head of a request that waited; one with a body ends the connection, as its body is not read."""
+        self._buffer = self._buffer[size:]
+        if has_body:
+            self.keep_alive = False
 
     def _linger(self) -> None:
         """Close in a way that lets the client read what was written: send FIN, then throw away what still comes."""
@@ -183,18 +193,16 @@ class ClientConnection(asyncio.Protocol):
         self._lingering = True
         self._paused = True  # a body on its way may have been moved without the transport
         self.deadline = self.proxy.clock + _LINGER
-        self.transport.write_eof()
+        with suppress(OSError):  # it was reset, and the loop has not told us yet
+            self.transport.write_eof()
         self.resume()
 
-    def cut(self, exchange: Exchange) -> None:
+    def cut(self, exchange: Exchange | Held) -> None:
         """Break the response off, with RST, so that nobody takes it for whole."""
         if self.exchange is not exchange:
             return
         self.exchange = None
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and not self.transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.transport.abort()
+        reset(self.transport)
         if self.proxy.access_log is not None:
             self.proxy.log(exchange)
 
@@ -212,18 +220,19 @@ class ClientConnection(asyncio.Protocol):
         if self.proxy.access_log is not None:
             self.proxy.log(exchange)
 
-    def hand_over(self, data: bytes) -> None:
-        """Give the connection to devproxy's own pages, from this request on."""
+    def hand_over(self, data: bytes) -> bytes:
+        """Give the connection to devproxy's own pages, from this request on; nothing is left of `data`."""
         control = self.proxy.control
         if control is None:
             self.refuse(Respond(404, "unknown-host", "devproxy's own pages are not served here"))
-            return
+            return b""
         self.proxy.forget(self)
         protocol = control()
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         assert isinstance(protocol, asyncio.Protocol)
         protocol.data_received(data)
+        return b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.proxy.forget(self)

@@ -25,7 +25,7 @@ from devproxy.proxy.forward import (
 from devproxy.proxy.framing import request_length
 from devproxy.proxy.grammar import Fault, printable
 from devproxy.proxy.guard import EVIDENCE, foreign_origin, is_own_site
-from devproxy.registry.model import Service
+from devproxy.proxy.remedy import give_port
 from devproxy.routing.hosts import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
 
@@ -38,7 +38,8 @@ class Respond(NamedTuple):
     """An answer of our own: the status, a stable code, what happened, and what mends it.
 
     `names` is what the page may list (near names, a chain); `port` the one that the client named, for links; `reload`
-    lets a page load itself again once the service is up; `close` ends the connection after the answer.
+    lets a page load itself again once the service is up; `close` ends the connection after the answer; `lines` are the
+    last ones of a log.
     """
 
     status: int
@@ -49,6 +50,7 @@ class Respond(NamedTuple):
     reload: bool = False
     close: bool = False
     port: int | None = None
+    lines: tuple[str, ...] = ()
 
     @classmethod
     def to(cls, fault: Fault) -> "Respond":
@@ -219,7 +221,10 @@ def target_fault(method: bytes, target: bytes) -> Fault | None:
 
 
 def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> Route | Respond | Control:
-    """The route of a request whose target is in origin-form, or what to do instead."""
+    """The route of a request whose target is in origin-form, or what to do instead.
+
+    The guards come first: what they refuse must not even start a service.
+    """
     routes = reading.routes
     if routes is None:
         return _refused(reading, fields)
@@ -228,9 +233,6 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
         shown = printable(target.partition(b"?")[0])
         fix = f'give a service of the registry this path: [[services.NAME.mount]] host = "{reading.host}"'
         return Respond(404, "unknown-path", f"no service answers at {shown} of {reading.host}", fix)
-    upstream = route.service.upstream
-    if upstream is None or upstream.scheme not in _SPOKEN:
-        return _unreachable(route.service)
     if reading.guarded and (reading.evidence or fields.referer is not None):
         refused = _guarded(reading, fields, route, method)
         if refused is not None:
@@ -239,6 +241,9 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
         passed = loop(reading.fields, chain_entry(route, method, target))
         if passed is not None:
             return _looped(route, passed)
+    upstream = route.service.upstream
+    if upstream is None or upstream.scheme not in _SPOKEN:
+        return _unreachable(route)
     return route
 
 
@@ -271,10 +276,12 @@ def _guarded(reading: Reading, fields: Section, route: Route, method: bytes) -> 
     )
 
 
-def _unreachable(service: Service) -> Respond:
+def _unreachable(route: Route) -> Route | Respond:
+    service = route.service
     if service.upstream is None:
-        fix = f"give it one: port = 3000 under [services.{service.name}], {service.source.file}:{service.source.line}"
-        return Respond(502, "no-upstream", f"{service.id} has no port yet", fix, reload=True)
+        if service.starts_on_request:  # there is something at its gate, always
+            return route
+        return Respond(502, "no-upstream", f"{service.id} has no port yet", give_port(service), reload=True)
     detail = f"{service.id} is an {service.upstream.scheme} upstream, which this version does not speak"
     fix = "let the service listen for HTTP/1.1 as well, and write http:// in its upstream setting"
     return Respond(502, "unsupported-upstream", detail, fix)

@@ -178,7 +178,7 @@ class Exchange:
     def on_informational(self, plan: Plan) -> None:
         """Pass on a 1xx, except to a client of HTTP/1.0 (RFC 9110 §15.2)."""
         if self.reading.minor:
-            self.front.write(plan.towards(1, b""))
+            self.front.transport.write(plan.towards(1, b""))
 
     def on_head(self, plan: Plan, body: bytes) -> None:
         """Pass on a response head with the first bytes of its body."""

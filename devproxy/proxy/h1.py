@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from devproxy.proxy.connection import ClientConnection
 from devproxy.proxy.decide import Control, Reading, Respond, absolute, decide, read, target_fault
+from devproxy.proxy.dormant import Dormant, shows_page
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.fields import Section, section
 from devproxy.proxy.framing import ChunkedReader, ChunkError
 from devproxy.proxy.grammar import END, Fault, RequestHead, early_fault, request_head
+from devproxy.proxy.held import Held
 from devproxy.proxy.splice import SOURCE, WORTHWHILE
 from devproxy.routing.table import Route
 
@@ -135,18 +137,34 @@ class Http1Connection(ClientConnection):
         self.keep_alive = reading.keep_alive and not self.proxy.draining
         decision = decide(reading, fields, method, target)
         if isinstance(decision, Route):
-            exposed = self.proxy.exposed.get(decision.service.id) if self.proxy.exposed else None
-            if exposed is None or not exposed.refuse:
+            gate = self.proxy.gates.get(decision.service.id) if self.proxy.gates else None
+            if gate is None or (not isinstance(gate, Dormant) and not gate.refuse):
                 exchange = Exchange(self, reading, fields, decision, head)
-                if exposed is not None:
-                    exchange.added = exposed.field
+                if gate is not None:
+                    exchange.added = gate.field
                 return self._forward(exchange, data, end)
-            decision = exposed.refusal
+            if isinstance(gate, Dormant):
+                return self._await_start(gate, Held(self, reading, fields, decision, head), data)
+            decision = gate.refusal
         if isinstance(decision, Control):
-            self.hand_over(data)
-            return b""
+            return self.hand_over(data)
         self.answer_plainly(decision, reading, fields, method)
         return data[end:]
+
+    def _await_start(self, gate: Dormant, held: Held, data: bytes) -> bytes:
+        """Have a service started that does not run: a page says so, any other request waits for it."""
+        respond = gate.instead or (gate.late if self.proxy.draining else None)
+        if respond is None:
+            self.proxy.wake(gate.service.id)
+            if not shows_page(held.method, held.reading, held.fields):
+                self.exchange = held
+                held.wait()
+                if len(data) > _PIPELINE_LIMIT:
+                    self.pause()
+                return data
+            respond = gate.page
+        self.answer_plainly(respond, held.reading, held.fields, held.method)
+        return data[held.size :]
 
     def _refuse_head(self, fault: Fault, data: bytes) -> bytes:
         self.refuse(Respond.to(fault), data)
@@ -214,7 +232,7 @@ class Http1Connection(ClientConnection):
     def _spliced(self, error: str | None) -> None:
         """The body went past us, or one of the sides ended it early."""
         exchange = self.exchange
-        if exchange is None:
+        if not isinstance(exchange, Exchange):
             return
         exchange.splice = None
         if error == SOURCE:
@@ -235,6 +253,13 @@ class Http1Connection(ClientConnection):
             self.cut(exchange)
         else:
             self.answer(Respond.to(Fault(400, "bad-request", detail)), exchange)
+
+    def no_more_comes(self) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            self.transport.close()
+        elif not exchange.request_done:  # it began behind others, or before its service was up
+            self._bad_body(exchange, _CUT_SHORT)
 
     def eof_received(self) -> bool:
         """FIN. After a whole request it is a half-close: the response still goes out (RFC 9112 §9.6)."""

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 
 from devproxy.proxy.decide import Respond
 from devproxy.proxy.grammar import Fault
+from devproxy.proxy.remedy import start
 from devproxy.registry.model import Service
 
 if TYPE_CHECKING:
     from devproxy.net.dial import DialError
-
-
-def _start(service: Service) -> str:
-    if service.command:
-        command = service.command if isinstance(service.command, str) else " ".join(service.command)
-        return f"start it: {command}"
-    return f"start it, or correct its port: {service.source.file}:{service.source.line}"
 
 
 def dial_failed(service: Service, error: "DialError") -> Respond:
@@ -34,9 +28,9 @@ def dial_failed(service: Service, error: "DialError") -> Respond:
     tried = "; ".join(f"{address} ({reason})" for address, reason in error.tried)
     if error.timeout:
         return Respond(
-            504, "upstream-timeout", f"{service.id} takes no connection: {tried}", _start(service), reload=True
+            504, "upstream-timeout", f"{service.id} takes no connection: {tried}", start(service), reload=True
         )
-    return Respond(502, "upstream-refused", f"{service.id} is not running: tried {tried}", _start(service), reload=True)
+    return Respond(502, "upstream-refused", f"{service.id} is not running: tried {tried}", start(service), reload=True)
 
 
 def closed_early(service: Service, error: Exception | None, *, answered: bool) -> Respond:

@@ -4,7 +4,9 @@ Lives here: rendering a `Respond`, everything echoed escaped; pure, except that 
 Not here: when which answer is given (`decide.py`, `exchange.py`).
 
 JSON is RFC 9457 `application/problem+json`. The page has no outside resource; its one script, allowed by its hash,
-asks with HEAD until the answer is no longer ours and then loads the page again.
+asks with HEAD until the answer is no longer ours and then loads the page again. While a service starts, that question
+waits until it is up, so it is asked at once; the page also loads again every two seconds (with or without scripts), so
+that the log it shows goes on.
 """
 
 import json
@@ -35,19 +37,28 @@ _SCRIPT = (
     "(function again(){setTimeout(function(){fetch(location.href,{method:'HEAD',cache:'no-store'}).then(function(r){"
     "r.headers.has('Devproxy-Error')?again():location.reload()},again)},700)})()"
 )
+_SCRIPT_STARTING = (
+    "(function again(){function later(){setTimeout(again,700)}fetch(location.href,{method:'HEAD',cache:'no-store'})"
+    ".then(function(r){r.headers.get('Devproxy-Error')=='starting'?later():location.reload()},later)})()"
+)
 
 
 def _digest(text: str) -> str:
     return b64encode(sha256(text.encode()).digest()).decode()
 
 
-_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_digest(_STYLE)}'; script-src 'sha256-{_digest(_SCRIPT)}'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+def _policy(script: str) -> str:
+    return (
+        f"default-src 'none'; style-src 'sha256-{_digest(_STYLE)}'; script-src 'sha256-{_digest(script)}'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+_POLICIES = {script: _policy(script) for script in (_SCRIPT, _SCRIPT_STARTING)}
 _REASONS = {421: "Misdirected Request", 431: "Request Header Fields Too Large", 508: "Loop Detected"}
 _WAIT = frozenset((502, 503, 504))
 _UNKNOWN = "unknown-host"
+_STARTING = "starting"
 _OPENERS = frozenset(("a", "an", "both", "it", "no", "the", "tried", "two"))
 
 
@@ -71,7 +82,7 @@ def render(answer: Respond, *, accept: bytes | None, method: bytes, date: str, c
         "Vary: Accept",
     ]
     if html:
-        lines += [f"Content-Security-Policy: {_POLICY}", "Referrer-Policy: no-referrer"]
+        lines += [f"Content-Security-Policy: {_POLICIES[_script(answer)]}", "Referrer-Policy: no-referrer"]
     if answer.status in _WAIT:
         lines.append("Retry-After: 1")
     if close:
@@ -94,6 +105,8 @@ def _problem(answer: Respond) -> str:
         value["fix"] = answer.fix
     if answer.names:
         value["names"] = list(answer.names)
+    if answer.lines:
+        value["log"] = list(answer.lines)
     if answer.names and answer.code == _UNKNOWN:
         value["fix"] = f"did you mean {' or '.join(answer.names)}? else {answer.fix}"
     return json.dumps(value, ensure_ascii=False) + "\n"
@@ -102,10 +115,12 @@ def _problem(answer: Respond) -> str:
 def _html(answer: Respond) -> str:
     title = escape(f"{answer.status} {reason(answer.status)}")
     what, _, more = answer.detail.partition(": ")
+    waits = _script(answer) is _SCRIPT_STARTING
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width,initial-scale=1">',
-        f"<title>{title}</title><style>{_STYLE}</style>",
+        "<meta http-equiv=refresh content=2>" if waits else "",
+        f"<title>{escape(what) if waits else title}</title><style>{_STYLE}</style>",
         f"<main><div class=s>{title}</div><h1>{escape(_sentence(what))}</h1>",
     ]
     if more:
@@ -114,12 +129,18 @@ def _html(answer: Respond) -> str:
         parts.append(f"<h2>Did you mean</h2><ul>{_links(answer)}</ul>")
     if answer.fix:
         parts.append(f"<h2>What to do</h2>{_fix(answer.fix)}")
+    if answer.lines:
+        parts.append(f"<h2>The end of its log</h2><pre>{escape(chr(10).join(answer.lines))}</pre>")
     if answer.reload:
         parts.append("<p class=r>This page loads again by itself as soon as the service answers.</p>")
     parts.append(f"<footer>devproxy · {escape(answer.code)}</footer></main>")
     if answer.reload:
-        parts.append(f"<script>{_SCRIPT}</script>")
+        parts.append(f"<script>{_script(answer)}</script>")
     return "".join(parts)
+
+
+def _script(answer: Respond) -> str:
+    return _SCRIPT_STARTING if answer.reload and answer.code == _STARTING else _SCRIPT
 
 
 def _links(answer: Respond) -> str:

@@ -17,10 +17,12 @@ from typing import NamedTuple, Protocol
 from devproxy.net.loopback import is_loopback
 from devproxy.proxy.connection import ClientConnection
 from devproxy.proxy.decide import Respond
+from devproxy.proxy.dormant import Dormant
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.exposed import Exposed
 from devproxy.proxy.forward import Origin
 from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.held import Held
 from devproxy.proxy.pool import Pool
 from devproxy.proxy.tunnel import TunnelEnd
 from devproxy.registry.model import ProxySettings, Registry, Upstream
@@ -42,18 +44,24 @@ class Suspect(Protocol):
         """Look at the peer; leave `suspects` when it can be heard again."""
 
 
+Gate = Exposed | Dormant
+
+
 class Snapshot(NamedTuple):
     """What one reload produced. Frozen: a request keeps the one it started with."""
 
     table: RouteTable
     settings: ProxySettings
     upstreams: frozenset[Upstream]
+    portless: Mapping[str, Dormant]  # services that a request starts, and that run nowhere
 
     @classmethod
     def of(cls, registry: Registry) -> "Snapshot":
         """Everything that requests need of a registry."""
         upstreams = frozenset(service.upstream for service in registry.services if service.upstream is not None)
-        return cls(RouteTable.build(registry), registry.settings, upstreams)
+        dormant = [one for one in registry.services if one.upstream is None and one.starts_on_request]
+        portless = {service.id: Dormant.of(service) for service in dormant}
+        return cls(RouteTable.build(registry), registry.settings, upstreams, portless)
 
 
 class Proxy:
@@ -81,12 +89,16 @@ class Proxy:
         self.connections: set[ClientConnection] = set()
         self.tunnels: set[TunnelEnd] = set()
         self.suspects: set[Suspect] = set()
-        self.exposed: Mapping[str, Exposed] = {}  # by service id; the health monitor replaces it as a whole
+        self.gates: Mapping[str, Gate] = {}  # by service id: what stands before it; replaced as a whole
+        self.held: set[Held] = set()
+        self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service at whose gate is a Dormant
+        self._seen: Mapping[str, Gate] = {}
         self._connection_limit = connection_limit
         self._origins: dict[tuple[str, int], Origin] = {}
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None  # set once nothing is open, while draining
+        self._set_gates()
 
     def connection(self) -> Http1Connection:
         """A protocol for one accepted connection."""
@@ -95,6 +107,21 @@ class Proxy:
     def swap(self, snapshot: Snapshot) -> None:
         """Use another registry from the next request on; what is under way is not disturbed."""
         self.snapshot = snapshot
+        self._set_gates()
+
+    def guard(self, seen: Mapping[str, Gate]) -> None:
+        """Let `seen`, by service id, stand before services from the next request on; what waits looks again."""
+        self._seen = seen
+        self._set_gates()
+
+    def _set_gates(self) -> None:
+        gates = dict(self._seen)
+        for identity, dormant in self.snapshot.portless.items():
+            if not isinstance(gates.get(identity), Dormant):
+                gates[identity] = dormant
+        self.gates = gates
+        for held in list(self.held):
+            held.look()
 
     def admit(self, connection: ClientConnection) -> Respond | None:
         """Take in a new connection, or say why not (its peer is no loopback address: closed without a word)."""
@@ -146,7 +173,7 @@ class Proxy:
         if self._empty is not None and not self.connections and not self.tunnels:
             self._empty.set()
 
-    def log(self, exchange: Exchange) -> None:
+    def log(self, exchange: Exchange | Held) -> None:
         """Hand the record of an ended exchange to the access log."""
         if self.access_log is not None:
             self.access_log(
@@ -187,6 +214,8 @@ class Proxy:
         self.draining = True
         for connection in list(self.connections):
             connection.retire()
+        for held in list(self.held):  # what it waits for will not come as long as we are there
+            held.answer(held.late())
         for end in list(self.tunnels):
             end.transport.close()
         if self.connections or self.tunnels:

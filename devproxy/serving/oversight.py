@@ -107,7 +107,7 @@ class Oversight:
 
     def _warn(self) -> None:
         found = warned(self._registry(), self._board.conditions)
-        self._proxy.exposed = {identity: exposed.Exposed(*warning) for identity, warning in found.items()}
+        self._proxy.guard({identity: exposed.Exposed(*warning) for identity, warning in found.items()})
 
     def _alarm(self, listener: Listener) -> None:
         self.alarmed = listener

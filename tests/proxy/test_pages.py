@@ -29,13 +29,14 @@ ANY_TEXT = st.text(st.characters(), max_size=60) | st.sampled_from(
 ANSWERS = st.builds(
     Respond,
     st.sampled_from([400, 403, 404, 408, 421, 431, 501, 502, 503, 504, 505, 508]),
-    st.sampled_from(["unknown-host", "upstream-refused", "loop"]),
+    st.sampled_from(["unknown-host", "upstream-refused", "loop", "starting"]),
     ANY_TEXT,
     ANY_TEXT,
     st.lists(ANY_TEXT, max_size=3).map(tuple),
     st.booleans(),
     st.booleans(),
     st.none() | st.integers(0, 65535),
+    st.lists(ANY_TEXT, max_size=3).map(tuple),
 )
 HTML, JSON = b"text/html", b"application/json"
 
@@ -67,7 +68,7 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.links += [value or "" for name, value in attrs if name == "href"]
-        assert {name for name, _ in attrs} <= {"lang", "charset", "name", "content", "class", "href"}
+        assert {name for name, _ in attrs} <= {"lang", "charset", "name", "content", "class", "href", "http-equiv"}
 
     def handle_data(self, data: str) -> None:
         if self.tags and self.tags[-1] in ("script", "style") and self.tags[-1] not in self.raw:
@@ -85,8 +86,9 @@ def test_whatever_is_echoed_a_page_has_our_tags_only_and_says_it_all(answer: Res
     assert page.tags.count("script") == answer.reload
     assert page.tags.count("a") == (len(answer.names) if answer.code == "unknown-host" else 0)
     assert all(link.startswith("//") for link in page.links)
-    for text in re.findall(r"[a-z0-9<>\"'&;=()]+", answer.fix):
-        assert text[1:] in page.text
+    for said in (answer.fix, *answer.lines):
+        for text in re.findall(r"[a-z0-9<>\"'&;=()]+", said):
+            assert text[1:] in page.text
 
 
 @FIXED
@@ -101,6 +103,7 @@ def test_whatever_is_echoed_json_is_json_and_says_it_all(answer: Respond) -> Non
     assert (value["type"], value["title"]) == ("about:blank", reason(answer.status))
     assert ("names" in value) is bool(answer.names)
     assert len(value.get("names", [])) == len(answer.names)
+    assert len(value.get("log", [])) == len(answer.lines)
 
 
 @FIXED
@@ -114,7 +117,7 @@ def test_nothing_that_is_echoed_reaches_the_head(
     answer: Respond, accept: bytes | None, close: bool, method: bytes
 ) -> None:
     data = shown(answer, accept, method=method, close=close)
-    harmless = answer._replace(detail="x", fix="x" if answer.fix else "", names=("x",) * len(answer.names))
+    harmless = answer._replace(detail="x", fix="x" if answer.fix else "", names=("x",) * len(answer.names), lines=())
     head, plain = split(data)[0], split(shown(harmless, accept, method=method, close=close))[0]
     assert {**head, "Content-Length": ""} == {**plain, "Content-Length": ""}
 
@@ -183,8 +186,12 @@ def test_every_answer_can_be_told_from_a_services() -> None:
     assert split(old)[0]["Connection"] == "keep-alive"
 
 
-def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else() -> None:
-    fields, body = split(shown(REFUSED))
+STARTING = Respond(503, "starting", "web is starting: db comes first", reload=True, lines=("1 < 2", "done"))
+
+
+@pytest.mark.parametrize("answer", [REFUSED, STARTING])
+def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(answer: Respond) -> None:
+    fields, body = split(shown(answer))
     raw = Outline(body.decode()).raw
     policy = dict(part.strip().partition(" ")[::2] for part in fields["Content-Security-Policy"].split(";"))
     for tag in ("style", "script"):
@@ -205,6 +212,17 @@ def test_a_page_says_what_happened_and_puts_what_to_copy_in_a_box() -> None:
     assert "<h1>No such version</h1>" in page
     assert "<p>Use HTTP/1.1</p>" in page
     assert "<script>" not in page
+
+
+def test_a_page_of_a_service_that_starts_shows_its_log_and_loads_again_with_or_without_scripts() -> None:
+    fields, body = split(shown(STARTING))
+    page = body.decode()
+    assert fields["Retry-After"] == "1"
+    assert "<title>web is starting</title>" in page
+    assert "<h1>web is starting</h1><p>db comes first</p>" in page
+    assert "<pre>1 &lt; 2\ndone</pre>" in page
+    assert "<meta http-equiv=refresh content=2>" in page
+    assert "<meta http-equiv=refresh" not in split(shown(REFUSED))[1].decode()
 
 
 def test_near_names_lead_to_the_port_that_the_browser_used() -> None:

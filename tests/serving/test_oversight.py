@@ -15,6 +15,7 @@ from devproxy.health import history
 from devproxy.health.examine import examine
 from devproxy.health.monitor import Monitor
 from devproxy.paths import Paths
+from devproxy.proxy.exposed import Exposed
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry import store
 from devproxy.registry.model import ProxySettings, Registry, Upstream
@@ -77,11 +78,12 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def test_the_proxy_is_told_and_untold(scene: Scene) -> None:
     scene.see("0.0.0.0")
-    exposed = scene.proxy.exposed["web"]
+    exposed = scene.proxy.gates["web"]
+    assert isinstance(exposed, Exposed)
     assert exposed.warning.startswith(b"exposed; 0.0.0.0:3000")
     assert not exposed.refuse
     scene.see("127.0.0.1")
-    assert scene.proxy.exposed == {}
+    assert scene.proxy.gates == {}
     assert scene.kinds() == ["Exposed", "Mended"]
 
 
@@ -90,7 +92,9 @@ async def test_another_policy_holds_before_the_next_look(scene: Scene) -> None:
     refusing = msgspec.structs.replace(service(), exposure="refuse")
     scene.registry = Registry(services=(refusing,), settings=ProxySettings(exposure_header=False))
     scene.oversight.registry_changed()
-    assert (scene.proxy.exposed["web"].refuse, scene.proxy.exposed["web"].warning) == (True, b"")
+    exposed = scene.proxy.gates["web"]
+    assert isinstance(exposed, Exposed)
+    assert (exposed.refuse, exposed.warning) == (True, b"")
 
 
 async def test_what_is_known_is_in_health_json_and_what_happened_in_the_history(scene: Scene) -> None:

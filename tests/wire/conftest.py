@@ -1,6 +1,7 @@
 """What every wire test runs on: asyncio's loop over IPv4, and uvloop over IPv6.
 
-Lives here: the fixtures `stage` (a proxy still to be started) and `wire` (started, one service `web`).
+Lives here: the fixtures `stage` (a proxy still to be started), `wire` (started, one service `web`) and `asleep`
+(started, and `web` does not run).
 Not here: how they work (`harness.py`); loops and families crossed (`test_families.py`).
 """
 
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.wire.asleep import Asleep
 from tests.wire.harness import Stage, family_of
 
 
@@ -49,3 +51,11 @@ async def wire(stage: Stage) -> Stage:
     """A stage with the default registry."""
     await stage.start()
     return stage
+
+
+@pytest.fixture
+async def asleep(stage: Stage) -> Asleep:
+    """A stage whose service is to be started by a request."""
+    made = Asleep(stage)
+    await made.start()
+    return made

@@ -1,0 +1,36 @@
+"""What mends it that a service does not run, in one line."""
+
+import pytest
+
+from devproxy.proxy import remedy
+from tests.proxy.values import service
+
+ON_REQUEST = {"start": "on-request", "command": "make serve"}
+
+
+def test_how_it_is_started() -> None:
+    assert remedy.start(service(command="npm run dev")) == "start it: npm run dev"
+    assert remedy.start(service(command=("npm", "run", "a b"))) == "start it: npm run 'a b'"
+    assert remedy.start(service()) == "start it, or correct its port: /team/devproxy.toml:7"
+    assert remedy.start(service(**ON_REQUEST, trusted=True)) == "start it: make serve"
+
+
+def test_how_it_gets_a_port() -> None:
+    assert (
+        remedy.give_port(service("web.shop")) == "give it one: port = 3000 under [services.web], /team/devproxy.toml:7"
+    )
+
+
+@pytest.mark.parametrize("fix", [remedy.start, remedy.give_port])
+def test_one_that_waits_for_trust_says_how_to_trust_it(fix: object) -> None:
+    assert callable(fix)
+    assert fix(service(**ON_REQUEST)) == (
+        "its first request may start it once its commands are trusted: devproxy link --trust /team/devproxy.toml"
+    )
+
+
+def test_a_local_file_is_linked_by_the_one_beside_it_and_a_shell_can_read_the_path() -> None:
+    from devproxy.registry.model import Source
+
+    found = service(source=Source("/my team/devproxy.local.toml", 1), **ON_REQUEST)
+    assert remedy.trust(found).endswith(": devproxy link --trust '/my team/devproxy.toml'")

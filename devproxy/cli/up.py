@@ -2,12 +2,14 @@
 
 Lives here: what is started, what is said before, and the way into the background.
 Not here: running them (`devproxy/run/crew.py`, `upkeep.py`). Commands of a file are run because somebody typed
-`devproxy up`, and for no other reason: a project file that is not linked yet is linked here, and its commands shown.
+`devproxy up`: a project file that is not linked yet is linked here, and its commands shown. `--on-request` is what the
+proxy starts where nobody typed anything: it runs trusted commands alone.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -25,29 +27,51 @@ from devproxy.registry.model import Registry, Service
 @click.argument("names", nargs=-1, metavar="[SERVICE...]", shell_complete=complete_service)
 @click.option("--detach", "-d", is_flag=True, help="Run them in the background; return once they are healthy.")
 @click.option("--crew", is_flag=True, hidden=True, help="The process that `--detach` starts.")
-def command(names: tuple[str, ...], detach: bool, crew: bool) -> int:
+@click.option("--on-request", is_flag=True, hidden=True, help="The process that the proxy starts: SERVICE is an id.")
+def command(names: tuple[str, ...], detach: bool, crew: bool, on_request: bool) -> int:
     """Run a project's services.
 
     All of them, or SERVICE and what it depends on; each when its dependencies are healthy. What runs already is left
-    alone. Ctrl-C ends those that this command started, in reverse order.
+    alone, and, unless it is named, what starts at its first request. Ctrl-C ends those that this command started, in
+    reverse order.
     """
     _refuse_windows()
     paths = Paths.from_environment()
+    if on_request:
+        return _keep_for_requests(paths, names)
     if not crew:
         _link_if_new(paths)
-    registry, todo, besides = _take(paths, names, publish=not detach)
-    if not todo:
+    plan = _take(paths, names, publish=not detach)
+    settings = plan.registry.settings
+    if not (plan.todo or plan.left):
         return Exit.GOOD
-    port = _proxy_port(paths, registry.settings.autostart)
+    port = _proxy_port(paths, settings.autostart)
+    _tell_left(plan.left, port or settings.http)
+    if not plan.todo:
+        return Exit.GOOD
     if detach:
-        return _detach(paths, [service.id for service in todo], port)
+        return _detach(paths, [service.id for service in plan.todo], port)
     from devproxy.run.upkeep import OWN, keep
 
     show = None
     if not crew:
-        _announce(todo, port or registry.settings.http)
-        show = Prefixed([OWN, *(service.id for service in todo)]).line
-    return keep(paths, todo, besides, http_port=port, show=show, grace=registry.settings.grace)
+        _announce(plan.todo, port or settings.http)
+        show = Prefixed([OWN, *(service.id for service in plan.todo)]).line
+    return keep(paths, plan.todo, plan.besides, http_port=port, show=show, grace=settings.grace)
+
+
+def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
+    """Run what the proxy asks for; the proxy is there, and starts nothing else than what is trusted."""
+    from devproxy.run.upkeep import keep
+    from devproxy.running import read_running
+
+    plan = _take(paths, ids, publish=True, on_request=True)
+    if not plan.todo:
+        return Exit.GOOD
+    running = read_running(paths)
+    port = running.http if running is not None else None
+    grace = plan.registry.settings.grace
+    return keep(paths, plan.todo, plan.besides, http_port=port, show=None, grace=grace, trusted_only=True)
 
 
 def _refuse_windows() -> None:
@@ -69,45 +93,80 @@ def _link_if_new(paths: Paths) -> None:
     remark(f"`{take(paths, file)}` is linked now: {file}")
 
 
-def _take(paths: Paths, names: Sequence[str], *, publish: bool) -> tuple[Registry, list[Service], list[Service]]:
-    """The registry and `_todo`; with `publish`, what is to be started is this process's from now on."""
+class Plan(NamedTuple):
+    """What is to be started, in order; what that depends on besides (it runs already, or has no command); what is left
+    to its first request."""
+
+    registry: Registry
+    todo: list[Service]
+    besides: list[Service]
+    left: list[Service]
+
+
+def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False) -> Plan:
+    """What is to be done; with `publish`, what is to be started is this process's from now on."""
     from devproxy.run import crewfile
     from devproxy.run.crew import shown
+    from devproxy.run.unasked import refuse_untrusted
 
     with crewfile.turn(paths):
         registry = read(paths)
-        todo, besides = _todo(paths, registry, services_meant(registry, names, Path.cwd()))
-        if todo and publish:
-            crewfile.publish(paths, {one.id: crewfile.Part("waiting", shown(one)) for one in todo})
-    return registry, todo, besides
+        if on_request:
+            meant = [service for service in registry.services if service.id in names]
+        else:
+            meant = services_meant(registry, names, Path.cwd())
+        plan = _plan(paths, registry, meant, named=bool(names))
+        if on_request:
+            refuse_untrusted(plan.todo)
+        if plan.todo and publish:
+            crewfile.publish(paths, {one.id: crewfile.Part("waiting", shown(one)) for one in plan.todo})
+    return plan
 
 
-def _todo(paths: Paths, registry: Registry, meant: Sequence[Service]) -> tuple[list[Service], list[Service]]:
-    """What is to be started, in order; and what else that depends on: it runs already, or has no command."""
-    from devproxy.registry.leases import read_leases
-    from devproxy.run.crewfile import OVER, crews
+def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: bool) -> Plan:
     from devproxy.run.order import in_order
 
-    leased = {lease.service for lease in read_leases(paths)}
-    for other in crews(paths):
-        leased |= {name for name, part in other.services.items() if part.state not in OVER}
-    everything = in_order(registry.services, [service.id for service in meant])
-    todo = [service for service in everything if service.command is not None and service.id not in leased]
+    running = _running(paths)
+    left = [] if named else [one for one in meant if one.starts_on_request and one.id not in running]
+    everything = in_order(registry.services, [service.id for service in meant if service not in left])
+    left = [service for service in left if service not in everything]
+    todo = [service for service in everything if service.command is not None and service.id not in running]
     besides = [service for service in everything if service not in todo]
     for service in besides:
-        if service.id in leased:
+        if service.id in running:
             _tell_running(paths, service)
         elif service in meant:
             remark(f"`{service.id}` has no command: it is not started here")
-    if not everything or not (todo or leased & {service.id for service in everything}):
-        service = meant[0]
-        raise DevproxyError(
-            "none of these services has a command",
-            why="a command tells how a service is started",
-            fix='add it to its table: command = "npm run dev"',
-            where=f"{service.source.file}:{service.source.line}",
-        )
-    return todo, besides
+    if meant and not (todo or left or running & {service.id for service in everything}):
+        raise _commandless(meant[0])
+    return Plan(registry, todo, besides, left)
+
+
+def _running(paths: Paths) -> set[str]:
+    """The services that run, or that another `up` is about to start."""
+    from devproxy.registry.leases import read_leases
+    from devproxy.run.crewfile import OVER, crews
+
+    found = {lease.service for lease in read_leases(paths)}
+    for crew in crews(paths):
+        found |= {name for name, part in crew.services.items() if part.state not in OVER}
+    return found
+
+
+def _commandless(service: Service) -> DevproxyError:
+    return DevproxyError(
+        "none of these services has a command",
+        why="a command tells how a service is started",
+        fix='add it to its table: command = "npm run dev"',
+        where=f"{service.source.file}:{service.source.line}",
+    )
+
+
+def _tell_left(left: Sequence[Service], port: int | None) -> None:
+    from devproxy.listing import service_url
+
+    for service in left:
+        say(f"`{service.id}` starts at its first request: {service_url(service, port) or 'it has no name of its own'}")
 
 
 def _tell_running(paths: Paths, service: Service) -> None:

@@ -21,6 +21,7 @@ from msgspec import structs
 from devproxy.errors import DevproxyError
 from devproxy.health.probe import probe
 from devproxy.paths import Paths
+from devproxy.registry.leases import remove_lease
 from devproxy.registry.load import read
 from devproxy.registry.model import Service
 from devproxy.run.crewfile import Part, State
@@ -29,10 +30,12 @@ from devproxy.run.lines import Lines
 from devproxy.run.name import Named
 from devproxy.run.restart import failures_now, wait_before
 from devproxy.run.session import Session
+from devproxy.run.unasked import refuse_untrusted
 
 LOOK = 0.1  # seconds between two probes of a service that is not healthy yet
 REMIND = 10.0  # seconds after which it is said what somebody waits for
 TAIL = 15  # lines of a crashed service that are shown
+QUOTED = "  | "  # before each of them, as they stand in its log already
 
 Tell = Callable[[str, str], None]
 
@@ -59,7 +62,7 @@ class Crew:
     """The services of one `up`, in the order of their start; `besides` run already, or have no command.
 
     `tell` gets each line with its service's id, `say` what devproxy says, `changed` is called after each change of
-    state. Run `run` once.
+    state. `trusted_only`: nobody typed this, so a command that is not trusted at the moment is not run. Run `run` once.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Crew:
         say: Callable[[str], None],
         changed: Callable[[], None],
         grace: float,
+        trusted_only: bool = False,
     ):
         self.members = {service.id: Member(service) for service in services}
         self._besides = {service.id: service for service in besides}
@@ -82,6 +86,7 @@ class Crew:
         self._say = say
         self._changed = changed
         self._grace = grace
+        self._trusted_only = trusted_only
 
     async def run(self) -> bool:
         """Until every service is over; whether none has failed."""
@@ -178,7 +183,7 @@ class Crew:
             watching = asyncio.create_task(self._watch_health(member, ready))
             return await member.session.run()
         except DevproxyError as error:
-            self._say(str(error))
+            self._say(str(error) if f"`{member.name}`" in error.what else f"`{member.name}`: {error}")
             return None
         finally:
             if watching is not None:
@@ -190,7 +195,11 @@ class Crew:
     def _launch(self, service: Service) -> Launch:
         named = Named(name=service.name, project=service.project, service=service, origin="up")
         folder = Path(service.source.file).parent
-        return launch(self._paths, named, folder=folder, http_port=self._http_port)
+        ready = launch(self._paths, named, folder=folder, http_port=self._http_port)
+        if self._trusted_only and not ready.service.trusted:  # this very reading of it is what would be run
+            remove_lease(self._paths, ready.lease)
+            refuse_untrusted([ready.service])
+        return ready
 
     def _line(self, member: Member, text: str) -> None:
         member.tail.append(text)
@@ -234,7 +243,7 @@ class Crew:
             self._say(f"{what}; it starts again in {wait:g} s")
             return
         given_up = f"; given up after {failures} starts in a row" if failures > 1 else ""
-        self._say("\n".join([f"{what}{given_up}", *(f"  | {line}" for line in member.tail)]))
+        self._say("\n".join([f"{what}{given_up}", *(QUOTED + line for line in member.tail)]))
 
     def _become(self, member: Member, state: State) -> None:
         if member.state != state:

@@ -16,7 +16,7 @@ from functools import partial
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.model import Service
-from devproxy.run.crew import Crew
+from devproxy.run.crew import QUOTED, Crew
 from devproxy.run.crewfile import Part, publish, wishes, withdraw
 from devproxy.run.servicelog import ServiceLog
 
@@ -33,9 +33,13 @@ def keep(
     http_port: int | None,
     show: Show | None,
     grace: float,
+    trusted_only: bool = False,
 ) -> int:
-    """Run `services` until all have ended; exit code 1 if one has failed. `show` gets each line and its service."""
-    crew = partial(Crew, paths, services, besides, http_port=http_port, grace=grace)
+    """Run `services` until all have ended; exit code 1 if one has failed. `show` gets each line and its service.
+
+    `trusted_only` as in `Crew`.
+    """
+    crew = partial(Crew, paths, services, besides, http_port=http_port, grace=grace, trusted_only=trusted_only)
     return asyncio.run(_Upkeep(paths, [service.id for service in services], crew, show).run())
 
 
@@ -84,7 +88,9 @@ class _Upkeep:
             self._print(OWN, line)
         for name, log in self._logs.items():
             if f"`{name}`" in lines[0]:
-                self._writer.submit(log.append, f"[{OWN}] {lines[0]}")
+                for line in lines:
+                    if not line.startswith(QUOTED):
+                        self._writer.submit(log.append, f"[{OWN}] {line}")
 
     def _print(self, name: str, text: str) -> None:
         try:

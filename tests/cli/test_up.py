@@ -260,11 +260,3 @@ def test_without_a_command_there_is_nothing_to_run(team: Team) -> None:
     done = team.run("up")
     assert done.code == 1
     assert "none of these services has a command" in done.err
-
-
-def test_nothing_runs_but_what_is_typed(team: Team) -> None:
-    team.project('[services.web]\ncommand = "touch ran"\nstart = "on-request"\n')
-    for argv in (["link"], ["ls"], ["check"], ["health"], ["start"], ["url", "web"], ["logs"], ["down"]):
-        team.run(*argv)
-    assert get(team.port, "web.shop.localhost")
-    assert not (team.folder / "ran").exists()

@@ -36,7 +36,9 @@ from devproxy.running import Running, read_running
 from devproxy.serving import lifecycle
 from devproxy.serving.accesslog import AccessLog
 from devproxy.serving.announcement import announcement
+from devproxy.serving.idle import IdleWatch
 from devproxy.serving.journal import Journal
+from devproxy.serving.ondemand import OnDemand
 from devproxy.serving.oversight import Oversight
 from devproxy.serving.reload import MOST_TOLD, Change, Reloader
 
@@ -109,6 +111,7 @@ class Daemon:
         tasks = [
             asyncio.create_task(self._reloader.follow(self._stop, self._change)),
             asyncio.create_task(self._oversight.run()),
+            asyncio.create_task(self._idle.run()),
         ]
         await self._stop.wait()
         return await self._end(tasks)
@@ -123,6 +126,10 @@ class Daemon:
             self._hurry.set()
 
         self._oversight.on_alarm = stop
+        self._ondemand = OnDemand(self._paths, self._proxy, self._oversight, self._events)
+        self._oversight.starts = lambda: self._ondemand.gates
+        self._proxy.wake = self._ondemand.wake
+        self._idle = IdleWatch(self._paths, self._proxy, self._ondemand, self._oversight.answered)
 
     def _view(self, listening: Listening) -> View:
         return View(
@@ -246,6 +253,7 @@ class Daemon:
         self._withdraw()
         for task in tasks:
             task.cancel()
+        await self._ondemand.close()
         hurried = await self._drain(self._reloader.registry.settings.grace)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._events.add(Stopped())

@@ -90,6 +90,35 @@ class Down(Event, frozen=True):
         return f"{self.service} is down: {self.why}"
 
 
+class Waking(Event, frozen=True):
+    """A request has a service started."""
+
+    service: str
+
+    def text(self) -> str:
+        return f"{self.service} is started: a request came"
+
+
+class Failed(Event, frozen=True):
+    """A service that a request had started did not come up."""
+
+    service: str
+    why: str = ""
+
+    def text(self) -> str:
+        return f"{self.service} did not start: {self.why}"
+
+
+class Idle(Event, frozen=True):
+    """A service was ended since nobody had asked for it for so many seconds; the next request starts it again."""
+
+    service: str
+    after: float = 0.0
+
+    def text(self) -> str:
+        return f"{self.service} was ended after {duration(self.after)} without a request"
+
+
 class Exposed(Event, frozen=True):
     """Others can reach a service; `fix` is one line."""
 
@@ -153,7 +182,23 @@ class Notice(Event, frozen=True):
         return self.message
 
 
-AnyEvent = Started | Services | Problems | Checked | Up | Down | Exposed | Owner | Found | Mended | Stopped | Notice
+AnyEvent = (
+    Started
+    | Services
+    | Problems
+    | Checked
+    | Up
+    | Down
+    | Waking
+    | Failed
+    | Idle
+    | Exposed
+    | Owner
+    | Found
+    | Mended
+    | Stopped
+    | Notice
+)
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.events import AnyEvent, Entry, EventLog, Notice, Problems, Services, Started
+from devproxy.events import AnyEvent, Entry, EventLog, Failed, Idle, Notice, Problems, Services, Started, Waking
 
 
 def log(capacity: int = 3) -> EventLog:
@@ -91,3 +91,9 @@ def test_an_event_is_one_line_and_survives_json(event: AnyEvent, text: str) -> N
     encoded = msgspec.json.encode(entry)
     assert msgspec.json.decode(encoded, type=Entry) == entry
     assert msgspec.json.decode(encoded)["event"]["kind"] == type(event).__name__.lower()
+
+
+def test_a_service_that_requests_start_is_told_of_in_sentences() -> None:
+    assert Waking("web.shop").text() == "web.shop is started: a request came"
+    assert Failed("web.shop", "its command has ended").text() == "web.shop did not start: its command has ended"
+    assert Idle("web.shop", 1800.0).text() == "web.shop was ended after 30 min without a request"

@@ -11,7 +11,7 @@ import msgspec
 from devproxy.cli.output import print_json, remark, say
 from devproxy.cli.view import View
 from devproxy.condition import Condition
-from devproxy.events import AnyEvent, Checked, Down, Exposed, Found, Mended, Owner, Up
+from devproxy.events import AnyEvent, Checked, Down, Exposed, Failed, Found, Mended, Owner, Up
 from devproxy.health.history import ABOUT_ALL, Entry, concerns, read, row
 from devproxy.registry.model import Service
 
@@ -20,6 +20,7 @@ _COLOURS: dict[type, str] = {
     Up: "green",
     Mended: "green",
     Down: "red",
+    Failed: "red",
     Exposed: "red",
     Owner: "yellow",
     Found: "yellow",

@@ -13,7 +13,7 @@ from devproxy.condition import Condition, Finding
 
 MOST_FINDINGS = 100
 UNKNOWN = Condition()
-_WORDS = {"unknown": "not checked yet", "on-request": "starts on request"}
+_WORDS = {"unknown": "not checked yet", "on-request": "on request"}
 
 
 def cell(condition: Condition) -> str:

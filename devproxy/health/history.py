@@ -9,14 +9,18 @@ from typing import Any
 
 import msgspec
 
-from devproxy.events import AnyEvent, Checked, Down, Exposed, Found, Mended, Owner, Started, Stopped, Up
+from devproxy import events
+from devproxy.events import AnyEvent, Checked, Started, Stopped
 from devproxy.paths import Paths
 from devproxy.rotation import RotatedFile
 
 LIMIT = 512 << 10  # bytes a file; there are at most two
 KEPT = 1
 ABOUT_ALL = (Started, Stopped)
-ABOUT_ONE = (Up, Down, Exposed, Owner, Found, Mended)
+ABOUT_ONE = (
+    *(events.Up, events.Down, events.Waking, events.Failed, events.Idle),
+    *(events.Exposed, events.Owner, events.Found, events.Mended),
+)
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -211,7 +211,7 @@ class ClientConnection(asyncio.Protocol):
         self.exchange = None
         waiting, self._buffer = self._buffer, b""
         self.proxy.forget(self)
-        join(self.proxy, self.transport, upstream)
+        join(self.proxy, self.transport, upstream, exchange.address.upstream)
         self.transport.write(first)
         if waiting:
             upstream.write(waiting)

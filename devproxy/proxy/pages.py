@@ -5,8 +5,8 @@ Not here: when which answer is given (`decide.py`, `exchange.py`).
 
 JSON is RFC 9457 `application/problem+json`. The page has no outside resource; its one script, allowed by its hash,
 asks with HEAD until the answer is no longer ours and then loads the page again. While a service starts, that question
-waits until it is up, so it is asked at once; the page also loads again every two seconds (with or without scripts), so
-that the log it shows goes on.
+waits until it is up, so it is asked at once; the page also loads again every second or two, with or without scripts,
+so that the log it shows goes on.
 """
 
 import json
@@ -59,7 +59,7 @@ _REASONS = {421: "Misdirected Request", 431: "Request Header Fields Too Large", 
 _WAIT = frozenset((502, 503, 504))
 _UNKNOWN = "unknown-host"
 _STARTING = "starting"
-_OPENERS = frozenset(("a", "an", "both", "it", "no", "the", "tried", "two"))
+_OPENERS = frozenset(("a", "an", "both", "it", "no", "its", "the", "tried", "two"))
 
 
 def reason(status: int) -> str:
@@ -119,18 +119,18 @@ def _html(answer: Respond) -> str:
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width,initial-scale=1">',
-        "<meta http-equiv=refresh content=2>" if waits else "",
+        f"<meta http-equiv=refresh content={2 if answer.lines else 1}>" if waits else "",
         f"<title>{escape(what) if waits else title}</title><style>{_STYLE}</style>",
         f"<main><div class=s>{title}</div><h1>{escape(_sentence(what))}</h1>",
     ]
     if more:
         parts.append(f"<p>{escape(_sentence(more))}</p>")
+    if answer.lines:
+        parts.append(f"<h2>The end of its log</h2><pre>{escape(chr(10).join(answer.lines))}</pre>")
     if answer.names and answer.code == _UNKNOWN:
         parts.append(f"<h2>Did you mean</h2><ul>{_links(answer)}</ul>")
     if answer.fix:
         parts.append(f"<h2>What to do</h2>{_fix(answer.fix)}")
-    if answer.lines:
-        parts.append(f"<h2>The end of its log</h2><pre>{escape(chr(10).join(answer.lines))}</pre>")
     if answer.reload:
         parts.append("<p class=r>This page loads again by itself as soon as the service answers.</p>")
     parts.append(f"<footer>devproxy · {escape(answer.code)}</footer></main>")

@@ -10,21 +10,23 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from devproxy.net.liveness import is_gone
+from devproxy.registry.model import Upstream
 
 if TYPE_CHECKING:
     from devproxy.proxy.server import Proxy, Suspect
 
 
 class TunnelEnd(asyncio.Protocol):
-    """One side. `other` is set by `join`, which makes both."""
+    """One side. `other` is set by `join`, which makes both; `upstream` is where the tunnel leads."""
 
-    __slots__ = ("_finished", "other", "proxy", "transport")
+    __slots__ = ("_finished", "other", "proxy", "transport", "upstream")
 
     other: "TunnelEnd"
 
-    def __init__(self, proxy: "Proxy", transport: asyncio.Transport):
+    def __init__(self, proxy: "Proxy", transport: asyncio.Transport, upstream: Upstream):
         self.proxy = proxy
         self.transport = transport
+        self.upstream = upstream
         self._finished = False  # its peer has sent FIN
 
     def data_received(self, data: bytes) -> None:
@@ -71,14 +73,14 @@ def is_paused(transport: asyncio.Transport) -> bool:
     return not transport.is_closing() and not transport.is_reading()
 
 
-def join(proxy: "Proxy", client: asyncio.Transport, upstream: asyncio.Transport) -> None:
+def join(proxy: "Proxy", client: asyncio.Transport, service: asyncio.Transport, upstream: Upstream) -> None:
     """Make a tunnel of two connected transports."""
-    near, far = TunnelEnd(proxy, client), TunnelEnd(proxy, upstream)
+    near, far = TunnelEnd(proxy, client, upstream), TunnelEnd(proxy, service, upstream)
     near.other, far.other = far, near
     client.set_protocol(near)
-    upstream.set_protocol(far)
+    service.set_protocol(far)
     proxy.tunnels.add(near)
     proxy.tunnels.add(far)
-    for transport in (client, upstream):
+    for transport in (client, service):
         if is_paused(transport):
             transport.resume_reading()

@@ -18,14 +18,16 @@ from devproxy.errors import DevproxyError
 from devproxy.events import AnyEvent, Down, Entry, EventLog, Exposed, Found, Owner
 from devproxy.health import history
 from devproxy.health.board import Board
+from devproxy.health.check import Check
 from devproxy.health.listener import Listener
 from devproxy.health.monitor import Monitor, World
 from devproxy.health.policy import warned
 from devproxy.paths import Paths
 from devproxy.proxy import exposed
-from devproxy.proxy.server import Proxy
+from devproxy.proxy.dormant import Dormant
+from devproxy.proxy.server import Gate, Proxy
 from devproxy.registry import store
-from devproxy.registry.model import Registry, Upstream
+from devproxy.registry.model import Registry, Service, Upstream
 from devproxy.watched import Health, read_health
 
 SETTLE = 0.2  # seconds between two writes: what happens together is written together
@@ -53,9 +55,10 @@ class Oversight:
         self._trouble = ""
         before = read_health(paths)
         self._board = Board(before.owners if before else None)
-        world = World(registry, self._answered, lambda: own_ports, self._tell, self._alarm)
+        world = World(registry, self.answered, lambda: own_ports, self._tell, self._alarm)
         self._monitor = Monitor(self._board, world)
         self._unsubscribe = events.subscribe(self._keep)
+        self.starts: Callable[[], Mapping[str, Dormant]] = dict  # gates of services that are being started, or ended
 
     def conditions(self) -> Mapping[str, Condition]:
         """By service id, as of now."""
@@ -67,8 +70,32 @@ class Oversight:
 
     def registry_changed(self) -> None:
         """Look at once; what the policy makes of what is known holds from now on."""
-        self._warn()
+        self.publish()
         self._monitor.hurry()
+
+    def saw(self, service: Service, check: Check) -> None:
+        """Somebody else has made a check: it counts as if we had."""
+        self._board.follow(self._registry().services)
+        record = self._board.records.get(service.id)
+        if record is not None and record.service.upstream == service.upstream:
+            self._board.check(record, check, time.time())
+        self._monitor.hurry()
+
+    def rest(self, identity: str) -> None:
+        """A service was ended in order, and starts at its next request."""
+        self._board.rest(identity, time.time())
+        self._monitor.hurry()
+
+    def publish(self) -> None:
+        """Hand the proxy what stands at the gates of services, as of now."""
+        conditions = self._board.conditions
+        found = warned(self._registry(), conditions)
+        gates: dict[str, Gate] = {identity: exposed.Exposed(*warning) for identity, warning in found.items()}
+        for service in self._registry().services:
+            condition = conditions.get(service.id)
+            if condition is not None and condition.dormant and service.id not in gates:
+                gates[service.id] = Dormant.of(service)
+        self._proxy.guard({**gates, **self.starts()})
 
     async def run(self) -> None:
         """Watch, and write down what is seen."""
@@ -90,7 +117,7 @@ class Oversight:
 
     # What the monitor asks and tells
 
-    def _answered(self, upstream: Upstream) -> float:
+    def answered(self, upstream: Upstream) -> float:
         """When an upstream last answered a request, on the loop's clock."""
         addresses = self._proxy.pool.addresses
         if upstream.scheme != "https":
@@ -99,15 +126,11 @@ class Oversight:
         return max((a.alive_at for (other, _), a in addresses.items() if other == upstream), default=float("-inf"))
 
     def _tell(self, events: Sequence[AnyEvent]) -> None:
-        self._warn()
+        self.publish()
         for event in events:
             self._events.add(event)
             _log.log(logging.WARNING if isinstance(event, _WORRYING) else logging.INFO, "%s", _line(event))
         self._wanted.set()
-
-    def _warn(self) -> None:
-        found = warned(self._registry(), self._board.conditions)
-        self._proxy.guard({identity: exposed.Exposed(*warning) for identity, warning in found.items()})
 
     def _alarm(self, listener: Listener) -> None:
         self.alarmed = listener

@@ -25,7 +25,7 @@ def test_a_cell_says_state_and_exposure_and_why_to_whoever_points_at_it() -> Non
     assert "not checked yet" in cell(Condition())
     asleep = cell(Condition(state="down", dormant=True))
     assert 'class="state on-request"' in asleep
-    assert ">starts on request<" in asleep
+    assert ">on request<" in asleep
 
 
 def test_a_finding_has_proof_fix_command_and_who() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from devproxy.proxy.tunnel import TunnelEnd, join
 from tests.loops import until
+from tests.proxy.values import LOCAL
 
 
 class Tunnel:
@@ -32,7 +33,7 @@ class Tunnel:
             transport, _ = await loop.create_connection(asyncio.Protocol, sock=sock)
             transport.pause_reading()
             ours.append(transport)
-        join(self.proxy, ours[0], ours[1])
+        join(self.proxy, ours[0], ours[1], LOCAL)
         self.ours = ours
 
     async def receive(self, sock: socket.socket, size: int = 100) -> bytes:

@@ -12,13 +12,15 @@ import pytest
 from devproxy import events
 from devproxy.condition import Owner
 from devproxy.health import history
+from devproxy.health.check import Check
 from devproxy.health.examine import examine
 from devproxy.health.monitor import Monitor
 from devproxy.paths import Paths
+from devproxy.proxy.dormant import Dormant
 from devproxy.proxy.exposed import Exposed
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry import store
-from devproxy.registry.model import ProxySettings, Registry, Upstream
+from devproxy.registry.model import ProxySettings, Registry, Service, Upstream
 from devproxy.serving import oversight
 from devproxy.serving.oversight import Oversight
 from devproxy.watched import Health, read_health
@@ -97,6 +99,41 @@ async def test_another_policy_holds_before_the_next_look(scene: Scene) -> None:
     assert (exposed.refuse, exposed.warning) == (True, b"")
 
 
+def asleep(port: int | None = 3000) -> Service:
+    return service(port=port, command="vite", start="on-request", trusted=True)
+
+
+async def test_a_gate_stands_before_what_is_dormant_until_somebody_sees_it_up(scene: Scene) -> None:
+    scene.registry = Registry(services=(asleep(),))
+    scene.proxy.swap(Snapshot.of(scene.registry))
+    scene.oversight.registry_changed()
+    assert scene.proxy.gates == {}  # not looked at yet: somebody may run it by hand
+    scene.oversight.saw(asleep(), Check(up=False, why="refused"))
+    scene.oversight.publish()
+    assert isinstance(scene.proxy.gates["web"], Dormant)
+    scene.oversight.saw(asleep(), Check(up=True, why="listens", accepted=True))
+    scene.oversight.publish()
+    assert scene.proxy.gates == {}
+    scene.oversight.rest("web")
+    scene.oversight.publish()
+    assert isinstance(scene.proxy.gates["web"], Dormant)
+    assert scene.oversight.conditions()["web"].dormant
+
+
+async def test_a_check_of_another_address_counts_for_nothing(scene: Scene) -> None:
+    scene.registry = Registry(services=(asleep(3001),))
+    scene.oversight.saw(asleep(), Check(up=True, why="listens", accepted=True))
+    assert scene.oversight.conditions()["web"].state == "unknown"
+
+
+async def test_what_is_being_started_is_at_the_gate_whatever_else_is_known(scene: Scene) -> None:
+    scene.oversight.starts = lambda: {"web": Dormant(asleep(), lines=("compiling",))}
+    scene.see("0.0.0.0")
+    gate = scene.proxy.gates["web"]
+    assert isinstance(gate, Dormant)
+    assert gate.lines == ("compiling",)
+
+
 async def test_what_is_known_is_in_health_json_and_what_happened_in_the_history(scene: Scene) -> None:
     scene.see("0.0.0.0")
     await until(lambda: history.read(scene.paths))  # written after it
@@ -170,11 +207,11 @@ async def test_whose_process_it_was_outlives_the_proxy(tmp_path: Path) -> None:
 
 async def test_when_an_upstream_answered_last(scene: Scene) -> None:
     plain, tls = Upstream("http", ("127.0.0.1",), 1), Upstream("https", ("127.0.0.1",), 1)
-    assert scene.oversight._answered(plain) == scene.oversight._answered(tls) == float("-inf")
+    assert scene.oversight.answered(plain) == scene.oversight.answered(tls) == float("-inf")
     scene.proxy.pool.at(plain).alive_at = 3.0
     for name, moment in (("a.localhost", 4.0), ("b.localhost", 5.0)):
         scene.proxy.pool.at(tls, name).alive_at = moment
-    assert (scene.oversight._answered(plain), scene.oversight._answered(tls)) == (3.0, 5.0)
+    assert (scene.oversight.answered(plain), scene.oversight.answered(tls)) == (3.0, 5.0)
 
 
 async def test_an_alarm_is_passed_on(scene: Scene) -> None:

@@ -98,7 +98,7 @@ class Proxy:
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None  # set once nothing is open, while draining
-        self._set_gates()
+        self._gather_gates()
 
     def connection(self) -> Http1Connection:
         """A protocol for one accepted connection."""
@@ -107,14 +107,14 @@ class Proxy:
     def swap(self, snapshot: Snapshot) -> None:
         """Use another registry from the next request on; what is under way is not disturbed."""
         self.snapshot = snapshot
-        self._set_gates()
+        self._gather_gates()
 
-    def guard(self, seen: Mapping[str, Gate]) -> None:
+    def set_gates(self, seen: Mapping[str, Gate]) -> None:
         """Let `seen`, by service id, stand before services from the next request on; what waits looks again."""
         self._seen = seen
-        self._set_gates()
+        self._gather_gates()
 
-    def _set_gates(self) -> None:
+    def _gather_gates(self) -> None:
         gates = dict(self._seen)
         for identity, dormant in self.snapshot.portless.items():
             if not isinstance(gates.get(identity), Dormant):

@@ -17,7 +17,7 @@ from devproxy.run.crewfile import OVER, CrewFile, State, crews
 from devproxy.run.lines import plain
 from devproxy.run.servicelog import Follower
 
-SHOWN = 15  # lines
+SHOWN, LONGEST = 15, 400  # lines, and characters of one
 
 
 class Sight(NamedTuple):
@@ -70,7 +70,7 @@ class Attempt:
     def _read(self) -> None:
         for name, follower in self._followers.items():
             for entry in follower.read():
-                text = plain(entry.text)
+                text = plain(entry.text)[:LONGEST]
                 self._lines.append(text if name == self._identity else f"{name} | {text}")
 
     def _shown(self, ended: bool) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class Attempt:
             said = self._log.read_text("utf-8", "replace")
         except OSError:
             return ()
-        return tuple(plain(line) for line in said.strip().split("\n")[-SHOWN:] if line)
+        return tuple(plain(line)[:LONGEST] for line in said.strip().split("\n")[-SHOWN:] if line)
 
 
 def _states(running: Sequence[CrewFile], names: Sequence[str]) -> dict[str, State]:

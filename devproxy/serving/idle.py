@@ -10,7 +10,7 @@ may use it without us. What a crew does not run (`devproxy run`, a terminal) is 
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from devproxy.paths import Paths
 from devproxy.proxy.dormant import Dormant
@@ -38,8 +38,11 @@ class IdleWatch:
 
     async def run(self) -> None:
         """Never returns; nothing that goes wrong in one look ends it."""
+        table, services = None, []
         while True:
-            services = watched(list(self._proxy.snapshot.table.services.values()))
+            if table is not self._proxy.snapshot.table:
+                table = self._proxy.snapshot.table
+                services = watched(table.services.values())
             await asyncio.sleep(pause(services))
             self._ondemand.reap()
             try:
@@ -49,23 +52,28 @@ class IdleWatch:
 
     async def look(self, services: Sequence[Service]) -> None:
         """End those of `services` that are due."""
+        due = self._due(services)
+        if not due:
+            return
+        known = await asyncio.to_thread(crews, self._paths)
+        due = self._due(services)  # somebody may have asked meanwhile
+        now = self._proxy.loop.time()
+        for identity, crew in endable(due, known, list(self._proxy.snapshot.table.services.values())).items():
+            self._ondemand.end(due[identity], crew, now - self._active[identity])
+
+    def _due(self, services: Sequence[Service]) -> dict[str, Service]:
         gates = self._proxy.gates
         running = [service for service in services if not isinstance(gates.get(service.id), Dormant)]
         now, used = self._proxy.loop.time(), in_use(self._proxy, running) if running else ()
         self._active = {one.id: self._last(one, one.id in used, now) for one in running}
-        due = {one.id: one for one in running if now - self._active[one.id] >= (one.idle_stop or now)}
-        if not due:
-            return
-        known = await asyncio.to_thread(crews, self._paths)
-        for identity, crew in endable(due, known, list(self._proxy.snapshot.table.services.values())).items():
-            self._ondemand.end(due[identity], crew, now - self._active[identity])
+        return {one.id: one for one in running if now - self._active[one.id] >= (one.idle_stop or now)}
 
     def _last(self, service: Service, is_used: bool, now: float) -> float:
         assert service.upstream is not None
         return now if is_used else max(self._active.get(service.id, now), self._answered(service.upstream))
 
 
-def watched(services: Sequence[Service]) -> list[Service]:
+def watched(services: Iterable[Service]) -> list[Service]:
     """Those that may become idle."""
     return [one for one in services if one.idle_stop is not None and one.upstream is not None and one.starts_on_request]
 

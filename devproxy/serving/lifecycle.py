@@ -22,6 +22,7 @@ from devproxy.running import Running, read_running
 
 _PATIENCE = 0.5  # seconds that a predecessor's last moments may take
 _CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}
+_before: list[int] = []  # the soft limit that we were started with
 _MODEST_LIMIT = 10_240  # OPEN_MAX of macOS, where the hard limit says "infinity" and setrlimit(2) refuses it
 
 
@@ -99,8 +100,22 @@ def raise_descriptor_limit() -> int:
             break
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            _before[:] = _before or [soft]
             return wanted if wanted != resource.RLIM_INFINITY else sys.maxsize
     return soft if soft != resource.RLIM_INFINITY else sys.maxsize
+
+
+def restore_descriptor_limit(pid: int) -> None:
+    """Give a process that we started the soft limit that we were started with (prlimit(2), Linux).
+
+    Programs that use select(2), or that close every descriptor there may be, count on a low one.
+    """
+    if sys.platform == "linux" and _before:
+        import resource
+
+        with suppress(OSError):
+            _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (_before[0], hard))
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:

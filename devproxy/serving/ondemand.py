@@ -29,6 +29,7 @@ from devproxy.registry.model import Service
 from devproxy.run.attempt import Attempt, Sight
 from devproxy.run.crewfile import CrewFile, ask_to_end
 from devproxy.run.order import in_order
+from devproxy.serving.lifecycle import restore_descriptor_limit
 
 RESPITE = 3.0  # seconds
 MARGIN = 10.0  # seconds that an end may take beyond the grace
@@ -66,12 +67,13 @@ class OnDemand:
         """Somebody asks for a service: start it, unless that, or its end, is under way."""
         service = self._service(identity)
         if identity not in self._tasks and service is not None and service.starts_on_request:
-            self._begin(service, self._start(service))
+            self._begin(service, Dormant(service), self._start(service))
 
     def end(self, service: Service, crew: CrewFile, idle: float) -> None:
         """End a service that `crew` runs and that nobody has asked for during `idle` seconds."""
         if service.id not in self._tasks:
-            self._begin(service, self._end(service, crew, idle))
+            gate = Dormant(service, "it was about to end, and starts anew")
+            self._begin(service, gate, self._end(service, crew, idle))
 
     def reap(self) -> None:
         """Let go of processes that have ended."""
@@ -87,8 +89,9 @@ class OnDemand:
         for child in self._children:
             child.returncode = 0  # it goes on without us: no warning when we forget it
 
-    def _begin(self, service: Service, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, service: Service, gate: Dormant, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[service.id] = asyncio.create_task(self._work(service, work))
+        self._show(service.id, gate)  # now: what comes before the task has its turn must wait, too
 
     async def _work(self, service: Service, work: Coroutine[Any, Any, None]) -> None:
         identity = service.id
@@ -123,7 +126,6 @@ class OnDemand:
     # Starting
 
     async def _start(self, service: Service) -> None:
-        self._show(service.id, Dormant(service))
         needed = in_order(list(self._proxy.snapshot.table.services.values()), [service.id])
         names = [other.id for other in needed if other.id != service.id]
         attempt = await asyncio.to_thread(Attempt, self._paths, service.id, names)
@@ -154,6 +156,8 @@ class OnDemand:
             if not sight.runs and attempt.process is None:
                 self._tell(Waking(service.id))
                 await asyncio.to_thread(attempt.spawn)
+                if attempt.process is not None:
+                    restore_descriptor_limit(attempt.process.pid)
             self._show(service.id, Dormant(current, _about(current, sight), sight.lines))
             await asyncio.sleep(min(_LOOK_MOST, max(_LOOK, (loop.time() - began) / 40)))
 
@@ -180,7 +184,6 @@ class OnDemand:
     # Ending
 
     async def _end(self, service: Service, crew: CrewFile, idle: float) -> None:
-        self._show(service.id, Dormant(service, "it was about to end, and starts anew"))
         attempt = await asyncio.to_thread(Attempt, self._paths, service.id)
         await asyncio.to_thread(ask_to_end, self._paths, crew, [service.id])
         self._tell(Idle(service.id, idle))

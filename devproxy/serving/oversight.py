@@ -95,7 +95,7 @@ class Oversight:
             condition = conditions.get(service.id)
             if condition is not None and condition.dormant and service.id not in gates:
                 gates[service.id] = Dormant.of(service)
-        self._proxy.guard({**gates, **self.starts()})
+        self._proxy.set_gates({**gates, **self.starts()})
 
     async def run(self) -> None:
         """Watch, and write down what is seen."""

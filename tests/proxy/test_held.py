@@ -31,7 +31,7 @@ async def test_gates_that_leave_it_waiting_change_nothing(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
     connection.data_received(GET)
     held = connection.exchange
-    proxy.guard({"web": Dormant(WEB, lines=("compiling",))})
+    proxy.set_gates({"web": Dormant(WEB, lines=("compiling",))})
     assert connection.exchange is held
     assert proxy.held == {held}
     assert transport.written == b""
@@ -40,7 +40,7 @@ async def test_gates_that_leave_it_waiting_change_nothing(proxy: Proxy) -> None:
 async def test_an_answer_takes_it_out_and_what_is_behind_it_has_its_turn(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
     connection.data_received(GET + GET)
-    proxy.guard({"web": Dormant(WEB, instead=failed(WEB, "it ended", ()))})
+    proxy.set_gates({"web": Dormant(WEB, instead=failed(WEB, "it ended", ()))})
     assert transport.statuses == [502, 502]
     assert connection.exchange is None
     assert connection._buffer == b""
@@ -62,7 +62,7 @@ async def test_an_access_log_has_it(proxy: Proxy) -> None:
     proxy.access_log = records.append
     connection, _ = accepted(proxy)
     connection.data_received(GET)
-    proxy.guard({"web": Dormant(WEB, instead=failed(WEB, "it ended", ()))})
+    proxy.set_gates({"web": Dormant(WEB, instead=failed(WEB, "it ended", ()))})
     assert [record[1:6] for record in records] == [("web", b"GET", b"/", 502, 0)]
 
 

@@ -91,3 +91,5 @@ def test_lines_are_those_of_this_start_in_order_and_without_colours(paths: Paths
         web.append(f"\x1b[32mline {number}\x1b[0m")
     lines = made.look().lines
     assert (len(lines), lines[0], lines[-1]) == (15, "line 5", "line 19")
+    web.append("x" * 1000)
+    assert made.look().lines[-1] == "x" * 400

@@ -89,11 +89,23 @@ async def test_an_exchange_or_a_tunnel_is_use_and_time_counts_from_its_end(watch
 
 async def test_one_that_does_not_run_is_not_idle_and_begins_anew(watch: Watch) -> None:
     await watch.at(0)
-    watch.scene.proxy.guard({"web": Dormant(watch.service)})
+    watch.scene.proxy.set_gates({"web": Dormant(watch.service)})
     assert await watch.at(100) == []
-    watch.scene.proxy.guard({})
+    watch.scene.proxy.set_gates({})
     assert await watch.at(150) == []
     assert await watch.at(210) == [("web", 60.0)]
+
+
+async def test_one_that_is_asked_for_while_crews_are_looked_up_is_not_ended(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answered(_: object) -> tuple[CrewFile, ...]:
+        watch.answered_at = 1100.0
+        return CREWS
+
+    monkeypatch.setattr(idle, "crews", answered)
+    await watch.at(0)
+    assert await watch.at(100) == []
 
 
 async def test_what_no_crew_runs_is_left_alone(watch: Watch) -> None:

@@ -108,6 +108,24 @@ print(raise_descriptor_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
     assert said == "500 500 500\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit(2) is Linux'")
+def test_what_is_started_gets_the_limit_that_was_there_before() -> None:
+    code = """
+import resource, subprocess, sys
+from devproxy.serving.lifecycle import raise_descriptor_limit, restore_descriptor_limit
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 500))
+raise_descriptor_limit()
+with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    restore_descriptor_limit(child.pid)
+    print(*resource.prlimit(child.pid, resource.RLIMIT_NOFILE), *resource.getrlimit(resource.RLIMIT_NOFILE))
+    child.communicate(b"\\n")
+restore_descriptor_limit(child.pid)  # it is gone: no error
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(lifecycle.__file__).parents[2])}
+    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    assert said == "64 500 500 500\n"
+
+
 @pytest.mark.parametrize("wanted", ["", "asyncio"])
 def test_the_loop_is_the_fastest_there_is_unless_asked(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def module() -> int:

@@ -61,7 +61,7 @@ class Scene:
         self.told.append(("rest", identity))
 
     def publish(self) -> None:
-        self.proxy.guard(self.made.gates)
+        self.proxy.set_gates(self.made.gates)
 
     # What a client and a service do:
 
@@ -108,6 +108,7 @@ class FakeAttempt:
 
 
 class _Ended:
+    pid = 2**22 + 1  # nobody
     returncode = 0
 
     def poll(self) -> int:

@@ -37,7 +37,7 @@ class Asleep:
     def come_up(self, **options: Any) -> None:
         """What the starter does: the registry has its port, and the gate opens."""
         self.stage.swap(self.web(up=True, **options))
-        self.stage.proxy.guard({})
+        self.stage.proxy.set_gates({})
 
     async def waits(self, count: int = 1) -> None:
         await until(lambda: len(self.stage.proxy.held) == count)

@@ -9,11 +9,11 @@ REFUSED = WARNED._replace(refuse=True)
 
 
 async def test_warning_is_a_field_of_every_response(wire: Stage) -> None:
-    wire.proxy.guard({"web": WARNED})
+    wire.proxy.set_gates({"web": WARNED})
     client, up, _ = await wire.ask(get())
     await up.send(OK)
     await client.expect(crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"Devproxy-Warning: " + WARNING) + b"ok")
-    wire.proxy.guard({})
+    wire.proxy.set_gates({})
     await client.send(get())
     await up.head()
     await up.send(OK)
@@ -21,14 +21,14 @@ async def test_warning_is_a_field_of_every_response(wire: Stage) -> None:
 
 
 async def test_warning_setting_off_adds_nothing(wire: Stage) -> None:
-    wire.proxy.guard({"web": WARNED._replace(warning=b"")})
+    wire.proxy.set_gates({"web": WARNED._replace(warning=b"")})
     client, up, _ = await wire.ask(get())
     await up.send(OK)
     await client.expect(OK)
 
 
 async def test_refused_until_mended_and_nothing_reaches_the_service(wire: Stage) -> None:
-    wire.proxy.guard({"web": REFUSED})
+    wire.proxy.set_gates({"web": REFUSED})
     client = await wire.connect()
     await client.send(get())
     message = await client.response()
@@ -36,7 +36,7 @@ async def test_refused_until_mended_and_nothing_reaches_the_service(wire: Stage)
     assert b"0.0.0.0:5173" in message.body
     assert b"vite --host 127.0.0.1" in message.body
     assert not wire.origin.peers
-    wire.proxy.guard({})
+    wire.proxy.set_gates({})
     await client.send(get())
     up = await wire.origin.accept()
     await up.head()
@@ -45,7 +45,7 @@ async def test_refused_until_mended_and_nothing_reaches_the_service(wire: Stage)
 
 
 async def test_refusal_closes_a_connection_whose_body_is_not_read(wire: Stage) -> None:
-    wire.proxy.guard({"web": REFUSED})
+    wire.proxy.set_gates({"web": REFUSED})
     client = await wire.connect()
     await client.send(get(b"/", b"Content-Length: 5", method=b"POST") + b"hello")
     assert (await client.response()).status == 503
@@ -54,7 +54,7 @@ async def test_refusal_closes_a_connection_whose_body_is_not_read(wire: Stage) -
 
 
 async def test_other_services_are_not_concerned(wire: Stage) -> None:
-    wire.proxy.guard({"api": REFUSED})
+    wire.proxy.set_gates({"api": REFUSED})
     client, up, _ = await wire.ask(get())
     await up.send(OK)
     await client.expect(OK)

@@ -152,9 +152,9 @@ async def test_a_body_that_nobody_reads_ends_the_connection(stage: Stage) -> Non
 
 async def test_one_with_a_port_waits_at_the_gate_that_health_has_closed(asleep: Asleep) -> None:
     asleep.come_up()
-    asleep.stage.proxy.guard({"web": Dormant(asleep.web(up=True))})  # it is down, and has a port of its own
+    asleep.stage.proxy.set_gates({"web": Dormant(asleep.web(up=True))})  # it is down, and has a port of its own
     client = await asleep.ask(get())
-    asleep.stage.proxy.guard({})
+    asleep.stage.proxy.set_gates({})
     up = await asleep.stage.origin.accept()
     await up.head()
     await up.send(OK)

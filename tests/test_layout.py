@@ -54,6 +54,7 @@ ELSEWHERE = {
 PURE = {
     "devproxy.errors",
     "devproxy.proxy.decide",
+    "devproxy.proxy.displaced",
     "devproxy.proxy.dormant",
     "devproxy.proxy.exposed",
     "devproxy.proxy.fields",

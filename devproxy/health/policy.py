@@ -1,6 +1,7 @@
-"""What `exposure = "warn" | "refuse" | "allow"` makes of what is known: what the proxy tells, or keeps from, clients.
+"""What the proxy tells clients, or keeps from them, because of what is known: of exposed services by their policy, of
+those in whose place another checkout answers.
 
-Not here: finding out (`monitor.py`), telling (`proxy/exposed.py`). Pure.
+Not here: finding out (`monitor.py`), telling (`proxy/exposed.py`, `proxy/displaced.py`). Pure.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,17 @@ class Warned(NamedTuple):
     detail: str
     fix: str
     refuse: bool
+
+
+def displaced(registry: Registry, conditions: Mapping[str, Condition]) -> dict[str, tuple[str, str]]:
+    """By service id: a sentence and its fix for those whose port another checkout's process has."""
+    found = {}
+    for service in registry.services:
+        condition = conditions.get(service.id)
+        for finding in condition.findings if condition is not None else ():
+            if finding.code == "checkout":
+                found[service.id] = (f"{service.id} is not what answers: {finding.message}", finding.fix)
+    return found
 
 
 def warned(registry: Registry, conditions: Mapping[str, Condition]) -> dict[str, Warned]:

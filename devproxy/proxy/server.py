@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from devproxy.net.loopback import is_loopback
 from devproxy.proxy.connection import ClientConnection
 from devproxy.proxy.decide import Respond
+from devproxy.proxy.displaced import Displaced
 from devproxy.proxy.dormant import Dormant
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.exposed import Exposed
@@ -44,7 +45,7 @@ class Suspect(Protocol):
         """Look at the peer; leave `suspects` when it can be heard again."""
 
 
-Gate = Exposed | Dormant
+Gate = Exposed | Displaced | Dormant
 
 
 class Snapshot(NamedTuple):

@@ -21,9 +21,10 @@ from devproxy.health.board import Board
 from devproxy.health.check import Check
 from devproxy.health.listener import Listener
 from devproxy.health.monitor import Monitor, World
-from devproxy.health.policy import warned
+from devproxy.health.policy import displaced, warned
 from devproxy.paths import Paths
 from devproxy.proxy import exposed
+from devproxy.proxy.displaced import Displaced
 from devproxy.proxy.dormant import Dormant
 from devproxy.proxy.server import Gate, Proxy
 from devproxy.registry import store
@@ -91,6 +92,8 @@ class Oversight:
         conditions = self._board.conditions
         found = warned(self._registry(), conditions)
         gates: dict[str, Gate] = {identity: exposed.Exposed(*warning) for identity, warning in found.items()}
+        taken = displaced(self._registry(), conditions)
+        gates |= {identity: Displaced(*what) for identity, what in taken.items()}
         for service in self._registry().services:
             condition = conditions.get(service.id)
             if condition is not None and condition.dormant and service.id not in gates:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import require
-from tests.e2e.processes import free_port
+from tests.e2e.processes import free_port, running
 from tests.e2e.run import Folder, folder_in
 from tests.repository import git, repository, worktree
 
@@ -116,3 +116,20 @@ def test_a_worktree_that_is_removed_leaves_a_warning_and_nothing_else(folder: Fo
     assert "devproxy unlink fix-ui.shop" in done.stdout
     assert folder.cli("unlink", "fix-ui.shop").returncode == 0
     assert folder.cli("check").stdout == ""
+
+
+def test_a_port_that_the_other_checkout_holds_shows_a_page_and_not_the_wrong_program(
+    folder: Folder, main: Path, fix: Path, port: int
+) -> None:
+    """Somebody starts the server by hand, in a worktree that is not even linked."""
+    assert folder.cli("link", cwd=main).returncode == 0
+    folder.cli("start")
+    argv = [sys.executable, "-m", "http.server", "-d", "web", "--bind", "127.0.0.1", str(port)]
+    with running(argv, folder.home.parent / "by-hand.log", cwd=fix, env=folder.env):
+        folder.wait_status("web.shop.localhost", status=503)
+        answer = folder.get("web.shop.localhost", Accept="text/html")
+        assert answer.header("Devproxy-Error") == "other-checkout"
+        assert str(fix) in answer.body.decode()
+        assert folder.cli("health", "web.shop").returncode == 1
+    with running(argv, folder.home.parent / "by-hand.log", cwd=main, env=folder.env):
+        folder.wait_answer("web.shop.localhost", body=b"the main one")

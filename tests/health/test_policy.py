@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.condition import Condition, Finding
-from devproxy.health.policy import field, warned
+from devproxy.health.policy import displaced, field, warned
 from devproxy.registry.model import ExposurePolicy, ProxySettings, Registry
 from tests.health.things import service
 
@@ -60,3 +60,13 @@ def test_the_field_is_one_line_of_printable_ascii(fix: str, address: str) -> Non
     value = field(Finding(code="exposed", severity="warning", message="", address=address, fix=fix))
     assert len(value) <= 300
     assert all(0x20 <= byte <= 0x7E for byte in value)
+
+
+def test_a_service_in_whose_place_another_checkout_answers_is_closed_whatever_the_policy() -> None:
+    finding = Finding(code="checkout", severity="error", message="port 1 is held by node", fix="end it")
+    registry = Registry(services=(service(exposure="allow"), service("api")))
+    conditions = {"web": Condition(findings=(FINDING, finding)), "api": EXPOSED}
+    assert displaced(registry, conditions) == {
+        "web": ("web is not what answers: port 1 is held by node", "end it"),
+    }
+    assert displaced(registry, {}) == {}

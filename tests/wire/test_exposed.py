@@ -1,5 +1,7 @@
-"""What clients see of services that others can reach: a field on every response, or a refusal until it is mended."""
+"""What clients see of services that others can reach: a field on every response, or a refusal until it is mended; and
+of those in whose place another checkout answers."""
 
+from devproxy.proxy.displaced import Displaced
 from devproxy.proxy.exposed import Exposed
 from tests.wire.harness import OK, Stage, crlf, get
 
@@ -56,5 +58,21 @@ async def test_refusal_closes_a_connection_whose_body_is_not_read(wire: Stage) -
 async def test_other_services_are_not_concerned(wire: Stage) -> None:
     wire.proxy.set_gates({"api": REFUSED})
     client, up, _ = await wire.ask(get())
+    await up.send(OK)
+    await client.expect(OK)
+
+
+async def test_the_program_of_another_checkout_gets_nothing(wire: Stage) -> None:
+    wire.proxy.set_gates({"web": Displaced("web is not what answers: node in /fix does", "end that process")})
+    client = await wire.connect()
+    await client.send(get())
+    message = await client.response()
+    assert (message.status, message.error) == (503, "other-checkout")
+    assert b"node in /fix does" in message.body
+    assert not wire.origin.peers
+    wire.proxy.set_gates({})
+    await client.send(get())
+    up = await wire.origin.accept()
+    await up.head()
     await up.send(OK)
     await client.expect(OK)

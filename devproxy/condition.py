@@ -69,7 +69,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def word(self) -> str:
         """The state as a table shows it: what is dormant is not missing."""
-        return "on-request" if self.dormant else self.state
+        return "on-request" if self.dormant and self.state == "down" else self.state
 
 
 class Owner(msgspec.Struct, frozen=True):

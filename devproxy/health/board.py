@@ -7,9 +7,9 @@ Not here: checking and looking (`monitor.py`), when to (`check.py`). No clock: t
 
 A record belongs to a service's id and its upstream: with another upstream it begins anew. A service that was up is down
 only after `FAILURES` failed checks in a row, so that one lost probe flips nothing; a single good one makes it up. What
-listens and does not answer as it should is `starting` for the first `STARTING` seconds. Another program than the one
-known is a finding until it has been up for `ADOPTED` seconds: then it is the known one. What a request starts is not
-missing while it is down: it is dormant, and no event tells of it.
+listens and does not answer as it should is `starting` for the first `STARTING` seconds, and so is a command of ours
+that does not listen yet. Another program than the one known is a finding until it has been up for `ADOPTED` seconds:
+then it is the known one. What a request starts is not missing while it is down: it is dormant, and no event tells so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,6 +40,7 @@ class Record:
         "failed_at",
         "failures",
         "host",
+        "leased_since",
         "listening_since",
         "other_since",
         "owner",
@@ -57,6 +58,7 @@ class Record:
         self.failures = 0
         self.failed_at = 0.0  # on the loop's clock
         self.listening_since: float | None = None
+        self.leased_since: float | None = None
         self.other_since: float | None = None
         self.host = ""
         self.due = self.proof_due = 0.0
@@ -113,6 +115,10 @@ class Board:
         """Take in one check."""
         record.failures = 0 if check.up else record.failures + 1
         record.host = check.host or record.host
+        if not record.service.leased:
+            record.leased_since = None
+        elif record.leased_since is None:
+            record.leased_since = now
         if not check.accepted:
             record.listening_since = None
         elif record.listening_since is None:
@@ -121,8 +127,8 @@ class Board:
         state = _state(record, check, now)
         if state == old.state == "up" and not check.up:
             return
-        dormant = state == "down" and not check.accepted and record.service.starts_on_request
-        why = DORMANT if dormant else check.why
+        dormant = state != "up" and not check.accepted and record.service.starts_on_request
+        why = DORMANT if dormant and not record.service.leased else check.why
         if (state, why) == (old.state, old.why):
             return
         since = now if state != old.state else old.since
@@ -220,8 +226,11 @@ def _state(record: Record, check: Check, now: float) -> State:
         return "unknown"
     if record.condition.state == "up" and record.failures < FAILURES:
         return "up"
-    since = record.listening_since
-    return "starting" if since is not None and now - since < STARTING else "down"
+    service = record.service
+    if service.leased and service.starts_on_request and not check.accepted:
+        return "starting"  # requests wait for it, however long it takes
+    begun = [since for since in (record.listening_since, record.leased_since) if since is not None]
+    return "starting" if begun and now - max(begun) < STARTING else "down"
 
 
 def _grave(findings: Sequence[Finding]) -> dict[str, Finding]:

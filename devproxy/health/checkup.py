@@ -65,6 +65,8 @@ async def checkup(
 
 def _state(service: Service, check: Check) -> Condition:
     if service.starts_on_request and not check.accepted:
+        if service.leased:
+            return Condition(state="starting", why=check.why, dormant=True)
         return Condition(state="down", why=DORMANT, dormant=True)
     down: State = "down" if service.upstream is not None else "unknown"
     return Condition(state="up" if check.up else down, why=check.why)

@@ -50,9 +50,10 @@ def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Conditio
     judged = judge_port(upstream.port, scan)
     reached = any(takes(listener, host) for listener in scan.listeners for host in upstream.hosts)
     dormant = not reached and service.starts_on_request
+    asleep = dormant and not service.leased
     return Condition(
-        state="up" if reached else "down",
-        why=DORMANT if dormant else f"{'something' if reached else 'nothing'} listens on port {upstream.port}",
+        state="up" if reached else "starting" if dormant and service.leased else "down",
+        why=DORMANT if asleep else f"{'something' if reached else 'nothing'} listens on port {upstream.port}",
         dormant=dormant,
         exposure=judged.verdict,
         exposure_why=judged.why,

@@ -68,7 +68,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     a port, wildcards as `*.shop.localhost`; the first is the one that URLs are made of; none are left where others hold
     them all. `upstream` is None while nothing says which port it has. `mounts` is empty for `protocol` tcp, whose
     `hosts` are names to show, not routes. `cwd` is absolute. `idle_stop` None is never. `trusted`: its command may
-    be run without a person asking for it each time. Times in seconds.
+    be run without a person asking for it each time; `leased`: it runs now, or is about to. Times in seconds.
     """
 
     id: str
@@ -93,6 +93,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     restart: Literal["never", "on-failure", "always"] = "on-failure"
     idle_stop: float | None = None
     trusted: bool = False
+    leased: bool = False
     source: Source
 
     @property

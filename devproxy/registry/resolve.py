@@ -54,6 +54,7 @@ def service(
         upstream=address,
         cwd=beside(file, table.cwd if table.cwd is not UNSET else "."),
         trusted=trusted,
+        leased=lease is not None,
         source=Source(file, line),
         **found,
     )

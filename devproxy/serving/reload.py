@@ -39,7 +39,7 @@ class Change(NamedTuple):
 
     @classmethod
     def between(cls, old: Registry, new: Registry) -> "Change":
-        """What is different, for people: that a service has moved to another line is not an event."""
+        """What is different, for people: that a service has moved to another line, or been started, is no event."""
         appeared, mended = _without(new.problems, old.problems), _without(old.problems, new.problems)
         services = compare(old, new)
         events: list[AnyEvent] = [services] if services else []
@@ -75,8 +75,8 @@ def _by_id(services: Iterable[Service]) -> dict[str, Service]:
 def _differ(old: Service, new: Service) -> bool:
     if old == new:
         return False
-    replace = msgspec.structs.replace
-    return bool(replace(old, source=_NOWHERE) != replace(new, source=_NOWHERE))
+    old, new = (msgspec.structs.replace(one, source=_NOWHERE, leased=False) for one in (old, new))
+    return old != new
 
 
 def _without(problems: tuple[Problem, ...], others: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -28,7 +28,7 @@ def test_every_setting_and_every_key_of_a_service_has_its_place_in_the_registry(
     assert list(keys(schema.ProxyTable)) != []
     assert set(keys(schema.ProxyTable)) == set(model.ProxySettings.__struct_fields__)
     service = {RENAMED.get(name, name) for name in keys(schema.ServiceTable)}
-    assert service == set(model.Service.__struct_fields__) - {"id", "name", "project", "source", "trusted"}
+    assert service == set(model.Service.__struct_fields__) - {"id", "name", "project", "source", "trusted", "leased"}
     assert set(keys(schema.HealthTable)) == set(model.Health.__struct_fields__)
     assert set(keys(schema.MountTable)) == set(model.Mount.__struct_fields__)
 

@@ -85,7 +85,7 @@ class Board:
         old, self.records = self.records, {}
         for service in services:
             record = old.get(service.id)
-            if record is None or _is_another(record.service, service):
+            if record is None or _is_another(record, service):
                 record = Record(service, self._remembered.pop(service.id, None))
                 self.changed = True
             record.service = service
@@ -214,9 +214,11 @@ def _unchecked(service: Service) -> Condition:
     return Condition(why=NO_PORT, exposure_why=NO_PORT)
 
 
-def _is_another(old: Service, new: Service) -> bool:
-    """Whether what is known of a service says nothing about it any more."""
-    return old.upstream != new.upstream or old.starts_on_request != new.starts_on_request
+def _is_another(record: Record, new: Service) -> bool:
+    """Whether what is known of a service says nothing about it any more: one that is down may be dormant, or not."""
+    old = record.service
+    changed = old.starts_on_request != new.starts_on_request and record.condition.state != "up"
+    return changed or old.upstream != new.upstream
 
 
 def _state(record: Record, check: Check, now: float) -> State:

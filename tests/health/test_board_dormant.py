@@ -78,3 +78,10 @@ class TestDormant:
         assert (made.records["web"].condition.state, made.records["web"].condition.dormant) == ("unknown", False)
         made.follow([msgspec.structs.replace(untrusted, trusted=True)])
         assert made.records["web"].condition.dormant
+
+    def test_trust_changes_nothing_about_one_that_is_up(self) -> None:
+        made, record = waiting()
+        made.check(record, UP, 1.0)
+        made.take()
+        made.follow([msgspec.structs.replace(record.service, trusted=False)])
+        assert (made.records["web"].condition.state, made.records["web"] is record) == ("up", True)

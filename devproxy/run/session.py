@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -38,6 +39,7 @@ SETTLED = 1.0  # seconds that a service has to take its own port before another 
 DAEMON = 3.0  # seconds that what a command leaves behind has to listen, to be taken for the service
 LEFTOVER_GRACE = 2.0  # seconds until SIGKILL for what a command leaves behind
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells say it
+_ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None), getattr(signal, "SIGQUIT", None))
 
 Say = Callable[[str], None]
 
@@ -72,6 +74,7 @@ class Session:
         self._process: subprocess.Popen[bytes] | None = None
         self._exited = asyncio.Event()
         self._daemon: int | None = None
+        self._asked = False  # to end: what is left of it then is no daemon, and has its time
         self._told: set[str] = set()
         self._before: frozenset[int] = frozenset()
         self.stopped: Callable[[], None] | None = None  # called when the command is stopped (Ctrl-Z)
@@ -95,6 +98,7 @@ class Session:
 
     def signal(self, number: int) -> None:
         """Pass a signal on to the command's process group."""
+        self._asked = self._asked or number in _ENDING
         if self._exited.is_set():
             self.end(LEFTOVER_GRACE)  # a daemon has left the group
         else:
@@ -102,6 +106,7 @@ class Session:
 
     def end(self, grace: float) -> None:
         """SIGTERM to all of it now, SIGKILL to what is left after `grace` seconds."""
+        self._asked = True
         self._tell({"end": grace})
 
     @property
@@ -185,11 +190,10 @@ class Session:
             if "exited" in message:
                 self.code = int(message["exited"])
                 self._exited.set()
-                if self.code != 0:
+                if self.code != 0 and not self._asked:
                     self.end(LEFTOVER_GRACE)
         assert self._process is not None
         await asyncio.to_thread(self._process.wait)
-        orphans.end(self._before)
 
     async def _watch(self) -> None:
         """Look at what it listens on whenever that may have changed; after the command has ended, look for a daemon."""
@@ -197,21 +201,23 @@ class Session:
         loop = asyncio.get_running_loop()
         watcher = Watcher(self._process.pid)
         began, is_new, ended = loop.time(), True, 0.0
+        exited = asyncio.ensure_future(self._exited.wait())
         try:
             while True:
                 if watcher.changed() or is_new:
                     observed = await asyncio.to_thread(watcher.look, self.lease.port)
                     is_new = observed.port is not None and not self._take(observed, loop.time() - began)
                 self._notice_takeover()
-                if self._exited.is_set() and self._daemon is None:
+                if exited.done() and self._daemon is None:
                     ended = ended or loop.time()
                     is_new = True
                     if loop.time() - ended > DAEMON:
                         self.end(LEFTOVER_GRACE)
                         return
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._exited.wait() if not ended else asyncio.sleep(LOOK), LOOK)
+                # Not `wait_for`: up to Python 3.11 it loses a cancellation that comes as it ends.
+                await (asyncio.sleep(LOOK) if exited.done() else asyncio.wait({exited}, timeout=LOOK))
         finally:
+            exited.cancel()
             watcher.close()
 
     def _take(self, observed: Observed, age: float) -> bool:
@@ -227,7 +233,7 @@ class Session:
                     f"`{self.lease.service}` listens on port {observed.port}, not on {old}: its name leads there now"
                 )
         self.ready.set()
-        if self._exited.is_set() and observed.pid and observed.pid != self._daemon:
+        if self._exited.is_set() and observed.pid and observed.pid != self._daemon and not self._asked:
             self._follow(observed.pid)
         for warning in observed.warnings:
             if warning not in self._told:
@@ -269,6 +275,7 @@ class Session:
         if self._process is not None:
             self._process.wait()
             orphans.ended(self._process.pid)
+            orphans.end(self._before)  # whatever became of the start: it may have been killed in the middle
         with contextlib.suppress(DevproxyError):
             remove_lease(self._paths, self.lease)
 

@@ -14,6 +14,7 @@ from devproxy.paths import Paths
 from devproxy.processes import start_time
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import read_leases, take_lease
+from devproxy.run.adopt import Observed, Watcher
 from devproxy.run.command import Prepared
 from devproxy.run.session import NOT_FOUND, Session
 from tests import require
@@ -149,6 +150,49 @@ async def test_what_a_command_leaves_behind_without_serving_is_ended(stage: Stag
     assert start_time(int((stage.folder / "pid").read_text())) is None
 
 
+# Says that it is asked to end, and serves on until it may.
+SLOW_END = """
+import os, signal, sys, threading
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"asked\\n"))
+import http.server as h
+server = h.HTTPServer(("127.0.0.1", int(sys.argv[1])), h.SimpleHTTPRequestHandler)
+server.timeout = 0.05
+while not os.path.exists("go"): server.handle_request()
+print("ended well")
+"""
+
+
+@pytest.mark.parametrize("grace", [None, 600.0], ids=["by a signal", "by up or down"])
+async def test_a_server_that_takes_its_time_to_end_behind_a_shell_is_no_daemon(
+    stage: Stage, grace: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell is gone at once; `uvicorn --reload` closes connections first, and takes a second signal for haste."""
+    require.linux()
+    looks: list[bool] = []
+    look = Watcher.look
+
+    def counted(self: Watcher, port: int) -> Observed:
+        looks.append(session.code is not None)
+        return look(self, port)
+
+    monkeypatch.setattr(Watcher, "look", counted)
+    (stage.folder / "slow.py").write_text(SLOW_END)
+    session = stage.session("sh", "-c", f"{sys.executable} slow.py $PORT; true")
+    running = asyncio.ensure_future(session.run())
+    await asyncio.wait_for(session.ready.wait(), 20)
+    if grace is None:
+        session.signal(signal.SIGTERM)
+    else:
+        session.end(grace)
+    await until(lambda: looks.count(True) > 2, "a look or two after the shell's end")
+    assert stage.lease.pid == os.getpid()
+    (stage.folder / "go").touch()
+    assert await asyncio.wait_for(running, 20) == 128 + signal.SIGTERM
+    assert stage.output.decode() == "asked\r\nended well\r\n"
+    assert stage.told == []
+    assert read_leases(stage.paths) == ()
+
+
 async def test_after_a_takeover_the_old_one_says_so_and_leaves_the_lease_alone(stage: Stage) -> None:
     old = stage.session(sys.executable, "-c", SERVE, "127.0.0.1", str(free_port()))
     us = os.getpid()
@@ -167,9 +211,29 @@ async def test_when_the_supervisor_is_killed_its_orphans_are_too(stage: Stage) -
     running = asyncio.ensure_future(session.run())
     file = stage.folder / "pid"
     await until(lambda: file.exists() and file.read_text().endswith("\n"), "the command")
+    await until(lambda: stage.lease.group, "the supervisor to have told of it")
     assert session._process is not None
     session._process.kill()
     assert await asyncio.wait_for(running, 20) == 1
+    assert start_time(int(file.read_text())) is None
+    assert read_leases(stage.paths) == ()
+
+
+async def test_when_the_supervisor_is_killed_while_it_starts_the_command_that_ends_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require.linux()
+    session = stage.session("sh", "-c", "echo $$ > pid; sleep 600")
+    file = stage.folder / "pid"
+
+    async def killed_before_it_tells() -> None:
+        await until(lambda: file.exists() and file.read_text().endswith("\n"), "the command")
+        assert session._process is not None
+        session._process.kill()
+
+    monkeypatch.setattr(session, "_hear", killed_before_it_tells)
+    with pytest.raises(DevproxyError, match="could not be started"):
+        await session.run()
     assert start_time(int(file.read_text())) is None
     assert read_leases(stage.paths) == ()
 

@@ -5,6 +5,7 @@ Not here: their command lines (`tests/run/`), which ports they bind (`test_frame
 (`test_vite.py`).
 """
 
+import contextlib
 import json
 import re
 import shutil
@@ -158,7 +159,13 @@ def test_next(project: Project) -> None:
     with_npm(project, dev="next dev --webpack")
     project.put({"pages/index.js": "export default () => <p>hello from next</p>"})
     up(project, "npm run dev")
-    wait_until(lambda: b"hello from next" in page(project).body, "the page", seconds=120, log=project.logged)
+
+    def compiled() -> bool:
+        with contextlib.suppress(TimeoutError):
+            return b"hello from next" in page(project).body
+        return False
+
+    wait_until(compiled, "the page", seconds=150, log=project.logged)
     with websocket(project, "/_next/hmr?id=1") as hot:
         assert hot.recv(60)
     down(project)

@@ -9,6 +9,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from devproxy.net.dial import DialError, connect
+from devproxy.proxy.decide import Respond
+from devproxy.proxy.dormant import Dormant
 from devproxy.proxy.outcome import dial_failed
 from devproxy.proxy.upstream import UpstreamConnection
 
@@ -67,10 +69,19 @@ class Dialling:
         except DialError as error:
             self._task = None
             if error.exhausted or not self.start_later():
-                exchange.front.answer(dial_failed(exchange.route.service, error), exchange)
+                exchange.front.answer(self._given_up(error), exchange)
             return
         self._task = None
         if connection.transport.is_closing():
             exchange.on_closed(None, answered=False)
         else:
             exchange.use(connection)
+
+    def _given_up(self, error: DialError) -> Respond:
+        """The answer where nobody takes the connection. What a request starts may have crashed a moment ago."""
+        service = self._exchange.route.service
+        if error.exhausted or not service.starts_on_request:
+            return dial_failed(service, error)
+        self._exchange.proxy.wake(service.id)
+        gate = Dormant.of(service)
+        return gate.instead or gate.page

@@ -29,15 +29,15 @@ class Stage:
         self.address = Address(LOCAL, "web.localhost")
         self.loop = asyncio.get_running_loop()
 
-    def exchange(self, *, hold: float = 30.0) -> Any:
+    def exchange(self, *, hold: float = 30.0, **more: Any) -> Any:
         def answered(respond: Respond, _exchange: object) -> None:
             self.answer = respond
             self.happened.append("answer")
 
         return SimpleNamespace(
-            proxy=SimpleNamespace(loop=self.loop),
+            proxy=SimpleNamespace(loop=self.loop, wake=lambda name: self.happened.append(f"wake {name}")),
             address=self.address,
-            route=route(hold=hold),
+            route=route(hold=hold, **more),
             front=SimpleNamespace(answer=answered),
             use=lambda _connection: self.happened.append("use"),
             on_closed=lambda error, answered: self.happened.append(f"closed {error} {answered}"),
@@ -126,3 +126,13 @@ async def test_nothing_happens_once_nobody_waits_any_more(begin: Callable[[Diall
     await until(lambda: len(asyncio.all_tasks()) == 1)
     await asyncio.sleep(0.005)
     assert (stage.happened, stage.attempts) == ([], [])
+
+
+async def test_what_a_request_starts_is_started_again_where_it_is_gone(stage: Stage) -> None:
+    for trusted, told in ((True, ["wake web", "answer"]), (False, ["answer"])):
+        stage.happened.clear()
+        Dialling(stage.exchange(command="vite", start="on-request", trusted=trusted)).start()
+        await until(lambda: "answer" in stage.happened)
+        assert stage.happened == told
+        assert stage.answer is not None
+        assert (stage.answer.status, stage.answer.code) == ((503, "starting") if trusted else (502, "upstream-refused"))

@@ -106,7 +106,6 @@ class Plan(NamedTuple):
 def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False) -> Plan:
     """What is to be done; with `publish`, what is to be started is this process's from now on."""
     from devproxy.run import crewfile
-    from devproxy.run.crew import shown
     from devproxy.run.unasked import refuse_untrusted
 
     with crewfile.turn(paths):
@@ -119,7 +118,7 @@ def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool
         if on_request:
             refuse_untrusted(plan.todo)
         if plan.todo and publish:
-            crewfile.publish(paths, {one.id: crewfile.Part("waiting", shown(one)) for one in plan.todo})
+            crewfile.publish(paths, {one.id: crewfile.Part("waiting", one.command_line) for one in plan.todo})
     return plan
 
 
@@ -170,12 +169,11 @@ def _tell_left(left: Sequence[Service], port: int | None) -> None:
 
 
 def _tell_running(paths: Paths, service: Service) -> None:
-    from devproxy.run.crew import shown
     from devproxy.run.crewfile import crews
 
     say(f"`{service.id}` runs already")
     old = next((crew.services[service.id].command for crew in crews(paths) if service.id in crew.services), None)
-    if old is not None and service.command is not None and old != shown(service):
+    if old is not None and service.command is not None and old != service.command_line:
         remark(f"its command has changed since; to take the new one: devproxy down {service.id}", fg="yellow")
 
 
@@ -199,9 +197,8 @@ def _proxy_port(paths: Paths, autostart: bool) -> int | None:
 
 def _announce(services: Sequence[Service], port: int | None) -> None:
     from devproxy.listing import service_url
-    from devproxy.run.crew import shown
 
-    rows = [(service.id, service_url(service, port) or "-", shown(service)) for service in services]
+    rows = [(service.id, service_url(service, port) or "-", service.command_line) for service in services]
     print_table(("NAME", "URL", "COMMAND"), rows)
 
 

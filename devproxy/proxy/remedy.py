@@ -14,8 +14,7 @@ def start(service: Service) -> str:
     if service.awaits_requests and not service.trusted:
         return trust(service)
     if service.command:
-        command = service.command if isinstance(service.command, str) else shlex.join(service.command)
-        return f"start it: {command}"
+        return f"start it: {service.command_line}"
     return f"start it, or correct its port: {service.source.file}:{service.source.line}"
 
 

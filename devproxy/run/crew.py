@@ -113,7 +113,7 @@ class Crew:
     @property
     def parts(self) -> dict[str, Part]:
         """What is known of each service, for other commands."""
-        return {name: Part(member.state, shown(member.service)) for name, member in self.members.items()}
+        return {name: Part(member.state, member.service.command_line) for name, member in self.members.items()}
 
     # One service
 
@@ -280,10 +280,3 @@ async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
-
-
-def shown(service: Service) -> str:
-    """A service's command as a person would type it."""
-    import shlex
-
-    return shlex.join(service.command) if isinstance(service.command, tuple) else service.command or ""

@@ -6,8 +6,9 @@ Not here: leases in force (`leases.py`), what a supervisor that lives does at th
 
 How: whoever reads a dead lease makes it such a file and sends SIGTERM, so that it happens once. The name is free from
 then on. Whoever reads leases two seconds later sends SIGKILL; whoever needs the port (`take_lease`) waits for it. A
-process group's number may be another's by now: what is signalled is the process that the lease tells of, or was in its
-group before the file was written. POSIX; who is in a group is told by Linux alone, elsewhere its leader counts.
+process group's number may be another's by now: it is ours while its leader is the process that the lease tells of, or
+while somebody is in it who was there before the file was written. POSIX; who is in a group is told by Linux alone,
+elsewhere its leader counts.
 """
 
 import contextlib
@@ -16,7 +17,6 @@ import signal
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -47,7 +47,7 @@ def begin(file: Path, lease: Lease) -> None:
 def sweep(folder: Path) -> None:
     """Forget what has ended, and kill what had its time. Does not wait."""
     for file in _files(folder):
-        if not _lives(file) or _kill(file):
+        if not _left(file) or _kill(file):
             file.unlink(missing_ok=True)
 
 
@@ -57,7 +57,7 @@ def settle(folder: Path, service: str) -> None:
         if file.name.removesuffix(_SUFFIX).rpartition(".")[0] != service:
             continue
         until = time.monotonic() + GRACE + _KILLED
-        while _lives(file) and time.monotonic() < until:
+        while _left(file) and time.monotonic() < until:
             _kill(file)
             time.sleep(_LOOK)
         file.unlink(missing_ok=True)
@@ -70,10 +70,6 @@ def _files(folder: Path) -> list[Path]:
         return []
 
 
-def _lives(file: Path) -> bool:
-    return any(True for _ in _left(file))
-
-
 def _kill(file: Path) -> bool:
     """SIGKILL to what is left, if its time is over; whether it was."""
     try:
@@ -81,22 +77,20 @@ def _kill(file: Path) -> bool:
             return False
     except OSError:
         return True
-    for pid in _left(file):
+    if group := _left(file):
         with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+            os.killpg(group, signal.SIGKILL)  # whoever has joined it since as well
     return True
 
 
-def _left(file: Path) -> Iterator[int]:
-    """The processes of the group that were there when the file was written."""
+def _left(file: Path) -> int:
+    """The process group, if it is ours still; else 0."""
     try:
         lease = msgspec.convert(tomllib.loads(file.read_text("utf-8")), Lease)
         written = file.stat().st_mtime
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError):
-        return
+        return 0
     if start_time(lease.group) is not None and not is_same(lease.group, lease.group_started):
-        return
-    for pid in in_group(lease.group):
-        started = start_time(pid)
-        if started is not None and started <= written + 1.0:  # the boot time is whole seconds
-            yield pid
+        return 0
+    started = (start_time(pid) for pid in in_group(lease.group))
+    return lease.group if any(when is not None and when <= written + 1.0 for when in started) else 0  # whole seconds

@@ -5,9 +5,9 @@ Lives here: RFC 9110 §5 for one line and for a section of lines; the names that
 a whole means (`decide.py`).
 
 How it works: nearly all lines that come were there before (a browser repeats its own on every request), so a section
-is cut into lines and each is looked up among those that were read already. Only a new line meets a regular
-expression. A line knows what becomes of it towards the service (`up`) and towards the client (`down`), so that
-forwarding is one join.
+is cut into lines and each is looked up among those that were read already. Only a new line is taken apart, and its
+name is looked up in turn. A line knows what becomes of it towards the service (`up`) and towards the client (`down`),
+so that forwarding is one join.
 """
 
 import re
@@ -15,18 +15,18 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from devproxy.proxy.grammar import TOKEN, VALUE, Fault, explain_fields
+from devproxy.proxy.grammar import TOKEN, Fault, explain_fields
 
-_LINE: Final = re.compile(rb"(" + TOKEN + rb"):(" + VALUE + rb")")
+_NAME: Final = re.compile(TOKEN)
+_CONTROLS: Final = bytes((*range(9), *range(10, 32), 127))  # what RFC 9110 §5.5 keeps out of a value
 
-PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS, REFERER = range(6)
+PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS = range(5)
 _KINDS: Final = {
     **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"), HOP_BY_HOP),
     **dict.fromkeys((b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
     **dict.fromkeys((b"content-length", b"transfer-encoding"), FRAMING),
     **dict.fromkeys((b"host", b"origin", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
     **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"), LOOKED_AT),
-    b"referer": REFERER,
 }
 # What devproxy sets itself, in every spelling that a CGI-style server folds into one variable (`X_Forwarded-For`).
 _OURS: Final = re.compile(rb"x[-_]forwarded[-_].*|x[-_]real[-_]ip|forwarded|devproxy[-_].*|http2-settings")
@@ -35,6 +35,7 @@ _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
 _KNOWN_LINES: Final = 4096  # lines that are remembered
 _KNOWN_LENGTH: Final = 256  # bytes of the longest of them
+_KNOWN_NAMES: Final = 1024
 
 
 class Field(NamedTuple):
@@ -70,26 +71,46 @@ _known = _Lines()
 _field = _known.__getitem__
 
 
+class _Names(dict[bytes, tuple[bytes, int]]):
+    """A name as it is written → in lower case, and its kind: names come again even where values never do."""
+
+    def __missing__(self, written: bytes) -> tuple[bytes, int]:
+        if _NAME.fullmatch(written) is None:
+            raise _MalformedError
+        name = written.lower()
+        kind = _KINDS.get(name, PLAIN)
+        if kind == PLAIN and name[0] in _OURS_BEGIN and _OURS.fullmatch(name):
+            kind = OURS
+        if len(self) >= _KNOWN_NAMES:
+            self.clear()
+        if len(written) <= _KNOWN_LENGTH:
+            self[written] = name, kind
+        return name, kind
+
+
+_names = _Names()
+_made: Final = tuple.__new__  # without the function that a NamedTuple puts before it
+
+
 def _read(line: bytes) -> Field:
-    match = _LINE.fullmatch(line)
-    if match is None:
+    written, colon, text = line.partition(b":")
+    name, kind = _names[written]
+    if not colon or len(text.translate(None, _CONTROLS)) != len(text):
         raise _MalformedError
-    name, value = match[1].lower(), match[2].strip(b" \t")
-    kind = _KINDS.get(name, PLAIN)
-    whole = line + b"\r\n"
+    value = text.strip(b" \t")
     if kind == HOP_BY_HOP:
         return Field(name, value, kind, b"", b"")
     if kind == FRAMING:
-        anew = _framing(match[1], name, value)
+        anew = _framing(written, name, value)
         return Field(name, value, kind, anew, anew)
-    if kind == PLAIN and name[0] in _OURS_BEGIN and _OURS.fullmatch(name):
-        return Field(name, value, OURS, b"", whole)
-    return Field(name, value, kind, whole, whole)
+    whole = line + b"\r\n"
+    return _made(Field, (name, value, kind, b"" if kind == OURS else whole, whole))
 
 
 def forget() -> None:
-    """Empty the memo of lines, for those who measure."""
+    """Empty the memos, for those who measure."""
     _known.clear()
+    _names.clear()
 
 
 def _framing(written: bytes, name: bytes, value: bytes) -> bytes:
@@ -99,28 +120,33 @@ def _framing(written: bytes, name: bytes, value: bytes) -> bytes:
     return b"%b: %d\r\n" % (written, int(value)) if _NUMBER.fullmatch(value) else b""
 
 
+_NOT_LOOKED: Final = b"\n"  # no value has this
+
+
 class Section:
     """A valid field section.
 
-    `raw` is its lines without the CRLF of the last one; `special` the fields that are not plain, in
-    order, except Referer: it changes from page to page, and seldom matters.
+    `raw` is its lines without the CRLF of the last one; `special` the fields that are not plain, in order. Referer is
+    plain: it changes from page to page, and seldom matters.
     """
 
-    __slots__ = ("_found", "_options", "_up", "fields", "raw", "referer", "special")
+    __slots__ = ("_found", "_options", "_referer", "_up", "fields", "raw", "special")
 
     def __init__(self, raw: bytes, fields: list[Field]):
         self.raw = raw
         self.fields = fields
-        self.special = special = list(filter(_kind, fields))
-        self.referer: bytes | None = None
-        for field in special:
-            if field[2] == REFERER:
-                self.referer = field.value
-                self.special = [other for other in special if other[2] != REFERER]
-                break
+        self.special = list(filter(_kind, fields))
         self._found: dict[bytes, Field] | None = None
+        self._referer: bytes | None = _NOT_LOOKED
         self._options: frozenset[bytes] | None = None
         self._up: bytes | None = None
+
+    @property
+    def referer(self) -> bytes | None:
+        """The value of Referer, the first one where it stands several times; None without one."""
+        if self._referer is _NOT_LOOKED:
+            self._referer = self.any(b"referer")
+        return self._referer
 
     @property
     def found(self) -> dict[bytes, Field]:

@@ -195,7 +195,7 @@ class Monitor:
 
     async def _prove(self, now: float) -> set[str]:
         """Try the ports that are due at our other addresses; the ids of services for which the outcome is new."""
-        due = [record for record in self.board.records.values() if record.port and record.proof_due <= now]
+        due = [record for record in self.board.records.values() if record.proof_due <= now and record.port]
         if not due:
             return set()
         registry = self._registry
@@ -226,12 +226,15 @@ class Monitor:
         return {record.service.id for record in due}
 
     def _is_due(self, record: Record, now: float) -> bool:
+        is_well = record.failures == 0 and record.condition.state == "up"
+        if is_well and record.due > now:
+            return False  # most of them, most of the time
         upstream = record.service.upstream
         if upstream is None:
             return False
         answered = self._world.traffic(upstream)
-        if record.condition.state == "up" and record.failures == 0:
-            if record.due <= now < answered + record.service.health.interval:
+        if is_well:
+            if now < answered + record.service.health.interval:
                 record.due = answered + record.service.health.interval
         elif answered > record.failed_at:
             record.due = min(record.due, now)

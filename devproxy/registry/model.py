@@ -23,7 +23,7 @@ class Source(msgspec.Struct, frozen=True):
     line: int
 
 
-class Upstream(msgspec.Struct, frozen=True):
+class Upstream(msgspec.Struct, frozen=True, cache_hash=True):
     """The address a service is reached at: loopback literals and a TCP port, or the path of a unix socket.
 
     `hosts` holds the literals to try, in order (`127.0.0.1`, `::1`), and is empty for a unix socket, whose `port` is 0.

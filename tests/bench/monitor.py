@@ -14,7 +14,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,25 +67,35 @@ async def measured(folder: Path, cores: Cores, sockets: int, seconds: float, cha
 
 
 def per_request(folder: Path, cores: Cores, origin: int, seconds: float, rounds: int) -> list[tuple[float, float]]:
-    """CPU µs per request with the monitor and without it, a pair a round; `origin` is the port of the HTTP origin."""
+    """CPU µs per request with the monitor and without it, a pair a round; `origin` is the port of the HTTP origin.
+
+    Two equal proxies differ by some per cent from start to start: so both are started anew for each pair, in turns.
+    """
     lua = folder / "same.lua"
     lua.write_text(load.script("same", HOST), encoding="utf-8")
-    pairs = []
-    with _listening(SERVICES // 2) as ports, contextlib.ExitStack() as stack:
-        proxies = {}
-        for label in CODE:
-            proxies[label] = stack.enter_context(_proxy(folder / f"{label}-load", cores, origin, ports))
-            wait_ready(*proxies[label], HOST)
-        time.sleep(SETTLED)
-        with ThreadPoolExecutor(len(CODE)) as threads:
-            for _ in range(rounds):
-                loads = [
-                    threads.submit(load.measure, running.pid, port, lua, seconds, CONNECTIONS, cores)
-                    for running, port in proxies.values()
-                ]
-                mine, other = (one.result().cpu_us for one in loads)
-                pairs.append((mine, other))
+    pairs: list[tuple[float, float]] = []
+    with _listening(SERVICES // 2) as ports:
+        for number in range(rounds):
+            place = folder / str(number)
+            place.mkdir()
+            with contextlib.ExitStack() as stack:
+                proxies = {}
+                for label in list(CODE) if number % 2 else reversed(CODE):
+                    proxies[label] = stack.enter_context(_proxy(place / label, cores, origin, ports))
+                    wait_ready(*proxies[label], HOST)
+                time.sleep(SETTLED)
+                pairs.append(_loaded(proxies, lua, seconds, cores))
     return pairs
+
+
+def _loaded(proxies: Mapping[str, tuple[Running, int]], lua: Path, seconds: float, cores: Cores) -> tuple[float, float]:
+    """CPU µs per request with and without, of both at the same time."""
+    with ThreadPoolExecutor(len(proxies)) as threads:
+        loads = {
+            label: threads.submit(load.measure, running.pid, port, lua, seconds, CONNECTIONS, cores)
+            for label, (running, port) in proxies.items()
+        }
+        return loads["with"].result().cpu_us, loads["without"].result().cpu_us
 
 
 @contextlib.contextmanager
@@ -93,7 +103,7 @@ def _proxy(home: Path, cores: Cores, app: int, up: list[int]) -> Iterator[tuple[
     """A devproxy with 500 services besides `app`, and its port; without the monitor where `home` is called so."""
     port = _place(home, app, up)
     env = {"HOME": str(home.parent), "DEVPROXY_HOME": str(home), "PYTHONPATH": ROOT, "DEVPROXY_NO_PROOF": "1"}
-    code = CODE[home.name.removesuffix("-load")]
+    code = CODE[home.name]
     with started([sys.executable, "-c", code], cores.proxy, env, home.with_suffix(".log")) as running:
         yield running, port
 

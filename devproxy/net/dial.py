@@ -49,8 +49,9 @@ async def connect(
     for host in _in_order(upstream, first):
         address = host if upstream.path else f"[{host}]:{upstream.port}" if ":" in host else f"{host}:{upstream.port}"
         try:
+            sock = None if upstream.path else _begun(host, upstream.port)
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await _open(upstream, host, factory, server_name), host
+                return await _open(upstream, host, sock, factory, server_name), host
         except TimeoutError:
             timeout = True
             tried.append((address, f"no answer to a connect within {CONNECT_TIMEOUT:g} s"))
@@ -66,28 +67,54 @@ def _in_order(upstream: Upstream, first: str) -> list[str]:
     return sorted(upstream.hosts, key=lambda host: host != first)
 
 
-async def _open(upstream: Upstream, host: str, factory: Callable[[], P], server_name: str) -> P:
-    loop = asyncio.get_running_loop()
-    tls = _unverified() if upstream.scheme == "https" else None
-    name = (server_name or host) if tls else None
-    if upstream.path:
-        if sys.platform == "win32":
-            raise OSError(errno.EAFNOSUPPORT, "unix sockets are not reached on Windows")
-        _, protocol = await loop.create_unix_connection(factory, upstream.path, ssl=tls, server_hostname=name)
-        return protocol
+def _begun(host: str, port: int) -> socket.socket:
+    """A socket that connects, or has. Raises OSError where that is refused, which loopback tells at once: no task, and
+    no turn of the loop, for a service that is down."""
     if not is_loopback(host):
         raise OSError("not an address of this machine's loopback")
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         bound_buffers(sock)
-        await loop.sock_connect(sock, (host, upstream.port))
+        if sys.platform != "win32":  # its loops begin to connect themselves, or not at all
+            code = sock.connect_ex((host, port))
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if code == errno.EINPROGRESS else code
+            if code:
+                raise OSError(code, os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _open(
+    upstream: Upstream, host: str, sock: socket.socket | None, factory: Callable[[], P], server_name: str
+) -> P:
+    loop = asyncio.get_running_loop()
+    tls = _unverified() if upstream.scheme == "https" else None
+    name = (server_name or host) if tls else None
+    if sock is None:
+        if sys.platform == "win32":
+            raise OSError(errno.EAFNOSUPPORT, "unix sockets are not reached on Windows")
+        _, protocol = await loop.create_unix_connection(factory, upstream.path, ssl=tls, server_hostname=name)
+        return protocol
+    try:
+        if not _is_connected(sock):
+            await loop.sock_connect(sock, (host, upstream.port))
         _refuse_ourselves(sock)
         _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
     except BaseException:
         sock.close()
         raise
     return protocol
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _refuse_ourselves(sock: socket.socket) -> None:

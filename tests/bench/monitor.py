@@ -28,6 +28,7 @@ SERVICES = 500
 SECONDS = 20.0  # a minute, where a round of load is 3 s
 SETTLED = 5.0  # seconds: the first look at everything is over
 NOTICED = 20.0
+KNOWN = 60.0
 HOST = "app.localhost"
 CONNECTIONS = 16
 ROOT = str(Path(__file__).parents[2])
@@ -69,23 +70,38 @@ async def measured(folder: Path, cores: Cores, sockets: int, seconds: float, cha
 def per_request(folder: Path, cores: Cores, origin: int, seconds: float, rounds: int) -> list[tuple[float, float]]:
     """CPU µs per request with the monitor and without it, a pair a round; `origin` is the port of the HTTP origin.
 
-    Two equal proxies differ by some per cent from start to start: so both are started anew for each pair, in turns.
+    Two equal proxies differ by some per cent from start to start: so both are started anew for every second pair, in
+    turns, and loaded once the monitor has seen everything.
     """
     lua = folder / "same.lua"
     lua.write_text(load.script("same", HOST), encoding="utf-8")
     pairs: list[tuple[float, float]] = []
     with _listening(SERVICES // 2) as ports:
-        for number in range(rounds):
-            place = folder / str(number)
+        while len(pairs) < rounds:
+            place = folder / str(len(pairs))
             place.mkdir()
             with contextlib.ExitStack() as stack:
                 proxies = {}
-                for label in list(CODE) if number % 2 else reversed(CODE):
+                for label in list(CODE) if len(pairs) % 4 else reversed(CODE):
                     proxies[label] = stack.enter_context(_proxy(place / label, cores, origin, ports))
                     wait_ready(*proxies[label], HOST)
+                _wait_known(place / "with")
                 time.sleep(SETTLED)
-                pairs.append(_loaded(proxies, lua, seconds, cores))
+                pairs += [_loaded(proxies, lua, seconds, cores) for _ in range(2)]
     return pairs
+
+
+def _wait_known(home: Path) -> None:
+    """Until the monitor has seen every service."""
+    deadline = time.monotonic() + KNOWN
+    while True:
+        with contextlib.suppress(OSError, ValueError):
+            health = json.loads((home / "state" / "health.json").read_bytes())
+            if all(condition["state"] != "unknown" for condition in health["services"].values()):
+                return
+        if time.monotonic() > deadline:
+            raise BenchError(f"not every service was looked at within {KNOWN:g} s")
+        time.sleep(0.1)
 
 
 def _loaded(proxies: Mapping[str, tuple[Running, int]], lua: Path, seconds: float, cores: Cores) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from devproxy.errors import DevproxyError
 from devproxy.registry.checkout import joined, split
 from devproxy.registry.decode import Decoded
 from devproxy.registry.edit import link_project, trust_project, unlink_project
-from devproxy.registry.merge import beside
+from devproxy.registry.load import place
 from devproxy.registry.schema import UserFile
 
 
@@ -43,7 +43,7 @@ class Link(msgspec.Struct, frozen=True):
 def linked(text: str, user: Decoded[UserFile], wish: Wish) -> Link:
     """The registry with the file in it. Raises DevproxyError where somebody else has the name."""
     links = user.value.projects if user.value else {}
-    files = {key: Path(beside(user.file, link.path)) for key, link in links.items()}
+    files = {key: place(user.file, link.path) for key, link in links.items()}
     own = [key for key, file in files.items() if file == wish.file]
     key = _key(files, own, wish)
     holder = files.get(key)

@@ -101,7 +101,7 @@ class Loader:
     def _linked(self, user: Decoded[UserFile], now: float, problems: list[Problem]) -> list[Linked]:
         """Load what `user` links, forget what it links no more, and add what is wrong to `problems`."""
         links = user.value.projects if user.value is not None else {}
-        places = {name: _place(user.file, link.path) for name, link in links.items()}
+        places = {name: place(user.file, link.path) for name, link in links.items()}
         self._projects = {path: self._projects.get(path) or _Project(path) for path in places.values()}
         for project in self._projects.values():
             problems += project.load(now)
@@ -211,7 +211,7 @@ class _Project:
         return not self.shared.exists
 
 
-def _place(file: str, path: str) -> Path:
+def place(file: str, path: str) -> Path:
     """Where a link in `file` leads to; `~` is the home folder."""
     try:
         return Path(beside(file, str(Path(path).expanduser())))

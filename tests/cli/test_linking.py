@@ -65,6 +65,16 @@ def test_a_checkout_that_is_gone_goes_with_the_next_link(files: list[Path]) -> N
     assert "[projects.shop]" in link(text, other, worktree="new")[1]
 
 
+def test_a_link_below_the_home_folder_is_there(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written by hand with `~/`: neither gone, nor another file."""
+    main, fix, _ = files
+    monkeypatch.setenv("HOME", str(main.parents[1]))
+    text = '[projects."fix.shop"]\npath = "~/fix/devproxy.toml"\n'
+    key, both = link(text, main)
+    assert (key, both) == ("shop", text + f'\n[projects.shop]\npath = "{main}"\n')
+    assert link(both, fix, worktree="fix")[0] == "fix.shop"
+
+
 def test_a_name_is_not_taken_over_unless_it_is_asked_for(files: list[Path]) -> None:
     _, text = link("", files[0])
     with pytest.raises(DevproxyError, match="the project `shop` is linked already") as told:

@@ -1,7 +1,7 @@
 """What a person can be told when something goes wrong.
 
 Lives here: the one exception that the command line prints, and the exit codes.
-Not here: registry problems (`registry/problems.py`), which are data, not exceptions; HTTP answers (`proxy/pages.py`).
+Not here: registry problems (`problems.py`), which are data, not exceptions; HTTP answers (`proxy/error_pages.py`).
 """
 
 from enum import IntEnum

@@ -1,7 +1,7 @@
 """Every folder and file that devproxy owns.
 
 Lives here: where things are, and the check that a folder is ours alone.
-Not here: reading or writing them (`registry/store.py`, `registry/load.py`).
+Not here: reading or writing them (`storage/files.py`, `registry/loader.py`).
 """
 
 import os

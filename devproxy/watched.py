@@ -1,14 +1,14 @@
 """What the running proxy knows of services, as `state/health.json` tells it.
 
 Lives here: the file's type, and reading it so that a file left behind by an earlier proxy is not taken for the present.
-Not here: writing it (`serving/oversight.py`).
+Not here: writing it (`daemon/health_publisher.py`).
 """
 
 import msgspec
 
-from devproxy.condition import Condition, Owner
+from devproxy.daemon.runtime import Running
+from devproxy.health.model import Condition, Owner
 from devproxy.paths import Paths
-from devproxy.running import Running
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ import pytest
 from devproxy import __version__
 from devproxy.net.loopback import is_loopback
 from tests import require
-from tests.daemon_process import Daemon, both, daemon_in
+from tests.daemon.process import Daemon, both, daemon_in
 from tests.e2e.origin import origin, saying
 from tests.e2e.processes import clean_environment, wait_until
 

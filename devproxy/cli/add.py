@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from devproxy.cli.change import change_registry
-from devproxy.cli.names import find_service
+from devproxy.cli.arguments import find_service
+from devproxy.cli.context import look, remark_stopped
 from devproxy.cli.output import remark, say
-from devproxy.cli.view import look, remark_stopped
+from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.decode import Decoded

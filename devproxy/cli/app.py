@@ -1,7 +1,7 @@
 """The command line's entry: the table of commands, each imported only when it runs.
 
 Lives here: which commands there are, what each does in one line, and `run`.
-Not here: the commands (one file each, every one with a `command`), how errors read (`complaints.py`).
+Not here: the commands (one file each, every one with a `command`), how errors read (`errors.py`).
 How: `--help`, a misspelt command and shell completion need the table alone. Start-up time is a feature
 (`devproxy ls` in less than 90 ms), so nothing heavy may be imported at the top of any file in this package.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devproxy import __version__
-from devproxy.cli.complaints import complain
+from devproxy.cli.errors import complain
 from devproxy.errors import Exit
 
 if TYPE_CHECKING:

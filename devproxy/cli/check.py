@@ -13,15 +13,15 @@ from typing import Any
 
 import click
 
+from devproxy.cli.context import counted
 from devproxy.cli.formats import FORMATS
 from devproxy.cli.output import complain_line, remark, say
-from devproxy.cli.view import counted
 from devproxy.errors import Exit
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
+from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
-from devproxy.registry.load import Loader
+from devproxy.registry.loader import Loader
 from devproxy.registry.merge import Linked, merge
-from devproxy.registry.problems import Problem
 from devproxy.registry.read import UnreadableError, decode_text, read
 
 

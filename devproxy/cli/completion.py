@@ -1,7 +1,7 @@
 """`devproxy completion`: a script that teaches a shell to complete commands, options and service names.
 
 Lives here: which shells, and where the script goes. The script itself is click's.
-Not here: what is completed (`app.py` for commands, `names.py` for services).
+Not here: what is completed (`app.py` for commands, `arguments.py` for services).
 """
 
 import click

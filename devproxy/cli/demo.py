@@ -18,9 +18,9 @@ import click
 
 from devproxy.cli.output import aligned, remark, say
 from devproxy.cli.samples import Sample, sample_service
+from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE, Paths
-from devproxy.running import Running, read_running
 
 NAMES = ("web", "api")
 PATIENCE = 20.0  # seconds for the proxy to be ready

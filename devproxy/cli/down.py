@@ -1,7 +1,7 @@
 """`devproxy down`: end what `up` and `run` have running.
 
 Lives here: which processes are asked, and waiting for them.
-Not here: the order in which an `up` ends its services (`devproxy/run/crew.py`). The proxy stays: `devproxy stop`.
+Not here: the order in which an `up` ends its services (`devproxy/run/group.py`). The proxy stays: `devproxy stop`.
 """
 
 import os
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
-from devproxy.cli.names import complete_service
+from devproxy.cli.arguments import complete_service
 from devproxy.cli.output import remark, say
 from devproxy.cli.project import services_meant
 from devproxy.errors import Exit
 from devproxy.paths import Paths
-from devproxy.registry.load import read
+from devproxy.registry.loader import read
 
 MARGIN = 10.0  # seconds beyond the grace of each service
 
@@ -30,7 +30,7 @@ def command(names: tuple[str, ...]) -> int:
     All of them, or SERVICE alone; those that depend on others first, each with time to finish. The proxy goes on.
     """
     from devproxy.registry.leases import settle
-    from devproxy.run.crewfile import ask_to_end, crews
+    from devproxy.run.group_state import ask_to_end, crews
 
     paths = Paths.from_environment()
     registry = read(paths)
@@ -57,7 +57,7 @@ def command(names: tuple[str, ...]) -> int:
 def _running(paths: Paths, meant: list[str]) -> list[str]:
     """The services of `meant` that run, or that an `up` is about to start."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.crewfile import OVER, crews
+    from devproxy.run.group_state import OVER, crews
 
     found = {lease.service for lease in read_leases(paths)}
     for crew in crews(paths):
@@ -68,7 +68,7 @@ def _running(paths: Paths, meant: list[str]) -> list[str]:
 def _end_others(paths: Paths, meant: list[str]) -> None:
     """What `devproxy run` has running passes the signal on to its command."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.crewfile import crews
+    from devproxy.run.group_state import crews
 
     of_crews = {name for crew in crews(paths) for name in crew.services}
     for lease in read_leases(paths):

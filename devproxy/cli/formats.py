@@ -1,7 +1,7 @@
 """Problems as text for people, and in the formats that CI systems read.
 
 Lives here: one pure function a format, problems in and text out.
-Not here: finding problems (`check.py`), the problem's own text (`registry/problems.py`).
+Not here: finding problems (`check.py`), the problem's own text (`problems.py`).
 Sources: GitHub's workflow commands (docs.github.com, "Workflow commands", and the escapes of actions/toolkit);
 SARIF 2.1.0 (OASIS standard, 27 March 2020; sections are cited below).
 """
@@ -14,8 +14,8 @@ from urllib.parse import quote
 import msgspec
 
 from devproxy import __version__
-from devproxy.listing import problem_row
-from devproxy.registry.problems import Problem
+from devproxy.problems import Problem
+from devproxy.serializers import problem_row
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

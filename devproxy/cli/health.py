@@ -1,22 +1,22 @@
 """`devproxy health`: check now, explain, propose the fix; `--history` says what was when.
 
 Lives here: how conditions and findings read, and which of them make the exit code 1.
-Not here: checking (`health/checkup.py`), the past (`health/history.py`). The proxy is not needed.
+Not here: checking (`health/one_shot.py`), the past (`health/history.py`). The proxy is not needed.
 """
 
 from typing import TYPE_CHECKING
 
 import click
 
-from devproxy.cli.names import complete_service, find_service
+from devproxy.cli.arguments import complete_service, find_service
+from devproxy.cli.context import View, look
 from devproxy.cli.output import print_json, remark
-from devproxy.cli.view import View, look
 from devproxy.errors import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from devproxy.condition import Condition
+    from devproxy.health.model import Condition
     from devproxy.registry.model import Service
 
 STATES = ("down", "starting")
@@ -59,7 +59,7 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
     view = look()
     services = _chosen(view, names)
     if history:
-        from devproxy.cli.past import print_history
+        from devproxy.cli.history import print_history
 
         print_history(view, services if names else None, as_json)
         return Exit.GOOD
@@ -73,7 +73,7 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
     else:
         remark("no services yet; give one a name: devproxy add web 5173 (or, in a project's folder: devproxy link)")
     if watch:
-        from devproxy.cli.past import watch as follow
+        from devproxy.cli.history import watch as follow
 
         follow(view, services, as_json)
     bad = any(is_bad(condition, fail_on) for condition in conditions.values())
@@ -95,7 +95,7 @@ def _chosen(view: View, names: tuple[str, ...]) -> "Sequence[Service]":
 def _check(view: View, services: "Sequence[Service]") -> "Mapping[str, Condition]":
     import asyncio
 
-    from devproxy.health.checkup import checkup
+    from devproxy.health.one_shot import checkup
     from devproxy.watched import read_health
 
     known = read_health(view.paths)
@@ -104,7 +104,7 @@ def _check(view: View, services: "Sequence[Service]") -> "Mapping[str, Condition
 
 
 def _print_json(view: View, services: "Sequence[Service]", conditions: "Mapping[str, Condition]") -> None:
-    from devproxy.listing import service_rows
+    from devproxy.serializers import service_rows
 
     wanted = {service.id for service in services}
     print_json([row for row in service_rows(view.registry, view.port, conditions) if row["id"] in wanted])

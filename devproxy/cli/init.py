@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from devproxy.cli.output import print_table, remark, say
+from devproxy.detect.model import Survey
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE
-from devproxy.survey.model import Survey
 
 EXAMPLE = 'project = "shop"\n\n[services.web]\ncommand = "npm run dev"\n'
 
@@ -26,8 +26,8 @@ def command(folder: Path | None, name: str, dry_run: bool) -> None:
     Reads workspaces of npm, pnpm, yarn and uv, package.json, pyproject.toml, manage.py, a Procfile and a compose file;
     runs none of it, and never overwrites a file.
     """
-    from devproxy.survey.folder import survey
-    from devproxy.survey.text import document
+    from devproxy.detect.project import survey
+    from devproxy.detect.render import document
 
     root = (folder or Path()).resolve()
     file = root / PROJECT_FILE
@@ -56,11 +56,11 @@ def _refuse_existing(file: Path) -> None:
 
 
 def _check_name(name: str) -> None:
-    from devproxy.registry import names
+    from devproxy.registry import hostnames
     from devproxy.registry.wrong import Wrong
 
     try:
-        names.name(name)
+        hostnames.name(name)
     except Wrong as wrong:
         raise DevproxyError(wrong.what, why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
 
@@ -89,7 +89,7 @@ def _check(text: str, file: Path) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    from devproxy.registry.store import update
+    from devproxy.storage.files import update
 
     def first(old: str) -> str:
         if old:

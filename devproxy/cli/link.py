@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devproxy.cli.change import change_registry
+from devproxy.cli.context import look, remark_problems, remark_stopped
 from devproxy.cli.linking import Link, Wish, linked
 from devproxy.cli.output import print_table, remark
-from devproxy.cli.view import look, remark_problems, remark_stopped
+from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
-from devproxy.registry import names, worktree
+from devproxy.registry import hostnames, worktrees
 from devproxy.registry.decode import Decoded, decode_local, decode_project
 from devproxy.registry.layers import of_project, project_name
 from devproxy.registry.merge import Linked
@@ -57,7 +57,7 @@ def take(paths: Paths, file: Path, *, force: bool = False, label: str | None = N
     wish = Wish(
         file=file,
         name=name,
-        worktree=worktree.label(file.parent),
+        worktree=worktrees.label(file.parent),
         label=label,
         force=force,
         trust=None if trust is None else digest(str(file), of_project(Linked(name, project, local))) if trust else "",
@@ -76,7 +76,7 @@ def take(paths: Paths, file: Path, *, force: bool = False, label: str | None = N
 
 def _label(text: str | None) -> str | None:
     try:
-        return text and names.name(text)
+        return text and hostnames.name(text)
     except Wrong as wrong:
         raise DevproxyError(f"--as {text}: {wrong.what}", why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
 

@@ -1,7 +1,7 @@
 """What a project's file becomes in the user registry: under which name it is linked, and whether it is trusted.
 
 Lives here: `linked`, from the registry's text to its new text.
-Not here: the command line (`link.py`), writing (`change.py`), the edits (`registry/edit.py`).
+Not here: the command line (`link.py`), writing (`registry_edit.py`), the edits (`registry/edit.py`).
 
 The first checkout of a project has its plain name. One in a git worktree gets its branch as a label, any other one the
 label that `--as` gives it. A checkout keeps the label that it was linked by, unless it is in a worktree whose branch is
@@ -16,7 +16,7 @@ from devproxy.errors import DevproxyError
 from devproxy.registry.checkout import joined, split
 from devproxy.registry.decode import Decoded
 from devproxy.registry.edit import link_project, trust_project, unlink_project
-from devproxy.registry.load import place
+from devproxy.registry.loader import place
 from devproxy.registry.schema import UserFile
 
 

@@ -1,7 +1,7 @@
 """`devproxy logs`: what the services of `devproxy up` have printed.
 
 Lives here: the last lines of several logs in the order of their times, and following them.
-Not here: the files (`devproxy/run/servicelog.py`).
+Not here: the files (`devproxy/run/logs.py`).
 """
 
 import time
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from devproxy.cli.names import complete_service
+from devproxy.cli.arguments import complete_service
 from devproxy.cli.output import remark
 from devproxy.cli.prefixed import Prefixed
 from devproxy.cli.project import services_meant
 from devproxy.paths import Paths
-from devproxy.registry.load import read
+from devproxy.registry.loader import read
 
 _LOOK = 0.1  # seconds between two looks at the files
 
@@ -30,7 +30,7 @@ def command(names: tuple[str, ...], follow: bool, lines: int) -> None:
 
     All of them, or those called NAME, in the order of time.
     """
-    from devproxy.run.servicelog import Follower, last, log_file
+    from devproxy.run.logs import Follower, last, log_file
 
     paths = Paths.from_environment()
     ids = [service.id for service in services_meant(read(paths), names, Path.cwd())]

@@ -1,20 +1,20 @@
 """`devproxy ls`: every service and where it is reached.
 
 Lives here: how the services look as a table.
-Not here: the shape of `--json` (`devproxy/listing.py`, which the API shares).
+Not here: the shape of `--json` (`devproxy/serializers.py`, which the API shares).
 """
 
 from typing import TYPE_CHECKING
 
 import click
 
+from devproxy.cli.context import View, look, remark_problems, remark_stopped
 from devproxy.cli.output import for_person, print_json, print_table, remark
-from devproxy.cli.view import View, look, remark_problems, remark_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from devproxy.condition import Condition
+    from devproxy.health.model import Condition
     from devproxy.registry.model import Service, Upstream
 
 HEADINGS = ("NAME", "URL", "UPSTREAM", "STATE", "EXPOSURE")
@@ -27,7 +27,7 @@ def command(as_json: bool) -> None:
     """List the services and where each is reached."""
     view = look()
     if as_json:
-        from devproxy.listing import service_rows
+        from devproxy.serializers import service_rows
 
         print_json(service_rows(view.registry, view.port, view.conditions()))
         return

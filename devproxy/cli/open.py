@@ -1,15 +1,15 @@
 """`devproxy open`: a service in the person's browser.
 
-Not here: which name means which service (`names.py`). The browser is the standard library's choice (`webbrowser`,
+Not here: which name means which service (`arguments.py`). The browser is the standard library's choice (`webbrowser`,
 which the environment variable BROWSER overrides).
 """
 
 import click
 
-from devproxy.cli.names import complete_service, find_service
+from devproxy.cli.arguments import complete_service, find_service
+from devproxy.cli.context import START, look
 from devproxy.cli.output import say
 from devproxy.cli.url import no_address
-from devproxy.cli.view import START, look
 from devproxy.errors import DevproxyError, Exit
 
 

@@ -1,15 +1,15 @@
 """`devproxy ports`: what is on port 3000, and who can reach it? Every TCP listener of the machine, registered or not.
 
 Lives here: listeners as rows and as a table.
-Not here: finding them (`health/sockets.py`), judging them (`health/exposure.py`).
+Not here: finding them (`health/scanner.py`), judging them (`health/exposure.py`).
 """
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from devproxy.cli.context import View, counted, look
 from devproxy.cli.output import for_person, print_json, print_table, remark
-from devproxy.cli.view import View, counted, look
 
 if TYPE_CHECKING:
     from devproxy.health.listener import Listener, Scan
@@ -24,7 +24,7 @@ ITSELF = "(devproxy)"
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a listener.")
 def command(exposed: bool, as_json: bool) -> None:
     """List what listens on this machine, and who can reach it; of all programs, registered or not."""
-    from devproxy.health.sockets import Scanner
+    from devproxy.health.scanner import Scanner
 
     view = look()
     scan = Scanner().scan()
@@ -46,7 +46,7 @@ def _row(view: View, listener: "Listener", scan: "Scan") -> dict[str, Any]:
     import msgspec
 
     from devproxy.health.examine import heard
-    from devproxy.health.fixes import program_of
+    from devproxy.programs.fixes import program_of
 
     argv, parents = listener.process.argv, listener.process.parents
     row: dict[str, Any] = msgspec.to_builtins(heard(listener, scan))
@@ -72,7 +72,7 @@ def _services(view: View, listener: "Listener") -> list[str]:
 
 
 def _fix(listener: "Listener") -> str:
-    from devproxy.health.fixes import propose
+    from devproxy.programs.fixes import propose
 
     fix = propose(listener.process.argv or (), listener.process.parents, listener.port)
     return fix.text if fix else f"make it listen on 127.0.0.1 instead of {listener.address}"

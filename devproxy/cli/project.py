@@ -7,7 +7,7 @@ Not here: what is done with them. A project file counts here only once it is lin
 from collections.abc import Sequence
 from pathlib import Path
 
-from devproxy.cli.names import find_service
+from devproxy.cli.arguments import find_service
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE
 from devproxy.registry.model import Registry, Service

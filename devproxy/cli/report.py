@@ -7,9 +7,9 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from devproxy.cli.context import counted
 from devproxy.cli.output import for_person, remark, say
-from devproxy.cli.view import counted
-from devproxy.condition import Condition, Finding
+from devproxy.health.model import Condition, Finding
 from devproxy.registry.model import Service
 
 COLOURS = {"up": "green", "down": "red", "starting": "yellow", "unknown": "yellow", "on-request": None}

@@ -17,7 +17,7 @@ def command(http: int | None) -> None:
 
     Needed after an update of devproxy, and after another port in [proxy]; all else is live at once.
     """
-    from devproxy.background import start
+    from devproxy.daemon.control import start
     from devproxy.paths import Paths
 
     paths = Paths.from_environment()

@@ -5,9 +5,9 @@ Not here: services of a project, which stand in the team's file: `rm` says which
 
 import click
 
-from devproxy.cli.change import change_registry
-from devproxy.cli.names import complete_own, find_service
+from devproxy.cli.arguments import complete_own, find_service
 from devproxy.cli.output import say
+from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 
@@ -42,7 +42,7 @@ def _tables(text: str) -> list[str]:
 
 def _own(name: str, paths: Paths) -> str:
     """The key of the service that `name` (a hostname, perhaps) means. Raises DevproxyError where it is a project's."""
-    from devproxy.registry.load import read
+    from devproxy.registry.loader import read
 
     service, _ = find_service(read(paths), name)
     if service.project:

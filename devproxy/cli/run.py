@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from devproxy.cli.names import complete_service
+from devproxy.cli.arguments import complete_service
 from devproxy.cli.output import remark
+from devproxy.daemon.runtime import read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
-from devproxy.registry.load import read
-from devproxy.running import read_running
+from devproxy.registry.loader import read
 
 
 class _WithCommand(click.Command):
@@ -52,7 +52,7 @@ def command(ctx: click.Context, name: str | None, force: bool) -> int:
 def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> int:
     from devproxy.run.foreground import run
     from devproxy.run.launch import launch
-    from devproxy.run.name import pick
+    from devproxy.run.selection import pick
 
     folder = Path.cwd()
     registry = read(paths)
@@ -69,7 +69,7 @@ def _proxy(paths: Paths, autostart: bool) -> int | None:
     if running is None and not autostart:
         remark("the proxy is not running; start it: devproxy start", fg="yellow")
     elif running is None:
-        from devproxy.background import start
+        from devproxy.daemon.control import start
 
         try:
             running = start(paths).running
@@ -80,7 +80,7 @@ def _proxy(paths: Paths, autostart: bool) -> int | None:
 
 
 def _announce(ready: Any, port: int | None) -> None:
-    from devproxy.listing import service_url
+    from devproxy.serializers import service_url
 
     for note in ready.prepared.notes:
         remark(note)

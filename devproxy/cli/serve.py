@@ -1,6 +1,6 @@
 """`devproxy serve`: the proxy in the foreground.
 
-Not here: the proxy (`devproxy/daemon.py`). There is no option for an address to listen on: devproxy listens on this
+Not here: the proxy (`devproxy/daemon/main.py`). There is no option for an address to listen on: devproxy listens on this
 machine's loopback addresses and nothing else.
 """
 
@@ -26,7 +26,7 @@ def command(http: int | None, access_log: bool, detached: bool) -> int:
     It listens on 127.0.0.1 and ::1 only, on port 80, or 7080 where 80 cannot be had. Ctrl-C ends it; requests in
     flight may finish.
     """
-    from devproxy.daemon import run
+    from devproxy.daemon.main import run
     from devproxy.paths import Paths
 
     return run(Paths.from_environment(), http=http, access_log=access_log or None, watched=not detached)

@@ -1,6 +1,6 @@
 """`devproxy start`: the proxy in the background.
 
-Not here: how it gets there (`devproxy/background.py`).
+Not here: how it gets there (`devproxy/daemon/control.py`).
 """
 
 import click
@@ -16,7 +16,7 @@ def command(http: int | None) -> None:
 
     It outlives this terminal, and takes connections when the command returns. If it runs already, all is well.
     """
-    from devproxy.background import start
+    from devproxy.daemon.control import start
     from devproxy.paths import Paths
 
     paths = Paths.from_environment()

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from devproxy import __version__
+from devproxy.cli.context import START, View, counted, look, remark_problems
 from devproxy.cli.output import aligned, print_json, remark, say
-from devproxy.cli.view import START, View, counted, look, remark_problems
 from devproxy.errors import Exit
 from devproxy.watched import watched
 
@@ -30,7 +30,7 @@ def command(as_json: bool) -> int:
 
 def status(view: View) -> dict[str, Any]:
     """The facts as JSON: `started` in seconds since 1970, ports as the proxy really has them (null: none)."""
-    from devproxy.listing import problem_row
+    from devproxy.serializers import problem_row
 
     running = view.running
     services = view.registry.services
@@ -62,7 +62,7 @@ def _health(view: View) -> dict[str, int | None]:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from devproxy.listing import STANDARD_HTTP
+    from devproxy.serializers import STANDARD_HTTP
 
     lines = [("proxy", "not running")]
     if facts["running"]:

@@ -1,6 +1,6 @@
 """`devproxy stop`: end the proxy, whoever started it.
 
-Not here: how (`devproxy/background.py`). Services are not touched: they are `devproxy down`'s.
+Not here: how (`devproxy/daemon/control.py`). Services are not touched: they are `devproxy down`'s.
 """
 
 import click
@@ -20,8 +20,8 @@ def command() -> None:
 
 def end(paths: Paths) -> None:
     """Stop the proxy of `paths` and say so."""
-    from devproxy.background import stop
-    from devproxy.registry.load import read
+    from devproxy.daemon.control import stop
+    from devproxy.registry.loader import read
 
     ended = stop(paths, grace=read(paths).settings.grace)
     if ended is None:

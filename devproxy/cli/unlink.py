@@ -2,9 +2,9 @@
 
 import click
 
-from devproxy.cli.change import change_registry
-from devproxy.cli.names import complete_project
+from devproxy.cli.arguments import complete_project
 from devproxy.cli.output import say
+from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 

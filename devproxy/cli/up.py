@@ -1,7 +1,7 @@
 """`devproxy up`: a project's services, in the order of what they depend on.
 
 Lives here: what is started, what is said before, and the way into the background.
-Not here: running them (`devproxy/run/crew.py`, `upkeep.py`). Commands of a file are run because somebody typed
+Not here: running them (`devproxy/run/group.py`, `run/group_process.py`). Commands of a file are run because somebody typed
 `devproxy up`: a project file that is not linked yet is linked here, and its commands shown. `--on-request` is what the
 proxy starts where nobody typed anything: it runs trusted commands alone.
 """
@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import click
 
-from devproxy.cli.names import complete_service
+from devproxy.cli.arguments import complete_service
 from devproxy.cli.output import print_table, remark, say
 from devproxy.cli.prefixed import Prefixed
 from devproxy.cli.project import declared_by, nearest, services_meant
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
-from devproxy.registry.load import read
+from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
 
 
@@ -51,7 +51,7 @@ def command(names: tuple[str, ...], detach: bool, crew: bool, on_request: bool) 
         return Exit.GOOD
     if detach:
         return _detach(paths, [service.id for service in plan.todo], port)
-    from devproxy.run.upkeep import OWN, keep
+    from devproxy.run.group_process import OWN, keep
 
     show = None
     if not crew:
@@ -62,8 +62,8 @@ def command(names: tuple[str, ...], detach: bool, crew: bool, on_request: bool) 
 
 def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
     """Run what the proxy asks for; the proxy is there, and starts nothing else than what is trusted."""
-    from devproxy.run.upkeep import keep
-    from devproxy.running import read_running
+    from devproxy.daemon.runtime import read_running
+    from devproxy.run.group_process import keep
 
     plan = _take(paths, ids, publish=True, on_request=True)
     if not plan.todo:
@@ -105,10 +105,10 @@ class Plan(NamedTuple):
 
 def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False) -> Plan:
     """What is to be done; with `publish`, what is to be started is this process's from now on."""
-    from devproxy.run import crewfile
+    from devproxy.run import group_state
     from devproxy.run.unasked import refuse_untrusted
 
-    with crewfile.turn(paths):
+    with group_state.turn(paths):
         registry = read(paths)
         if on_request:
             meant = [service for service in registry.services if service.id in names]
@@ -118,7 +118,7 @@ def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool
         if on_request:
             refuse_untrusted(plan.todo)
         if plan.todo and publish:
-            crewfile.publish(paths, {one.id: crewfile.Part("waiting", one.command_line) for one in plan.todo})
+            group_state.publish(paths, {one.id: group_state.Part("waiting", one.command_line) for one in plan.todo})
     return plan
 
 
@@ -144,7 +144,7 @@ def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: 
 def _running(paths: Paths) -> set[str]:
     """The services that run, or that another `up` is about to start."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.crewfile import OVER, crews
+    from devproxy.run.group_state import OVER, crews
 
     found = {lease.service for lease in read_leases(paths)}
     for crew in crews(paths):
@@ -162,14 +162,14 @@ def _commandless(service: Service) -> DevproxyError:
 
 
 def _tell_left(left: Sequence[Service], port: int | None) -> None:
-    from devproxy.listing import service_url
+    from devproxy.serializers import service_url
 
     for service in left:
         say(f"`{service.id}` starts at its first request: {service_url(service, port) or 'it has no name of its own'}")
 
 
 def _tell_running(paths: Paths, service: Service) -> None:
-    from devproxy.run.crewfile import crews
+    from devproxy.run.group_state import crews
 
     say(f"`{service.id}` runs already")
     old = next((crew.services[service.id].command for crew in crews(paths) if service.id in crew.services), None)
@@ -179,8 +179,8 @@ def _tell_running(paths: Paths, service: Service) -> None:
 
 def _proxy_port(paths: Paths, autostart: bool) -> int | None:
     """The port of the proxy, which is started if none runs; None, with a remark, where it may not or cannot be."""
-    from devproxy.background import start
-    from devproxy.running import read_running
+    from devproxy.daemon.control import start
+    from devproxy.daemon.runtime import read_running
 
     if not autostart and read_running(paths) is None:
         remark("the proxy is not running; start it: devproxy start", fg="yellow")
@@ -196,7 +196,7 @@ def _proxy_port(paths: Paths, autostart: bool) -> int | None:
 
 
 def _announce(services: Sequence[Service], port: int | None) -> None:
-    from devproxy.listing import service_url
+    from devproxy.serializers import service_url
 
     rows = [(service.id, service_url(service, port) or "-", service.command_line) for service in services]
     print_table(("NAME", "URL", "COMMAND"), rows)
@@ -204,8 +204,8 @@ def _announce(services: Sequence[Service], port: int | None) -> None:
 
 def _detach(paths: Paths, names: list[str], port: int | None) -> int:
     """Start a crew that outlives us, and wait until each of its services is healthy or has failed."""
-    from devproxy.listing import service_url
-    from devproxy.run.detached import launch_crew
+    from devproxy.run.detach import launch_crew
+    from devproxy.serializers import service_url
 
     parts = launch_crew(paths, names)
     registry = read(paths)
@@ -219,7 +219,7 @@ def _detach(paths: Paths, names: list[str], port: int | None) -> int:
 
 def _show_tails(paths: Paths, names: list[str]) -> None:
     from devproxy.run.lines import plain
-    from devproxy.run.servicelog import last
+    from devproxy.run.logs import last
 
     for name in names:
         remark(f"`{name}` is not healthy; its last lines (more: devproxy logs {name}):", fg="yellow")

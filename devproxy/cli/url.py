@@ -1,15 +1,15 @@
 """`devproxy url`: one service's URL, for people and scripts.
 
-Not here: which name means which service (`names.py`).
+Not here: which name means which service (`arguments.py`).
 """
 
 from typing import TYPE_CHECKING
 
 import click
 
-from devproxy.cli.names import complete_service, find_service
+from devproxy.cli.arguments import complete_service, find_service
+from devproxy.cli.context import look, remark_stopped
 from devproxy.cli.output import print_json, say
-from devproxy.cli.view import look, remark_stopped
 from devproxy.errors import DevproxyError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 `/api/status`.
 
 Lives here: one handler a resource. Fields are only ever added.
-Not here: the shape of a service (`devproxy/listing.py`, shared with `devproxy ls --json`), `/api/events` (`stream.py`).
+Not here: the shape of a service (`devproxy/serializers.py`, shared with `devproxy ls --json`), `/api/events` (`stream.py`).
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from devproxy.control.answers import json_answer
-from devproxy.control.view import View
-from devproxy.listing import problem_row, service_rows
+from devproxy.control.context import View
+from devproxy.control.responses import json_answer
+from devproxy.serializers import problem_row, service_rows
 
 
 def routes(view: View) -> Iterator[web.RouteDef]:

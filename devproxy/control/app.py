@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from devproxy.control import api, pages
-from devproxy.control.answers import refusal, secure
+from devproxy.control.context import View
 from devproxy.control.guard import guard
+from devproxy.control.responses import refusal, secure
 from devproxy.control.stream import Streams
-from devproxy.control.view import View
 
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 

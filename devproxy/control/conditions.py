@@ -1,7 +1,7 @@
 """How the condition of services looks on the dashboard: a cell in the table, and what is wrong with the fix.
 
 Lives here: HTML from conditions, every value escaped.
-Not here: the rest of the page (`pages.py`), what a condition means (`devproxy/condition.py`). Notes are no news: a
+Not here: the rest of the page (`pages.py`), what a condition means (`devproxy/health/model.py`). Notes are no news: a
 service that answers on one address family only is found by its name all the same.
 """
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from html import escape
 
-from devproxy.condition import Condition, Finding
+from devproxy.health.model import Condition, Finding
 
 MOST_FINDINGS = 100
 UNKNOWN = Condition()

@@ -1,7 +1,7 @@
 """Who may talk to devproxy's own pages: only this machine's user, directly or from these pages.
 
 Lives here: three rules as pure functions, and the middleware that applies them to every request.
-Not here: the guard of the services (`proxy/guard.py`), which lets registered services call each other; here none may.
+Not here: the guard of the services (`proxy/cross_site.py`), which lets registered services call each other; here none may.
 
 1. The authority is ours (RFC 9110 §7.4: else 421); a name that an attacker points at 127.0.0.1 (DNS rebinding) is not.
 2. GET and HEAD only: nothing here changes anything.
@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from devproxy.control.answers import refusal
-from devproxy.routing.hosts import parse_authority
+from devproxy.control.responses import refusal
+from devproxy.routing.authority import parse_authority
 
 METHODS = ("GET", "HEAD")
 

@@ -2,7 +2,7 @@
 
 Lives here: HTML from values, every value escaped. Works without a script; `static/dashboard.js` only asks for the page
 again when something has happened.
-Not here: the values (`listing.py`, `view.py`), styles (`static/dashboard.css`), what may be loaded (`answers.py`).
+Not here: the values (`serializers.py`, `context.py`), styles (`static/dashboard.css`), what may be loaded (`responses.py`).
 """
 
 import time
@@ -12,13 +12,13 @@ from itertools import groupby
 from pathlib import Path
 
 from devproxy import __version__
-from devproxy.condition import Condition
 from devproxy.control import conditions as health
-from devproxy.control.view import View
+from devproxy.control.context import View
 from devproxy.events import Entry
-from devproxy.listing import service_url
+from devproxy.health.model import Condition
+from devproxy.problems import Problem
 from devproxy.registry.model import Service
-from devproxy.registry.problems import Problem
+from devproxy.serializers import service_url
 
 MOST_ROWS = 2000
 MOST_PROBLEMS = 200

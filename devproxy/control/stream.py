@@ -11,8 +11,8 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from devproxy.control.answers import refusal
-from devproxy.control.view import View
+from devproxy.control.context import View
+from devproxy.control.responses import refusal
 from devproxy.events import Entry
 
 HEARTBEAT = 15.0  # seconds; a comment, so that a reader that went away is noticed

@@ -2,7 +2,7 @@
 
 Lives here: one record a service, and how checks and looks at the machine change it: thresholds, since when, who
 answered before, and one event a change.
-Not here: checking and looking (`monitor.py`), when to (`check.py`). No clock: times are handed in, in seconds since
+Not here: checking and looking (`monitor.py`), when to (`schedule.py`). No clock: times are handed in, in seconds since
 1970.
 
 A record belongs to a service's id and its upstream: with another upstream it begins anew. A service that was up is down
@@ -17,10 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from devproxy import events
-from devproxy.condition import DORMANT, Condition, Finding, Owner, State
-from devproxy.health.check import Check
 from devproxy.health.examine import NOTHING, Exam
+from devproxy.health.model import DORMANT, Condition, Finding, Owner, State
 from devproxy.health.reach import Reach
+from devproxy.health.schedule import Check
 from devproxy.registry.model import Service
 
 FAILURES = 2

@@ -1,7 +1,7 @@
 """All that a look at the machine says about one service, apart from whether it is up.
 
 Lives here: listeners, verdict and findings of a service put together, with what was proved and how grave it is.
-Not here: the findings (`findings.py`), looking (`sockets.py`, `proof.py`), remembering (`board.py`). Pure.
+Not here: the findings (`findings.py`), looking (`scanner.py`, `reachability.py`), remembering (`board.py`). Pure.
 """
 
 import shlex
@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from devproxy.condition import Finding, Heard, Owner, Severity, Verdict
 from devproxy.health import findings
 from devproxy.health.exposure import PortJudgement, judge, judge_port
-from devproxy.health.fixes import propose
 from devproxy.health.listener import Listener, Process, Scan
+from devproxy.health.model import Finding, Heard, Owner, Severity, Verdict
 from devproxy.health.reach import Reach
+from devproxy.programs.fixes import propose
 from devproxy.registry.checkout import split
 from devproxy.registry.model import ExposurePolicy, Registry, Service
 

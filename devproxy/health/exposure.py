@@ -2,7 +2,7 @@
 
 Lives here: the verdict table, for one listener and for all the listeners of a port; naming the interfaces
 concerned.
-Not here: reading sockets or interfaces, the connect that proves it, what to do about it (`fixes.py`). Pure:
+Not here: reading sockets or interfaces, the connect that proves it, what to do about it (`programs/fixes.py`). Pure:
 no system call, the interfaces come in as data.
 
 | bound to | verdict |

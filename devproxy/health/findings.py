@@ -1,7 +1,7 @@
 """What is wrong with a service besides being down: each finding has a stable code, a sentence and a fix.
 
 Lives here: the findings that the socket table and the registry tell by themselves, for one service or for all.
-Not here: the verdict (`exposure.py`), the change of a command (`fixes.py`), when to look and what has changed since
+Not here: the verdict (`exposure.py`), the change of a command (`programs/fixes.py`), when to look and what has changed since
 (the monitor). Pure: a scan and plain values come in.
 
 | code | when |
@@ -21,10 +21,10 @@ from pathlib import PurePath
 
 import msgspec
 
-from devproxy.condition import Code, Owner
 from devproxy.health.exposure import Judgement, judge_port, takes
-from devproxy.health.fixes import program_of, propose
 from devproxy.health.listener import Listener, Process, Scan
+from devproxy.health.model import Code, Owner
+from devproxy.programs.fixes import program_of, propose
 
 LOOPBACKS = ("127.0.0.1", "::1")
 

@@ -1,15 +1,15 @@
 """A look at services for one command, without the proxy: what the socket table says, in milliseconds.
 
 Lives here: `glance` for `devproxy ls`, which must start at once: no process is looked for, nobody is asked.
-Not here: a real check (`checkup.py`), the look that goes on (`monitor.py`). Nothing heavy is imported.
+Not here: a real check (`one_shot.py`), the look that goes on (`monitor.py`). Nothing heavy is imported.
 """
 
 from collections.abc import Iterable
 from socket import AF_INET6
 
-from devproxy.condition import DORMANT, Condition, Heard
 from devproxy.health.exposure import judge, judge_port, takes
 from devproxy.health.listener import Listener, Scan
+from devproxy.health.model import DORMANT, Condition, Heard
 from devproxy.net import sockdiag
 from devproxy.registry.model import Service
 

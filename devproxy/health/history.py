@@ -12,7 +12,7 @@ import msgspec
 from devproxy import events
 from devproxy.events import AnyEvent, Checked, Started, Stopped
 from devproxy.paths import Paths
-from devproxy.rotation import RotatedFile
+from devproxy.storage.rotating_file import RotatedFile
 
 LIMIT = 512 << 10  # bytes a file; there are at most two
 KEPT = 1

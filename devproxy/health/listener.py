@@ -1,7 +1,7 @@
 """A listener and what a scan of the machine found: the values that the rest of health works on.
 
 Lives here: plain frozen types; the name of an interface, the process behind a socket.
-Not here: how they are read (`sockets.py`, `interfaces.py`), what they mean (`exposure.py`). Pure: no system
+Not here: how they are read (`scanner.py`, `interfaces.py`), what they mean (`exposure.py`). Pure: no system
 call.
 """
 

@@ -2,7 +2,7 @@
 
 Lives here: what is looked at in which order, and what that costs: one look at the socket table a second serves all
 services; everything else happens only where the table, a due check or the registry gives a reason.
-Not here: what a look means (`examine.py`, `check.py`), what is remembered (`board.py`), who is told (`World`).
+Not here: what a look means (`examine.py`, `schedule.py`), what is remembered (`board.py`), who is told (`World`).
 
 How it works, each `TICK`:
 
@@ -11,7 +11,7 @@ How it works, each `TICK`:
 2. Ports whose listeners differ are examined; a service that merely listens is up by the table, without a connect.
 3. What the table cannot tell is asked, `MOST_AT_ONCE` at a time: HTTP checks, unix sockets, ports where nothing listens
    (a NAT rule may answer). A service that has just answered a request is not asked; one that fails is asked ever less.
-4. Ports that changed, and each every `PROOF_INTERVAL`, are tried at this machine's other addresses (`proof.py`).
+4. Ports that changed, and each every `PROOF_INTERVAL`, are tried at this machine's other addresses (`reachability.py`).
 5. If anything is different, the world is told, once.
 
 Where the system has no such table (`psutil` reads all connections there), reading it may take a hundredth of the time.
@@ -25,17 +25,17 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from devproxy.events import AnyEvent
-from devproxy.health import proof
+from devproxy.health import reachability
 from devproxy.health.board import Board, Record
-from devproxy.health.check import listening_host, next_check, told_by_table
-from devproxy.health.checkouts import checkouts
 from devproxy.health.examine import NOTHING, by_port, conflicts, examine
 from devproxy.health.exposure import judge
 from devproxy.health.findings import Checkouts, Finding
 from devproxy.health.listener import Listener, Scan
 from devproxy.health.probe import probe
 from devproxy.health.reach import Reach
-from devproxy.health.sockets import Scanner
+from devproxy.health.scanner import Scanner
+from devproxy.health.schedule import listening_host, next_check, told_by_table
+from devproxy.health.worktrees import checkouts
 from devproxy.registry.model import Registry, Upstream
 
 TICK = 1.0  # seconds
@@ -199,12 +199,14 @@ class Monitor:
         if not due:
             return set()
         registry = self._registry
-        if registry is None or not proof.allowed(registry.settings.exposure_proof):
+        if registry is None or not reachability.allowed(registry.settings.exposure_proof):
             return self._reached(due, {})
         due = due[:PROVED_AT_ONCE]
         changed = any(record.proof_due == CHANGED for record in due)
-        where = proof.addresses(self._scan.interfaces, proof.MOST_ADDRESSES if changed else ROUTINE_ADDRESSES)
-        found = await asyncio.to_thread(proof.prove, [record.port for record in due], where)
+        where = reachability.addresses(
+            self._scan.interfaces, reachability.MOST_ADDRESSES if changed else ROUTINE_ADDRESSES
+        )
+        found = await asyncio.to_thread(reachability.prove, [record.port for record in due], where)
         return self._reached(due, found)
 
     def _reached(self, due: list[Record], found: dict[int, Reach]) -> set[str]:

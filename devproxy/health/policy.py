@@ -7,7 +7,7 @@ Not here: finding out (`monitor.py`), telling (`proxy/exposed.py`, `proxy/displa
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from devproxy.condition import Condition, Finding
+from devproxy.health.model import Condition, Finding
 from devproxy.registry.model import Registry
 
 _LONGEST = 300  # bytes of a field's value: enough for a place and a fix

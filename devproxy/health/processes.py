@@ -2,7 +2,7 @@
 
 Lives here: from socket inodes to processes, their command lines and their parents; from a uid to a user's
 name.
-Not here: when to ask (`sockets.py` does only on a change: a walk costs a readlink for each open file of the
+Not here: when to ask (`scanner.py` does only on a change: a walk costs a readlink for each open file of the
 machine). `/proc/<pid>/fd` of another user's process needs CAP_SYS_PTRACE; its command line does not. Paths
 are plain strings here: with thousands of descriptors `Path` objects would be a third of the cost.
 """

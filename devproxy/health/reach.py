@@ -1,6 +1,6 @@
 """What trying a port at this machine's other addresses gave: a value, pure.
 
-Not here: trying (`proof.py`), what it means (`examine.py`).
+Not here: trying (`reachability.py`), what it means (`examine.py`).
 """
 
 import msgspec

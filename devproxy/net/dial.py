@@ -2,7 +2,7 @@
 
 Lives here: the order in which the addresses of a service are tried, and what a person is told when none answers.
 Not here: keeping connections (`proxy/pool.py`), asking for anything (`proxy/exchange.py`), and the one other connect():
-the proof of exposure tries this machine's own addresses, and sends nothing (`health/proof.py`).
+the proof of exposure tries this machine's own addresses, and sends nothing (`health/reachability.py`).
 
 Never through DNS: an Upstream holds loopback literals, and each is checked again before it is dialled.
 """

@@ -2,7 +2,7 @@
 
 Lives here: the packing of a request, the reading of its answer, and the two questions devproxy asks: which
 TCP sockets listen, and does anybody still hold the other end of a loopback connection.
-Not here: which process a socket belongs to (`health/sockets.py`), what a listener means
+Not here: which process a socket belongs to (`health/scanner.py`), what a listener means
 (`health/exposure.py`), other systems: off Linux `listeners` raises OSError and `peer_is_orphan` says None.
 
 How it works: a request is `nlmsghdr` (16 bytes) and `inet_diag_req_v2` (56), an answer `nlmsghdr`,

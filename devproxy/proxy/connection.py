@@ -11,14 +11,14 @@ from contextlib import suppress
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, cast
 
-from devproxy.net.liveness import is_gone
 from devproxy.net.reset import reset
+from devproxy.net.sockets import is_gone
 from devproxy.proxy.decide import Reading, Respond
+from devproxy.proxy.error_pages import render
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import Origin
 from devproxy.proxy.held import Held
-from devproxy.proxy.pages import render
 from devproxy.proxy.pool import Address
 from devproxy.proxy.tunnel import join
 from devproxy.routing.table import Route

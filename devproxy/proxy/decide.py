@@ -1,7 +1,7 @@
 """What to do with a request: forward it on a route, hand it to devproxy's own pages, or answer it ourselves.
 
 Lives here: what becomes of a request, as pure functions over a head and a route table.
-Not here: how an answer looks (`pages.py`), how a request is carried (`exchange.py`).
+Not here: how an answer looks (`error_pages.py`), how a request is carried (`exchange.py`).
 
 How it works: `read` makes a Reading of a field section, which holds all that does not depend on the request line, and
 is kept for as long as the same section comes again on the connection; `decide` then does what is left for one
@@ -11,6 +11,7 @@ request.
 import re
 from typing import NamedTuple
 
+from devproxy.proxy.cross_site import EVIDENCE, foreign_origin, is_own_site
 from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import (
     Origin,
@@ -24,9 +25,8 @@ from devproxy.proxy.forward import (
 )
 from devproxy.proxy.framing import request_length
 from devproxy.proxy.grammar import Fault, printable
-from devproxy.proxy.guard import EVIDENCE, foreign_origin, is_own_site
 from devproxy.proxy.remedy import give_port
-from devproxy.routing.hosts import parse_authority
+from devproxy.routing.authority import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
 
 _SPOKEN = frozenset(("http", "https"))  # towards a service

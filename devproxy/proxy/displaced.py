@@ -1,7 +1,7 @@
 """What the data path must know of services whose port another checkout's process has: they are closed meanwhile.
 
 Lives here: the value that stands at the gate of such a service (`server.py`, `Proxy.gates`); pure.
-Not here: finding out (`health/findings.py`, `strangers`), how the refusal looks (`pages.py`).
+Not here: finding out (`health/findings.py`, `strangers`), how the refusal looks (`error_pages.py`).
 
 To pass requests on would show the wrong program under the right name, which nobody notices. There is no setting for it:
 a service that both checkouts are to share is one that runs in neither.

@@ -2,7 +2,7 @@
 
 Lives here: the order of things between a front (the client's side) and an upstream connection.
 Not here: bytes to heads and back (`h1.py`, `upstream.py`), whether and where to (`decide.py`), how answers of our own
-look (`pages.py`).
+look (`error_pages.py`).
 
 How it works: callbacks only. A request takes a pooled connection and is written in the same call; only where there is
 none, a task dials. A failed attempt is made again by the rules of RFC 9110 §9.2.2: a request that may have been acted
@@ -12,15 +12,15 @@ on is not sent twice.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from devproxy.proxy.answers import closed_early, invalid_answer, no_answer
 from devproxy.proxy.decide import Reading, Respond
-from devproxy.proxy.dialling import Dialling
 from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import chain_entry, delimited
 from devproxy.proxy.framing import CHUNKED, chunk, last_chunk
 from devproxy.proxy.grammar import Fault, RequestHead
-from devproxy.proxy.outcome import closed_early, invalid_answer, no_answer
 from devproxy.proxy.pool import Address
 from devproxy.proxy.response import Plan, switch_fault
+from devproxy.proxy.retry import Dialling
 from devproxy.proxy.splice import Splice, splice
 from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings

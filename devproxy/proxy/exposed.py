@@ -1,7 +1,7 @@
 """What the data path must know of services that others can reach.
 
 Lives here: the value that the health monitor hands over, a whole dict at a time; pure.
-Not here: finding out (`health/`), how the refusal looks (`pages.py`).
+Not here: finding out (`health/`), how the refusal looks (`error_pages.py`).
 """
 
 from typing import NamedTuple

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from devproxy.proxy.connection import ClientConnection
 from devproxy.proxy.decide import Control, Reading, Respond, absolute, decide, read, target_fault
-from devproxy.proxy.dormant import Dormant, shows_page
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.fields import Section, section
 from devproxy.proxy.framing import ChunkedReader, ChunkError
+from devproxy.proxy.gates import Dormant, shows_page
 from devproxy.proxy.grammar import END, Fault, RequestHead, early_fault, request_head
 from devproxy.proxy.held import Held
 from devproxy.proxy.splice import SOURCE, WORTHWHILE

@@ -1,7 +1,7 @@
 """A request that waits for its service to be started.
 
 Lives here: what takes the place of an exchange meanwhile, and the ends of waiting.
-Not here: when which request waits (`h1.py`), what is answered where the wait was in vain (`dormant.py`).
+Not here: when which request waits (`h1.py`), what is answered where the wait was in vain (`gates.py`).
 
 How it works: nothing of the request is passed on or taken apart. Its bytes, and those behind it, stay in the
 connection's buffer from its first one on, and are read as if they came just now once its service is up: by then its
@@ -12,8 +12,8 @@ that nothing more is expected of the client, and one that has gone is noticed.
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from devproxy.proxy.decide import Reading, Respond
-from devproxy.proxy.dormant import Dormant
 from devproxy.proxy.fields import Section
+from devproxy.proxy.gates import Dormant
 from devproxy.proxy.grammar import RequestHead
 from devproxy.routing.table import Route
 

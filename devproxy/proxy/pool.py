@@ -1,7 +1,7 @@
 """Connections to services that are kept: the pool, the only state of the data path that outlives a reload.
 
 Lives here: what is known about an address, and which of its idle connections a request may have.
-Not here: what goes over a connection (`upstream.py`), making one (`dialling.py`).
+Not here: what goes over a connection (`upstream.py`), making one (`retry.py`).
 
 Keyed by address, never by snapshot: a reload changes names, and the connections stay. The one used last is handed out
 first.
@@ -9,7 +9,7 @@ first.
 
 from typing import TYPE_CHECKING, Final
 
-from devproxy.net.liveness import is_established
+from devproxy.net.sockets import is_established
 from devproxy.proxy.response import Plan
 from devproxy.registry.model import Upstream
 

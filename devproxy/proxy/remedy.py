@@ -1,7 +1,7 @@
 """What a person can do about a service that does not run, as one line; pure.
 
 Lives here: the fixes that several answers share. Where a colon and a blank stand in one, what follows is to be copied.
-Not here: the answers (`decide.py`, `outcome.py`, `dormant.py`), how they look (`pages.py`).
+Not here: the answers (`decide.py`, `answers.py`, `gates.py`), how they look (`error_pages.py`).
 """
 
 import shlex

@@ -18,10 +18,10 @@ from devproxy.net.loopback import is_loopback
 from devproxy.proxy.connection import ClientConnection
 from devproxy.proxy.decide import Respond
 from devproxy.proxy.displaced import Displaced
-from devproxy.proxy.dormant import Dormant
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.exposed import Exposed
 from devproxy.proxy.forward import Origin
+from devproxy.proxy.gates import Dormant
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.held import Held
 from devproxy.proxy.pool import Pool

@@ -9,7 +9,7 @@ An idle tunnel costs its two sockets and two small objects; nothing looks at it 
 import asyncio
 from typing import TYPE_CHECKING
 
-from devproxy.net.liveness import is_gone
+from devproxy.net.sockets import is_gone
 from devproxy.registry.model import Upstream
 
 if TYPE_CHECKING:

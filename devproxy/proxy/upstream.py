@@ -11,7 +11,7 @@ framing a connection is not used again.
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
-from devproxy.net.liveness import is_gone
+from devproxy.net.sockets import is_gone
 from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError
 from devproxy.proxy.grammar import Fault
 from devproxy.proxy.pool import Address

@@ -2,7 +2,7 @@
 
 Lives here: `fix-ui.shop`, the name of the checkout of `shop` that is labelled `fix-ui` (a git worktree, usually), and
 the hostnames below it.
-Not here: where a label comes from (`worktree.py`), who has which name (`claims.py`).
+Not here: where a label comes from (`worktrees.py`), who has which name (`claims.py`).
 
 A checkout has a label in front of the project's name, everywhere: in the key of its link, in ids of services
 (`web.fix-ui.shop`), in hostnames. What `shop` and `fix-ui.shop` are called never meets: a host that the file names is
@@ -11,7 +11,7 @@ moved below the label as well, or both checkouts would claim it.
 
 import re
 
-from devproxy.registry import names
+from devproxy.registry import hostnames
 
 _AFTER = re.compile(r"[.-]\{worktree\}")
 _BEFORE = re.compile(r"\{worktree\}[.-]?")
@@ -50,7 +50,7 @@ def moved(host: str, project: str | None, tlds: tuple[str, ...]) -> str:
     """A hostname of a file (in lower case, maybe a wildcard) as the checkout has it: `shop.localhost` is
     `fix-ui.shop.localhost` there. The label stands right before the last label in front of the TLD."""
     label = split(project)[0] if project else ""
-    tld = names.under(host, tlds)
+    tld = hostnames.under(host, tlds)
     if not label or tld is None:
         return host
     front, dot, last = host.removesuffix(f".{tld}").rpartition(".")

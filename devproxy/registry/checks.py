@@ -1,7 +1,7 @@
 """Which key has which parser: the rules of the files that a type cannot say, as a table.
 
 Lives here: per table of `schema.py`, the parser of each key that has one.
-Not here: the parsers (`values.py`, `names.py`, `address.py`), rules between keys or files (`decode.py`, `merge.py`).
+Not here: the parsers (`values.py`, `hostnames.py`, `addresses.py`), rules between keys or files (`decode.py`, `merge.py`).
 
 A parser takes one value and raises Wrong; `EACH` wraps one that is for the elements of a list. What a parser returns is
 ignored here and used in `resolve.py`, so that both agree.
@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from devproxy.registry import schema
-from devproxy.registry.address import upstream
-from devproxy.registry.names import host, host_pattern, service_name, tld
+from devproxy.registry.addresses import upstream
+from devproxy.registry.hostnames import host, host_pattern, service_name, tld
 from devproxy.registry.values import (
     digest,
     duration,

@@ -21,13 +21,13 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
-from devproxy.registry import names
+from devproxy.problems import Problem, Severity
+from devproxy.registry import hostnames
 from devproxy.registry.checkout import moved, own_host
 from devproxy.registry.layers import Declared
-from devproxy.registry.locate import Path
 from devproxy.registry.model import Mount, ProxySettings
-from devproxy.registry.problems import Problem, Severity
 from devproxy.registry.schema import MountTable
+from devproxy.registry.toml import Path
 from devproxy.registry.wrong import Wrong, shown
 
 
@@ -103,10 +103,10 @@ class Claims:
 
     def _fault(self, declared: Declared, host: str) -> Wrong | None:
         """Why no file may name this host, or not this file."""
-        wrong = names.misplaced(host, self.proxy.tlds)
+        wrong = hostnames.misplaced(host, self.proxy.tlds)
         if wrong is not None:
             return wrong
-        tld = names.under(host, self.proxy.tlds)
+        tld = hostnames.under(host, self.proxy.tlds)
         label = host.removesuffix(f".{tld}").rpartition(".")[2]
         if label not in self.owners or declared.plain_project in (None, label):
             return None
@@ -141,9 +141,9 @@ class Claims:
         return [f"{declared.project}.{tld}" for tld in self.proxy.tlds]
 
     def _lonely(self, host: str) -> Wrong:
-        from devproxy.registry.complain import nearest
+        from devproxy.registry.messages import nearest
 
-        tld = names.under(host, self.proxy.tlds) or ""
+        tld = hostnames.under(host, self.proxy.tlds) or ""
         known = [name.removesuffix(f".{tld}") for name, path in self.holders if path == "/" and name.endswith(tld)]
         near = nearest(host.removesuffix(f".{tld}"), known)
         meant = f"{near}.{tld}"
@@ -184,7 +184,7 @@ def divide(
 
 def _is_possible(host: str) -> bool:
     try:
-        names.host_pattern(host)
+        hostnames.host_pattern(host)
     except Wrong:
         return False
     return True
@@ -193,7 +193,7 @@ def _is_possible(host: str) -> bool:
 def _impossible(host: str) -> Wrong:
     return Wrong(
         f'"{shown(host)}" is too long for a hostname',
-        why=f"between dots there are at most 63 characters, and {names.LONGEST} in all",
+        why=f"between dots there are at most 63 characters, and {hostnames.LONGEST} in all",
         fix="shorten a name, or `host_template` in [proxy]",
         code="bad-host",
     )

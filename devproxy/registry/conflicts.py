@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import UNSET
 
+from devproxy.problems import Problem
 from devproxy.registry.checkout import split
 from devproxy.registry.layers import Declared
-from devproxy.registry.locate import Path
 from devproxy.registry.model import ProxySettings, Service
-from devproxy.registry.problems import Problem
+from devproxy.registry.toml import Path
 from devproxy.registry.values import placeholders
 from devproxy.registry.wrong import Wrong
 
@@ -165,7 +165,7 @@ def _texts(declared: Declared) -> list[tuple[Path, str]]:
 
 
 def _unknown(declared: Declared, path: Path, name: str, services: Mapping[str, Declared]) -> Problem:
-    from devproxy.registry.complain import nearest
+    from devproxy.registry.messages import nearest
 
     suffix = f".{declared.project}"
     known = [identity.removesuffix(suffix) for identity in services if identity != declared.id]

@@ -1,6 +1,6 @@
 """TOML text → the types of `schema.py`, collecting every problem of a file.
 
-Signatures (fixed; `load.py` builds on them):
+Signatures (fixed; `loader.py` builds on them):
 
     decode_user(text: str, file: str) -> Decoded[UserFile]
     decode_project(text: str, file: str) -> Decoded[ProjectFile]
@@ -10,7 +10,7 @@ Signatures (fixed; `load.py` builds on them):
 file without a valid name), `Decoded.problems` everything wrong, in the order of the file, `Decoded.ok` is "no error".
 
 Lives here: which parts a file has, and how it is taken apart so that one fault hides no other.
-Not here: bytes (`read.py`), syntax (`syntax.py`), one table (`tables.py`), conflicts (`merge.py`).
+Not here: bytes (`read.py`), syntax (`syntax.py`), one table (`validate.py`), conflicts (`merge.py`).
 
 A service with an error is left out whole: a line that is ignored may have been the one that protects it. Of `[proxy]`
 only the settings that are wrong are left out.
@@ -22,12 +22,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from devproxy.registry import complain, names
-from devproxy.registry.locate import Places
-from devproxy.registry.problems import Problem
+from devproxy.problems import Problem
+from devproxy.registry import hostnames, messages
 from devproxy.registry.schema import LinkTable, LocalFile, ProjectFile, ProxyTable, ServiceTable, UserFile
 from devproxy.registry.syntax import parse
-from devproxy.registry.tables import Findings, Tables
+from devproxy.registry.toml import Places
+from devproxy.registry.validate import Findings, Tables
 from devproxy.registry.wrong import Wrong, shown
 
 T = TypeVar("T")
@@ -127,14 +127,14 @@ class _Parts:
             if not isinstance(text, str):
                 self.tables.misfit(ProjectFile, "project", text)
                 return None
-            return names.name(text)
+            return hostnames.name(text)
         except Wrong as wrong:
             self.findings.wrong(("project",), wrong)
             return None
 
     def _nameless(self) -> Wrong:
         folder = re.split(r"[/\\]", self.findings.file)[-2:-1]
-        slug = names.slug(folder[0]) if folder else ""
+        slug = hostnames.slug(folder[0]) if folder else ""
         return Wrong(
             "the file does not say which `project` it is",
             why="the project's name is the middle of its hostnames",
@@ -145,7 +145,7 @@ class _Parts:
     def proxy(self) -> ProxyTable:
         data = self.data.get("proxy", {})
         if not isinstance(data, dict):
-            self.findings.wrong(("proxy",), complain.not_a_table("proxy", data))
+            self.findings.wrong(("proxy",), messages.not_a_table("proxy", data))
             return ProxyTable()
         table = self.tables.read(ProxyTable, data, ("proxy",), lenient=True) or ProxyTable()
         if table.http == table.https and isinstance(table.http, int):
@@ -160,7 +160,7 @@ class _Parts:
             )
             table = msgspec.structs.replace(table, https=msgspec.UNSET)
         for index, tld in enumerate(table.tlds or ()):
-            doubt = names.doubt_about_tld(tld.lower())
+            doubt = hostnames.doubt_about_tld(tld.lower())
             if doubt:
                 wrong = Wrong(f'"{tld}" is a poor choice', why=doubt[0], fix=doubt[1], code="poor-tld")
                 self.findings.wrong(("proxy", "tlds", index), wrong, severity="warning")
@@ -182,7 +182,7 @@ class _Parts:
         """The tables `[part.NAME]`, without those that have errors."""
         data = self.data.get(part, {})
         if not isinstance(data, dict):
-            self.findings.wrong((part,), complain.not_a_table(part, data))
+            self.findings.wrong((part,), messages.not_a_table(part, data))
             return {}
         found: dict[str, S] = {}
         for name, table in data.items():
@@ -195,7 +195,7 @@ class _Parts:
 
     def leave_out(self, *names: str) -> None:
         """Keep these services out of the value, and as they are spelt."""
-        for name in names:
+        for name in hostnames:
             table = self.data["services"][name]
             self.left_out[name] = table if isinstance(table, dict) else {}
 
@@ -204,9 +204,9 @@ class _Parts:
         if isinstance(data, dict):
             value = self.tables.read(kind, data, path)
         else:
-            self.findings.wrong(path, complain.not_a_table(f"{part}.{name}", data))
+            self.findings.wrong(path, messages.not_a_table(f"{part}.{name}", data))
         try:
-            (names.checkout if part == "projects" else names.name)(name)
+            (hostnames.checkout if part == "projects" else hostnames.name)(name)
         except Wrong as wrong:
             self.findings.wrong(path, wrong)
             return None
@@ -241,9 +241,9 @@ def _astray(key: str, value: Any, known: tuple[str, ...]) -> Wrong:
     if (
         isinstance(value, dict)
         and set(value) & set(ServiceTable.__struct_fields__)
-        and complain.near(key, known) is None
+        and messages.near(key, known) is None
     ):
-        fits = names.slug(key) or "web"
+        fits = hostnames.slug(key) or "web"
         fix = f"write [services.{fits}]"
         return Wrong(f"unknown key `{shown(key)}`", why="services stand below `services`", fix=fix, code="unknown-key")
-    return complain.unknown_key(key, known)
+    return messages.unknown_key(key, known)

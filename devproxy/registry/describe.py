@@ -1,7 +1,7 @@
 """What the types of `schema.py` say about a key, for people.
 
 Lives here: reading the annotations back: meaning, default, what a value must be, an example.
-Not here: the annotations (`schema.py`, `kinds.py`), sentences made of them (`complain.py`, `document.py`).
+Not here: the annotations (`schema.py`, `kinds.py`), sentences made of them (`messages.py`, `json_schema.py`).
 
 Slow, and only needed once something is wrong or a document is made: nothing calls it on the way of a good file.
 """

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import msgspec
 
-from devproxy.processes import in_group, is_same, start_time
 from devproxy.registry.layers import Lease
+from devproxy.storage.process_identity import in_group, is_same, start_time
 
 GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _KILLED = 5.0  # seconds that the system may need after SIGKILL

@@ -2,7 +2,7 @@
 
 Lives here: endings of hostnames, and sockets, of tables as a file spells them, so that mending one line of a service
 does not bring up the next problem.
-Not here: the error itself (`tables.py`), what depends on other services (`claims.py`, `conflicts.py`): who would have
+Not here: the error itself (`validate.py`), what depends on other services (`claims.py`, `conflicts.py`): who would have
 which name is not known while a service is out.
 """
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from devproxy.registry import names, sockets
-from devproxy.registry.address import upstream
+from devproxy.problems import Problem
+from devproxy.registry import hostnames, sockets
+from devproxy.registry.addresses import upstream
 from devproxy.registry.decode import Decoded
 from devproxy.registry.layers import Linked, left_out, problem_at
-from devproxy.registry.locate import Path
-from devproxy.registry.problems import Problem
 from devproxy.registry.schema import UserFile
+from devproxy.registry.toml import Path
 from devproxy.registry.wrong import Wrong
 
 Table = Mapping[str, Any]
@@ -54,7 +54,7 @@ def _of_table(
 ) -> Iterator[Problem]:
     if decoded is None:
         return
-    found = [(path, names.misplaced(host.lower(), tlds)) for path, host in _hosts(table)]
+    found = [(path, hostnames.misplaced(host.lower(), tlds)) for path, host in _hosts(table)]
     found.append((("upstream",), _socket_fault(table.get("upstream"), decoded.file, is_shared)))
     for path, wrong in found:
         if wrong is not None:
@@ -66,10 +66,10 @@ def _hosts(table: Table) -> Iterator[tuple[Path, str]]:
     """The hostnames of a table that are right in themselves, each with its place."""
     hosts, mounts = table.get("hosts"), table.get("mount")
     for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
-        if _is_sound(host, names.host_pattern):
+        if _is_sound(host, hostnames.host_pattern):
             yield ("hosts", index), host
     for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
-        if isinstance(mount, dict) and _is_sound(mount.get("host"), names.host):
+        if isinstance(mount, dict) and _is_sound(mount.get("host"), hostnames.host):
             yield ("mount", index, "host"), mount["host"]
 
 

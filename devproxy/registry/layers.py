@@ -15,11 +15,11 @@ from pathlib import PurePath
 import msgspec
 from msgspec import UNSET
 
+from devproxy.problems import Problem, Severity
 from devproxy.registry.checkout import split
 from devproxy.registry.decode import Decoded
-from devproxy.registry.locate import Path
-from devproxy.registry.problems import Problem, Severity
 from devproxy.registry.schema import LocalFile, ProjectFile, ServiceTable, UserFile
+from devproxy.registry.toml import Path
 from devproxy.registry.wrong import Wrong
 
 _TABLES = ("env", "health")

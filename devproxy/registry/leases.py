@@ -21,10 +21,11 @@ import msgspec
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, check_private
-from devproxy.processes import is_same
-from devproxy.registry import endings, lock
+from devproxy.registry import endings
 from devproxy.registry.kinds import LABEL
 from devproxy.registry.layers import Lease
+from devproxy.storage import locks
+from devproxy.storage.process_identity import is_same
 
 _ID = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 
@@ -59,7 +60,7 @@ def take_lease(paths: Paths, service: str, make: Callable[[tuple[Lease, ...]], L
     `make` runs under the lock, so a port that it chooses beside the others' is its own. Raises DevproxyError: somebody
     else runs the service (unless `force`), or the disk does not want to. Blocks while what a killed owner left ends.
     """
-    from devproxy.registry.store import update
+    from devproxy.storage.files import update
 
     made: list[Lease] = []
 
@@ -86,7 +87,7 @@ def settle(paths: Paths, service: str) -> None:
 
 def replace_lease(paths: Paths, old: Lease, new: Lease) -> bool:
     """Put `new` in the place of `old`; False, and nothing is written, if `old` is not in force any more."""
-    from devproxy.registry.store import update
+    from devproxy.storage.files import update
 
     replaced: list[bool] = []
 
@@ -161,7 +162,7 @@ def _bury(file: Path) -> None:
     """Remove a lease if it is dead, and end what may be left of its command."""
     if not file.parent.is_dir():
         return
-    with contextlib.suppress(OSError, DevproxyError), lock.exclusive(file):
+    with contextlib.suppress(OSError, DevproxyError), locks.exclusive(file):
         found = _read(file)
         if found is not None and not is_alive(found):
             endings.begin(file, found)
@@ -170,7 +171,7 @@ def _bury(file: Path) -> None:
 def _remove(file: Path, wanted: Callable[[Lease], bool]) -> bool:
     if not file.parent.is_dir():
         return False
-    with lock.exclusive(file):
+    with locks.exclusive(file):
         found = _read(file)
         if found is None or not wanted(found):
             return False

@@ -1,13 +1,13 @@
 """Files and leases → one frozen `Registry`; conflicts between them are problems that name both places.
 
-Signatures (fixed; `load.py` builds on them):
+Signatures (fixed; `loader.py` builds on them):
 
     merge(
         user: Decoded[UserFile] | None,          # None: no user registry
         projects: Sequence[Linked] = (),         # in the order of [projects] of the user registry
         leases: Iterable[Lease] = (),
         *,
-        problems: Iterable[Problem] = (),        # of `load.py`: unreadable files, and what is wrong with a file whose
+        problems: Iterable[Problem] = (),        # of `loader.py`: unreadable files, and what is wrong with a file whose
                                                  # last good content is passed here
         own_ports: Iterable[int] = (),           # the ports that the running proxy really has, where known
     ) -> Registry
@@ -30,6 +30,7 @@ from itertools import chain
 
 from msgspec import UNSET, structs
 
+from devproxy.problems import Problem
 from devproxy.registry import conflicts, faulty, resolve, trust
 from devproxy.registry.checkout import header, joined, split
 from devproxy.registry.claims import Claims, divide
@@ -48,7 +49,6 @@ from devproxy.registry.layers import (
     short_named,
 )
 from devproxy.registry.model import ProxySettings, Registry, Service
-from devproxy.registry.problems import Problem
 from devproxy.registry.schema import UserFile
 from devproxy.registry.wrong import Wrong
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from devproxy.registry.problems import Problem
+from devproxy.problems import Problem
 
 Scheme = Literal["http", "https", "h2c", "tcp"]
 ExposurePolicy = Literal["warn", "refuse", "allow"]

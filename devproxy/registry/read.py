@@ -2,7 +2,7 @@
 
 Lives here: opening without ever blocking (a FIFO, a device or a folder is told from a file before it is read), the size
 limit, whose the file may be, and UTF-8 with or without a byte order mark.
-Not here: what the text means (`decode.py`), keeping the last good content (`load.py`), writing (`store.py`).
+Not here: what the text means (`decode.py`), keeping the last good content (`loader.py`), writing (`storage/files.py`).
 
 A registry file decides where requests go and what `devproxy run` executes, so one that another ordinary user of this
 machine can change at will is not read (git calls it "dubious ownership"). Root is exempt, as owner and as reader: in a
@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 
 from devproxy.paths import quote
-from devproxy.registry.problems import Problem
+from devproxy.problems import Problem
 
 MAX_BYTES = 4 * 1024 * 1024
 

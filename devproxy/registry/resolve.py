@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
+from devproxy.problems import Problem
 from devproxy.registry import sockets
-from devproxy.registry.address import LOOPBACKS, upstream
+from devproxy.registry.addresses import LOOPBACKS, upstream
 from devproxy.registry.layers import Declared, Lease, beside
 from devproxy.registry.model import Health, ProxySettings, Scheme, Service, Source, Upstream
-from devproxy.registry.problems import Problem
 from devproxy.registry.schema import HealthTable, ProxyTable, ServiceTable
 from devproxy.registry.values import duration, origin, port_range, size
 from devproxy.registry.wrong import Wrong

@@ -2,7 +2,7 @@
 
 Lives here: one msgspec type a table, one field a key, as the file spells it (durations and sizes are still strings,
 paths still relative). They are the one source of validation (`decode.py`), of `config/registry.schema.json` and of
-`config/registry.toml` (both `document.py`).
+`config/registry.toml` (both `json_schema.py`).
 Not here: the kinds of value (`kinds.py`), rules that a type cannot say (`checks.py`), defaults in force (`model.py`;
 an absent key is UNSET here, so that layers can be told apart; a test holds the default that `key` shows equal to it).
 """

@@ -1,7 +1,7 @@
 """The schema beside a registry file: what the first line of a file that devproxy begins points at, for editors.
 
 Lives here: keeping it as this version of devproxy has it.
-Not here: what it says (`document.py`), that first line (`edit.py`), the writing (`store.py`).
+Not here: what it says (`json_schema.py`), that first line (`edit.py`), the writing (`storage/files.py`).
 
 Only commands that write call it; it stands beside the name that a person opens, not beside the target of a symlink.
 """
@@ -9,8 +9,8 @@ Only commands that write call it; it stands beside the name that a person opens,
 from pathlib import Path
 
 from devproxy.paths import SCHEMA_FILE
-from devproxy.registry.document import json_schema
-from devproxy.registry.store import update
+from devproxy.registry.json_schema import json_schema
+from devproxy.storage.files import update
 
 
 def put_schema(beside: Path, *, private: bool = True) -> None:

@@ -1,7 +1,7 @@
 """Unix sockets: which of them a file may name.
 
 Lives here: the longest path, and that a project's file names sockets of its own folder only.
-Not here: the spelling of an address (`address.py`), connecting (`net/dial.py`).
+Not here: the spelling of an address (`addresses.py`), connecting (`net/dial.py`).
 
 A project's file comes with a repository. The socket of a container engine or of a keyring is open to its user alone,
 and may do all that the user may; registered, it is open to every page and every user that reaches the proxy. Only what

@@ -10,8 +10,8 @@ import re
 import tomllib
 from typing import Any
 
-from devproxy.registry.locate import DEEPEST, Places, TooDeep
-from devproxy.registry.problems import Problem
+from devproxy.problems import Problem
+from devproxy.registry.toml import DEEPEST, Places, TooDeep
 
 _PLACE = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
 _KEY = r"\('[^()]*'\)|\('[^()]*',\)"  # a key as tomllib prints it: ('a', 'b')

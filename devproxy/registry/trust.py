@@ -14,8 +14,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET
 
+from devproxy.problems import Problem
 from devproxy.registry.layers import Declared, Linked
-from devproxy.registry.problems import Problem
 from devproxy.registry.wrong import Wrong
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """The parsers of single values: durations, sizes, ranges, paths, origins, placeholders, templates.
 
 Lives here: one function a kind of value, text in, value out, `Wrong` where it is none.
-Not here: names and hostnames (`names.py`), addresses (`address.py`), which key has which kind (`checks.py`).
+Not here: names and hostnames (`hostnames.py`), addresses (`addresses.py`), which key has which kind (`checks.py`).
 
 RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser never sends in a path).
 """

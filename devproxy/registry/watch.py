@@ -2,7 +2,7 @@
 
 Lives here: watching the right folders, watching others once the trail leads elsewhere, and telling the changes that
 matter from those that do not.
-Not here: reading the files (`load.py`), which paths matter (`trail.py`).
+Not here: reading the files (`loader.py`), which paths matter (`trail.py`).
 
 How it holds together:
 - Folders are watched, never files: a watch on a file dies at the first `os.replace`.

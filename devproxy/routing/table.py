@@ -1,7 +1,7 @@
 """From a hostname and a request target to a route.
 
 Lives here: RouteTable, built once from a registry and frozen; a reload builds a new one.
-Not here: parsing a Host field (`hosts.py`), what happens when nothing matches (`proxy/decide.py`).
+Not here: parsing a Host field (`authority.py`), what happens when nothing matches (`proxy/decide.py`).
 
 An exact host beats a wildcard, a longer wildcard a shorter one; below a host the longest path prefix that ends on a
 segment boundary wins. Prefixes compare with the raw bytes of the target: nothing is decoded, no dot segment removed.
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from devproxy.registry.model import Registry, Service
-from devproxy.routing.hosts import under
+from devproxy.routing.authority import under
 
 CONTROL_LABEL = "devproxy"
 _COMPARED = 100  # names that are looked at closely when one is not found

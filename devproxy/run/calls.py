@@ -1,14 +1,14 @@
 """`npm run dev` and its kin: which script of which package a command runs, and how arguments are passed on to it.
 
 Lives here: npm, pnpm, yarn, bun and `node --run`; and `npm exec`, which keeps options as well. Pure.
-Not here: the script's text (`scripts.py`), what it runs (`frameworks.py`).
+Not here: the script's text (`scripts.py`), what it runs (`programs/flags.py`).
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
-from devproxy.health.programs import Reading
+from devproxy.programs.command_line import Reading
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """A service's command as it is started: placeholders, environment, folder.
 
 Lives here: `prepare`.
-Not here: starting it (`session.py`), the flags of frameworks (`frameworks.py`), reading `package.json` (`scripts.py`).
+Not here: starting it (`session.py`), the flags of frameworks (`programs/flags.py`), reading `package.json` (`scripts.py`).
 
 A string runs in a shell and a list is exec'ed, as in the registry. What the service's own `env` says wins over
 everything that is set here. A port that stands in the command of a file gives way to the one that the service was
@@ -15,12 +15,12 @@ from pathlib import Path
 import msgspec
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.listing import service_url
+from devproxy.programs.flags import Adapted, adapt
 from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
-from devproxy.run.frameworks import Adapted, adapt
 from devproxy.run.scripts import reader
+from devproxy.serializers import service_url
 
 HOST = "127.0.0.1"
 SHELL = ("cmd", "/d", "/s", "/c") if sys.platform == "win32" else ("sh", "-c")

@@ -1,8 +1,8 @@
 """One program's arguments: which port they name, and the flags for port, host and names that they lack.
 
 Lives here: applying a row to the arguments of its program.
-Not here: rows (`rows.py`), the spellings of an option (`health/changes.py`), finding the program
-(`frameworks.py`). Pure.
+Not here: rows (`rows.py`), the spellings of an option (`programs/options.py`), finding the program
+(`programs/flags.py`). Pure.
 """
 
 import re
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from devproxy.health import changes
-from devproxy.health.programs import Reading
-from devproxy.health.rows import Option, Row
+from devproxy.programs import options as changes
+from devproxy.programs.catalog import Option, Row
+from devproxy.programs.command_line import Reading
 from devproxy.run.hosts import is_foreign
 from devproxy.run.rows import Extra, Launch
 

@@ -1,7 +1,7 @@
 """From "run this" to a lease and a command: the steps before a session.
 
 Lives here: which port a service gets, its lease, and its command with both filled in.
-Not here: each of these steps (`name.py`, `reservations.py`, `registry/leases.py`, `command.py`), running it.
+Not here: each of these steps (`selection.py`, `reservations.py`, `registry/leases.py`, `command.py`), running it.
 """
 
 import os
@@ -12,19 +12,19 @@ from typing import NamedTuple
 from msgspec import structs
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.net.holder import holder
 from devproxy.net.loopback import is_free
+from devproxy.net.port_owner import holder
 from devproxy.paths import Paths
-from devproxy.processes import start_time
 from devproxy.registry.checkout import split
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import remove_lease, replace_lease, take_lease
-from devproxy.registry.load import read
+from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
 from devproxy.run.command import Prepared, prepare
-from devproxy.run.name import Named
 from devproxy.run.ports import declared
 from devproxy.run.reservations import reserve
+from devproxy.run.selection import Named
+from devproxy.storage.process_identity import start_time
 
 
 class Launch(NamedTuple):

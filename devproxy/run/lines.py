@@ -2,7 +2,7 @@
 
 Lives here: cutting into lines, and leaving colours alone while everything else that drives a terminal goes: a command
 that clears its screen would take the other ones' lines along.
-Not here: prefixes (`cli/`), files (`servicelog.py`).
+Not here: prefixes (`cli/`), files (`logs.py`).
 """
 
 import re

@@ -1,6 +1,6 @@
 """Which services are started, and in which order: those that were asked for, and what they depend on. Pure.
 
-Not here: starting them (`crew.py`), cycles and unknown names, which the registry reports and leaves out (`merge.py`).
+Not here: starting them (`group.py`), cycles and unknown names, which the registry reports and leaves out (`merge.py`).
 """
 
 from collections.abc import Iterable, Sequence

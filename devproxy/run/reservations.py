@@ -16,9 +16,9 @@ import msgspec
 
 from devproxy.net.loopback import is_free
 from devproxy.paths import Paths, ensure_private
-from devproxy.processes import is_same, start_time
-from devproxy.registry import lock, store
 from devproxy.run.ports import allocate
+from devproxy.storage import files, locks
+from devproxy.storage.process_identity import is_same, start_time
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ def reserve(
     are as in `ports.allocate`. Blocks (lock, disk). Raises DevproxyError.
     """
     owner = (project or "", service, checkout)
-    with lock.exclusive(_lock(paths)):
+    with locks.exclusive(_lock(paths)):
         held = _living(paths)
         for one in held:
             if one.owner == owner and one.pid == os.getpid() and low <= one.port <= high and one.port not in taken:
@@ -60,7 +60,7 @@ def reserve(
 
 def release(paths: Paths, port: int) -> None:
     """Let go of a port that this process holds. Blocks. Raises DevproxyError."""
-    with lock.exclusive(_lock(paths)):
+    with locks.exclusive(_lock(paths)):
         _write(paths, [one for one in _living(paths) if (one.port, one.pid) != (port, os.getpid())])
 
 
@@ -83,4 +83,4 @@ def _living(paths: Paths) -> list[Held]:
 
 
 def _write(paths: Paths, held: list[Held]) -> None:
-    store.write_json(_file(paths), held)
+    files.write_json(_file(paths), held)

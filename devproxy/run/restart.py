@@ -1,6 +1,6 @@
 """Whether a command that ended is started again, and when. Pure.
 
-Not here: starting it (`crew.py`). A command that is ended by us, or by somebody's SIGTERM or SIGINT, was meant to end.
+Not here: starting it (`group.py`). A command that is ended by us, or by somebody's SIGTERM or SIGINT, was meant to end.
 """
 
 from typing import Literal

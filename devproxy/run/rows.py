@@ -1,7 +1,7 @@
 """The rows of the table of frameworks: for each program, how it is told its port, and its names.
 
 Lives here: data. How a program is recognised, and its option for the host, are `health/rows/`, under the same name.
-Not here: applying them (`frameworks.py`). Pure.
+Not here: applying them (`programs/flags.py`). Pure.
 
 To teach devproxy another framework is to add a row, and its test. Programs that read PORT and HOST need none.
 In texts `{port}` is the service's port, `{url}` its URL, `{name}` a hostname.
@@ -9,7 +9,7 @@ In texts `{port}` is the service's port, `{url}` its URL, `{name}` a hostname.
 
 import msgspec
 
-from devproxy.health.rows import Option
+from devproxy.programs.catalog import Option
 
 
 class Extra(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from devproxy.run.frameworks import Scripts
+from devproxy.programs.flags import Scripts
 
 LARGEST = 4 * 1024 * 1024  # bytes
 

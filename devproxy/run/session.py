@@ -1,8 +1,8 @@
 """One service that runs: its supervised command, its terminal, its lease, from the start to the exit code.
 
 Lives here: `Session`; `foreground.py` has one, `devproxy up` several.
-Not here: what is started (`command.py`, `name.py`, `ports.py`), ending descendants (`supervisor.py`), copying bytes
-(`terminal.py`), what listeners mean (`adopt.py`), taking the lease (`registry/leases.py`).
+Not here: what is started (`command.py`, `selection.py`, `ports.py`), ending descendants (`supervisor.py`), copying bytes
+(`terminal.py`), what listeners mean (`listeners.py`), taking the lease (`registry/leases.py`).
 
 The lease is taken before the command starts, so that its name leads there from the first moment. It goes when the
 command ends, however it ends: if we are killed the supervisor removes it, and if that is killed too, whoever reads it
@@ -23,16 +23,16 @@ from typing import Any
 
 from msgspec import structs
 
-from devproxy.background import inherited
+from devproxy.daemon.control import inherited
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.processes import start_time
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import holds, remove_lease, replace_lease
 from devproxy.run import orphans, supervisor
-from devproxy.run.adopt import Observed, Watcher
 from devproxy.run.command import Prepared
+from devproxy.run.listeners import Observed, Watcher
 from devproxy.run.terminal import Terminal, ours, write_all
+from devproxy.storage.process_identity import start_time
 
 LOOK = 0.25  # seconds between two questions whether some listener came or went, and whether the lease is still ours
 SETTLED = 1.0  # seconds that a service has to take its own port before another one of its is adopted

@@ -1,7 +1,7 @@
 """What may be run without anybody having typed it: a request has started it.
 
 Lives here: the refusal. Pure.
-Not here: whose commands are trusted (the registry says it), running them (`crew.py`).
+Not here: whose commands are trusted (the registry says it), running them (`group.py`).
 
 It is asked twice: before anything is started, for all of it, and again for each command, by the very reading of the
 registry that the command is taken from.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from devproxy.cli.health import CODES, STATES, fail_on, is_bad
-from devproxy.condition import Code, Condition, Finding, Severity, State
+from devproxy.health.model import Code, Condition, Finding, Severity, State
 from tests.cli.command import Home
 
 

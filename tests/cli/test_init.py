@@ -6,7 +6,7 @@ import pytest
 
 from devproxy.registry.decode import decode_project
 from tests.cli.command import Home
-from tests.survey.checkout import write
+from tests.detect.checkout import write
 
 FILES = {
     "package.json": '{"name": "shop", "workspaces": ["apps/*"]}',

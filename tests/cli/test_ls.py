@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from devproxy.paths import Paths
-from devproxy.registry.load import read
+from devproxy.registry.loader import read
 from tests.cli.command import Home, pretend_running, write_all, write_health
 
 

@@ -1,4 +1,4 @@
-"""`devproxy restart`: its options; what it does is tested with real processes in `tests/test_background.py`."""
+"""`devproxy restart`: its options; what it does is tested with real processes in `tests/daemon/test_control.py`."""
 
 from devproxy.cli.restart import command
 from tests.cli.command import Home

@@ -1,4 +1,4 @@
-"""`devproxy start`: its options; what it does is tested with real processes in `tests/test_background.py`."""
+"""`devproxy start`: its options; what it does is tested with real processes in `tests/daemon/test_control.py`."""
 
 from devproxy.cli.start import command
 from tests.cli.command import Home

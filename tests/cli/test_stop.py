@@ -1,4 +1,4 @@
-"""`devproxy stop`: its options; what it does is tested with real processes in `tests/test_background.py`."""
+"""`devproxy stop`: its options; what it does is tested with real processes in `tests/daemon/test_control.py`."""
 
 from devproxy.cli.stop import command
 from tests.cli.command import Home

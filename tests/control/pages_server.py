@@ -12,13 +12,13 @@ from pathlib import Path
 
 import aiohttp
 
-from devproxy.condition import Condition
 from devproxy.control.app import build_app, runner
-from devproxy.control.view import View
+from devproxy.control.context import View
 from devproxy.events import EventLog
+from devproxy.health.model import Condition
 from devproxy.paths import Paths
+from devproxy.problems import Problem
 from devproxy.registry.model import Mount, Registry, Scheme, Service, Source, Upstream
-from devproxy.registry.problems import Problem
 
 HOST = "devproxy.localhost"
 

@@ -3,8 +3,8 @@
 import msgspec
 
 from devproxy import __version__
-from devproxy.condition import Condition
-from devproxy.listing import problem_row, service_rows
+from devproxy.health.model import Condition
+from devproxy.serializers import problem_row, service_rows
 from tests.control.pages_server import Pages, serving
 
 

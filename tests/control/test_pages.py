@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from devproxy.control import pages as html
 from devproxy.events import Notice
+from devproxy.problems import Problem
 from devproxy.registry.model import Mount, Registry, Source, Upstream
-from devproxy.registry.problems import Problem
 from tests.control.pages_server import Pages, example, service
 
 NASTY = "\"'><script src=//evil.example>&<img onerror=alert(1)>"

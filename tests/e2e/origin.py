@@ -1,7 +1,7 @@
 """A service on threads of the test's own process, so that the test sees what reached it.
 
 Lives here: the server, what it records, and reading a request's body in either framing.
-Not here: services that must be real programs (`processes.py`, `apps/`).
+Not here: services that must be real programs (`storage/process_identity.py`, `apps/`).
 """
 
 import base64

@@ -1,7 +1,7 @@
 """A devproxy of the test's own: `python -m devproxy serve` as a person would run it.
 
 Lives here: its folder, its registry, start, stop and kill, and what the system says about its process.
-Not here: the services behind it (`origin.py`, `processes.py`), and what talks through it (`clients.py`).
+Not here: the services behind it (`origin.py`, `storage/process_identity.py`), and what talks through it (`clients.py`).
 """
 
 import json

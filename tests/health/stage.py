@@ -15,12 +15,12 @@ import pytest
 from devproxy import events
 from devproxy.health import monitor as module
 from devproxy.health import probe as probe_module
-from devproxy.health import proof
+from devproxy.health import reachability
 from devproxy.health.board import Board
-from devproxy.health.check import Check
 from devproxy.health.listener import Listener
 from devproxy.health.monitor import Monitor, World
 from devproxy.health.reach import Reach
+from devproxy.health.schedule import Check
 from devproxy.registry.model import ProxySettings, Registry, Service, Upstream
 
 
@@ -89,7 +89,7 @@ async def staged(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
         return made.reach
 
     monkeypatch.setattr(module, "probe", probe)
-    monkeypatch.setattr(proof, "prove", prove)
+    monkeypatch.setattr(reachability, "prove", prove)
     try:
         yield made
     finally:

@@ -3,11 +3,11 @@
 import msgspec
 
 from devproxy import events
-from devproxy.condition import Owner
 from devproxy.health.board import ADOPTED, STARTING, Board, Record
-from devproxy.health.check import Check
 from devproxy.health.examine import examine
 from devproxy.health.listener import Listener
+from devproxy.health.model import Owner
+from devproxy.health.schedule import Check
 from devproxy.registry.model import ExposurePolicy, Upstream
 from tests.health.things import PYTHON, VITE, at, scan, service
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from devproxy.condition import Owner
 from devproxy.health.findings import Place, conflicts, exposures, families, owner, owners, selves, shadows
 from devproxy.health.listener import Family, Interface, Listener, Process, Scan
+from devproxy.health.model import Owner
 
 ETH0 = Interface("eth0", 2, ("192.168.1.20",))
 NODE = Process(pids=(42, 43), argv=("/usr/bin/node", "/shop/node_modules/.bin/vite", "--host"))

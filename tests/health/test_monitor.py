@@ -9,10 +9,10 @@ import pytest
 
 from devproxy import events
 from devproxy.health import monitor as module
-from devproxy.health import proof
-from devproxy.health.check import Check
+from devproxy.health import reachability
 from devproxy.health.listener import Interface, Listener, Process, Scan
 from devproxy.health.reach import Reach
+from devproxy.health.schedule import Check
 from devproxy.registry.model import Health, ProxySettings, Service
 from tests import require
 from tests.health.stage import Stage, free, listening, looping, staged, until
@@ -165,7 +165,7 @@ class TestAsking:
 class TestProof:
     @pytest.fixture(autouse=True)
     def _allowed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv(proof.OFF)
+        monkeypatch.delenv(reachability.OFF)
 
     async def test_ports_that_changed_are_proved_at_once_and_then_rarely(self, stage: Stage) -> None:
         port = free()
@@ -189,7 +189,7 @@ class TestProof:
         self, way: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if way == "environment":
-            monkeypatch.setenv(proof.OFF, "1")
+            monkeypatch.setenv(reachability.OFF, "1")
         stage.follow(service(port=free()), settings=ProxySettings(exposure_proof=way != "setting"))
         await stage.look(3)
         assert stage.proved == []

@@ -18,8 +18,8 @@ from typing import TypeVar
 import pytest
 
 from devproxy.health.exposure import PortJudgement, judge_port
-from devproxy.health.fixes import Fix, propose
-from devproxy.health.sockets import Scanner
+from devproxy.health.scanner import Scanner
+from devproxy.programs.fixes import Fix, propose
 from tests.health.netns import Machine, neighbours
 from tests.health.packages import node_modules
 from tests.health.servers import SERVERS, Server, postgres

@@ -22,11 +22,11 @@ from devproxy.proxy.grammar import (
     request_head,
     status_line,
 )
-from devproxy.routing import hosts
+from devproxy.routing import authority
 from tests.proxy.values import fault
 
 FIXED = settings(max_examples=200, deadline=None, derandomize=True, database=None)
-PATTERN_MODULES = (grammar, fields, framing, response, decide, hosts)
+PATTERN_MODULES = (grammar, fields, framing, response, decide, authority)
 
 
 def test_a_request_head_is_taken_apart_and_what_follows_is_left() -> None:

@@ -1,7 +1,7 @@
 """Short ways to write what the proxy's functions take: field sections, services, registries, readings.
 
 Lives here: values for the tests of this folder; pure.
-Not here: tests, sockets (`running.py`).
+Not here: tests, sockets (`daemon/runtime.py`).
 """
 
 from typing import Any

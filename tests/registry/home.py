@@ -6,7 +6,7 @@ Lives here: Home. Not here: tests.
 from pathlib import Path
 
 from devproxy.paths import Paths
-from devproxy.registry.load import Loader
+from devproxy.registry.loader import Loader
 from devproxy.registry.model import Registry
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devproxy.registry import schema
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
-from devproxy.registry.tables import MOST
+from devproxy.registry.validate import MOST
 from tests.registry import letter
 
 FILE = "/home/you/shop/registry.toml"

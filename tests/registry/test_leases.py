@@ -10,10 +10,10 @@ import pytest
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.processes import start_time
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import holds, lease_file, read_leases, remove_lease, replace_lease, take_lease
-from devproxy.registry.load import LEASE_CHECK, Loader
+from devproxy.registry.loader import LEASE_CHECK, Loader
+from devproxy.storage.process_identity import start_time
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_twenty_at_once_get_twenty_ports(paths: Paths) -> None:
 import os, sys
 from pathlib import Path
 from devproxy.paths import Paths
-from devproxy.processes import start_time
+from devproxy.storage.process_identity import start_time
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import take_lease
 paths = Paths(Path(sys.argv[1]), Path(sys.argv[2]))

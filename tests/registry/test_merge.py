@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devproxy.problems import Problem
 from devproxy.registry.decode import decode_local, decode_project, decode_user
 from devproxy.registry.merge import Lease, Linked, merge
 from devproxy.registry.model import ProxySettings, Registry
-from devproxy.registry.problems import Problem
 from tests.registry import letter
 from tests.registry.merging import USER
 

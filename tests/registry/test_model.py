@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from devproxy.registry.address import LOOPBACKS, upstream
+from devproxy.registry.addresses import LOOPBACKS, upstream
 from devproxy.registry.model import Service, Source, Upstream
 
 

@@ -9,9 +9,9 @@ import pytest
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.registry.leases import read_leases
-from devproxy.registry.load import read
+from devproxy.registry.loader import read
 from devproxy.run.launch import Launch, launch
-from devproxy.run.name import pick
+from devproxy.run.selection import pick
 from tests.e2e.processes import free_port
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.processes import start_time
 from devproxy.registry.layers import Lease
 from devproxy.registry.leases import read_leases, take_lease
-from devproxy.run.adopt import Observed, Watcher
 from devproxy.run.command import Prepared
+from devproxy.run.listeners import Observed, Watcher
 from devproxy.run.session import NOT_FOUND, Session
+from devproxy.storage.process_identity import start_time
 from tests import require
 from tests.e2e.processes import free_port
 

@@ -5,7 +5,7 @@ Not here: waiting (`test_held.py`).
 
 import pytest
 
-from devproxy.proxy.dormant import Dormant, failed
+from devproxy.proxy.gates import Dormant, failed
 from tests.wire.asleep import KEY, PAGE, UPGRADE, Asleep
 from tests.wire.harness import HOST, Stage, crlf, get
 

@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from devproxy.proxy.dormant import Dormant
+from devproxy.proxy.gates import Dormant
 from tests.loops import until
 from tests.wire.asleep import ACCEPTED, KEY, UPGRADE, Asleep
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service

@@ -1,0 +1,81 @@
+"""What the read commands look at: the registry as the files say it now, and the proxy if it runs.
+
+Lives here: reading both, the URL of a service as it works right now, and how open problems are told.
+Not here: what each command makes of it. Reading never needs the proxy, and never writes.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from devproxy.cli.output import remark
+from devproxy.daemon.runtime import Running, read_running
+from devproxy.health.model import Condition
+from devproxy.paths import Paths
+from devproxy.problems import Problem
+from devproxy.registry.loader import read
+from devproxy.registry.model import Registry, Service
+from devproxy.serializers import service_url
+from devproxy.watched import watched
+
+MAX_PROBLEMS = 10
+START = "devproxy start"
+
+
+class View(NamedTuple):
+    """The registry, and the running proxy or None."""
+
+    paths: Paths
+    registry: Registry
+    running: Running | None
+
+    @property
+    def port(self) -> int | None:
+        """The port of http URLs: the one the proxy has, else the one it is told to take; None is the standard port."""
+        return self.running.http if self.running and self.running.http else self.registry.settings.http
+
+    def url(self, service: Service, host: str = "") -> str:
+        """`service`'s URL, at `host` instead of its first hostname if that is given."""
+        return service_url(msgspec.structs.replace(service, hosts=(host,)) if host else service, self.port)
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """By service id: what the running proxy's monitor says, else what one look at the socket table tells."""
+        known = watched(self.paths, self.running)
+        if known is not None:
+            return known
+        from devproxy.health.glance import glance
+
+        return glance(self.registry.services)
+
+    def mount_urls(self, service: Service) -> list[str]:
+        return [self.url(service, mount.host) + mount.path for mount in service.mounts]
+
+
+def look() -> View:
+    """Both, now. While a file has an error, the services are those the running proxy has kept."""
+    paths = Paths.from_environment()
+    registry, running = read(paths), read_running(paths)
+    if running is not None and running.in_force is not None and registry.has_errors:
+        registry = msgspec.structs.replace(running.in_force, problems=registry.problems)
+    return View(paths, registry, running)
+
+
+def remark_stopped(view: View) -> None:
+    """Say on stderr that URLs do not answer yet, if they do not."""
+    if view.running is None:
+        remark(f"the proxy is not running; start it: {START}", fg="yellow")
+
+
+def remark_problems(problems: Iterable[Problem]) -> None:
+    """The open problems on stderr, the first ten in full."""
+    problems = list(problems)
+    for problem in problems[:MAX_PROBLEMS]:
+        remark(problem.text(), fg="red" if problem.severity == "error" else "yellow")
+    if len(problems) > MAX_PROBLEMS:
+        remark(f"… and {len(problems) - MAX_PROBLEMS} more: devproxy check")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

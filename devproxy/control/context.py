@@ -1,0 +1,62 @@
+"""What devproxy's own pages may see of the daemon.
+
+Lives here: the one value that `app.build_app` is given, and `status` as JSON.
+Not here: the daemon that fills it in (`daemon/main.py`), how it looks (`pages.py`, `api.py`). Read-only.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from devproxy import __version__
+from devproxy.events import EventLog
+from devproxy.health.model import Condition
+from devproxy.paths import Paths
+from devproxy.registry.model import Registry
+from devproxy.routing.table import CONTROL_LABEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """`registry`, `notices` and `conditions` (by service id) return what is in force now; `history` what happened to
+    one service or all, oldest first, and blocks (disk); `started` is in seconds since 1970."""
+
+    registry: Callable[[], Registry]
+    notices: Callable[[], Sequence[str]]
+    events: EventLog
+    paths: Paths
+    http: int
+    addresses: tuple[str, ...]
+    pid: int
+    started: float
+    loop: str = "asyncio"
+    conditions: Callable[[], Mapping[str, Condition]] = dict
+    history: Callable[[str | None], Sequence[Mapping[str, Any]]] = lambda _: ()
+
+    def hosts(self) -> frozenset[str]:
+        """The names that are devproxy's own."""
+        return frozenset(f"{CONTROL_LABEL}.{tld}" for tld in self.registry().settings.tlds)
+
+    def status(self) -> dict[str, Any]:
+        """What `/api/status` answers; times in seconds, `addresses` as `127.0.0.1:80`."""
+        registry, conditions = self.registry(), self.conditions().values()
+        return {
+            "version": __version__,
+            "pid": self.pid,
+            "started": self.started,
+            "uptime": round(max(0.0, time.time() - self.started), 3),
+            "http": self.http,
+            "https": None,
+            "addresses": list(self.addresses),
+            "loop": self.loop,
+            "config": str(self.paths.config),
+            "state": str(self.paths.state),
+            "services": len(registry.services),
+            "up": sum(condition.state == "up" for condition in conditions),
+            "down": sum(condition.word == "down" for condition in conditions),
+            "exposed": sum(condition.exposure == "exposed" for condition in conditions),
+            "problems": len(registry.problems),
+            "notices": list(self.notices()),
+            "last_event": self.events.last,
+        }

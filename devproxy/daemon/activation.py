@@ -1,0 +1,210 @@
+"""Services that their first request starts: one task for each that is being started or ended, and what its gate says.
+
+Lives here: `OnDemand`, which the proxy wakes.
+Not here: requests that wait (`proxy/held.py`), one attempt (`run/activation.py`), when a service is idle (`idle.py`). What
+runs a service is a process of its own that outlives this one (`devproxy up --on-request`), so a proxy that is killed
+takes nothing along, and the next one finds what runs by its lease.
+
+How it works: a service is up when the snapshot in force has its address and the probe says so, the same as health's;
+the board is told, so that the gate that health sees and the one that stood here are never at odds. A start that failed
+is not tried again for `RESPITE`: the page that a person sees it on loads once more, and a client in a loop must not
+start processes as fast as it can ask.
+"""
+
+import asyncio
+import logging
+import subprocess
+from collections.abc import Coroutine, Mapping
+from typing import Any, Protocol
+
+from devproxy.daemon.process import restore_descriptor_limit
+from devproxy.errors import DevproxyError
+from devproxy.events import EventLog, Failed, Idle, Waking
+from devproxy.health.board import STARTING
+from devproxy.health.probe import probe
+from devproxy.health.schedule import Check
+from devproxy.paths import Paths
+from devproxy.proxy.gates import Dormant, failed
+from devproxy.proxy.server import Proxy
+from devproxy.registry.model import Service
+from devproxy.run.activation import Attempt, Sight
+from devproxy.run.group_state import CrewFile, ask_to_end
+from devproxy.run.order import in_order
+
+RESPITE = 3.0  # seconds
+MARGIN = 10.0  # seconds that an end may take beyond the grace
+_LOOK, _LOOK_MOST = 0.05, 1.0  # seconds between two looks at a start; rarer as it goes on
+
+_log = logging.getLogger(__name__)
+
+
+class Health(Protocol):
+    """What the watch over services is told (`health_publisher.py`)."""
+
+    def saw(self, service: Service, check: Check) -> None:
+        """A check was made."""
+
+    def rest(self, identity: str) -> None:
+        """A service was ended in order."""
+
+    def publish(self) -> None:
+        """`gates` are not what they were."""
+
+
+class OnDemand:
+    """One for a run of the proxy, until `close`. `gates` is what stands before services, by id."""
+
+    def __init__(self, paths: Paths, proxy: Proxy, health: Health, events: EventLog):
+        self.gates: Mapping[str, Dormant] = {}
+        self._paths = paths
+        self._proxy = proxy
+        self._health = health
+        self._events = events
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def wake(self, identity: str) -> None:
+        """Somebody asks for a service: start it, unless that, or its end, is under way."""
+        service = self._service(identity)
+        if identity not in self._tasks and service is not None and service.starts_on_request:
+            self._begin(service, Dormant(service), self._start(service))
+
+    def end(self, service: Service, crew: CrewFile, idle: float) -> None:
+        """End a service that `crew` runs and that nobody has asked for during `idle` seconds."""
+        if service.id not in self._tasks:
+            gate = Dormant(service, "it was about to end, and starts anew")
+            self._begin(service, gate, self._end(service, crew, idle))
+
+    def reap(self) -> None:
+        """Let go of processes that have ended."""
+        self._children = [child for child in self._children if child.poll() is None]
+
+    async def close(self) -> None:
+        """Start and end nothing more; what was begun goes on without us."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.reap()
+        for child in self._children:
+            child.returncode = 0  # it goes on without us: no warning when we forget it
+
+    def _begin(self, service: Service, gate: Dormant, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[service.id] = asyncio.create_task(self._work(service, work))
+        self._show(service.id, gate)  # now: what comes before the task has its turn must wait, too
+
+    async def _work(self, service: Service, work: Coroutine[Any, Any, None]) -> None:
+        identity = service.id
+        try:
+            await work
+        except Exception:
+            _log.exception("%s could not be started or ended", identity)
+            self._fail(service, f"something went wrong in devproxy itself; see {self._paths.log / 'devproxy.log'}", ())
+        finally:
+            del self._tasks[identity]
+            gate = self.gates.get(identity)
+            if gate is not None and gate.instead is None:
+                self._show(identity, None)
+        if any(held.route.service.id == identity for held in self._proxy.held):
+            self.wake(identity)  # it was ended just now, or it is down again already
+
+    def _service(self, identity: str) -> Service | None:
+        """As the snapshot in force has it."""
+        return self._proxy.snapshot.table.services.get(identity)
+
+    def _show(self, identity: str, gate: Dormant | None) -> None:
+        if self.gates.get(identity) == gate:
+            return
+        others = {name: other for name, other in self.gates.items() if name != identity}
+        self.gates = others if gate is None else {**others, identity: gate}
+        self._health.publish()
+
+    def _tell(self, event: Waking | Failed | Idle) -> None:
+        self._events.add(event)
+        _log.log(logging.WARNING if isinstance(event, Failed) else logging.INFO, "%s", event.text())
+
+    # Starting
+
+    async def _start(self, service: Service) -> None:
+        needed = in_order(list(self._proxy.snapshot.table.services.values()), [service.id])
+        names = [other.id for other in needed if other.id != service.id]
+        attempt = await asyncio.to_thread(Attempt, self._paths, service.id, names)
+        sight: Sight | None = None
+        try:
+            why, sight = await self._until_up(service, attempt)
+        except (DevproxyError, OSError) as error:
+            why = str(error)
+        finally:
+            if attempt.process is not None:
+                self._children.append(attempt.process)
+        if why:
+            self._fail(service, why, sight.lines if sight else ())
+
+    async def _until_up(self, service: Service, attempt: Attempt) -> tuple[str, Sight]:
+        """Empty once it is up, else why it is not; and what was seen last."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            sight = await asyncio.to_thread(attempt.look)
+            current = self._service(service.id)
+            if current is None or not current.starts_on_request:
+                return "its command is not in the registry any more, or not trusted any more", sight
+            if await self._answers(current, loop.time() - began):
+                return "", sight
+            if sight.ended:
+                return _why(sight), sight
+            if not sight.runs and attempt.process is None:
+                self._tell(Waking(service.id))
+                await asyncio.to_thread(attempt.spawn)
+                if attempt.process is not None:
+                    restore_descriptor_limit(attempt.process.pid)
+            self._show(service.id, Dormant(current, _about(current, sight), sight.lines))
+            await asyncio.sleep(min(_LOOK_MOST, max(_LOOK, (loop.time() - began) / 40)))
+
+    async def _answers(self, service: Service, since: float) -> bool:
+        """Whether requests may go to it. One that listens and is not well for long has more to say itself than we."""
+        if service.upstream is None:
+            return False
+        check = await probe(service)
+        if not (check.up or (check.accepted and since > STARTING)):
+            return False
+        self._health.saw(service, check)
+        return True
+
+    def _fail(self, service: Service, why: str, lines: tuple[str, ...]) -> None:
+        self._tell(Failed(service.id, why.partition("\n")[0]))
+        gate = Dormant(service, instead=failed(service, why, lines))
+        self._show(service.id, gate)
+        asyncio.get_running_loop().call_later(RESPITE, self._forgive, service.id, gate)
+
+    def _forgive(self, identity: str, gate: Dormant) -> None:
+        if self.gates.get(identity) is gate:
+            self._show(identity, None)
+
+    # Ending
+
+    async def _end(self, service: Service, crew: CrewFile, idle: float) -> None:
+        attempt = await asyncio.to_thread(Attempt, self._paths, service.id)
+        await asyncio.to_thread(ask_to_end, self._paths, crew, [service.id])
+        self._tell(Idle(service.id, idle))
+        patience = self._proxy.snapshot.settings.grace + MARGIN
+        try:
+            async with asyncio.timeout(patience):
+                while (await asyncio.to_thread(attempt.look)).runs:  # noqa: ASYNC110 (other processes tell nobody)
+                    await asyncio.sleep(_LOOK)
+        except TimeoutError:
+            _log.warning("%s was asked to end, and has not within %g s", service.id, patience)
+            return
+        self._health.rest(service.id)
+
+
+def _why(sight: Sight) -> str:
+    if sight.code or "failed" in sight.states.values():
+        return "its command has failed, or one that it depends on"
+    return "its command has ended"
+
+
+def _about(service: Service, sight: Sight) -> str:
+    """What it waits for, if that is another service."""
+    waits = [name for name in service.depends_on if sight.states.get(name) in {"waiting", "starting"}]
+    return f"{' and '.join(waits)} first, which it depends on" if waits else ""

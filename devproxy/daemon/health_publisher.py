@@ -1,0 +1,171 @@
+"""The watch over services while the proxy runs: the monitor, and everybody who is told what it sees.
+
+Lives here: who hears of a change: the proxy (what it must warn of or refuse), the event log, our own log,
+`state/health.json` and `state/history.jsonl`.
+Not here: seeing (`health/monitor.py`), what the proxy does with it (`proxy/`). Disks are slow: files are written in a
+thread, however many changes came meanwhile in one go.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from devproxy.errors import DevproxyError
+from devproxy.events import AnyEvent, Down, Entry, EventLog, Exposed, Found, Owner
+from devproxy.health import history
+from devproxy.health.board import Board
+from devproxy.health.listener import Listener
+from devproxy.health.model import Condition
+from devproxy.health.monitor import Monitor, World
+from devproxy.health.policy import displaced, warned
+from devproxy.health.schedule import Check
+from devproxy.paths import Paths
+from devproxy.proxy import exposed
+from devproxy.proxy.displaced import Displaced
+from devproxy.proxy.gates import Dormant
+from devproxy.proxy.server import Gate, Proxy
+from devproxy.registry.model import Registry, Service, Upstream
+from devproxy.storage import files
+from devproxy.watched import Health, read_health
+
+SETTLE = 0.2  # seconds between two writes: what happens together is written together
+MOST_UNWRITTEN = 1000  # events kept for a disk that is full
+_WORRYING = (Down, Exposed, Found, Owner)
+
+_log = logging.getLogger(__name__)
+
+
+class Oversight:
+    """One for a run of the proxy; `run` until it is cancelled, then `close`."""
+
+    def __init__(
+        self, paths: Paths, proxy: Proxy, events: EventLog, registry: Callable[[], Registry], own_ports: Sequence[int]
+    ):
+        self.alarmed: Listener | None = None  # a listener of our own that others can reach
+        self.on_alarm: Callable[[], None] = lambda: None
+        self._paths = paths
+        self._proxy = proxy
+        self._events = events
+        self._registry = registry
+        self._history = history.History(paths)
+        self._unwritten: list[history.Entry] = []
+        self._wanted = asyncio.Event()
+        self._trouble = ""
+        before = read_health(paths)
+        self._board = Board(before.owners if before else None)
+        world = World(registry, self.answered, lambda: own_ports, self._tell, self._alarm)
+        self._monitor = Monitor(self._board, world)
+        self._unsubscribe = events.subscribe(self._keep)
+        self.starts: Callable[[], Mapping[str, Dormant]] = dict  # gates of services that are being started, or ended
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """By service id, as of now."""
+        return self._board.conditions
+
+    def past(self, service: str | None) -> list[dict[str, Any]]:
+        """What happened to a service, or to all, as JSON; oldest first. Blocks (disk)."""
+        return [history.row(entry) for entry in history.read(self._paths, service)]
+
+    def registry_changed(self) -> None:
+        """Look at once; what the policy makes of what is known holds from now on."""
+        self.publish()
+        self._monitor.hurry()
+
+    def saw(self, service: Service, check: Check) -> None:
+        """Somebody else has made a check: it counts as if we had."""
+        self._board.follow(self._registry().services)
+        record = self._board.records.get(service.id)
+        if record is not None and record.service.upstream == service.upstream:
+            self._board.check(record, check, time.time())
+        self._monitor.hurry()
+
+    def rest(self, identity: str) -> None:
+        """A service was ended in order, and starts at its next request."""
+        self._board.rest(identity, time.time())
+        self._monitor.hurry()
+
+    def publish(self) -> None:
+        """Hand the proxy what stands at the gates of services, as of now."""
+        conditions = self._board.conditions
+        found = warned(self._registry(), conditions)
+        gates: dict[str, Gate] = {identity: exposed.Exposed(*warning) for identity, warning in found.items()}
+        taken = displaced(self._registry(), conditions)
+        gates |= {identity: Displaced(*what) for identity, what in taken.items()}
+        for service in self._registry().services:
+            condition = conditions.get(service.id)
+            if condition is not None and condition.dormant and service.id not in gates:
+                gates[service.id] = Dormant.of(service)
+        self._proxy.set_gates({**gates, **self.starts()})
+
+    async def run(self) -> None:
+        """Watch, and write down what is seen."""
+        watching = asyncio.create_task(self._monitor.run())
+        try:
+            while True:
+                await self._wanted.wait()
+                await asyncio.sleep(SETTLE)
+                await self._write()
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Write down what is not written yet."""
+        self._unsubscribe()
+        if self._unwritten:
+            await self._write()
+
+    # What the monitor asks and tells
+
+    def answered(self, upstream: Upstream) -> float:
+        """When an upstream last answered a request, on the loop's clock."""
+        addresses = self._proxy.pool.addresses
+        if upstream.scheme != "https":
+            address = addresses.get((upstream, ""))
+            return address.alive_at if address else float("-inf")
+        return max((a.alive_at for (other, _), a in addresses.items() if other == upstream), default=float("-inf"))
+
+    def _tell(self, events: Sequence[AnyEvent]) -> None:
+        self.publish()
+        for event in events:
+            self._events.add(event)
+            _log.log(logging.WARNING if isinstance(event, _WORRYING) else logging.INFO, "%s", _line(event))
+        self._wanted.set()
+
+    def _alarm(self, listener: Listener) -> None:
+        self.alarmed = listener
+        self.on_alarm()
+
+    # Files
+
+    def _keep(self, entry: Entry) -> None:
+        if history.is_kept(entry.event):
+            self._unwritten.append(history.Entry(entry.time, entry.event))
+            self._wanted.set()
+
+    async def _write(self) -> None:
+        self._wanted.clear()
+        entries, self._unwritten = self._unwritten, []
+        board = self._board
+        health = Health(pid=os.getpid(), time=time.time(), services=board.conditions, owners=board.owners)
+        try:
+            await asyncio.to_thread(self._save, health, entries)
+            self._trouble = ""
+        except (DevproxyError, OSError) as error:
+            self._unwritten = [*entries, *self._unwritten][-MOST_UNWRITTEN:]
+            if str(error) != self._trouble:  # once, while it lasts
+                self._trouble = str(error)
+                _log.error("what is known of services could not be written down: %s", error)
+
+    def _save(self, health: Health, entries: Sequence[history.Entry]) -> None:
+        files.write_json(self._paths.health, health)
+        self._history.append(entries)
+
+
+def _line(event: AnyEvent) -> str:
+    """An event with its fix, if it has one."""
+    fix = event.fix if isinstance(event, Exposed | Found) else ""
+    return f"{event.text()} (fix: {fix})" if fix else event.text()

@@ -1,0 +1,174 @@
+"""What a long-lived process needs from the system, and that there is one of it.
+
+Lives here: the lock that says which process serves a DEVPROXY_HOME, the descriptor limit, the event loop, the garbage
+collector's thresholds.
+Not here: what the process does (`main.py`), the lock that writers of a file take (`storage/locks.py`).
+"""
+
+import asyncio
+import errno
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from devproxy.daemon.runtime import Running, read_running
+from devproxy.errors import DevproxyError
+from devproxy.paths import Paths, ensure_private
+
+_PATIENCE = 0.5  # seconds that a predecessor's last moments may take
+_CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}
+_before: list[int] = []  # the soft limit that we were started with
+_MODEST_LIMIT = 10_240  # OPEN_MAX of macOS, where the hard limit says "infinity" and setrlimit(2) refuses it
+
+
+class Claim:
+    """This process serves this state folder, until `release` or the end of the process, however it comes.
+
+    The lock is flock(2) on a file that stays: the kernel lets go of it with the process, so nothing is ever stale.
+    """
+
+    def __init__(self, descriptor: int):
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Let another process serve."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def claim(paths: Paths) -> Claim:
+    """Take the state folder for this process. Raises DevproxyError that says which process has it, if one does."""
+    file = ensure_private(paths.state) / "proxy.lock"
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + _PATIENCE
+    while not _locked(descriptor, file):
+        if time.monotonic() > deadline:
+            os.close(descriptor)
+            raise _taken(paths)
+        time.sleep(0.02)
+    return Claim(descriptor)
+
+
+def _locked(descriptor: int, file: Path) -> bool:
+    try:
+        return _try_lock(descriptor)
+    except OSError as error:
+        if error.errno in _CANNOT_LOCK:
+            # A file system without locks (some network mounts): two proxies then differ by their ports alone.
+            return True
+        os.close(descriptor)
+        raise DevproxyError(
+            f"{file} could not be locked",
+            why=(error.strerror or str(error)).lower(),
+            fix="point DEVPROXY_HOME at a folder on a local disk",
+        ) from None
+
+
+def _taken(paths: Paths) -> DevproxyError:
+    running = read_running(paths)
+    why = f"it serves {paths.state}, and one proxy at a time can"
+    if running is None:
+        return DevproxyError("devproxy is already starting or stopping", why=why, fix="devproxy status tells when")
+    fix = f"use that one, or end it first: kill {running.pid}"
+    return DevproxyError(f"devproxy is already running ({_description(running)})", why=why, fix=fix)
+
+
+def _description(running: Running) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(running.started))
+    ports = [f"{scheme} port {port}" for scheme in ("http", "https") if (port := getattr(running, scheme))]
+    return ", ".join([f"pid {running.pid}", f"since {since}", *ports])
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the limit of open descriptors to the hard one (setrlimit(2)); returns what is in force now.
+
+    Every proxied connection takes two descriptors, and the soft limit is 256 on macOS and 1024 on Linux.
+    """
+    if sys.platform == "win32":
+        return 1 << 24  # handles a process may have; sockets know no lower limit
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (hard, _MODEST_LIMIT):
+        if soft == resource.RLIM_INFINITY or (wanted != resource.RLIM_INFINITY and wanted <= soft):
+            break
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            _before[:] = _before or [soft]
+            return wanted if wanted != resource.RLIM_INFINITY else sys.maxsize
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
+
+
+def restore_descriptor_limit(pid: int) -> None:
+    """Give a process that we started the soft limit that we were started with (prlimit(2), Linux).
+
+    Programs that use select(2), or that close every descriptor there may be, count on a low one.
+    """
+    if sys.platform == "linux" and _before:
+        import resource
+
+        with suppress(OSError):
+            _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (_before[0], hard))
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run `main` on the fastest event loop there is: uvloop (winloop on Windows), else asyncio's own.
+
+    `DEVPROXY_LOOP=asyncio` asks for asyncio's.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if os.environ.get("DEVPROXY_LOOP") == "asyncio":
+        return None
+    try:
+        if sys.platform == "win32":
+            import winloop as uvloop
+        else:
+            import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def settle_memory() -> None:
+    """To be called once everything is built: what is there now stays, so the collector need not look at it again.
+
+    A full collection walks every tracked object: with 10,000 services some 10 ms in which no byte is forwarded. Frozen
+    objects are left out of it (and are still freed when their last reference goes, as an old registry's are). What a
+    request makes is freed by reference counting, so the young generation may grow larger before it is searched.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,37 @@
+"""The proxy that runs now, as `state/proxy.json` tells it.
+
+Lives here: the file's type, and reading it so that a file left behind by a killed proxy is not believed.
+Not here: writing it (`main.py`, through `storage/files.py`).
+"""
+
+import msgspec
+
+from devproxy.paths import Paths
+from devproxy.problems import Problem
+from devproxy.registry.model import Registry
+from devproxy.storage.process_identity import is_same
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running proxy says about itself.
+
+    `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has; `in_force`
+    is the registry it routes by while a file has an error, and the last good content of that file stays.
+    """
+
+    pid: int
+    started: float
+    http: int | None = None
+    https: int | None = None
+    version: str = ""
+    problems: tuple[Problem, ...] = ()
+    in_force: Registry | None = None
+
+
+def read_running(paths: Paths) -> Running | None:
+    """The proxy that runs on this state folder, or None: no file, an unreadable one, or its process is gone."""
+    try:
+        running = msgspec.json.decode(paths.proxy.read_bytes(), type=Running)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return running if is_same(running.pid, running.started) else None

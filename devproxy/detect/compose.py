@@ -1,0 +1,81 @@
+"""A compose file (the Compose Specification): the services that publish a port on this machine.
+
+Lives here: published ports in both syntaxes, `${NAME:-default}`, and which ports do not speak HTTP.
+Not here: YAML (`yaml.py`), asking a container engine.
+"""
+
+import re
+from pathlib import Path
+
+from devproxy.detect import yaml
+from devproxy.detect.model import Candidate, Seen
+from devproxy.detect.tree import text_of
+from devproxy.detect.yaml import Value
+
+FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+# by the port inside the container: databases, queues and caches, mail
+_TCP = frozenset({25, 1025, 1433, 1521, 3306, 5432, 5672, 6379, 9042, 9092, 11211, 26257, 27017, 33060})
+_SHORT = re.compile(r"(?:(?P<address>\d+(?:\.\d+){3}|\[[0-9a-fA-F:]+\]):)?(?P<port>\d+):(?P<target>\d+)(?:/tcp)?")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*:?-([^}]*)\}")
+
+
+def look(root: Path) -> Seen:
+    """What the first compose file there is publishes."""
+    file = next((name for name in FILES if (root / name).is_file()), None)
+    if file is None:
+        return Seen()
+    try:
+        document = yaml.parse(text_of(root / file))
+    except ValueError as error:
+        return Seen(remarks=(f"{file} is left out: {error}",))
+    services = document.get("services") if isinstance(document, dict) else None
+    found, remarks = [], []
+    for name, table in services.items() if isinstance(services, dict) else ():
+        candidate = _candidate(file, name, table)
+        if candidate is None:
+            remarks.append(f"{file}: `{name}` is left out: it publishes no port that is fixed")
+        else:
+            found.append(candidate)
+            remarks += _exposed(file, name, table)
+    return Seen(services=tuple(found), remarks=tuple(remarks))
+
+
+def _candidate(file: str, name: str, table: Value) -> Candidate | None:
+    if not isinstance(table, dict):
+        return None
+    published = _published(table)
+    if not published:
+        return None
+    port, target, _ = published[0]
+    needed = table.get("depends_on")
+    return Candidate(
+        name=name,
+        origin=f"{file}: services.{name}",
+        command=("docker", "compose", "up", "--no-log-prefix", name),
+        port=port,
+        protocol="tcp" if target in _TCP else "http",
+        depends_on=tuple(str(other) for other in needed) if isinstance(needed, list | dict) else (),
+    )
+
+
+def _exposed(file: str, name: str, table: Value) -> list[str]:
+    """A remark for a port that everybody in the network reaches."""
+    ports = [entry for entry in _published(table) if entry[2] not in {"127.0.0.1", "[::1]", "::1"}]
+    if not ports:
+        return []
+    port, target, _ = ports[0]
+    return [f'{file}: `{name}` is published to the whole network; for this machine alone: "127.0.0.1:{port}:{target}"']
+
+
+def _published(table: Value) -> list[tuple[int, int, str]]:
+    """(port on this machine, port in the container, address) of each entry of `ports` that names one."""
+    ports = table.get("ports") if isinstance(table, dict) else None
+    found = []
+    for entry in ports if isinstance(ports, list) else ():
+        if isinstance(entry, dict):
+            address = f"{entry['host_ip']}:" if entry.get("host_ip") else ""
+            entry = f"{address}{entry.get('published')}:{entry.get('target')}"  # noqa: PLW2901
+        match = _SHORT.fullmatch(_VARIABLE.sub(lambda default: default[1], str(entry)))
+        if match and 0 < int(match["port"][:6]) < 65536 and 0 < int(match["target"][:6]) < 65536:
+            found.append((int(match["port"]), int(match["target"]), match["address"] or ""))
+    return found

@@ -1,0 +1,96 @@
+"""package.json, and the workspaces of npm, yarn, bun (package.json) and pnpm (pnpm-workspace.yaml).
+
+Lives here: which package has a server to start, and with which package manager.
+Not here: flags that give it a port (`programs/flags.py` adds them when it is started).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from devproxy.detect import yaml
+from devproxy.detect.model import Candidate, Seen
+from devproxy.detect.tree import members, text_of
+
+SCRIPTS = ("dev", "start", "serve", "develop")
+_MANAGERS = (
+    ("pnpm", ("pnpm-lock.yaml", "pnpm-workspace.yaml")),
+    ("yarn", ("yarn.lock",)),
+    ("bun", ("bun.lock", "bun.lockb")),
+    ("npm", ("package-lock.json",)),
+)
+_PORT = re.compile(r"(?:--port[= ]|(?<!\S)-p[= ]?|(?<!\S)PORT=)(\d{2,5})(?!\d)")
+
+
+def look(root: Path) -> Seen:
+    """The servers of the package in `root` and of its workspace's members."""
+    package = _package(root)
+    if package is None:
+        return Seen()
+    manager = _manager(root, package)
+    patterns, remarks = _patterns(root, package)
+    services = list(_services(root, members(root, patterns, "package.json"), manager))
+    own = _candidate(root, root, package, manager)
+    if own is not None and services:
+        remarks.append(f"{own.origin} at the root is left out: the members of the workspace have their own")
+    elif own is not None:
+        services.append(own)
+    name = str(package.get("name") or "")
+    return Seen(project=name.rpartition("/")[2], services=tuple(services), remarks=tuple(remarks))
+
+
+def _services(root: Path, folders: list[Path], manager: str) -> Iterator[Candidate]:
+    for folder in folders:
+        package = _package(folder)
+        candidate = _candidate(root, folder, package, manager) if package is not None else None
+        if candidate is not None:
+            yield candidate
+
+
+def _package(folder: Path) -> dict[str, Any] | None:
+    try:
+        package = json.loads(text_of(folder / "package.json") or "null")
+    except (ValueError, RecursionError):
+        return None
+    return package if isinstance(package, dict) else None
+
+
+def _candidate(root: Path, folder: Path, package: dict[str, Any], manager: str) -> Candidate | None:
+    scripts = package.get("scripts")
+    script = next((name for name in SCRIPTS if isinstance(scripts, dict) and scripts.get(name)), None)
+    if script is None or not isinstance(scripts, dict):
+        return None
+    place = folder.relative_to(root).as_posix()
+    named = str(package.get("name") or "").rpartition("/")[2]
+    port = _PORT.search(str(scripts[script]))
+    return Candidate(
+        name="web" if folder == root else named or folder.name,
+        origin=f"{'' if place == '.' else place + '/'}package.json: scripts.{script}",
+        command=f"{manager} run {script}",
+        cwd=place,
+        port=int(port[1]) if port and 0 < int(port[1]) < 65536 else None,
+    )
+
+
+def _manager(root: Path, package: dict[str, Any]) -> str:
+    """What runs the scripts: `packageManager` (Corepack), else whose lock file there is."""
+    named = str(package.get("packageManager") or "").partition("@")[0]
+    if named in {manager for manager, _ in _MANAGERS}:
+        return named
+    locks = (manager for manager, files in _MANAGERS if any((root / file).exists() for file in files))
+    return next(locks, "npm")
+
+
+def _patterns(root: Path, package: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The globs of the workspace, and remarks."""
+    declared = package.get("workspaces")
+    listed = declared.get("packages") if isinstance(declared, dict) else declared
+    found = [str(pattern) for pattern in listed] if isinstance(listed, list) else []
+    try:
+        pnpm = yaml.parse(text_of(root / "pnpm-workspace.yaml"))
+    except ValueError as error:
+        return found, [f"pnpm-workspace.yaml is left out: {error}"]
+    packages = pnpm.get("packages") if isinstance(pnpm, dict) else None
+    return found + [str(pattern) for pattern in packages] if isinstance(packages, list) else found, []

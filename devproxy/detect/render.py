@@ -1,0 +1,44 @@
+"""A survey as the text of a first devproxy.toml, which its owner then edits. Pure."""
+
+from typing import Any
+
+from devproxy.detect.model import Candidate, Survey
+
+_HEAD = """\
+# The services of this project: names instead of ports, for everyone who has it checked out.
+# `devproxy up` starts them, each at http://SERVICE.{project}.localhost; `devproxy check` validates this file.
+project = "{project}"
+"""
+
+
+def document(survey: Survey) -> str:
+    """The file's text; it reads back as a valid project file."""
+    return _HEAD.format(project=survey.project) + "".join(_table(service) for service in survey.services)
+
+
+def _table(service: Candidate) -> str:
+    import tomli_w
+
+    keys: dict[str, Any] = {"protocol": service.protocol} if service.protocol != "http" else {}
+    if service.port is not None:
+        keys["port"] = service.port
+    if service.command is not None:
+        keys["command"] = list(service.command) if isinstance(service.command, tuple) else service.command
+    if service.cwd != ".":
+        keys["cwd"] = service.cwd
+    if service.depends_on:
+        keys["depends_on"] = list(service.depends_on)
+    lines = "".join(_line(tomli_w.dumps({key: value})) for key, value in keys.items())
+    return f"\n[services.{service.name}]  # {_harmless(service.origin)}\n{lines}"
+
+
+def _line(dumped: str) -> str:
+    """A list on one line, as a person writes a short one."""
+    parts = [part.strip().removesuffix(",") for part in dumped.strip().splitlines()]
+    if len(parts) < 3 or not parts[0].endswith("["):
+        return dumped
+    return f"{parts[0]}{', '.join(parts[1:-1])}]\n"
+
+
+def _harmless(text: str) -> str:
+    return "".join(char for char in text if char.isprintable())

@@ -1,0 +1,34 @@
+"""Where the checkouts of each project lie on the disk, so that a process can be told from its twin next door.
+
+Lives here: `checkouts`, from the registry and from what git says of linked worktrees.
+Not here: what follows from it (`findings.py`). Blocks for a few file names a project; raises nothing.
+
+Two kinds count: checkouts that are linked beside each other (`shop`, `fix-ui.shop`), and the git worktrees of the same
+repository that nobody has linked: a server that was started there by hand has the very port that the file names.
+"""
+
+import os
+from pathlib import Path
+
+from devproxy.health.findings import Checkouts
+from devproxy.paths import LOCAL_FILE, PROJECT_FILE
+from devproxy.registry import worktrees
+from devproxy.registry.checkout import split
+from devproxy.registry.model import Registry
+
+
+def checkouts(registry: Registry) -> dict[str, Checkouts]:
+    """By project, as it is linked by: its own folder and the others'; without projects that have one checkout only."""
+    folders = {
+        service.project: os.path.realpath(file.parent)
+        for service in registry.services
+        if service.project and (file := Path(service.source.file)).name in (PROJECT_FILE, LOCAL_FILE)
+    }
+    found = {}
+    for project, own in folders.items():
+        others = {folder: folder for one in worktrees.siblings(Path(own)) if (folder := os.path.realpath(one)) != own}
+        plain = split(project)[1]
+        others |= {folder: name for name, folder in folders.items() if split(name)[1] == plain and folder != own}
+        if others:
+            found[project] = Checkouts(own, tuple(sorted(others.items())))
+    return found

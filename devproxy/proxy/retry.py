@@ -1,0 +1,87 @@
+"""Getting a request onto a connection of its own, again and again while its service restarts.
+
+Lives here: when to dial, how long a service that answered a moment ago is waited for, what to answer when nobody takes
+the connection.
+Not here: connect() and the order of addresses (`net/dial.py`), whether a request may be sent twice (`exchange.py`).
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from devproxy.net.dial import DialError, connect
+from devproxy.proxy.answers import dial_failed
+from devproxy.proxy.decide import Respond
+from devproxy.proxy.gates import Dormant
+from devproxy.proxy.upstream import UpstreamConnection
+
+if TYPE_CHECKING:
+    from devproxy.proxy.exchange import Exchange
+
+_RETRY_EVERY: Final = 0.04  # seconds between attempts while a service restarts
+_UP_RECENTLY: Final = 10.0  # seconds: a service that answered within them is restarting, not missing
+
+
+class Dialling:
+    """The attempts of one exchange. The time to hold runs from its first failure."""
+
+    __slots__ = ("_exchange", "_hold_until", "_task", "_timer")
+
+    def __init__(self, exchange: "Exchange"):
+        self._exchange = exchange
+        self._hold_until: float | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Dial now."""
+        self._timer = None
+        self._task = self._exchange.proxy.loop.create_task(self._connect())
+
+    def start_later(self) -> bool:
+        """Dial again in a moment; False where the service was not up recently or has had its time."""
+        exchange = self._exchange
+        now = exchange.proxy.loop.time()
+        if self._hold_until is None:
+            recently = now - exchange.address.alive_at <= _UP_RECENTLY
+            self._hold_until = now + exchange.route.service.hold if recently else now
+        if now >= self._hold_until:
+            return False
+        self._timer = exchange.proxy.loop.call_later(_RETRY_EVERY, self.start)
+        return True
+
+    def cancel(self) -> None:
+        """Nobody waits for a connection any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _connect(self) -> None:
+        exchange = self._exchange
+        address = exchange.address
+        try:
+            connection, address.host = await connect(
+                address.upstream,
+                lambda: UpstreamConnection(address),
+                first=address.host,
+                server_name=address.server_name,
+            )
+        except DialError as error:
+            self._task = None
+            if error.exhausted or not self.start_later():
+                exchange.front.answer(self._given_up(error), exchange)
+            return
+        self._task = None
+        if connection.transport.is_closing():
+            exchange.on_closed(None, answered=False)
+        else:
+            exchange.use(connection)
+
+    def _given_up(self, error: DialError) -> Respond:
+        """The answer where nobody takes the connection. What a request starts may have crashed a moment ago."""
+        service = self._exchange.route.service
+        if error.exhausted or not service.starts_on_request:
+            return dial_failed(service, error)
+        self._exchange.proxy.wake(service.id)
+        gate = Dormant.of(service)
+        return gate.instead or gate.page

@@ -1,0 +1,202 @@
+"""One table of a file → its type, or every problem in it.
+
+Lives here: the fast way (the whole table at once, by msgspec, then the parsers of `checks.py`), and the slow way once
+that fails (key by key, so that every problem is reported and names its key and place).
+Not here: which tables a file has (`decode.py`), the sentences (`messages.py`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from devproxy.problems import Problem, Severity
+from devproxy.registry import describe, messages, schema
+from devproxy.registry.checks import CHECKS, EACH
+from devproxy.registry.toml import Path, Places
+from devproxy.registry.wrong import Wrong, refuse_unseen, shown
+
+MOST = 500  # problems of a file that are told one by one
+
+S = TypeVar("S", bound=msgspec.Struct)
+Check: TypeAlias = Callable[[Any], object] | EACH | None
+
+_WITH_BREAKS = ("command", "env.")  # scripts may have several lines
+
+
+class Findings:
+    """The problems of one file, as they are found."""
+
+    def __init__(self, file: str, places: Places):
+        self.file = file
+        self.places = places
+        self.errors = 0
+        self._problems: list[Problem] = []
+        self._seen = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there are so many that further ones are only counted."""
+        return self._seen >= MOST
+
+    def wrong(self, path: Path, wrong: Wrong, *, severity: Severity = "error") -> None:
+        self.errors += severity == "error"
+        self._seen += 1
+        if self._seen > MOST:
+            return
+        line, column = self.places.at(path)
+        self._problems.append(
+            Problem(
+                code=wrong.code,
+                message=wrong.what,
+                file=self.file,
+                line=line,
+                column=column,
+                why=wrong.why,
+                fix=wrong.fix,
+                severity=severity,
+                service=str(path[1]) if path[:1] == ("services",) and len(path) > 1 else "",
+            )
+        )
+
+    def in_order(self) -> tuple[Problem, ...]:
+        """As they stand in the file; those beyond `MOST` as one that counts them."""
+        told = sorted(self._problems, key=lambda problem: (problem.line, problem.column))
+        if self._seen > MOST:
+            message = f"there are {self._seen - MOST} more problems like these"
+            told.append(Problem(code="too-many", message=message, file=self.file))
+        return tuple(told)
+
+
+class Tables:
+    """Reads tables; what is wrong goes to `findings`. `suspect`: the text may hold characters that nobody sees."""
+
+    def __init__(self, findings: Findings, *, suspect: bool):
+        self.findings = findings
+        self.suspect = suspect
+
+    def read(self, kind: type[S], data: dict[str, Any], path: Path, *, lenient: bool = False) -> S | None:
+        """The table at `path`; None if it has an error, unless `lenient`, when only the keys in error are left out."""
+        if not (self.suspect and _has_unseen(data)):
+            try:
+                value = msgspec.convert(data, kind)
+                _check(kind, data)
+            except (msgspec.ValidationError, Wrong):
+                pass
+            else:
+                return value
+        before = self.findings.errors
+        good = self._examine(kind, data, path, "")
+        if self.findings.errors > before and not lenient:
+            return None
+        try:
+            return msgspec.convert(good, kind)
+        except msgspec.ValidationError as error:  # a rule of a type that `_examine` does not know
+            self.findings.wrong(path, Wrong(str(error)))
+            return None
+
+    def misfit(self, kind: type[msgspec.Struct], name: str, value: Any) -> None:
+        """Report that the value of a key at the top of the file has the wrong type."""
+        self.findings.wrong((name,), messages.misfit(name, value, describe.keys(kind)[name]))
+
+    def _examine(self, kind: type[msgspec.Struct], data: dict[str, Any], path: Path, prefix: str) -> dict[str, Any]:
+        """Report everything that is wrong with a table; the keys in which nothing is."""
+        good: dict[str, Any] = {}
+        if self.findings.full:
+            self.findings.wrong(path, Wrong("there is something wrong with this table"))
+            return good
+        keys, checks = describe.keys(kind), CHECKS[kind]
+        for name, value in data.items():
+            before = self.findings.errors
+            if name not in keys:
+                self.findings.wrong((*path, name), messages.unknown_key(name, keys))
+            else:
+                self._value(keys[name], checks.get(name), value, (*path, name), prefix + name)
+            if self.findings.errors == before:
+                good[name] = value
+        for key in keys.values():
+            if key.required and key.name not in data:
+                self.findings.wrong(path, messages.missing(prefix + key.name, key))
+        return good
+
+    def _value(self, key: describe.Key, check: Check, value: Any, path: Path, label: str) -> None:
+        """Report what is wrong with one value: of a key, or of an element of a list."""
+        table, item, entry = describe.table_of(key.type), describe.item_of(key.type), describe.entry_of(key.type)
+        before = self.findings.errors
+        if table is not None and isinstance(value, dict):
+            self._examine(table, value, path, label + ".")
+        elif entry is not None and isinstance(value, dict):
+            for name, inner in value.items():
+                self._try((*path, name), label, partial(_variable, name))
+                seen = shown(name)
+                self._value(msgspec.structs.replace(entry, name=seen), None, inner, (*path, name), f"{label}.{seen}")
+        elif item is not None and isinstance(value, list):
+            parse = check.parse if isinstance(check, EACH) else None
+            for index, inner in enumerate(value):
+                self._value(item, parse, inner, (*path, index), f"{label}[{index}]")
+        elif not isinstance(check, EACH) and isinstance(value, str) and describe.is_text(key.type):
+            self._try(path, label, partial(_text, value, check, label))
+        if self.findings.errors == before:
+            self._fits(key, check, value, path, label)
+
+    def _fits(self, key: describe.Key, check: Check, value: Any, path: Path, label: str) -> None:
+        try:
+            msgspec.convert(value, key.type)
+        except msgspec.ValidationError:
+            self.findings.wrong(path, messages.misfit(label, value, key))
+            return
+        if isinstance(value, int) and check is not None and not isinstance(check, EACH):
+            self._try(path, label, partial(check, value))
+
+    def _try(self, path: Path, label: str, parse: Callable[[], object]) -> None:
+        try:
+            parse()
+        except Wrong as wrong:
+            self.findings.wrong(path, Wrong(f"`{label}`: {wrong.what}", why=wrong.why, fix=wrong.fix, code=wrong.code))
+
+
+def _check(kind: type[msgspec.Struct], data: dict[str, Any]) -> None:
+    """Run the parsers of a table whose types are right. Raises Wrong at the first fault."""
+    checks = CHECKS[kind]
+    for name, value in data.items():
+        check = checks.get(name)
+        if isinstance(check, EACH):
+            for item in value if isinstance(value, list) else ():
+                check.parse(item)
+        elif check is not None:
+            check(value)
+        elif name == "mount":
+            for table in value:
+                _check(schema.MountTable, table)
+        elif name == "health":
+            _check(schema.HealthTable, value)
+
+
+def _text(text: str, check: Callable[[Any], object] | None, label: str) -> None:
+    refuse_unseen(text, breaks=label.startswith(_WITH_BREAKS))
+    if check is not None:
+        check(text)
+
+
+def _variable(name: str) -> None:
+    refuse_unseen(name)
+    if not name or "=" in name:
+        raise Wrong(
+            f'"{shown(name)}" is not the name of a variable',
+            why="a name is not empty and has no `=` in it",
+            fix="write it as in API_URL",
+        )
+
+
+def _has_unseen(value: Any) -> bool:
+    """Whether some string below `value` has a character that nobody sees, or a tab or line end."""
+    if isinstance(value, str):
+        try:
+            refuse_unseen(value)
+        except Wrong:
+            return True
+        return False
+    if isinstance(value, dict):
+        return any(_has_unseen(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(map(_has_unseen, value))

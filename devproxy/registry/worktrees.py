@@ -1,0 +1,65 @@
+"""Whether a folder is in a linked git worktree, and what its checkout is called.
+
+Lives here: reading what git writes (gitrepository-layout(5), git-worktree(1)), the other checkouts too; no git is run.
+Not here: what a label does (`checkout.py`).
+
+The top of a linked worktree has a file `.git` that names a folder of the main repository, in which `commondir` leads
+back to it and `HEAD` says what is checked out. A submodule has such a file too, and no `commondir`: what it lies in
+decides.
+"""
+
+import contextlib
+from itertools import islice
+from pathlib import Path
+
+from devproxy.registry.hostnames import RESERVED, slug
+
+LARGEST = 4096  # bytes of a file of git's that are read
+MOST = 100  # worktrees that are looked for
+_BRANCH = "ref: refs/heads/"
+
+
+def label(folder: Path) -> str:
+    """The branch of the linked worktree that `folder` is in, as one label of a hostname; "" anywhere else.
+
+    Without a branch (a detached HEAD) it is the name of the worktree's folder. Reads files; raises nothing.
+    """
+    top, own, common = _repository(folder)
+    return _label(_line(own / "HEAD"), top) if own != common else ""
+
+
+def siblings(folder: Path) -> list[Path]:
+    """What corresponds to `folder` in every other checkout of its git repository. Reads files; raises nothing."""
+    top, _, common = _repository(folder)
+    tops = [common.parent] if common.name == ".git" else []
+    with contextlib.suppress(OSError):
+        marks = islice((common / "worktrees").iterdir(), MOST)
+        tops += [Path(place).parent for mark in marks if (place := _line(mark / "gitdir"))]
+    return [other / folder.relative_to(top) for other in tops if other.resolve() != top.resolve()]
+
+
+def _repository(folder: Path) -> tuple[Path, Path, Path]:
+    """The top of the checkout that `folder` is in, git's folder for it, and git's folder that all checkouts share."""
+    for top in (folder, *folder.parents):
+        mark = top / ".git"
+        if mark.is_dir():
+            return top, mark, mark
+        kind, _, place = _line(mark).partition(": ")
+        if kind == "gitdir" and (shared := _line(top / place / "commondir")):
+            return top, top / place, (top / place / shared).resolve()
+    return folder, folder, folder
+
+
+def _label(head: str, top: Path) -> str:
+    branch = head.removeprefix(_BRANCH) if head.startswith(_BRANCH) else ""
+    found = slug(branch) or slug(top.name) or "worktree"
+    return f"{found}-worktree" if found == RESERVED else found
+
+
+def _line(file: Path) -> str:
+    """The first line of a small file, "" where there is none."""
+    try:
+        with file.open("rb") as opened:
+            return opened.readline(LARGEST).decode("utf-8", "replace").rstrip("\r\n")
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,95 @@
+"""One attempt of the proxy to have a service run: what runs it already, the process that is to, what is seen of both.
+
+Lives here: `Attempt`. All of it blocks (files, processes): never called on the event loop.
+Not here: when to try, and what is made of it (`daemon/activation.py`); the process (`cli/up.py`, `group.py`), which
+outlives the proxy, and runs nothing that is not trusted.
+"""
+
+import subprocess
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from devproxy.daemon.control import spawn
+from devproxy.paths import Paths, ensure_private
+from devproxy.registry.leases import read_leases
+from devproxy.run.group_state import OVER, CrewFile, State, crews
+from devproxy.run.lines import plain
+from devproxy.run.logs import Follower
+
+SHOWN, LONGEST = 15, 400  # lines, and characters of one
+
+
+class Sight(NamedTuple):
+    """What one look shows. `runs`: something has the service, or is about to; `ended`: what we started has it no more.
+
+    `code` is the exit code of our process once it has one, `states` are those of the services that are followed, as far
+    as a crew has them, `lines` the last of their logs.
+    """
+
+    runs: bool
+    ended: bool
+    code: int | None
+    states: dict[str, State]
+    lines: tuple[str, ...]
+
+
+class Attempt:
+    """For service `identity`; `with_` are the services that are started along with it, whose logs count as well."""
+
+    def __init__(self, paths: Paths, identity: str, with_: Sequence[str] = ()):
+        self.process: subprocess.Popen[bytes] | None = None
+        self._paths = paths
+        self._identity = identity
+        self._names = (*with_, identity)
+        self._followers = {name: Follower(paths, name) for name in self._names}
+        self._lines: deque[str] = deque(maxlen=SHOWN)
+
+    def spawn(self) -> None:
+        """Start the crew. Raises OSError, DevproxyError."""
+        log = ensure_private(ensure_private(self._paths.log) / "on-request") / f"{self._identity}.log"
+        self._log = log
+        self.process = spawn(self._paths, ["up", "--on-request", self._identity], log)
+
+    def look(self) -> Sight:
+        """How it stands."""
+        code = self.process.poll() if self.process is not None else None
+        running = crews(self._paths)
+        ours = next((crew for crew in running if self.process is not None and crew.pid == self.process.pid), None)
+        states = _states(running, self._names)
+        leased = any(lease.service == self._identity for lease in read_leases(self._paths))
+        runs = leased or states.get(self._identity, "ended") not in OVER
+        over = code is not None or (ours is not None and self._part(ours) in OVER)
+        self._read()
+        return Sight(runs, over and not runs, code, states, self._shown(code is not None))
+
+    def _part(self, crew: CrewFile) -> State | None:
+        part = crew.services.get(self._identity)
+        return part.state if part is not None else None
+
+    def _read(self) -> None:
+        for name, follower in self._followers.items():
+            for entry in follower.read():
+                text = plain(entry.text)[:LONGEST]
+                self._lines.append(text if name == self._identity else f"{name} | {text}")
+
+    def _shown(self, ended: bool) -> tuple[str, ...]:
+        """The last lines; where there are none, what the process itself had to say at its end."""
+        if self._lines or not ended:
+            return tuple(self._lines)
+        try:
+            said = self._log.read_text("utf-8", "replace")
+        except OSError:
+            return ()
+        return tuple(plain(line)[:LONGEST] for line in said.strip().split("\n")[-SHOWN:] if line)
+
+
+def _states(running: Sequence[CrewFile], names: Sequence[str]) -> dict[str, State]:
+    """The state of each in the crew that has it now; one that is over in an old crew may run in another."""
+    found: dict[str, State] = {}
+    for crew in running:
+        for name in names:
+            part = crew.services.get(name)
+            if part is not None and (name not in found or part.state not in OVER):
+                found[name] = part.state
+    return found

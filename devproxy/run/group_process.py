@@ -1,0 +1,110 @@
+"""A crew's process: signals, the log of each service, what a person sees, and the file that tells others.
+
+Lives here: `keep`, the loop of `devproxy up`.
+Not here: the crew's own rules (`group.py`).
+
+The files are written in one thread, in order; what a person sees is printed at once. SIGINT, SIGTERM and SIGHUP end all
+services in order, a second SIGINT at once; SIGUSR1 ends those that `devproxy down` names.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import Paths
+from devproxy.registry.model import Service
+from devproxy.run.group import QUOTED, Crew
+from devproxy.run.group_state import Part, publish, wishes, withdraw
+from devproxy.run.logs import ServiceLog
+
+OWN = "devproxy"
+
+Show = Callable[[str, str], None]
+
+
+def keep(
+    paths: Paths,
+    services: Sequence[Service],
+    besides: Sequence[Service],
+    *,
+    http_port: int | None,
+    show: Show | None,
+    grace: float,
+    trusted_only: bool = False,
+) -> int:
+    """Run `services` until all have ended; exit code 1 if one has failed. `show` gets each line and its service.
+
+    `trusted_only` as in `Crew`.
+    """
+    crew = partial(Crew, paths, services, besides, http_port=http_port, grace=grace, trusted_only=trusted_only)
+    return asyncio.run(_Upkeep(paths, [service.id for service in services], crew, show).run())
+
+
+class _Upkeep:
+    def __init__(self, paths: Paths, names: Sequence[str], crew: Callable[..., Crew], show: Show | None):
+        self._paths = paths
+        self._show = show
+        self._logs = {name: ServiceLog(paths, name) for name in names}
+        self._writer = ThreadPoolExecutor(1, "devproxy-log")
+        self._crew = crew(tell=self._tell, say=self._say, changed=self._changed)
+        self._ending = False
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self._end)
+        loop.add_signal_handler(signal.SIGUSR1, lambda: self._crew.end(wishes(self._paths) or ["\0"]))
+        self._changed()
+        try:
+            good = await self._crew.run()
+        finally:
+            await asyncio.to_thread(self._writer.shutdown)
+            withdraw(self._paths)
+        return Exit.GOOD if good else Exit.BAD_NEWS
+
+    def _interrupt(self) -> None:
+        if self._ending:
+            self._crew.hurry()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._say("ending all of it (Ctrl-C: at once)")
+        self._crew.end()
+
+    def _tell(self, name: str, text: str) -> None:
+        self._writer.submit(self._logs[name].append, text)
+        self._print(name, text)
+
+    def _say(self, text: str) -> None:
+        lines = text.split("\n")
+        for line in lines:
+            self._print(OWN, line)
+        for name, log in self._logs.items():
+            if f"`{name}`" in lines[0]:
+                for line in lines:
+                    if not line.startswith(QUOTED):
+                        self._writer.submit(log.append, f"[{OWN}] {line}")
+
+    def _print(self, name: str, text: str) -> None:
+        try:
+            if self._show is not None:
+                self._show(name, text)
+        except OSError:  # whoever read it is gone: the logs have it
+            self._show = None
+
+    def _changed(self) -> None:
+        self._writer.submit(_publish, self._paths, self._crew.parts)
+
+
+def _publish(paths: Paths, parts: dict[str, Part]) -> None:
+    try:
+        publish(paths, parts)
+    except (DevproxyError, OSError):
+        return  # a full disk: `down` then finds the services by their leases

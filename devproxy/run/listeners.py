@@ -1,0 +1,93 @@
+"""What a command really listens on, and what follows from it: another port is adopted, an exposed one is told.
+
+Lives here: `observe` (pure): the listeners of a process tree beside its lease → the port to adopt, and what to say; and
+`Watcher`, which looks at the machine for it.
+Not here: changing the lease (`session.py`), who listens (`health/scanner.py`), verdicts and fixes (`health/`).
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from devproxy.health.exposure import judge
+from devproxy.health.listener import Interface, Listener
+from devproxy.health.scanner import Scanner
+from devproxy.programs.fixes import propose
+from devproxy.run.supervisor import descendants
+
+INSPECTORS = frozenset({9229, 9230, 5858, 5678})  # debuggers of Node and Python, which serve nobody's browser
+
+
+class Observed(NamedTuple):
+    """`port` is where the service is, None while it listens nowhere; `pid` the process that does."""
+
+    port: int | None
+    pid: int | None
+    warnings: tuple[str, ...] = ()
+
+
+def observe(port: int, listeners: Sequence[Listener], interfaces: Sequence[Interface] = ()) -> Observed:
+    """What `listeners`, all of one command, mean for a service that is to be on `port`.
+
+    It is there if anything listens there, whatever else does; else on the lowest port that is no debugger's.
+    """
+    found = {listener.port for listener in listeners if not _is_foreign(listener)}
+    if port not in found:
+        port = min(found - INSPECTORS, default=0)
+    there = [listener for listener in listeners if listener.port == port]
+    warnings = tuple(dict.fromkeys(text for one in there if (text := _warning(one, interfaces))))
+    pid = next((one.pid for one in there if one.pid), None)
+    return Observed(port or None, pid, warnings)
+
+
+def _is_foreign(listener: Listener) -> bool:
+    """Whether neither loopback address leads to it: it is bound to an address of another interface."""
+    verdict = judge(listener).verdict
+    return verdict == "exposed" and listener.address not in ("0.0.0.0", "::", "::ffff:0.0.0.0")  # noqa: S104
+
+
+def _warning(listener: Listener, interfaces: Sequence[Interface]) -> str:
+    judgement = judge(listener, interfaces)
+    if judgement.verdict != "exposed":
+        return ""
+    fix = propose(listener.process.argv or (), listener.process.parents, listener.port)
+    lines = [f"others can reach it: port {listener.port} is {judgement.why}"]
+    lines += [f"  fix: {fix.text}"] if fix else ["  fix: let it listen on 127.0.0.1"]
+    return "\n".join(lines)
+
+
+class Watcher:
+    """Looks at what the processes below `root` listen on; not thread-safe."""
+
+    def __init__(self, root: int):
+        self._root = root
+        self._scanner = Scanner()
+
+    def look(self, port: int) -> Observed:
+        """Blocks for some milliseconds."""
+        scan = self._scanner.scan()
+        tree = family(self._root)
+        own = [one for one in scan.listeners if not tree.isdisjoint(one.process.pids)]
+        return observe(port, own, scan.interfaces)
+
+    def changed(self) -> bool:
+        """Whether a look may tell anything new."""
+        try:
+            return self._scanner.changed()
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        self._scanner.close()
+
+
+def family(root: int) -> frozenset[int]:
+    """Every process below `root`."""
+    if sys.platform == "linux":
+        return frozenset(descendants(root))
+    import psutil
+
+    try:
+        return frozenset(child.pid for child in psutil.Process(root).children(recursive=True))
+    except psutil.Error:
+        return frozenset()

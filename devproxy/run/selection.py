@@ -1,0 +1,197 @@
+"""Which service a person means by `devproxy run` in a folder, with a name or without.
+
+Lives here: the order: argument, project file, `package.json`, `pyproject.toml`, the folder's name.
+Not here: what is then started.
+
+A project file counts from the folder it stands in downwards, linked or not: it only tells names here.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import LOCAL_FILE, PROJECT_FILE
+from devproxy.registry import hostnames, worktrees
+from devproxy.registry.checkout import joined
+from devproxy.registry.decode import decode_local, decode_project
+from devproxy.registry.layers import Linked, beside, project_name
+from devproxy.registry.model import Registry, Service
+from devproxy.registry.wrong import Wrong
+
+LARGEST = 4 * 1024 * 1024  # bytes of a manifest that is read
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """A service's name and project; `service` where the registry has it; `origin` says where the name comes from.
+
+    `project` has the label of the checkout in front, if it has one (`registry/checkout.py`). `project_file` is the
+    `devproxy.toml` that was found in or above the folder, whether it is linked or not.
+    """
+
+    name: str
+    project: str | None = None
+    service: Service | None = None
+    project_file: Path | None = None
+    origin: str
+
+    @property
+    def id(self) -> str:
+        return self.name if self.project is None else f"{self.name}.{self.project}"
+
+
+class _Project(msgspec.Struct, frozen=True):
+    """What a project file says: the project's name, as it is linked by or would be, and the folder (absolute) of each
+    service."""
+
+    file: Path
+    name: str
+    folders: dict[str, Path]
+
+
+def pick(argument: str | None, folder: Path, registry: Registry) -> Named:
+    """The service that `devproxy run [argument]` in `folder` means. Reads files. Raises DevproxyError."""
+    folder = folder.resolve()
+    project = _project_above(folder, registry)
+    if argument is not None:
+        return _by_argument(argument, project, registry)
+    if project is not None and (own := _service_here(project, folder)):
+        return _named(own, project, registry, PROJECT_FILE)
+    for name, origin in _suggestions(folder):
+        if name and name != hostnames.RESERVED:
+            return _named(name, project, registry, origin)
+    raise DevproxyError(
+        "nothing here gives the service a name",
+        why=f"neither {PROJECT_FILE}, package.json nor pyproject.toml does, and the folder's name cannot be used",
+        fix="devproxy run NAME -- COMMAND",
+        exit_code=Exit.USAGE,
+    )
+
+
+def _by_argument(argument: str, project: _Project | None, registry: Registry) -> Named:
+    """`web` is the project's own before any other's, `web.shop` says whose it is."""
+    name, dot, of = argument.lower().partition(".")
+    _check(argument, name, of, bool(dot))
+    if dot:
+        file = project.file if project is not None and project.name == of else None
+        return Named(
+            name=name, project=of, service=_known(registry, f"{name}.{of}"), project_file=file, origin="argument"
+        )
+    if project is not None:
+        return _named(name, project, registry, "argument")
+    known = _known(registry, name) or _only(registry, name)
+    return Named(name=name, project=known.project if known else None, service=known, origin="argument")
+
+
+def _check(argument: str, name: str, project: str, dotted: bool) -> None:
+    try:
+        hostnames.name(name)
+        if dotted:
+            hostnames.checkout(project)
+    except Wrong as wrong:
+        raise DevproxyError(f"`{argument}`: {wrong.what}", why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
+
+
+def _named(name: str, project: _Project | None, registry: Registry, origin: str) -> Named:
+    if project is None:
+        return Named(name=name, service=_known(registry, name), origin=origin)
+    service = _known(registry, f"{name}.{project.name}")
+    return Named(name=name, project=project.name, service=service, project_file=project.file, origin=origin)
+
+
+def _known(registry: Registry, identity: str) -> Service | None:
+    return next((service for service in registry.services if service.id == identity), None)
+
+
+def _only(registry: Registry, name: str) -> Service | None:
+    found = [service for service in registry.services if service.name == name]
+    return found[0] if len(found) == 1 else None
+
+
+def _service_here(project: _Project, folder: Path) -> str | None:
+    """The service whose folder this is, or the deepest one around it; in the project's root its only one."""
+    around = [(len(where.parts), name) for name, where in project.folders.items() if folder.is_relative_to(where)]
+    deepest = [name for depth, name in around if depth == max(around)[0]]
+    if len(deepest) == 1:
+        return deepest[0]
+    if len(project.folders) == 1 and folder == project.file.parent:
+        return next(iter(project.folders))
+    return None
+
+
+def _project_above(folder: Path, registry: Registry) -> _Project | None:
+    for parent in (folder, *folder.parents):
+        file = parent / PROJECT_FILE
+        text = _text(file)
+        if text is not None:
+            return _read_project(file, text, registry)
+    return None
+
+
+def _read_project(file: Path, text: str, registry: Registry) -> _Project | None:
+    decoded = decode_project(text, str(file))
+    local = file.with_name(LOCAL_FILE)
+    over = _text(local)
+    link = Linked("", decoded, decode_local(over, str(local)) if over is not None else None)
+    name = project_name(link)
+    if decoded.value is None or not name:
+        return None
+    folders = {
+        service: Path(beside(str(file), "." if table.cwd is UNSET else table.cwd)).resolve()
+        for service, table in decoded.value.services.items()
+    }
+    linked = (one.project for one in registry.services if one.project and _is_beside(one.source.file, file))
+    key = next(linked, None) or joined(worktrees.label(file.parent), name)
+    return _Project(file, key, folders)
+
+
+def _is_beside(source: str, file: Path) -> bool:
+    return (
+        bool(source)
+        and Path(source).name in (PROJECT_FILE, LOCAL_FILE)
+        and Path(source).parent.resolve() == file.parent
+    )
+
+
+def _suggestions(folder: Path) -> Iterator[tuple[str, str]]:
+    yield hostnames.slug(_of_package(folder)), "package.json"
+    yield hostnames.slug(_of_pyproject(folder)), "pyproject.toml"
+    yield hostnames.slug(folder.name), "the folder's name"
+
+
+def _of_package(folder: Path) -> str:
+    """`name` without its scope: `@acme/web` is `web`."""
+    try:
+        table = json.loads(_text(folder / "package.json") or "{}")
+    except (ValueError, RecursionError):
+        return ""
+    return _string(table, "name").rpartition("/")[2]
+
+
+def _of_pyproject(folder: Path) -> str:
+    try:
+        table = tomllib.loads(_text(folder / "pyproject.toml") or "")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return ""
+    return _string(table, "project", "name") or _string(table, "tool", "poetry", "name")
+
+
+def _string(table: Any, *keys: str) -> str:
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table if isinstance(table, str) else ""
+
+
+def _text(file: Path) -> str | None:
+    """A small text file, None where there is none that can be read."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
+        return data.decode("utf-8-sig") if len(data) <= LARGEST else None
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,116 @@
+"""The services as rows: what `devproxy ls --json` prints and `/api/services` answers.
+
+Lives here: the one shape of a row, a service's URL, and which open problems belong to which service.
+Not here: how rows look to a person (`cli/`, `control/pages.py`). Nothing heavy is imported: `ls` starts in
+milliseconds.
+Fields are only ever added: scripts read them.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from devproxy.health.model import Condition
+from devproxy.paths import LOCAL_FILE, PROJECT_FILE
+from devproxy.problems import Problem
+from devproxy.registry.checkout import split
+from devproxy.registry.model import Registry, Service
+
+STANDARD_HTTP = 80
+UNKNOWN = Condition()
+
+
+def service_url(service: Service, http_port: int | None) -> str:
+    """The URL that a person opens, without a `/` at its end, so that a script can put a path behind it.
+
+    `http_port` is the port the proxy really has, None while nobody knows.
+    A service whose `protocol` is tcp has the address where it is itself, `tcp://127.0.0.1:54321`: nothing is forwarded
+    from its `listen` yet.
+    """
+    if service.protocol == "tcp":
+        upstream = service.upstream
+        return msgspec.structs.replace(upstream, hosts=upstream.hosts[:1]).text if upstream else ""
+    host = service.hosts[0] if service.hosts else ""
+    if not host:
+        return ""
+    return f"http://{host}" if http_port in {None, STANDARD_HTTP} else f"http://{host}:{http_port}"
+
+
+def service_rows(
+    registry: Registry, http_port: int | None, conditions: Mapping[str, Condition] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """One JSON-ready object a service, in the registry's order (sorted by id); `conditions` by service id.
+
+    Without a running proxy (`http_port` None) URLs take the port that `[proxy] http` asks for, else 80.
+    """
+    port = http_port or registry.settings.http
+    owned = _problems_by_service(registry)
+    return [
+        service_row(service, port, owned.get(service.id, []), conditions.get(service.id, UNKNOWN))
+        for service in registry.services
+    ]
+
+
+def service_row(
+    service: Service, http_port: int | None, problems: list[Problem], condition: Condition = UNKNOWN
+) -> dict[str, Any]:
+    """One row: every key that scripts may rely on."""
+    return {
+        "id": service.id,
+        "name": service.name,
+        "project": split(service.project)[1] if service.project else None,
+        "worktree": service.checkout or None,
+        "hosts": list(service.hosts),
+        "mounts": [{"host": m.host, "path": m.path, "strip": m.strip} for m in service.mounts],
+        "url": service_url(service, http_port),
+        "upstream": service.upstream.text if service.upstream else None,
+        "protocol": service.protocol,
+        "source": {"file": service.source.file, "line": service.source.line},
+        "command": list(service.command) if isinstance(service.command, tuple) else service.command,
+        **condition_row(condition),
+        "problems": [problem_row(problem) for problem in problems],
+    }
+
+
+def condition_row(condition: Condition) -> dict[str, Any]:
+    """State, exposure, listeners and findings as JSON; `since` in seconds since 1970, 0 where it was never checked."""
+    row: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(condition))
+    return row
+
+
+def problem_row(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON: `line` and `column` count from 1 and are 0 where no place is known.
+
+    `service` is a name as the file has it, empty where the problem is about no service.
+    """
+    return {
+        "code": problem.code,
+        "severity": problem.severity,
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+        "why": problem.why,
+        "fix": problem.fix,
+        "service": problem.service,
+    }
+
+
+def _problems_by_service(registry: Registry) -> dict[str, list[Problem]]:
+    """The problems of each service, by its id: those that name it, in its file or in the local file beside it."""
+    owners = {_place(service.source.file, service.name): service.id for service in registry.services}
+    owned: dict[str, list[Problem]] = {}
+    for problem in registry.problems:
+        owner = owners.get(_place(problem.file, problem.service)) if problem.service else None
+        if owner is not None:
+            owned.setdefault(owner, []).append(problem)
+    return owned
+
+
+def _place(file: str, name: str) -> tuple[str, str]:
+    """A project's file and the local file beside it are one place."""
+    path = PurePath(file)
+    return str(path.with_name(PROJECT_FILE) if path.name == LOCAL_FILE else path), name

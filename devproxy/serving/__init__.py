@@ -1,4 +1,0 @@
-"""What the running proxy consists of besides proxying: one process a home, registry changes, the watch, its logs.
-
-Not here: the order in which it is built (`daemon.py`), starting it in the background (`background.py`).
-"""

@@ -1,0 +1,25 @@
+"""A Procfile's servers."""
+
+from pathlib import Path
+
+from devproxy.detect.procfile import look
+from tests.detect.checkout import write
+
+
+def test_servers_and_others(tmp_path: Path) -> None:
+    text = "web: bin/rails server\n# no\n\napi:  node api.js --port $PORT\nworker: sidekiq\nnonsense\n"
+    seen = look(write(tmp_path, {"Procfile": text}))
+    assert [(service.name, service.command) for service in seen.services] == [
+        ("web", "bin/rails server"),
+        ("api", "node api.js --port $PORT"),
+    ]
+    assert seen.remarks == ("Procfile: `worker` is left out: nothing says that it listens on a port",)
+
+
+def test_the_one_for_development_comes_first(tmp_path: Path) -> None:
+    write(tmp_path, {"Procfile": "web: gunicorn\n", "Procfile.dev": "web: flask run\n"})
+    assert look(tmp_path).services[0].command == "flask run"
+
+
+def test_none(tmp_path: Path) -> None:
+    assert look(tmp_path).services == ()

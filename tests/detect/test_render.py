@@ -1,0 +1,40 @@
+"""The text reads back as the survey that it was made of."""
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devproxy.detect.model import Candidate, Seen, gather
+from devproxy.detect.render import document
+from devproxy.registry.decode import decode_project
+
+
+def test_a_file_as_a_person_would_write_it() -> None:
+    service = Candidate(name="db", origin="compose.yaml: services.db", command=("docker", "up"), port=5432)
+    text = document(gather([Seen(services=(service,), project="shop")], "x"))
+    assert text.endswith(
+        'project = "shop"\n\n[services.db]  # compose.yaml: services.db\nport = 5432\ncommand = ["docker", "up"]\n'
+    )
+
+
+printable = st.text(st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_characters="\x7f"), min_size=1)
+candidates = st.builds(
+    Candidate,
+    name=st.text(max_size=80),
+    origin=st.text(max_size=20),
+    command=st.none() | printable.map(lambda text: "run " + text.replace("{", "(")),
+    port=st.none() | st.integers(1, 65535),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(candidates, max_size=4))
+def test_whatever_was_found_it_is_valid_toml(services: list[Candidate]) -> None:
+    survey = gather([Seen(services=tuple(services))], "shop")
+    decoded = decode_project(document(survey), "/shop/devproxy.toml")
+    assert decoded.value is not None
+    assert list(decoded.value.services) == [service.name for service in survey.services] or decoded.problems
+    for service in survey.services:
+        if service.name in decoded.value.services and service.port is not None:
+            assert decoded.value.services[service.name].port == service.port
+    assert msgspec.json.encode(survey)

@@ -1,0 +1,35 @@
+"""The values that say how a service is."""
+
+import pytest
+
+from devproxy.health.model import Condition, Owner
+
+VITE = Owner("Vite", "/shop", "anna")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [VITE, Owner("Vite", "/shop"), Owner("Vite", "", "anna"), Owner("Vite"), Owner("", "/shop", "anna")],
+    ids=["equal", "no user", "no folder", "program alone", "no program"],
+)
+def test_what_is_not_known_does_not_count(other: Owner) -> None:
+    assert VITE.is_same(other)
+    assert other.is_same(VITE)
+
+
+@pytest.mark.parametrize("other", [Owner("Next.js", "/shop", "anna"), Owner("Vite", "/blog"), Owner("Vite", "", "bob")])
+def test_what_is_known_does(other: Owner) -> None:
+    assert not VITE.is_same(other)
+    assert not other.is_same(VITE)
+
+
+@pytest.mark.parametrize(
+    ("owner", "text"), [(VITE, "Vite in /shop (anna)"), (Owner("Vite"), "Vite"), (Owner("", "/x"), "a process in /x")]
+)
+def test_as_a_person_reads_it(owner: Owner, text: str) -> None:
+    assert owner.text == text
+
+
+def test_what_is_dormant_is_not_shown_as_down() -> None:
+    assert Condition(state="down").word == "down"
+    assert Condition(state="down", dormant=True).word == "on-request"

@@ -1,0 +1,169 @@
+"""What stands before a program is peeled off, however many layers of it there are."""
+
+import shlex
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devproxy.programs.command_line import is_interactive_shell, names_of, readings
+
+
+def innermost(argv: list[str]) -> tuple[set[str], list[str], dict[str, str]]:
+    """Names, arguments and assignments of the last reading."""
+    last = list(readings(argv))[-1]
+    return set(last.names), list(last.args), dict(last.env)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vite --x",
+        "/shop/node_modules/.bin/vite --x",
+        "node /shop/node_modules/.bin/vite --x",
+        "node --require ./hook.js --inspect /shop/node_modules/vite/bin/vite.js --x",
+        "node /shop/node_modules/.pnpm/vite@7.0.0_x/node_modules/vite/bin/vite.js --x",
+        "npx vite --x",
+        "npx --yes -p vite@7 vite --x",
+        "npm exec -- vite --x",
+        "npm x --prefix web vite --x",
+        "pnpm vite --x",
+        "pnpm dlx vite@latest --x",
+        "pnpm --filter web exec vite --x",
+        "yarn vite --x",
+        "yarn run vite --x",
+        "bunx vite --x",
+        "bun run vite --x",
+        "deno run -A npm:vite@7 --x",
+        "env -u HOST NODE_ENV=test vite --x",
+        "NODE_ENV=test vite --x",
+        "cross-env NODE_ENV=test npx vite --x",
+        "sudo -u anna nohup nice -n 5 vite --x",
+        "timeout -k 1 30 vite --x",
+        "doppler run -- npx vite --x",
+        "devproxy run web -- vite --x",
+        r"C:\shop\node_modules\.bin\vite.cmd --x",
+        "sh -c 'vite --x'",
+        "bash -lc 'cd web && vite --x'",
+        "/bin/sh -c 'exec env A=1 npx vite --x'",
+    ],
+)
+def test_vite_is_found_behind(text: str) -> None:
+    tokens = text.split() if "\\" in text else shlex.split(text)
+    names, args, _ = innermost(tokens)
+    assert ("vite" in names, args) == (True, ["--x"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "uvicorn app:app",
+        "python -m uvicorn app:app",
+        "python3.13 -X dev -m uvicorn app:app",
+        "/v/bin/python /v/bin/uvicorn app:app",
+        "python /v/lib/python3.12/site-packages/uvicorn/__main__.py app:app",
+        "uv run uvicorn app:app",
+        "uv run --with httptools --env-file .env uvicorn app:app",
+        "uv run -- python -m uvicorn app:app",
+        "uvx --from x uvicorn app:app",
+        "poetry run uvicorn app:app",
+        "pipenv run python -m uvicorn app:app",
+        "hatch -e dev run uvicorn app:app",
+        "conda run -n shop uvicorn app:app",
+        "python -m debugpy --listen 5678 -m uvicorn app:app",
+        "python -m coverage run -m uvicorn app:app",
+    ],
+)
+def test_uvicorn_is_found_behind(text: str) -> None:
+    names, args, _ = innermost(shlex.split(text))
+    assert ("uvicorn" in names, args) == (True, ["app:app"])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("ruby -I lib bin/rails server", "rails"),
+        ("bundle exec --gemfile x rails server", "rails"),
+        ("php -d memory_limit=1G artisan serve", "artisan"),
+        ("/tmp/go-build2718/b001/exe/shop", "go-build"),
+        ("./__debug_bin271828", "__debug_bin"),
+        ("/usr/bin/php8.3 -S 0.0.0.0:80", "php"),
+        ("python3.12", "python"),
+        ("npx @angular/cli@19 serve", "@angular/cli"),
+        ("/x/target/debug/shop", "target/debug"),
+        ("-zsh", "zsh"),
+    ],
+)
+def test_name(text: str, name: str) -> None:
+    assert name in innermost(shlex.split(text))[0]
+
+
+def test_assignments_are_kept_in_order() -> None:
+    _, _, env = innermost(["env", "HOST=0.0.0.0", "cross-env", "PORT=3000", "react-scripts", "start"])
+    assert env == {"HOST": "0.0.0.0", "PORT": "3000"}
+
+
+def test_every_command_of_a_shell_line_is_read() -> None:
+    found = [reading.before[-1] for reading in readings(["sh", "-c", "cd web; npm ci && npx vite | tee log &"])]
+    assert found == ["sh", "cd", "npm", "npx", "vite", "tee"]
+
+
+def test_a_shell_script_is_a_program() -> None:
+    names, args, _ = innermost(["/bin/bash", "/opt/kafka/bin/start.sh", "--x"])
+    assert "start.sh" in names
+    assert args == []
+
+
+@pytest.mark.parametrize(
+    "argv", [["npm", "run", "dev"], ["python", "-c", "import x"], ["node", "-e", "x"], ["poetry", "install"]]
+)
+def test_what_runs_nothing_else_is_itself(argv: list[str]) -> None:
+    assert innermost(argv)[1] == argv[1:]
+
+
+def test_a_command_can_be_put_together_again() -> None:
+    argv = ["env", "A=1", "uv", "run", "--with", "x", "python", "-m", "uvicorn", "app:app", "--host", "::"]
+    assert [reading.command for reading in readings(argv)] == [tuple(argv)] * 4
+
+
+@pytest.mark.parametrize(
+    ("argv", "title"),
+    [
+        (["next-server (v15.1.0)"], True),
+        (["webpack"], True),
+        (["redis-server *:6379"], True),
+        (["/usr/bin/redis-server"], False),
+        (["./run me"], False),
+        (["vite", "--host"], False),
+    ],
+)
+def test_an_overwritten_command_line_is_told(argv: list[str], title: bool) -> None:
+    assert next(readings(argv)).title is title
+
+
+@pytest.mark.parametrize(
+    ("argv", "answer"),
+    [
+        (["bash"], True),
+        (["-zsh"], True),
+        (["/bin/sh", "-i"], True),
+        (["sh", "-c", "x"], False),
+        (["node"], False),
+        ([], False),
+    ],
+)
+def test_interactive_shell(argv: list[str], answer: bool) -> None:
+    assert is_interactive_shell(argv) is answer
+
+
+@given(st.lists(st.text(max_size=15), max_size=8))
+@settings(deadline=None)
+def test_any_tokens_are_read(argv: list[str]) -> None:
+    for reading in readings(argv):
+        assert reading.before
+
+
+@given(st.text(max_size=40))
+@settings(deadline=None)
+def test_any_token_has_names(token: str) -> None:
+    assert all(names_of(token))

@@ -1,0 +1,95 @@
+"""What is seen of a service that is being started: crews, leases, logs, and the process that was to run it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devproxy.paths import Paths, ensure_private
+from devproxy.registry.layers import Lease
+from devproxy.registry.leases import remove_lease, take_lease
+from devproxy.run import activation as module
+from devproxy.run.activation import Attempt
+from devproxy.run.group_state import Part, publish, withdraw
+from devproxy.run.logs import ServiceLog
+from devproxy.storage.process_identity import start_time
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no `up` on Windows")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    made = Paths(tmp_path / "config", tmp_path / "state")
+    ensure_private(made.state)
+    ensure_private(made.log)
+    return made
+
+
+def spawned(made: Attempt, code: str, monkeypatch: pytest.MonkeyPatch) -> "subprocess.Popen[bytes]":
+    """`made.spawn()`, with a process of the test's in the place of `devproxy up`."""
+
+    def spawn(_: Paths, arguments: list[str], log: Path) -> "subprocess.Popen[bytes]":
+        assert arguments == ["up", "--on-request", "web"]
+        with log.open("wb") as output:
+            return subprocess.Popen([sys.executable, "-c", code], stdout=output, stderr=output)
+
+    monkeypatch.setattr(module, "spawn", spawn)
+    made.spawn()
+    assert made.process is not None
+    return made.process
+
+
+def test_nothing_runs(paths: Paths) -> None:
+    assert Attempt(paths, "web").look() == (False, False, None, {}, ())
+
+
+def test_a_crew_that_has_it_runs_it_until_it_is_over_there(paths: Paths) -> None:
+    made = Attempt(paths, "web", ["db"])
+    publish(paths, {"db": Part("starting", "x"), "web": Part("waiting", "y")})
+    assert made.look()[:4] == (True, False, None, {"db": "starting", "web": "waiting"})
+    publish(paths, {"db": Part("up", "x"), "web": Part("failed", "y")})
+    sight = made.look()
+    assert (sight.runs, sight.ended) == (False, False)  # it was none of ours, so it says nothing of ours
+    withdraw(paths)
+
+
+def test_a_lease_runs_it_too(paths: Paths) -> None:
+    us = Lease(service="web", port=5000, pid=os.getpid(), started=start_time(os.getpid()) or 0.0)
+    lease = take_lease(paths, "web", lambda _: us)
+    assert Attempt(paths, "web").look().runs
+    assert not Attempt(paths, "db").look().runs
+    remove_lease(paths, lease)
+
+
+def test_what_was_started_counts_until_it_ends_and_then_says_why(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Attempt(paths, "web")
+    spawned(made, "raise SystemExit('it is not trusted')", monkeypatch).wait(20)
+    assert made.look() == (False, True, 1, {}, ("it is not trusted",))
+    made = Attempt(paths, "web")
+    spawned(made, "print('it \\x1b[1mbroke')", monkeypatch).wait(20)
+    assert made.look() == (False, True, 0, {}, ("it broke",))
+
+
+def test_what_somebody_else_has_meanwhile_is_not_ended(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Attempt(paths, "web")
+    spawned(made, "", monkeypatch).wait(20)
+    publish(paths, {"web": Part("starting", "y")})
+    assert (made.look().runs, made.look().ended) == (True, False)
+    withdraw(paths)
+    assert made.look().ended
+
+
+def test_lines_are_those_of_this_start_in_order_and_without_colours(paths: Paths) -> None:
+    web, db = ServiceLog(paths, "web"), ServiceLog(paths, "db")
+    web.append("of an earlier start")
+    made = Attempt(paths, "web", ["db"])
+    db.append("creating tables")
+    assert made.look().lines == ("db | creating tables",)
+    for number in range(20):
+        web.append(f"\x1b[32mline {number}\x1b[0m")
+    lines = made.look().lines
+    assert (len(lines), lines[0], lines[-1]) == (15, "line 5", "line 19")
+    web.append("x" * 1000)
+    assert made.look().lines[-1] == "x" * 400

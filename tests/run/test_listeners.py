@@ -1,0 +1,70 @@
+"""What a command's listeners mean for its lease."""
+
+import os
+import socket
+import subprocess
+import sys
+
+from devproxy.health.listener import Listener, Process
+from devproxy.run.listeners import Watcher, observe
+
+
+def listener(port: int, address: str = "127.0.0.1", *argv: str) -> Listener:
+    family = "ipv6" if ":" in address else "ipv4"
+    return Listener(address=address, port=port, family=family, process=Process(pids=(port,), argv=argv or ("x",)))  # type: ignore[arg-type]
+
+
+def test_nothing_listens_yet() -> None:
+    assert observe(4000, []).port is None
+
+
+def test_its_own_port_counts_whatever_else_listens() -> None:
+    assert observe(4000, [listener(3000), listener(4000)])[:2] == (4000, 4000)
+
+
+def test_another_port_is_adopted() -> None:
+    assert observe(4000, [listener(5173)])[:2] == (5173, 5173)
+
+
+def test_a_debugger_is_not() -> None:
+    assert observe(4000, [listener(9229)]).port is None
+    assert observe(4000, [listener(9229), listener(9500)]).port == 9500
+
+
+def test_what_the_loopback_does_not_lead_to_is_not() -> None:
+    assert observe(4000, [listener(4000, "192.0.2.7")]).port is None
+
+
+def test_ipv6_alone_will_do() -> None:
+    assert observe(4000, [listener(4000, "::1")]) == (4000, 4000, ())
+
+
+def test_an_exposed_one_is_told_with_its_fix() -> None:
+    observed = observe(4000, [listener(4000, "0.0.0.0", "python", "-m", "http.server", "4000")])
+    assert observed.port == 4000
+    [warning] = observed.warnings
+    assert "port 4000 is bound to 0.0.0.0" in warning
+    assert "--bind 127.0.0.1" in warning
+
+
+def test_an_unknown_program_has_a_fix_too() -> None:
+    [warning] = observe(4000, [listener(4000, "0.0.0.0", "thing")]).warnings
+    assert "fix: let it listen on 127.0.0.1" in warning
+
+
+def test_the_machine_is_looked_at() -> None:
+    script = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
+    argv = [sys.executable, "-c", f"{script}; sys.stdin.read()"]
+    with (
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
+        socket.create_server(("127.0.0.1", 0)) as ours,
+    ):
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
+        watcher = Watcher(os.getpid())
+        try:
+            assert watcher.look(port)[:2] == (port, child.pid)
+            assert watcher.look(ours.getsockname()[1]).port != ours.getsockname()[1]  # not below us
+        finally:
+            watcher.close()
+            child.communicate()

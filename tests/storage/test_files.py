@@ -1,0 +1,283 @@
+"""The only writer of files: what it keeps, what it refuses, and that neither crowds nor kills break a file."""
+
+import contextlib
+import errno
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devproxy.errors import DevproxyError, Exit
+from devproxy.registry import read
+from devproxy.storage import files
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def append(line: str) -> Callable[[str], str]:
+    return lambda text: text + line
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stderr=subprocess.PIPE)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    return tmp_path / "config" / "registry.toml"
+
+
+# What is kept
+
+
+def test_a_new_file_and_its_folder_are_private(registry: Path) -> None:
+    files.update(registry, append("a = 1\n"))
+    assert registry.read_text() == "a = 1\n"
+    assert (mode(registry), mode(registry.parent)) == (0o600, 0o700)
+    assert [entry.name for entry in registry.parent.iterdir()] == ["registry.toml"]
+
+
+def test_a_file_for_the_team_gets_what_the_umask_says(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        files.write(tmp_path / "devproxy.toml", "", private=False)
+    finally:
+        os.umask(before)
+    assert (mode(tmp_path / "devproxy.toml"), mode(tmp_path)) == (0o644, 0o755)
+
+
+@pytest.mark.parametrize("kept", [0o600, 0o640, 0o444])
+def test_the_mode_of_a_file_is_kept(registry: Path, kept: int) -> None:
+    files.write(registry, "a = 1\n")
+    registry.chmod(kept)
+    files.update(registry, append("b = 2\n"))
+    assert (mode(registry), registry.read_text()) == (kept, "a = 1\nb = 2\n")
+
+
+def test_a_byte_order_mark_and_line_ends_are_kept(registry: Path) -> None:
+    files.write(registry, "")
+    registry.write_bytes(b"\xef\xbb\xbfa = 1\r\n")
+    files.update(registry, lambda text: text.removeprefix("a = 1\r\n") + "b = 2\r\n")
+    assert registry.read_bytes() == b"\xef\xbb\xbfb = 2\r\n"
+
+
+def test_a_symlink_is_written_through_a_chain(tmp_path: Path, registry: Path) -> None:
+    real = tmp_path / "dotfiles" / "devproxy" / "registry.toml"
+    real.parent.mkdir(parents=True)
+    real.write_text("a = 1\n")
+    real.chmod(0o644)
+    (tmp_path / "dotfiles" / "link.toml").symlink_to("devproxy/registry.toml")
+    registry.parent.mkdir()
+    registry.symlink_to(tmp_path / "dotfiles" / "link.toml")
+    files.update(registry, append("b = 2\n"))
+    assert registry.is_symlink()
+    assert (real.read_text(), mode(real)) == ("a = 1\nb = 2\n", 0o644)
+    assert [entry.name for entry in real.parent.iterdir()] == ["registry.toml"]
+
+
+def test_a_symlink_that_leads_nowhere_yet_makes_its_target(tmp_path: Path, registry: Path) -> None:
+    registry.parent.mkdir()
+    registry.symlink_to(tmp_path / "dotfiles.toml")
+    files.write(registry, "a = 1\n")
+    assert registry.is_symlink()
+    assert (tmp_path / "dotfiles.toml").read_text() == "a = 1\n"
+
+
+def test_the_same_text_is_not_written_again(registry: Path) -> None:
+    files.write(registry, "a = 1\n")
+    before = registry.stat()
+    files.update(registry, lambda text: text)
+    assert registry.stat() == before
+
+
+def test_an_edit_that_fails_leaves_no_trace(registry: Path) -> None:
+    files.write(registry, "a = 1\n")
+
+    def edit(text: str) -> str:
+        raise DevproxyError("there is one already")
+
+    with pytest.raises(DevproxyError, match="there is one already"):
+        files.update(registry, edit)
+    assert registry.read_text() == "a = 1\n"
+    assert len(list(registry.parent.iterdir())) == 1
+
+
+def test_json_is_indented_and_ends_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.json"
+    files.write_json(path, {"pid": 1, "http": None})
+    assert path.read_text() == '{\n  "pid": 1,\n  "http": null\n}\n'
+    assert json.loads(path.read_text()) == {"pid": 1, "http": None}
+
+
+def test_removing_takes_the_link_and_forgives_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    files.remove(tmp_path / "link")
+    files.remove(tmp_path / "link")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["real"]
+
+
+# What is refused, and in which words
+
+
+def test_a_file_that_is_not_utf8_is_left_alone(registry: Path) -> None:
+    files.write(registry, "")
+    registry.write_bytes("# ä\na = '".encode() + b"\xff'\n")
+    with pytest.raises(DevproxyError, match="byte 0xff is not UTF-8") as caught:
+        files.update(registry, append("x"))
+    assert caught.value.where == f"{registry}:2:6"
+    assert registry.read_bytes().endswith(b"\xff'\n")
+
+
+def test_a_file_that_grew_too_large_is_left_alone(registry: Path) -> None:
+    files.write(registry, "")
+    with registry.open("wb") as file:
+        file.truncate(read.MAX_BYTES + 1)
+    with pytest.raises(DevproxyError, match="larger than 4 MiB"):
+        files.update(registry, append("x"))
+
+
+def test_a_folder_that_is_not_ours_is_refused(registry: Path, tmp_path: Path) -> None:
+    registry.parent.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DevproxyError) as caught:
+        files.write(registry, "")
+    assert caught.value.exit_code is Exit.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "your disk quota is used up"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.EIO, os.strerror(errno.EIO).lower()),
+    ],
+)
+def test_what_the_disk_says_is_explained_and_the_file_is_whole(
+    registry: Path, monkeypatch: pytest.MonkeyPatch, code: int, why: str
+) -> None:
+    files.write(registry, "a = 1\n")
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DevproxyError) as caught:
+        files.update(registry, append("b = 2\n"))
+    assert caught.value.what == f"{registry} could not be written"
+    assert caught.value.why == why
+    assert caught.value.fix
+    assert registry.read_text() == "a = 1\n"
+    assert len(list(registry.parent.iterdir())) == 1
+
+
+def test_a_process_that_may_write_no_more_bytes_leaves_the_old_file(registry: Path) -> None:
+    files.write(registry, "a = 1\n")
+    code = """
+import resource, sys
+from pathlib import Path
+from devproxy.errors import DevproxyError
+from devproxy.registry import store
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    store.write(Path(sys.argv[1]), "x" * 100_000)
+except DevproxyError as error:
+    sys.exit(error.why)
+"""
+    writer = start(code, registry)
+    assert writer.communicate(timeout=30)[1] == b"the file would be larger than this process may write\n"
+    assert registry.read_text() == "a = 1\n"
+    assert len(list(registry.parent.iterdir())) == 1
+
+
+def test_a_missing_folder_of_a_team_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DevproxyError) as caught:
+        files.write(tmp_path / "repo" / "devproxy.toml", "", private=False)
+    assert caught.value.why == "its folder does not exist"
+    assert caught.value.fix == f"mkdir -p {tmp_path / 'repo'}"
+
+
+def test_a_symlink_circle_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(DevproxyError) as caught:
+        files.update(tmp_path / "a", append("x"))
+    assert "circle" in caught.value.why
+
+
+# Crowds and kills, with real processes
+
+
+def test_only_what_dead_writers_left_is_cleaned_up(tmp_path: Path) -> None:
+    ours = tmp_path / ".registry.toml.4711-0123abcd.tmp"
+    others = {".registry.toml.swp", ".registry.toml.mine.tmp", "registry.toml.tmp", ".other.toml.1-01234567.tmp"}
+    for name in (*others, ours.name):
+        (tmp_path / name).write_text("")
+    files.write(tmp_path / "registry.toml", "")
+    assert {entry.name for entry in tmp_path.iterdir()} == {*others, "registry.toml"}
+
+
+ADDER = """
+import sys
+from pathlib import Path
+from devproxy.registry import edit, store
+path, name, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+store.update(path, lambda text: edit.add_service(text, name, {"port": port}))
+"""
+
+
+def test_fifty_writers_at_once_lose_nothing(registry: Path) -> None:
+    files.write(registry, "# mine\n")
+    writers = [start(ADDER, registry, f"s{number}", 3000 + number) for number in range(50)]
+    for writer in writers:
+        assert writer.communicate(timeout=100)[1] == b""
+        assert writer.returncode == 0
+    services = tomllib.loads(registry.read_text())["services"]
+    assert services == {f"s{number}": {"port": 3000 + number} for number in range(50)}
+    assert registry.read_text().startswith("# mine\n")
+    assert len(list(registry.parent.iterdir())) == 1
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from devproxy.registry import store
+path = Path(sys.argv[1])
+print("ready", flush=True)
+while True:
+    store.update(path, lambda text: f"n = {int(text.split()[2]) + 1}\\n# " + "x" * 50_000 + "\\n# end\\n")
+"""
+
+
+def test_a_writer_that_is_killed_at_any_moment_leaves_a_whole_file(registry: Path) -> None:
+    chance = random.Random(7)
+    files.write(registry, "n = 0\n# \n# end\n")
+    before = 0
+    for _ in range(25):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(registry)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        with writer.stdout:
+            assert writer.stdout.readline() == b"ready\n"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                writer.wait(chance.uniform(0, 0.03))  # the moment of the kill, not a synchronisation
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+        text = registry.read_text()
+        assert text.endswith("# end\n")
+        assert tomllib.loads(text)["n"] >= before
+        before = tomllib.loads(text)["n"]
+    assert before > 0
+    files.update(registry, append(""))
+    assert [entry.name for entry in registry.parent.iterdir()] == ["registry.toml"]

@@ -1,0 +1,62 @@
+"""A process is the same one only if its start time is; psutil is the oracle."""
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from devproxy.storage.process_identity import in_group, is_same, start_time
+
+
+def test_start_time_agrees_with_psutil() -> None:
+    ours = start_time(os.getpid())
+    assert ours is not None
+    assert abs(ours - psutil.Process().create_time()) < 0.1
+
+
+def test_a_process_is_itself_and_not_an_older_one_with_its_pid() -> None:
+    started = psutil.Process().create_time()
+    assert is_same(os.getpid(), started)
+    assert not is_same(os.getpid(), started - 60)
+
+
+def test_a_process_that_ended_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait(30)
+    assert start_time(child.pid) is None
+
+
+def test_a_zombie_is_gone() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        deadline = time.monotonic() + 30
+        while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert start_time(child.pid) is None
+    finally:
+        child.wait(30)
+
+
+def test_numbers_that_are_no_pid() -> None:
+    assert start_time(0) is None
+    assert start_time(-1) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_who_is_in_a_process_group() -> None:
+    with subprocess.Popen(["sh", "-c", "sh -c 'read line'; true"], stdin=subprocess.PIPE, process_group=0) as leader:
+        (child,) = _children(leader.pid)
+        assert sorted(in_group(leader.pid)) == sorted([leader.pid, child])
+        assert leader.pid not in in_group(os.getpgrp())
+        leader.communicate(timeout=30)
+    assert in_group(leader.pid) == []
+
+
+def _children(pid: int) -> list[int]:
+    deadline = time.monotonic() + 30
+    while not (found := psutil.Process(pid).children()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return [child.pid for child in found]

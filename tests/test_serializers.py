@@ -1,0 +1,111 @@
+"""The rows that `devproxy ls --json` and `/api/services` have in common."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devproxy.problems import Problem
+from devproxy.registry.model import Mount, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.serializers import problem_row, service_rows, service_url
+
+
+def service(name: str = "web", project: str | None = "shop", file: str = "/r/devproxy.toml", **more: object) -> Service:
+    fields: dict[str, object] = {
+        "hosts": (f"{name}.{project}.localhost" if project else f"{name}.localhost",),
+        "upstream": Upstream("http", ("127.0.0.1", "::1"), 5173),
+        "source": Source(file, 3),
+    }
+    id_ = f"{name}.{project}" if project else name
+    return Service(id=id_, name=name, project=project, **{**fields, **more})  # type: ignore[arg-type]
+
+
+def problem(file: str, name: str = "web") -> Problem:
+    return Problem(code="unknown-key", message="m", file=file, line=4, column=1, service=name)
+
+
+def test_a_row_has_what_is_promised() -> None:
+    made = service(mounts=(Mount("shop.localhost", "/api", True),), command=("npm", "start"))
+    (row,) = service_rows(Registry(services=(made,), problems=(problem("/r/devproxy.toml"),)), 7080)
+    assert json.loads(json.dumps(row)) == {
+        "id": "web.shop",
+        "name": "web",
+        "project": "shop",
+        "worktree": None,
+        "hosts": ["web.shop.localhost"],
+        "mounts": [{"host": "shop.localhost", "path": "/api", "strip": True}],
+        "url": "http://web.shop.localhost:7080",
+        "upstream": "http://localhost:5173",
+        "protocol": "http",
+        "source": {"file": "/r/devproxy.toml", "line": 3},
+        "command": ["npm", "start"],
+        "state": "unknown",
+        "since": 0.0,
+        "why": "not checked yet",
+        "exposure": "unknown",
+        "exposure_why": "not checked yet",
+        "listeners": [],
+        "findings": [],
+        "dormant": False,
+        "problems": [problem_row(problem("/r/devproxy.toml"))],
+    }
+
+
+def test_a_problem_row_has_what_is_promised() -> None:
+    promised = {"code", "severity", "file", "line", "column", "message", "why", "fix"}
+    assert promised < problem_row(problem("/f")).keys()
+
+
+@pytest.mark.parametrize(
+    ("port", "url"), [(80, "http://web.localhost"), (None, "http://web.localhost"), (7080, "http://web.localhost:7080")]
+)
+def test_a_url_has_the_port_unless_it_is_the_standard_one(port: int | None, url: str) -> None:
+    assert service_url(service(project=None), port) == url
+
+
+@pytest.mark.parametrize(
+    ("upstream", "url"),
+    [
+        (Upstream("tcp", ("127.0.0.1", "::1"), 54321), "tcp://127.0.0.1:54321"),
+        (Upstream("tcp", ("::1",), 54321), "tcp://[::1]:54321"),
+        (Upstream("tcp", path="/run/db.sock"), "unix:/run/db.sock"),
+    ],
+)
+def test_a_url_of_a_tcp_service_is_where_it_is_and_not_the_port_that_nothing_forwards(
+    upstream: Upstream, url: str
+) -> None:
+    assert service_url(service(protocol="tcp", listen=5432, upstream=upstream), 80) == url
+    assert service_url(service(protocol="tcp", upstream=None), 80) == ""
+
+
+def test_without_a_proxy_urls_have_the_port_that_is_asked_for() -> None:
+    registry = Registry(settings=ProxySettings(http=8080), services=(service(),))
+    assert service_rows(registry, None)[0]["url"].endswith(":8080")
+    assert service_rows(registry, 7080)[0]["url"].endswith(":7080")
+
+
+def test_a_service_has_the_problems_that_name_it_in_its_place() -> None:
+    services = (service(), service(project="blog", file="/b/devproxy.toml"), service("api"))
+    problems = (
+        problem("/r/devproxy.toml"),
+        problem("/r/devproxy.local.toml"),
+        problem("/r/devproxy.toml", "left-out"),
+        problem("/elsewhere/devproxy.toml"),
+        problem("/r/devproxy.toml", ""),
+    )
+    rows = service_rows(Registry(services=services, problems=problems), 80)
+    files = {row["id"]: [found["file"] for found in row["problems"]] for row in rows}
+    assert files == {
+        "web.shop": ["/r/devproxy.toml", "/r/devproxy.local.toml"],
+        "web.blog": [],
+        "api.shop": [],
+    }
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = "import sys, devproxy.serializers; print([m for m in ('aiohttp', 'psutil', 'rich', 'asyncio') if m in sys.modules])"
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,8 +1,8 @@
 """What has happened: event types, the bounded log that keeps them, and subscriptions to it.
 
 Lives here: the event log (one of the few places with mutable state, ARCHITECTURE.md rule 3) and the types it holds.
-Not here: how events reach a browser (`control/stream.py`) or the log file (`daemon/main.py`). No clock and no event loop:
-the clock is handed in, a subscriber is a plain callable.
+Not here: how events reach a browser (`control/stream.py`) or the log file (`daemon/main.py`). No clock and no event
+loop: the clock is handed in, a subscriber is a plain callable.
 How: every event gets the next number, so that a reader that comes back asks for what came after the last it saw.
 """
 

@@ -1,4 +1,4 @@
-"""`registry/wrong.py`: text of a file never reaches a message raw."""
+"""`problems.py`: text of a file never reaches a message raw."""
 
 import unicodedata
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.registry.wrong import LONGEST, Wrong, refuse_unseen, shown
+from devproxy.problems import LONGEST, Wrong, refuse_unseen, shown
 
 
 @settings(deadline=None)

@@ -9,7 +9,8 @@ import pytest
 
 from devproxy.problems import Problem
 from devproxy.registry.model import Mount, ProxySettings, Registry, Service, Source, Upstream
-from devproxy.serializers import problem_row, service_rows, service_url
+from devproxy.serializers import problem_row, service_rows
+from devproxy.urls import service_url
 
 
 def service(name: str = "web", project: str | None = "shop", file: str = "/r/devproxy.toml", **more: object) -> Service:
@@ -105,7 +106,8 @@ def test_a_service_has_the_problems_that_name_it_in_its_place() -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    code = "import sys, devproxy.serializers; print([m for m in ('aiohttp', 'psutil', 'rich', 'asyncio') if m in sys.modules])"
+    heavy = "('aiohttp', 'psutil', 'rich', 'asyncio')"
+    code = f"import sys, devproxy.serializers; print([m for m in {heavy} if m in sys.modules])"
     root = str(Path(__file__).parents[1])
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

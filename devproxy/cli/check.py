@@ -1,20 +1,22 @@
 """`devproxy check`: validate registry files as a compiler would, without the proxy.
 
 Lives here: which files are checked, and the exit code.
-Not here: what is wrong with a file (`registry/decode.py`, `registry/merge.py`), how it prints (`formats.py`).
+Not here: what is wrong with a file (`registry/decode.py`, `registry/merge.py`), how it prints (`check.py`).
 How: without files, everything that is in force, with all conflicts between files. With files, each as it would be
 by itself: a project with the conflicts between its own services, a local file together with the project beside it.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
+import msgspec
 
+from devproxy import __version__
 from devproxy.cli.context import counted
-from devproxy.cli.formats import FORMATS
 from devproxy.cli.output import complain_line, remark, say
 from devproxy.errors import Exit
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
@@ -22,7 +24,114 @@ from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
 from devproxy.registry.loader import Loader
 from devproxy.registry.merge import Linked, merge
-from devproxy.registry.read import UnreadableError, decode_text, read
+from devproxy.serializers import problem_row
+from devproxy.storage.files import UnreadableError, decode_text, read
+
+# Problems as text for people, and in the formats that CI systems read.
+
+
+SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def as_text(problems: Sequence[Problem], base: Path) -> str:
+    """As a compiler prints them; files below `base` are named relative to it."""
+    return "\n".join(
+        msgspec.structs.replace(problem, file=_relative(problem.file, base)).text() for problem in problems
+    )
+
+
+def as_json(problems: Sequence[Problem], base: Path) -> str:  # noqa: ARG001 one signature for every format
+    """A list of objects with the fields of `problem_row`; files are absolute."""
+    rows = [problem_row(problem) for problem in problems]
+    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
+
+
+def as_github(problems: Sequence[Problem], base: Path) -> str:
+    """One workflow command a problem: the run's page shows it beside the line."""
+    return "\n".join(_annotation(problem, base) for problem in problems)
+
+
+def as_sarif(problems: Sequence[Problem], base: Path) -> str:
+    """One SARIF log with one run; columns count Unicode code points (§3.14.27), as ours do."""
+    codes = list(dict.fromkeys(problem.code for problem in problems))
+    driver = {
+        "name": "devproxy",
+        "version": __version__,
+        "rules": [{"id": code, "shortDescription": {"text": code.replace("-", " ")}} for code in codes],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "originalUriBaseIds": {"SRCROOT": {"uri": base.as_uri().rstrip("/") + "/"}},
+        "results": [_result(problem, codes.index(problem.code), base) for problem in problems],
+    }
+    log = {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+    return msgspec.json.format(msgspec.json.encode(log), indent=2).decode()
+
+
+FORMATS: dict[str, Callable[[Sequence[Problem], Path], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "github": as_github,
+    "sarif": as_sarif,
+}
+
+
+def _annotation(problem: Problem, base: Path) -> str:
+    places = {"file": _relative(problem.file, base)}
+    if problem.line:
+        places["line"] = str(problem.line)
+    if problem.line and problem.column:
+        places["col"] = str(problem.column)
+    places["title"] = f"devproxy: {problem.code}"
+    properties = ",".join(f"{name}={_escaped_property(value)}" for name, value in places.items())
+    return f"::{problem.severity} {properties}::{_escaped(_sentences(problem))}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escaped_property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _result(problem: Problem, rule: int, base: Path) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": _artifact(problem.file, base)}
+    if problem.line:
+        # A region without columns is whole lines (§3.30.5); zero is not a column.
+        place["region"] = {"startLine": problem.line}
+        if problem.column:
+            place["region"]["startColumn"] = problem.column
+    return {
+        "ruleId": problem.code,
+        "ruleIndex": rule,
+        "level": problem.severity,
+        "message": {"text": _sentences(problem)},
+        "locations": [{"physicalLocation": place}],
+    }
+
+
+def _artifact(file: str, base: Path) -> dict[str, str]:
+    """A URI reference relative to SRCROOT where the file is below it, else an absolute one (§3.4)."""
+    relative = _relative(file, base)
+    if relative == file:
+        return {"uri": Path(file).as_uri() if Path(file).is_absolute() else quote(file)}
+    return {"uri": quote(Path(relative).as_posix()), "uriBaseId": "SRCROOT"}
+
+
+def _sentences(problem: Problem) -> str:
+    """What, why and how to fix it, for a format with one text a problem."""
+    lines = [problem.message, problem.why and f"why: {problem.why}", problem.fix and f"fix: {problem.fix}"]
+    return "\n".join(line for line in lines if line)
+
+
+def _relative(file: str, base: Path) -> str:
+    """`file` as seen from `base`, if it is below it."""
+    try:
+        return str(Path(file).relative_to(base))
+    except ValueError:
+        return file
 
 
 @click.command("check")

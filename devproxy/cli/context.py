@@ -10,14 +10,13 @@ from typing import NamedTuple
 import msgspec
 
 from devproxy.cli.output import remark
-from devproxy.daemon.runtime import Running, read_running
+from devproxy.daemon.runtime import Running, read_running, watched
 from devproxy.health.model import Condition
 from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
-from devproxy.serializers import service_url
-from devproxy.watched import watched
+from devproxy.urls import service_url
 
 MAX_PROBLEMS = 10
 START = "devproxy start"
@@ -44,7 +43,7 @@ class View(NamedTuple):
         known = watched(self.paths, self.running)
         if known is not None:
             return known
-        from devproxy.health.glance import glance
+        from devproxy.health.one_shot import glance
 
         return glance(self.registry.services)
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import click
 
-from devproxy.cli.arguments import complete_service
+from devproxy.cli.arguments import complete_service, services_meant
 from devproxy.cli.output import remark, say
-from devproxy.cli.project import services_meant
 from devproxy.errors import Exit
 from devproxy.paths import Paths
 from devproxy.registry.loader import read

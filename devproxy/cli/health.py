@@ -4,20 +4,26 @@ Lives here: how conditions and findings read, and which of them make the exit co
 Not here: checking (`health/one_shot.py`), the past (`health/history.py`). The proxy is not needed.
 """
 
+import shutil
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from devproxy.cli.arguments import complete_service, find_service
-from devproxy.cli.context import View, look
-from devproxy.cli.output import print_json, remark
+from devproxy.cli.context import View, counted, look
+from devproxy.cli.output import for_person, print_json, remark, say
 from devproxy.errors import Exit
+from devproxy.health.model import Condition, Finding
+from devproxy.registry.model import Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from devproxy.health.model import Condition
     from devproxy.registry.model import Service
+
 
 STATES = ("down", "starting")
 CODES = ("exposed", "owner", "checkout", "shadowed", "conflict", "self", "family", "unknown")
@@ -67,7 +73,7 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
     if as_json:
         _print_json(view, services, conditions)
     elif services:
-        from devproxy.cli.report import print_report
+        # MOVED
 
         print_report(services, conditions, notes=bool(names))
     else:
@@ -95,8 +101,8 @@ def _chosen(view: View, names: tuple[str, ...]) -> "Sequence[Service]":
 def _check(view: View, services: "Sequence[Service]") -> "Mapping[str, Condition]":
     import asyncio
 
+    from devproxy.daemon.runtime import read_health
     from devproxy.health.one_shot import checkup
-    from devproxy.watched import read_health
 
     known = read_health(view.paths)
     own = [port for port in (view.running.http, view.running.https) if port] if view.running else []
@@ -108,3 +114,73 @@ def _print_json(view: View, services: "Sequence[Service]", conditions: "Mapping[
 
     wanted = {service.id for service in services}
     print_json([row for row in service_rows(view.registry, view.port, conditions) if row["id"] in wanted])
+
+
+# What `devproxy health` prints for a person: a line a service, and below it each finding with proof, who and fix.
+
+
+COLOURS = {"up": "green", "down": "red", "starting": "yellow", "unknown": "yellow", "on-request": None}
+SEVERITIES = {"error": "red", "warning": "yellow", "note": "blue"}
+_INDENT = " " * 11  # as wide as `  shadowed ` and every label below it
+
+
+def print_report(services: Sequence[Service], conditions: Mapping[str, Condition], *, notes: bool) -> None:
+    """Every service; findings that are mere notes only where `notes` are wanted."""
+    width = max(len(service.id) for service in services)
+    widest = max(8, *(len(conditions[service.id].word) for service in services))
+    spacious = False
+    for index, service in enumerate(services):
+        condition = conditions[service.id]
+        findings = [one for one in condition.findings if notes or one.severity != "note"]
+        if index and (findings or spacious):
+            say()
+        spacious = bool(findings)
+        say(
+            f"{service.id.ljust(width)}  {condition.word.ljust(widest)}  {about(condition)}", fg=COLOURS[condition.word]
+        )
+        for finding in findings:
+            _print_finding(finding)
+    _summarise([conditions[service.id] for service in services])
+
+
+def about(condition: Condition) -> str:
+    """Why the state is what it is, and who can reach it."""
+    if condition.state != "up":
+        return condition.why
+    if condition.exposure == "unknown":
+        return f"{condition.why}; who can reach it is not known: {condition.exposure_why}"
+    return condition.why + ("; others can reach it" if condition.exposure == "exposed" else "")
+
+
+def _print_finding(finding: Finding) -> None:
+    _print_lines(finding.code, [finding.message], fg=SEVERITIES[finding.severity], bold=True)
+    for label, text in (("proof", finding.proof), ("who", finding.who), ("fix", finding.fix), ("run", finding.command)):
+        if text:
+            _print_lines(label, [text])
+
+
+def _print_lines(label: str, texts: Iterable[str], **style: object) -> None:
+    """`label` and the text beside it; on a terminal folded, but for a command, which gets copied."""
+    for text in texts:
+        lines = [text]
+        if for_person() and label != "run":
+            width = max(40, shutil.get_terminal_size().columns) - len(_INDENT)
+            lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        first, *rest = lines or [""]
+        say(f"  {label:<9}{first}", **style)
+        for line in rest:
+            say(f"{_INDENT}{line}", **style)
+
+
+def _summarise(conditions: Sequence[Condition]) -> None:
+    states = [counted_state for state in COLOURS if (counted_state := _count(conditions, state))]
+    exposed = sum(condition.exposure == "exposed" for condition in conditions)
+    parts = [*states, *([f"{exposed} exposed"] if exposed else [])]
+    good = not exposed and all(condition.state == "up" or condition.dormant for condition in conditions)
+    remark("")
+    remark(f"{counted(len(conditions), 'service')}: {', '.join(parts)}", fg="green" if good else "yellow")
+
+
+def _count(conditions: Sequence[Condition], state: str) -> str:
+    number = sum(condition.word == state for condition in conditions)
+    return f"{number} {state}" if number else ""

@@ -56,8 +56,8 @@ def _refuse_existing(file: Path) -> None:
 
 
 def _check_name(name: str) -> None:
+    from devproxy.problems import Wrong
     from devproxy.registry import hostnames
-    from devproxy.registry.wrong import Wrong
 
     try:
         hostnames.name(name)

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import click
 
-from devproxy.cli.arguments import complete_service
-from devproxy.cli.output import remark
-from devproxy.cli.prefixed import Prefixed
-from devproxy.cli.project import services_meant
+from devproxy.cli.arguments import complete_service, services_meant
+from devproxy.cli.output import Prefixed, remark
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
 

@@ -12,7 +12,7 @@ from devproxy.cli.context import View, counted, look
 from devproxy.cli.output import for_person, print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from devproxy.health.listener import Listener, Scan
+    from devproxy.health.model import Listener, Scan
 
 HEADINGS = ("PORT", "ADDRESS", "EXPOSURE", "SERVICE", "PROCESS")
 COLOURS = {"exposed": "red", "loopback": "green"}
@@ -45,7 +45,7 @@ def _rows(view: View, scan: "Scan") -> list[dict[str, Any]]:
 def _row(view: View, listener: "Listener", scan: "Scan") -> dict[str, Any]:
     import msgspec
 
-    from devproxy.health.examine import heard
+    from devproxy.health.findings import heard
     from devproxy.programs.fixes import program_of
 
     argv, parents = listener.process.argv, listener.process.parents

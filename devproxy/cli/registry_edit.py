@@ -43,7 +43,7 @@ def change_registry(paths: Paths, edit: Edit) -> None:
 
 def _put_schema(paths: Paths) -> None:
     """Completion in an editor is not worth a failure: the registry is written by now."""
-    from devproxy.registry.schemafile import put_schema
+    from devproxy.registry.json_schema import put_schema
 
     try:
         put_schema(paths.registry)

@@ -80,7 +80,7 @@ def _proxy(paths: Paths, autostart: bool) -> int | None:
 
 
 def _announce(ready: Any, port: int | None) -> None:
-    from devproxy.serializers import service_url
+    from devproxy.urls import service_url
 
     for note in ready.prepared.notes:
         remark(note)

@@ -1,7 +1,7 @@
 """`devproxy serve`: the proxy in the foreground.
 
-Not here: the proxy (`devproxy/daemon/main.py`). There is no option for an address to listen on: devproxy listens on this
-machine's loopback addresses and nothing else.
+Not here: the proxy (`devproxy/daemon/main.py`). There is no option for an address to listen on: devproxy listens on
+this machine's loopback addresses and nothing else.
 """
 
 import click

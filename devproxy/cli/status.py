@@ -10,8 +10,8 @@ import click
 from devproxy import __version__
 from devproxy.cli.context import START, View, counted, look, remark_problems
 from devproxy.cli.output import aligned, print_json, remark, say
+from devproxy.daemon.runtime import watched
 from devproxy.errors import Exit
-from devproxy.watched import watched
 
 
 @click.command("status")
@@ -62,7 +62,7 @@ def _health(view: View) -> dict[str, int | None]:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from devproxy.serializers import STANDARD_HTTP
+    from devproxy.urls import STANDARD_HTTP
 
     lines = [("proxy", "not running")]
     if facts["running"]:

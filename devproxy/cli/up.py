@@ -1,9 +1,9 @@
 """`devproxy up`: a project's services, in the order of what they depend on.
 
 Lives here: what is started, what is said before, and the way into the background.
-Not here: running them (`devproxy/run/group.py`, `run/group_process.py`). Commands of a file are run because somebody typed
-`devproxy up`: a project file that is not linked yet is linked here, and its commands shown. `--on-request` is what the
-proxy starts where nobody typed anything: it runs trusted commands alone.
+Not here: running them (`devproxy/run/group.py`, `run/group_process.py`). Commands of a file are run because somebody
+typed `devproxy up`: a project file that is not linked yet is linked here, and its commands shown. `--on-request` is
+what the proxy starts where nobody typed anything: it runs trusted commands alone.
 """
 
 import sys
@@ -13,10 +13,8 @@ from typing import NamedTuple
 
 import click
 
-from devproxy.cli.arguments import complete_service
-from devproxy.cli.output import print_table, remark, say
-from devproxy.cli.prefixed import Prefixed
-from devproxy.cli.project import declared_by, nearest, services_meant
+from devproxy.cli.arguments import complete_service, declared_by, nearest, services_meant
+from devproxy.cli.output import Prefixed, print_table, remark, say
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
@@ -106,7 +104,7 @@ class Plan(NamedTuple):
 def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False) -> Plan:
     """What is to be done; with `publish`, what is to be started is this process's from now on."""
     from devproxy.run import group_state
-    from devproxy.run.unasked import refuse_untrusted
+    from devproxy.run.activation import refuse_untrusted
 
     with group_state.turn(paths):
         registry = read(paths)
@@ -123,7 +121,7 @@ def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool
 
 
 def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: bool) -> Plan:
-    from devproxy.run.order import in_order
+    from devproxy.run.group import in_order
 
     running = _running(paths)
     left = [] if named else [one for one in meant if one.starts_on_request and one.id not in running]
@@ -162,7 +160,7 @@ def _commandless(service: Service) -> DevproxyError:
 
 
 def _tell_left(left: Sequence[Service], port: int | None) -> None:
-    from devproxy.serializers import service_url
+    from devproxy.urls import service_url
 
     for service in left:
         say(f"`{service.id}` starts at its first request: {service_url(service, port) or 'it has no name of its own'}")
@@ -196,7 +194,7 @@ def _proxy_port(paths: Paths, autostart: bool) -> int | None:
 
 
 def _announce(services: Sequence[Service], port: int | None) -> None:
-    from devproxy.serializers import service_url
+    from devproxy.urls import service_url
 
     rows = [(service.id, service_url(service, port) or "-", service.command_line) for service in services]
     print_table(("NAME", "URL", "COMMAND"), rows)
@@ -205,7 +203,7 @@ def _announce(services: Sequence[Service], port: int | None) -> None:
 def _detach(paths: Paths, names: list[str], port: int | None) -> int:
     """Start a crew that outlives us, and wait until each of its services is healthy or has failed."""
     from devproxy.run.detach import launch_crew
-    from devproxy.serializers import service_url
+    from devproxy.urls import service_url
 
     parts = launch_crew(paths, names)
     registry = read(paths)
@@ -218,8 +216,7 @@ def _detach(paths: Paths, names: list[str], port: int | None) -> int:
 
 
 def _show_tails(paths: Paths, names: list[str]) -> None:
-    from devproxy.run.lines import plain
-    from devproxy.run.logs import last
+    from devproxy.run.logs import last, plain
 
     for name in names:
         remark(f"`{name}` is not healthy; its last lines (more: devproxy logs {name}):", fg="yellow")

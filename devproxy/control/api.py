@@ -2,7 +2,8 @@
 `/api/status`.
 
 Lives here: one handler a resource. Fields are only ever added.
-Not here: the shape of a service (`devproxy/serializers.py`, shared with `devproxy ls --json`), `/api/events` (`stream.py`).
+Not here: the shape of a service (`devproxy/serializers.py`, shared with `devproxy ls --json`), `/api/events`
+(`stream.py`).
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Who may talk to devproxy's own pages: only this machine's user, directly or from these pages.
 
 Lives here: three rules as pure functions, and the middleware that applies them to every request.
-Not here: the guard of the services (`proxy/cross_site.py`), which lets registered services call each other; here none may.
+Not here: the guard of the services (`proxy/cross_site.py`), which lets registered services call each other; here none
+may.
 
 1. The authority is ours (RFC 9110 §7.4: else 421); a name that an attacker points at 127.0.0.1 (DNS rebinding) is not.
 2. GET and HEAD only: nothing here changes anything.

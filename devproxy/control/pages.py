@@ -2,7 +2,8 @@
 
 Lives here: HTML from values, every value escaped. Works without a script; `static/dashboard.js` only asks for the page
 again when something has happened.
-Not here: the values (`serializers.py`, `context.py`), styles (`static/dashboard.css`), what may be loaded (`responses.py`).
+Not here: the values (`serializers.py`, `context.py`), styles (`static/dashboard.css`), what may be loaded
+(`responses.py`).
 """
 
 import time
@@ -12,13 +13,68 @@ from itertools import groupby
 from pathlib import Path
 
 from devproxy import __version__
-from devproxy.control import conditions as health
 from devproxy.control.context import View
 from devproxy.events import Entry
-from devproxy.health.model import Condition
+from devproxy.health.model import Condition, Finding
 from devproxy.problems import Problem
 from devproxy.registry.model import Service
-from devproxy.serializers import service_url
+from devproxy.urls import service_url
+
+# How the condition of services looks on the dashboard: a cell in the table, and what is wrong with the fix.
+
+
+MOST_FINDINGS = 100
+UNKNOWN = Condition()
+_WORDS = {"unknown": "not checked yet", "on-request": "on request"}
+
+
+def cell(condition: Condition) -> str:
+    """State and exposure, in words and colour; why, and since when, to whoever points at it."""
+    since = time.strftime("since %Y-%m-%d %H:%M:%S: ", time.localtime(condition.since)) if condition.since else ""
+    state = (
+        f'<span class="state {escape(condition.word)}" title="{escape(since + condition.why)}">'
+        f"{_WORDS.get(condition.word, condition.word)}</span>"
+    )
+    if condition.exposure != "exposed":
+        return state
+    return f'{state} <span class="exposed" title="{escape(condition.exposure_why)}">exposed</span>'
+
+
+def findings(conditions: Mapping[str, Condition]) -> str:
+    """A section with everything that is wrong, the gravest first; empty where nothing is."""
+    found = [
+        (identity, finding)
+        for identity, condition in conditions.items()
+        for finding in condition.findings
+        if finding.severity != "note"
+    ]
+    if not found:
+        return ""
+    found.sort(key=lambda pair: (pair[1].severity != "error", pair[0]))
+    items = "".join(_finding(identity, finding) for identity, finding in found[:MOST_FINDINGS])
+    more = len(found) - MOST_FINDINGS
+    rest = f"<p>And {more} more: <code>devproxy health</code> shows all.</p>" if more > 0 else ""
+    return f'<section><h2>Health</h2><ul class="problems">{items}</ul>{rest}</section>'
+
+
+def _finding(identity: str, finding: Finding) -> str:
+    proof = f"<p>Proof: {escape(finding.proof)}</p>" if finding.proof else ""
+    fix = f'<p class="fix"><span>fix</span> {escape(finding.fix)}</p>' if finding.fix else ""
+    command = f'<p class="fix"><span>run</span> {escape(finding.command)}</p>' if finding.command else ""
+    who = f'<p class="place">{escape(finding.who)}</p>' if finding.who else ""
+    return (
+        f'<li class="{escape(finding.severity)}"><p class="what"><a href="#{escape(identity)}">{escape(identity)}</a> '
+        f"{escape(finding.code)}: {escape(finding.message)}</p>{proof}{fix}{command}{who}</li>"
+    )
+
+
+def counts(conditions: Mapping[str, Condition]) -> list[str]:
+    """`12 up`, `1 down`, `1 on-request`, `1 exposed`, as far as there are any."""
+    words = [condition.word for condition in conditions.values()]
+    found = [(words.count(word), word) for word in ("up", "starting", "down", "on-request")]
+    found.append((sum(condition.exposure == "exposed" for condition in conditions.values()), "exposed"))
+    return [f"{number} {word}" for number, word in found if number]
+
 
 MOST_ROWS = 2000
 MOST_PROBLEMS = 200
@@ -31,7 +87,7 @@ def dashboard(view: View) -> str:
     body = "".join(
         (
             _notices(view.notices()),
-            health.findings(conditions),
+            findings(conditions),
             _problems(registry.problems),
             _services(registry.services, view.http, conditions),
             _events(view.events.since(0)),
@@ -53,7 +109,7 @@ def _summary(view: View) -> str:
     registry = view.registry()
     facts = [
         _counted(len(registry.services), "service"),
-        *health.counts(view.conditions()),
+        *counts(view.conditions()),
         *([_counted(len(registry.problems), "problem")] * bool(registry.problems)),
     ]
     return f'<p class="summary">{" · ".join(facts)} · port {view.http}, this machine only</p>'
@@ -98,7 +154,7 @@ def _services(services: tuple[Service, ...], port: int, conditions: Mapping[str,
 
 
 def _project(name: str | None, services: Iterable[Service], port: int, conditions: Mapping[str, Condition]) -> str:
-    rows = "".join(_row(service, port, conditions.get(service.id, health.UNKNOWN)) for service in services)
+    rows = "".join(_row(service, port, conditions.get(service.id, UNKNOWN)) for service in services)
     head = f'<tr class="project"><th colspan="4" scope="rowgroup">{escape(name)}</th></tr>' if name else ""
     return f"<tbody>{head}{rows}</tbody>"
 
@@ -111,7 +167,7 @@ def _row(service: Service, port: int, condition: Condition) -> str:
     place = f"{service.source.file}:{service.source.line}"
     return (
         f'<tr id="{escape(service.id)}"><td>{first}{aliases}</td><td>{upstream}</td>'
-        f"<td>{health.cell(condition)}</td>"
+        f"<td>{cell(condition)}</td>"
         f'<td class="place" title="{escape(place)}">{escape(_short(place))}</td></tr>'
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from devproxy import __version__
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service
-from devproxy.serializers import service_url
+from devproxy.urls import service_url
 
 MOST_SERVICES = 100
 MOST_PROBLEMS = 20

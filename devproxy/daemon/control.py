@@ -11,16 +11,15 @@ turns (the lock of that file's folder), so that of ten at once one starts a prox
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, ensure_private
+from devproxy.run.detach import spawn
 from devproxy.storage.locks import exclusive
 from devproxy.storage.process_identity import is_same
 
@@ -28,7 +27,6 @@ PATIENCE = 20.0  # seconds for the proxy to be ready
 MARGIN = 5.0  # seconds that an end may take beyond the grace for requests in flight
 _TAIL = 2000  # characters of its output that an error shows
 _LOOK = 0.02  # seconds between two looks at another process
-_BEFORE = "_DEVPROXY_PYTHONPATH"  # PYTHONPATH as it was before a process of ours needed to find us by it
 
 
 class Launched(NamedTuple):
@@ -57,51 +55,6 @@ def start(paths: Paths, *, http: int | None = None) -> Launched:
             return Launched(running, False)
         process = spawn(paths, ["serve", "--detached", *(["--http", str(http)] if http is not None else [])], log)
         return _ready(paths, process, log)
-
-
-def spawn(paths: Paths, arguments: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
-    """`devproxy ARGUMENTS` as a process that outlives the terminal; what it prints replaces what `log` held."""
-    # -P: the folder we stand in is not searched for modules. Whatever `python -m` found us by is named instead.
-    argv = [sys.executable, "-P", "-m", "devproxy", *arguments]
-    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
-        return subprocess.Popen(
-            argv,
-            env=_environment(),
-            cwd=paths.state,  # it must not keep the folder that somebody stands in busy
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            **_detached(),
-        )
-
-
-def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    if home := environment.get("DEVPROXY_HOME"):
-        environment["DEVPROXY_HOME"] = str(Path(home).expanduser().absolute())
-    package = str(Path(__file__).parents[1])
-    environment.setdefault(_BEFORE, environment.get("PYTHONPATH", ""))
-    search = [package, *environment.get("PYTHONPATH", "").split(os.pathsep)]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, search)))
-    return environment
-
-
-def inherited() -> dict[str, str]:
-    """Our environment as it was when a person typed the command: for what is started on their behalf.
-
-    Where we are in the background PYTHONPATH leads to our own packages, which no other program is to find.
-    """
-    environment = dict(os.environ)
-    before = environment.pop(_BEFORE, None)
-    if before is not None:
-        environment.pop("PYTHONPATH", None)
-    return {**environment, "PYTHONPATH": before} if before else environment
-
-
-def _detached() -> dict[str, Any]:
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
 
 
 def _ready(paths: Paths, process: "subprocess.Popen[bytes]", log: Path) -> Launched:

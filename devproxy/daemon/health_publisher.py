@@ -13,23 +13,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from devproxy.daemon.runtime import Health, read_health
 from devproxy.errors import DevproxyError
 from devproxy.events import AnyEvent, Down, Entry, EventLog, Exposed, Found, Owner
 from devproxy.health import history
 from devproxy.health.board import Board
-from devproxy.health.listener import Listener
-from devproxy.health.model import Condition
+from devproxy.health.model import Check, Condition, Listener
 from devproxy.health.monitor import Monitor, World
-from devproxy.health.policy import displaced, warned
-from devproxy.health.schedule import Check
 from devproxy.paths import Paths
-from devproxy.proxy import exposed
-from devproxy.proxy.displaced import Displaced
-from devproxy.proxy.gates import Dormant
+from devproxy.proxy.gates import Displaced, Dormant, ExposureGate, displaced, warned
 from devproxy.proxy.server import Gate, Proxy
 from devproxy.registry.model import Registry, Service, Upstream
 from devproxy.storage import files
-from devproxy.watched import Health, read_health
 
 SETTLE = 0.2  # seconds between two writes: what happens together is written together
 MOST_UNWRITTEN = 1000  # events kept for a disk that is full
@@ -91,7 +86,7 @@ class Oversight:
         """Hand the proxy what stands at the gates of services, as of now."""
         conditions = self._board.conditions
         found = warned(self._registry(), conditions)
-        gates: dict[str, Gate] = {identity: exposed.Exposed(*warning) for identity, warning in found.items()}
+        gates: dict[str, Gate] = {identity: ExposureGate(*warning) for identity, warning in found.items()}
         taken = displaced(self._registry(), conditions)
         gates |= {identity: Displaced(*what) for identity, what in taken.items()}
         for service in self._registry().services:

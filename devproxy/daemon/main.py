@@ -23,17 +23,15 @@ from devproxy.control.app import build_app, runner
 from devproxy.control.context import View
 from devproxy.daemon import process
 from devproxy.daemon.access_log import AccessLog
-from devproxy.daemon.activation import OnDemand
+from devproxy.daemon.activation import IdleWatch, OnDemand
 from devproxy.daemon.banner import announcement
 from devproxy.daemon.health_publisher import Oversight
-from devproxy.daemon.idle import IdleWatch
 from devproxy.daemon.log import Journal
 from devproxy.daemon.reload import MOST_TOLD, Change, Reloader
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
-from devproxy.health.listener import Listener
-from devproxy.health.model import Condition
+from devproxy.health.model import Condition, Listener
 from devproxy.net.loopback import BACKLOG, Listening, listen
 from devproxy.paths import Paths, ensure_private
 from devproxy.proxy.server import Proxy, Snapshot

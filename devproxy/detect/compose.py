@@ -8,8 +8,7 @@ import re
 from pathlib import Path
 
 from devproxy.detect import yaml
-from devproxy.detect.model import Candidate, Seen
-from devproxy.detect.tree import text_of
+from devproxy.detect.model import Candidate, Seen, text_of
 from devproxy.detect.yaml import Value
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")

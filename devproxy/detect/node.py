@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from devproxy.detect import yaml
-from devproxy.detect.model import Candidate, Seen
-from devproxy.detect.tree import members, text_of
+from devproxy.detect.model import Candidate, Seen, members, text_of
 
 SCRIPTS = ("dev", "start", "serve", "develop")
 _MANAGERS = (

@@ -7,8 +7,7 @@ Not here: running them.
 import re
 from pathlib import Path
 
-from devproxy.detect.model import Candidate, Seen
-from devproxy.detect.tree import text_of
+from devproxy.detect.model import Candidate, Seen, text_of
 
 FILES = ("Procfile.dev", "Procfile")
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")

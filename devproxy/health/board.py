@@ -17,10 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from devproxy import events
-from devproxy.health.examine import NOTHING, Exam
-from devproxy.health.model import DORMANT, Condition, Finding, Owner, State
-from devproxy.health.reach import Reach
-from devproxy.health.schedule import Check
+from devproxy.health.findings import NOTHING, Exam
+from devproxy.health.model import DORMANT, Check, Condition, Finding, Owner, Reach, State
 from devproxy.registry.model import Service
 
 FAILURES = 2

@@ -25,7 +25,7 @@ from typing import Literal
 
 import msgspec
 
-from devproxy.health.listener import Interface, Listener, Scan
+from devproxy.health.model import Interface, Listener, Scan
 
 Verdict = Literal["loopback", "exposed", "unknown"]
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -1,8 +1,8 @@
 """What is wrong with a service besides being down: each finding has a stable code, a sentence and a fix.
 
 Lives here: the findings that the socket table and the registry tell by themselves, for one service or for all.
-Not here: the verdict (`exposure.py`), the change of a command (`programs/fixes.py`), when to look and what has changed since
-(the monitor). Pure: a scan and plain values come in.
+Not here: the verdict (`exposure.py`), the change of a command (`programs/fixes.py`), when to look and what has changed
+since (the monitor). Pure: a scan and plain values come in.
 
 | code | when |
 |---|---|
@@ -16,20 +16,22 @@ Not here: the verdict (`exposure.py`), the change of a command (`programs/fixes.
 | checkout | what answers runs in another checkout of the same project |
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
 
 import msgspec
 
-from devproxy.health.exposure import Judgement, judge_port, takes
-from devproxy.health.listener import Listener, Process, Scan
-from devproxy.health.model import Code, Owner
+from devproxy.health.exposure import Judgement, PortJudgement, judge, judge_port, takes
+from devproxy.health.model import Code, Finding, Heard, Listener, Owner, Process, Reach, Scan, Severity, Verdict
 from devproxy.programs.fixes import program_of, propose
+from devproxy.registry.hostnames import split
+from devproxy.registry.model import ExposurePolicy, Registry, Service
 
 LOOPBACKS = ("127.0.0.1", "::1")
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class RawFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing a person should know: `message` and `fix` are sentences, `listener` is the one concerned, if one is."""
 
     code: Code
@@ -60,17 +62,17 @@ class Checkouts(msgspec.Struct, frozen=True):
         return max(around, key=lambda one: one[0])[1] if folder and around else None
 
 
-def exposures(port: int, scan: Scan) -> tuple[Finding, ...]:
+def exposures(port: int, scan: Scan) -> tuple[RawFinding, ...]:
     """One finding for each listener of the port that others can reach, or one that says why that is not known."""
     judged = judge_port(port, scan)
     if judged.verdict == "unknown" and any(listener.port == port for listener in scan.listeners):
-        return (Finding(code="unknown", message=f"who can reach port {port} is not known: {judged.why}", fix=_LOOK),)
+        return (RawFinding(code="unknown", message=f"who can reach port {port} is not known: {judged.why}", fix=_LOOK),)
     if judged.verdict == "unknown" and scan.gap:
-        return (Finding(code="unknown", message=f"who can reach port {port} is not known: {scan.gap}", fix=_LOOK),)
+        return (RawFinding(code="unknown", message=f"who can reach port {port} is not known: {scan.gap}", fix=_LOOK),)
     return tuple(_exposed(listener, judgement) for listener, judgement in judged.exposed)
 
 
-def shadows(port: int, scan: Scan) -> tuple[Finding, ...]:
+def shadows(port: int, scan: Scan) -> tuple[RawFinding, ...]:
     """A finding if a connection to 127.0.0.1 and one to ::1 or to another address end at different programs."""
     listeners = [listener for listener in scan.listeners if listener.port == port]
     groups = _programs(listeners)
@@ -79,10 +81,10 @@ def shadows(port: int, scan: Scan) -> tuple[Finding, ...]:
     parts = [f"{who(group[0])} has {' and '.join(one.where for one in group)}" for group in groups]
     message = f"{len(groups)} programs share port {port}, who answers depends on the address asked: {'; '.join(parts)}"
     fix = f"stop one of them, or give it another port ({_stop(groups)})"
-    return (Finding(code="shadowed", message=message, fix=fix),)
+    return (RawFinding(code="shadowed", message=message, fix=fix),)
 
 
-def families(place: Place, scan: Scan) -> tuple[Finding, ...]:
+def families(place: Place, scan: Scan) -> tuple[RawFinding, ...]:
     """A finding if the service should answer on both loopbacks and a listener takes one of them only."""
     listeners = [listener for listener in scan.listeners if listener.port == place.port]
     missing = [host for host in LOOPBACKS if not any(takes(listener, host) for listener in listeners)]
@@ -94,7 +96,7 @@ def families(place: Place, scan: Scan) -> tuple[Finding, ...]:
         f"port {place.port} answers on {answering} only: a program that takes localhost for {lacking} cannot reach it"
     )
     fix = f"nothing, as long as it is used by its name: devproxy finds it on {answering}"
-    return (Finding(code="family", message=message, fix=fix, listener=listeners[0]),)
+    return (RawFinding(code="family", message=message, fix=fix, listener=listeners[0]),)
 
 
 def owner(port: int, scan: Scan) -> Owner | None:
@@ -109,7 +111,7 @@ def owner(port: int, scan: Scan) -> Owner | None:
     return Owner(program_of(listener.process.argv, process.parents, port), folder, listener.user or "")
 
 
-def owners(port: int, scan: Scan, known: Owner | None) -> tuple[Finding, ...]:
+def owners(port: int, scan: Scan, known: Owner | None) -> tuple[RawFinding, ...]:
     """A finding if another program listens on the port than the one that was `known`; a restart of it is none."""
     now = owner(port, scan)
     if now is None or known is None or now.is_same(known):
@@ -117,16 +119,16 @@ def owners(port: int, scan: Scan, known: Owner | None) -> tuple[Finding, ...]:
     listener = next(one for one in scan.listeners if one.port == port and one.process.argv)
     message = f"port {port} belongs to {now.text} now, and not to {known.text}, which answered there before"
     fix = f"if it took the place of the service, stop it (`kill {listener.pid}`) and start the service again"
-    return (Finding(code="owner", message=message, fix=fix, listener=listener),)
+    return (RawFinding(code="owner", message=message, fix=fix, listener=listener),)
 
 
-def conflicts(places: Iterable[Place]) -> dict[str, Finding]:
+def conflicts(places: Iterable[Place]) -> dict[str, RawFinding]:
     """By service: a finding for each that shares an address and port with another one."""
     claims: dict[tuple[str, int], list[Place]] = {}
     for place in places:
         for host in place.hosts:
             claims.setdefault((host, place.port), []).append(place)
-    found: dict[str, Finding] = {}
+    found: dict[str, RawFinding] = {}
     for (_, port), sharing in claims.items():
         for place in sharing if len(sharing) > 1 else ():
             others = ", ".join(one.service for one in sharing if not _are_twins(one, place))
@@ -134,7 +136,7 @@ def conflicts(places: Iterable[Place]) -> dict[str, Finding]:
                 continue
             message = f"port {port} is also that of {others}: both names lead to the same program"
             fix = "give one of them another `port`, or make one a `[[mount]]` or a `hosts` entry of the other"
-            found.setdefault(place.service, Finding(code="conflict", message=message, fix=fix))
+            found.setdefault(place.service, RawFinding(code="conflict", message=message, fix=fix))
     return found
 
 
@@ -142,7 +144,7 @@ def _are_twins(one: Place, other: Place) -> bool:
     return one.service == other.service or (one.twins != "" and one.twins == other.twins)
 
 
-def strangers(place: Place, scan: Scan, checkouts: Checkouts) -> tuple[Finding, ...]:
+def strangers(place: Place, scan: Scan, checkouts: Checkouts) -> tuple[RawFinding, ...]:
     """A finding if a process that answers on the port runs in another checkout of the service's project."""
     listeners = [one for one in scan.listeners if one.port == place.port]
     answering = (next((one for one in listeners if takes(one, host)), None) for host in LOOPBACKS)
@@ -154,16 +156,16 @@ def strangers(place: Place, scan: Scan, checkouts: Checkouts) -> tuple[Finding, 
                 f"{listener.process.folder}"
             )
             fix = f"end that process and start {place.service} itself (devproxy up, in {checkouts.own})"
-            return (Finding(code="checkout", message=message, fix=fix, listener=listener),)
+            return (RawFinding(code="checkout", message=message, fix=fix, listener=listener),)
     return ()
 
 
-def selves(place: Place, proxy_ports: Collection[int]) -> tuple[Finding, ...]:
+def selves(place: Place, proxy_ports: Collection[int]) -> tuple[RawFinding, ...]:
     """A finding if the service's upstream is one of the proxy's own ports."""
     if place.port not in proxy_ports:
         return ()
     message = f"port {place.port} is devproxy's own: a request to {place.service} would go round in circles"
-    return (Finding(code="self", message=message, fix=f"give {place.service} the port of its program"),)
+    return (RawFinding(code="self", message=message, fix=f"give {place.service} the port of its program"),)
 
 
 def who(listener: Listener) -> str:
@@ -174,11 +176,11 @@ def who(listener: Listener) -> str:
 _LOOK = "run `devproxy ports` with more rights (sudo) to see it"
 
 
-def _exposed(listener: Listener, judgement: Judgement) -> Finding:
+def _exposed(listener: Listener, judgement: Judgement) -> RawFinding:
     message = f"{who(listener)} can be reached from beyond this machine on port {listener.port}: it is {judgement.why}"
     fix = propose(listener.process.argv or (), listener.process.parents, listener.port)
     text = fix.text if fix else _by_hand(listener)
-    return Finding(code="exposed", message=message, fix=text, listener=listener)
+    return RawFinding(code="exposed", message=message, fix=text, listener=listener)
 
 
 def _by_hand(listener: Listener) -> str:
@@ -211,3 +213,193 @@ def _process(process: Process, user: str | None) -> str:
         return f"a process of {user} that cannot be read" if user else "a process that cannot be read"
     name = process.argv[0].split(" ")[0].replace("\\", "/").rpartition("/")[2] if process.argv else "a process"
     return f"{name} (pid {process.pids[0]}{f', user {user}' if user else ''})"
+
+
+# All that a look at the machine says about one service, apart from whether it is up.
+
+
+_SEVERITY: Mapping[str, Severity] = {
+    "unknown": "note",
+    "shadowed": "warning",
+    "family": "note",
+    "owner": "warning",
+    "conflict": "warning",
+    "self": "error",
+    "checkout": "error",
+}
+_EXPOSED: Mapping[ExposurePolicy, Severity] = {"refuse": "error", "warn": "warning", "allow": "note"}
+NOTHING = Reach()
+
+
+class Exam(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen of a service. `owner` is whose process answers now, None where nobody's can be told."""
+
+    exposure: Verdict
+    why: str
+    listeners: tuple[Heard, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    owner: Owner | None = None
+
+
+def port_conflicts(registry: Registry) -> dict[str, RawFinding]:
+    """By service id: those whose upstream another service has too."""
+    return conflicts(
+        Place(service.id, service.upstream.hosts, service.upstream.port, _twins(service))
+        for service in registry.services
+        if service.upstream is not None and service.upstream.port
+    )
+
+
+def _twins(service: Service) -> str:
+    return f"{service.name}.{split(service.project)[1]}" if service.project else ""
+
+
+def by_port(scan: Scan) -> dict[int, Scan]:
+    """One scan a port, so that looking at a service does not mean looking at all listeners."""
+    listeners: dict[int, list[Listener]] = {}
+    for listener in scan.listeners:
+        listeners.setdefault(listener.port, []).append(listener)
+    return {port: msgspec.structs.replace(scan, listeners=tuple(found)) for port, found in listeners.items()}
+
+
+def examine(
+    service: Service,
+    scan: Scan,
+    reach: Reach = NOTHING,
+    known: Owner | None = None,
+    *,
+    own_ports: Collection[int] = (),
+    conflict: RawFinding | None = None,
+    checkouts: Checkouts | None = None,
+) -> Exam:
+    """Everything about `service`; `scan` holds the listeners of its port, `known` is who answered there before."""
+    upstream = service.upstream
+    if upstream is None:
+        return Exam(exposure="unknown", why="nothing says which port it has")
+    if upstream.path:
+        return Exam(exposure="loopback", why="a unix socket")
+    port = upstream.port
+    judged = judge_port(port, scan)
+    exposure, why = _verdict(judged, reach, port)
+    place = Place(service.id, upstream.hosts, port)
+    found = [
+        *selves(place, own_ports),
+        *(exposures(port, scan)),
+        *(strangers(place, scan, checkouts) if checkouts else ()),
+        *shadows(port, scan),
+        *owners(port, scan, known),
+        *((conflict,) if conflict else ()),
+        *families(place, scan),
+    ]
+    shown = [_shown(one, service.exposure, reach, port) for one in found]
+    if exposure == "exposed" and not judged.exposed:
+        shown.insert(0, _published(reach, port, service.exposure))
+    return Exam(
+        exposure=exposure,
+        why=why,
+        listeners=_heard_on(port, scan),
+        findings=_merged(shown),
+        owner=owner(port, scan),
+    )
+
+
+def _heard_on(port: int, scan: Scan) -> tuple[Heard, ...]:
+    return tuple(heard(listener, scan) for listener in scan.listeners if listener.port == port)
+
+
+def heard(listener: Listener, scan: Scan) -> Heard:
+    """A listener with its verdict."""
+    judgement = judge(listener, scan.interfaces)
+    return Heard(
+        address=listener.address,
+        port=listener.port,
+        family=listener.family,
+        pid=listener.pid,
+        command=listener.command,
+        user=listener.user,
+        verdict=judgement.verdict,
+        why=judgement.why,
+        interfaces=judgement.interfaces,
+    )
+
+
+def _verdict(judged: PortJudgement, reach: Reach, port: int) -> tuple[Verdict, str]:
+    if reach.accepted and judged.verdict != "exposed":
+        return "exposed", f"reached at {_join(reach.accepted, port)}, by a rule that forwards it"
+    if judged.verdict == "loopback" and reach.tried:
+        return "loopback", f"{judged.why}; no connection to {_join(reach.tried, port)} was accepted"
+    return judged.verdict, judged.why
+
+
+def _shown(finding: RawFinding, policy: ExposurePolicy, reach: Reach, port: int) -> Finding:
+    listener = finding.listener
+    fix = None
+    if finding.code == "exposed" and listener is not None and listener.process.argv:
+        fix = propose(listener.process.argv, listener.process.parents, listener.port)
+    return Finding(
+        code=finding.code,
+        severity=_EXPOSED[policy] if finding.code == "exposed" else _SEVERITY[finding.code],
+        message=finding.message,
+        address=listener.where if listener else "",
+        proof=_proof(reach, port) if finding.code == "exposed" else "",
+        who=_who(listener) if listener else "",
+        fix=finding.fix,
+        command=shlex.join(fix.command) if fix and fix.command else "",
+    )
+
+
+def _published(reach: Reach, port: int, policy: ExposurePolicy) -> Finding:
+    """Reached from outside although nothing here listens so widely: a container engine's NAT rule, as a rule."""
+    return Finding(
+        code="exposed",
+        severity=_EXPOSED[policy],
+        message=(
+            f"port {port} can be reached from beyond this machine, and no process here listens that widely: "
+            "a NAT rule forwards it, as container engines set them for published ports"
+        ),
+        address=_join(reach.accepted[:1], port),
+        proof=_proof(reach, port),
+        fix=(
+            f"publish it on loopback only: `docker run -p 127.0.0.1:{port}:PORT …`, "
+            f'or `ports: ["127.0.0.1:{port}:PORT"]` in compose.yaml'
+        ),
+    )
+
+
+def _proof(reach: Reach, port: int) -> str:
+    if reach.accepted:
+        return f"a connection to {_join(reach.accepted, port)} was accepted"
+    if reach.tried:
+        return f"the socket table; yet no connection to {_join(reach.tried, port)} was accepted: a firewall, perhaps"
+    return "the socket table"
+
+
+def _who(listener: Listener) -> str:
+    """`pid 4242 (anna): node …/vite --host`, as much of it as is known."""
+    process: Process = listener.process
+    user = f" ({listener.user})" if listener.user else ""
+    if listener.pid is None:
+        return f"a process{f' of {listener.user}' if listener.user else ''} that cannot be read: {process.gap}"
+    return f"pid {listener.pid}{user}: {listener.command or process.gap}"
+
+
+def _merged(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """A process that is exposed by several sockets (IPv4 and IPv6) is one finding."""
+    kept: list[Finding] = []
+    for finding in found:
+        index = next((i for i, one in enumerate(kept) if _same(one, finding)), None)
+        if index is None:
+            kept.append(finding)
+        else:
+            replace = msgspec.structs.replace
+            kept[index] = replace(kept[index], address=f"{kept[index].address}, {finding.address}")
+    return tuple(kept)
+
+
+def _same(one: Finding, other: Finding) -> bool:
+    return one.code == other.code == "exposed" and (one.who, one.fix) == (other.who, other.fix)
+
+
+def _join(addresses: Iterable[str], port: int) -> str:
+    texts = [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address in addresses]
+    return " and ".join(texts) if len(texts) < 3 else f"{', '.join(texts[:-1])} and {texts[-1]}"

@@ -2,7 +2,7 @@
 
 Lives here: what is looked at in which order, and what that costs: one look at the socket table a second serves all
 services; everything else happens only where the table, a due check or the registry gives a reason.
-Not here: what a look means (`examine.py`, `schedule.py`), what is remembered (`board.py`), who is told (`World`).
+Not here: what a look means (`findings.py`, `schedule.py`), what is remembered (`board.py`), who is told (`World`).
 
 How it works, each `TICK`:
 
@@ -27,12 +27,10 @@ from typing import NamedTuple
 from devproxy.events import AnyEvent
 from devproxy.health import reachability
 from devproxy.health.board import Board, Record
-from devproxy.health.examine import NOTHING, by_port, conflicts, examine
 from devproxy.health.exposure import judge
-from devproxy.health.findings import Checkouts, Finding
-from devproxy.health.listener import Listener, Scan
+from devproxy.health.findings import NOTHING, Checkouts, RawFinding, by_port, examine, port_conflicts
+from devproxy.health.model import Listener, Reach, Scan
 from devproxy.health.probe import probe
-from devproxy.health.reach import Reach
 from devproxy.health.scanner import Scanner
 from devproxy.health.schedule import listening_host, next_check, told_by_table
 from devproxy.health.worktrees import checkouts
@@ -73,7 +71,7 @@ class Monitor:
         self._scanner = Scanner()
         self._scan = Scan()
         self._by_port: dict[int, Scan] = {}
-        self._conflicts: dict[str, Finding] = {}
+        self._conflicts: dict[str, RawFinding] = {}
         self._checkouts: dict[str, Checkouts] = {}
         self._registry: Registry | None = None
         self._wake = asyncio.Event()
@@ -128,7 +126,7 @@ class Monitor:
         if registry is self._registry:
             return False
         self._registry = registry
-        self._conflicts = conflicts(registry)
+        self._conflicts = port_conflicts(registry)
         self.board.follow(registry.services)
         return True
 

@@ -11,7 +11,7 @@ the status line is read. Redirects are not followed: 302 is up if `status` says 
 import asyncio
 import re
 
-from devproxy.health.schedule import Check
+from devproxy.health.model import Check
 from devproxy.net.dial import DialError, connect
 from devproxy.registry.model import Service, Upstream
 

@@ -1,7 +1,7 @@
 """The proof that a port can be reached: a connection to this machine's own other addresses.
 
 Lives here: which addresses and ports are tried, and trying them.
-Not here: what it means (`examine.py`). It needs no rights, and sees what the socket table cannot: a container's port
+Not here: what it means (`findings.py`). It needs no rights, and sees what the socket table cannot: a container's port
 that a NAT rule publishes. It says "bound and reachable on this machine's address", never "a firewall lets it through".
 
 It never connects to any other machine. Each socket is first bound to the very address it then connects to, and the
@@ -23,8 +23,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from devproxy.health.listener import Interface
-from devproxy.health.reach import Reach
+from devproxy.health.model import Interface, Reach
 
 MOST_ADDRESSES = 6
 BATCH = 64

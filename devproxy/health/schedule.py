@@ -5,28 +5,14 @@ Not here: asking (`probe.py`), what several checks come to (`board.py`). Pure: t
 
 from zlib import crc32
 
-import msgspec
-
 from devproxy.health.exposure import takes
-from devproxy.health.listener import Scan
+from devproxy.health.model import Check, Scan
 from devproxy.registry.model import Service
 
 CONFIRM = 1.0  # until a service that was up is looked at again
 REFUSED_FIRST, REFUSED_MOST = 30.0, 120.0  # where nothing listens: the table tells when something does
 UNHEALTHY_MOST = 30.0
 BLIND_MOST = 10.0  # where the table is not complete, only asking tells
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look at a service said. `why` is a phrase; `host` the literal that took the connection, if one did.
-
-    `accepted`: something took the connection, or listens where it would, whatever it answered.
-    """
-
-    up: bool
-    why: str
-    host: str = ""
-    accepted: bool = False
 
 
 def told_by_table(service: Service, scan: Scan) -> Check | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from devproxy.health.findings import Checkouts
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE
 from devproxy.registry import worktrees
-from devproxy.registry.checkout import split
+from devproxy.registry.hostnames import split
 from devproxy.registry.model import Registry
 
 

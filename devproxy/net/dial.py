@@ -16,8 +16,8 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from devproxy.net.buffers import bound_buffers
 from devproxy.net.loopback import is_loopback
+from devproxy.net.sockets import bound_buffers
 from devproxy.registry.model import Upstream
 
 CONNECT_TIMEOUT = 5.0  # seconds; loopback answers at once unless the listener's backlog is full

@@ -4,8 +4,8 @@ Lives here: `is_loopback`, the choice of a port (80, else 7080; or the one asked
 127.0.0.1 and ::1, whether that could be done (`is_free`), and taking over sockets that systemd holds
 (sd_listen_fds(3)).
 Not here: what is served on them (`proxy/`), who listens elsewhere (`health/`), connecting (`net/dial.py`), who
-holds a port that is taken (`net/port_owner.py`), and the one other bind(): the proof of exposure binds the near end of the
-connections that it makes, and never listens (`health/reachability.py`).
+holds a port that is taken (`net/port_owner.py`), and the one other bind(): the proof of exposure binds the near end of
+the connections that it makes, and never listens (`health/reachability.py`).
 
 The addresses are written down in `FAMILIES` and nowhere else. They are no parameter of any function: there is
 nothing that a setting, a flag or an environment variable could widen. What was bound is read back
@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.net.buffers import bound_buffers
 from devproxy.net.port_owner import holder
+from devproxy.net.sockets import bound_buffers
 
 STANDARD_PORT = 80
 FALLBACK_PORT = 7080

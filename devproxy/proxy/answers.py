@@ -4,15 +4,71 @@ Lives here: failures of a service as a `Respond`: what was tried, why, and how t
 Not here: when an attempt counts as failed (`exchange.py`), how the answer looks (`error_pages.py`).
 """
 
-from typing import TYPE_CHECKING
+import shlex
+from typing import TYPE_CHECKING, NamedTuple
 
-from devproxy.proxy.decide import Respond
 from devproxy.proxy.grammar import Fault
-from devproxy.proxy.remedy import start
 from devproxy.registry.model import Service
 
 if TYPE_CHECKING:
     from devproxy.net.dial import DialError
+
+
+class Respond(NamedTuple):
+    """An answer of our own: the status, a stable code, what happened, and what mends it.
+
+    `names` is what the page may list (near names, a chain); `port` the one that the client named, for links; `reload`
+    lets a page load itself again once the service is up; `close` ends the connection after the answer; `lines` are the
+    last ones of a log.
+    """
+
+    status: int
+    code: str
+    detail: str
+    fix: str = ""
+    names: tuple[str, ...] = ()
+    reload: bool = False
+    close: bool = False
+    port: int | None = None
+    lines: tuple[str, ...] = ()
+
+    @classmethod
+    def to(cls, fault: Fault) -> "Respond":
+        """The answer to a head that is not HTTP; what follows on the connection cannot be trusted."""
+        return cls(fault.status, fault.code, fault.detail, _FAULT_FIXES.get(fault.code, ""), close=True)
+
+
+_FAULT_FIXES = {
+    "header-too-large": "clear the site's cookies, or raise `max_header` / `max_headers` under [proxy]",
+    "unsupported-version": "use HTTP/1.1",
+}
+
+
+# What a person can do about a service that does not run, as one line; pure.
+
+
+def start(service: Service) -> str:
+    """How a service that nobody answers for is started."""
+    if service.awaits_requests and not service.trusted:
+        return trust(service)
+    if service.command:
+        return f"start it: {service.command_line}"
+    return f"start it, or correct its port: {service.source.file}:{service.source.line}"
+
+
+def give_port(service: Service) -> str:
+    """How a service gets a port that nothing says yet."""
+    if service.awaits_requests and not service.trusted:
+        return trust(service)
+    return f"give it one: port = 3000 under [services.{service.name}], {service.source.file}:{service.source.line}"
+
+
+def trust(service: Service) -> str:
+    """How a request may come to start it; the local file is linked by way of the one beside it."""
+    file = service.source.file
+    if file.endswith(".local.toml"):
+        file = file.removesuffix(".local.toml") + ".toml"
+    return f"its first request may start it once its commands are trusted: devproxy link --trust {shlex.quote(file)}"
 
 
 def dial_failed(service: Service, error: "DialError") -> Respond:

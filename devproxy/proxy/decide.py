@@ -9,8 +9,8 @@ request.
 """
 
 import re
-from typing import NamedTuple
 
+from devproxy.proxy.answers import Respond, give_port
 from devproxy.proxy.cross_site import EVIDENCE, foreign_origin, is_own_site
 from devproxy.proxy.fields import Section
 from devproxy.proxy.forward import (
@@ -25,43 +25,12 @@ from devproxy.proxy.forward import (
 )
 from devproxy.proxy.framing import request_length
 from devproxy.proxy.grammar import Fault, printable
-from devproxy.proxy.remedy import give_port
 from devproxy.routing.authority import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
 
 _SPOKEN = frozenset(("http", "https"))  # towards a service
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
 _PLAIN_LABEL = re.compile(r"([a-z0-9][a-z0-9-]*+)\.")
-
-
-class Respond(NamedTuple):
-    """An answer of our own: the status, a stable code, what happened, and what mends it.
-
-    `names` is what the page may list (near names, a chain); `port` the one that the client named, for links; `reload`
-    lets a page load itself again once the service is up; `close` ends the connection after the answer; `lines` are the
-    last ones of a log.
-    """
-
-    status: int
-    code: str
-    detail: str
-    fix: str = ""
-    names: tuple[str, ...] = ()
-    reload: bool = False
-    close: bool = False
-    port: int | None = None
-    lines: tuple[str, ...] = ()
-
-    @classmethod
-    def to(cls, fault: Fault) -> "Respond":
-        """The answer to a head that is not HTTP; what follows on the connection cannot be trusted."""
-        return cls(fault.status, fault.code, fault.detail, _FAULT_FIXES.get(fault.code, ""), close=True)
-
-
-_FAULT_FIXES = {
-    "header-too-large": "clear the site's cookies, or raise `max_header` / `max_headers` under [proxy]",
-    "unsupported-version": "use HTTP/1.1",
-}
 
 
 class Control:

@@ -15,7 +15,7 @@ from hashlib import sha256
 from html import escape
 from http import HTTPStatus
 
-from devproxy.proxy.decide import Respond
+from devproxy.proxy.answers import Respond
 
 _STYLE = (
     ":root{color-scheme:light dark;--b:#fbfbfa;--f:#1d1d1b;--m:#6b6b66;--l:#dededa;--a:#b3401f;--c:#f1f1ee}"

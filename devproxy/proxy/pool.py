@@ -10,7 +10,7 @@ first.
 from typing import TYPE_CHECKING, Final
 
 from devproxy.net.sockets import is_established
-from devproxy.proxy.response import Plan
+from devproxy.proxy.upstream import Plan
 from devproxy.registry.model import Upstream
 
 if TYPE_CHECKING:

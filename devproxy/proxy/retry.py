@@ -9,8 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from devproxy.net.dial import DialError, connect
-from devproxy.proxy.answers import dial_failed
-from devproxy.proxy.decide import Respond
+from devproxy.proxy.answers import Respond, dial_failed
 from devproxy.proxy.gates import Dormant
 from devproxy.proxy.upstream import UpstreamConnection
 

@@ -15,15 +15,11 @@ from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from devproxy.net.loopback import is_loopback
-from devproxy.proxy.connection import ClientConnection
-from devproxy.proxy.decide import Respond
-from devproxy.proxy.displaced import Displaced
-from devproxy.proxy.exchange import Exchange
-from devproxy.proxy.exposed import Exposed
+from devproxy.proxy.answers import Respond
+from devproxy.proxy.exchange import Exchange, Held
 from devproxy.proxy.forward import Origin
-from devproxy.proxy.gates import Dormant
-from devproxy.proxy.h1 import Http1Connection
-from devproxy.proxy.held import Held
+from devproxy.proxy.gates import Displaced, Dormant, ExposureGate
+from devproxy.proxy.h1 import ClientConnection, Http1Connection
 from devproxy.proxy.pool import Pool
 from devproxy.proxy.tunnel import TunnelEnd
 from devproxy.registry.model import ProxySettings, Registry, Upstream
@@ -45,7 +41,7 @@ class Suspect(Protocol):
         """Look at the peer; leave `suspects` when it can be heard again."""
 
 
-Gate = Exposed | Displaced | Dormant
+Gate = ExposureGate | Displaced | Dormant
 
 
 class Snapshot(NamedTuple):

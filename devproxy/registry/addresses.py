@@ -12,8 +12,8 @@ never looked up.
 import re
 from typing import NamedTuple
 
+from devproxy.problems import Wrong, shown
 from devproxy.registry.model import Scheme, Upstream
-from devproxy.registry.wrong import Wrong, shown
 
 LOOPBACKS = ("127.0.0.1", "::1")
 

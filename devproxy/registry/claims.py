@@ -11,7 +11,7 @@ The order, and so who keeps a name that two want (none is ever taken over silent
 5. what only leases name;
 6. mounts, in the same order of files. They are paths of a host, so a host itself is never theirs.
 
-A checkout that has a label gets names below it alone (`checkout.py`), so two checkouts of one project share none.
+A checkout that has a label gets names below it alone (`hostnames.py`), so two checkouts of one project share none.
 
 A project file comes from someone else. Beyond exact duplicates it gets no name or mount below another project's name
 or below a service of the user registry: such a name could read their cookies (RFC 6265 §5.2.3), or be taken for them.
@@ -21,14 +21,13 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
-from devproxy.problems import Problem, Severity
+from devproxy.problems import Problem, Severity, Wrong, shown
 from devproxy.registry import hostnames
-from devproxy.registry.checkout import moved, own_host
+from devproxy.registry.hostnames import moved, own_host
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import Mount, ProxySettings
 from devproxy.registry.schema import MountTable
 from devproxy.registry.toml import Path
-from devproxy.registry.wrong import Wrong, shown
 
 
 class Claims:

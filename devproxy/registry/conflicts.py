@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import UNSET
 
-from devproxy.problems import Problem
-from devproxy.registry.checkout import split
+from devproxy.problems import Problem, Wrong
+from devproxy.registry.hostnames import split
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import ProxySettings, Service
 from devproxy.registry.toml import Path
 from devproxy.registry.values import placeholders
-from devproxy.registry.wrong import Wrong
 
 STANDARD = {"http": (80, 7080), "https": (443, 7443)}  # the ports that the proxy takes where none is set
 

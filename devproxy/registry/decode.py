@@ -10,7 +10,7 @@ Signatures (fixed; `loader.py` builds on them):
 file without a valid name), `Decoded.problems` everything wrong, in the order of the file, `Decoded.ok` is "no error".
 
 Lives here: which parts a file has, and how it is taken apart so that one fault hides no other.
-Not here: bytes (`read.py`), syntax (`syntax.py`), one table (`validate.py`), conflicts (`merge.py`).
+Not here: bytes (`storage/files.py`), syntax (`toml.py`), one table (`validate.py`), conflicts (`merge.py`).
 
 A service with an error is left out whole: a line that is ignored may have been the one that protects it. Of `[proxy]`
 only the settings that are wrong are left out.
@@ -22,13 +22,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from devproxy.problems import Problem
+from devproxy.problems import Problem, Wrong, shown
 from devproxy.registry import hostnames, messages
 from devproxy.registry.schema import LinkTable, LocalFile, ProjectFile, ProxyTable, ServiceTable, UserFile
-from devproxy.registry.syntax import parse
-from devproxy.registry.toml import Places
+from devproxy.registry.toml import Places, parse
 from devproxy.registry.validate import Findings, Tables
-from devproxy.registry.wrong import Wrong, shown
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -195,7 +193,7 @@ class _Parts:
 
     def leave_out(self, *names: str) -> None:
         """Keep these services out of the value, and as they are spelt."""
-        for name in hostnames:
+        for name in names:
             table = self.data["services"][name]
             self.left_out[name] = table if isinstance(table, dict) else {}
 

@@ -1,7 +1,7 @@
 """Edits of the registry's text that leave everything else as it is, to the byte.
 
 Lives here: adding, replacing and taking out a service or a link.
-Not here: writing files (`storage/files.py`), where statements begin and end (`statements.py`), what may stand in a table
+Not here: writing files (`storage/files.py`), where statements begin and end (`toml.py`), what may stand in a table
 (`schema.py`: callers validate).
 
 The text is edited by span, because a TOML library that rewrites the document moves comments: in tomlkit those above a
@@ -18,7 +18,7 @@ from typing import Any
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import SCHEMA_FILE
-from devproxy.registry.statements import Statement, statements
+from devproxy.registry.toml import Statement, statements
 
 SCHEMA_LINE = f"#:schema ./{SCHEMA_FILE}\n"
 

@@ -1,7 +1,7 @@
 """Being told by the Linux kernel that something in a folder changed (inotify(7)).
 
 Lives here: the three calls, through ctypes, and reading events.
-Not here: which folders, and what a change means (`trail.py`, `watch.py`); other systems (watchfiles, in `watch.py`).
+Not here: which folders, and what a change means (`watch.py`, `watch.py`); other systems (watchfiles, in `watch.py`).
 
 Why not watchfiles here as well: it wakes up every `step` milliseconds to look whether the kernel has said something,
 and waits one more step. At 10 ms that is 15 ms to notice a change and 0.7 % of a core for doing nothing; at 5 ms it is

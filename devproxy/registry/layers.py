@@ -15,12 +15,12 @@ from pathlib import PurePath
 import msgspec
 from msgspec import UNSET
 
-from devproxy.problems import Problem, Severity
-from devproxy.registry.checkout import split
+from devproxy.problems import Problem, Severity, Wrong
 from devproxy.registry.decode import Decoded
+from devproxy.registry.hostnames import split
+from devproxy.registry.model import Lease
 from devproxy.registry.schema import LocalFile, ProjectFile, ServiceTable, UserFile
 from devproxy.registry.toml import Path
-from devproxy.registry.wrong import Wrong
 
 _TABLES = ("env", "health")
 _ALTERNATIVES = {"port": "upstream", "upstream": "port"}
@@ -46,26 +46,6 @@ class Linked(msgspec.Struct, frozen=True):
     def plain_name(self) -> str:
         """The project's name by its key, without the label of a checkout."""
         return split(self.name)[1]
-
-
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service that `devproxy run` started has right now: its id, TCP port and process.
-
-    It holds as long as process `pid`, which started at `started` (seconds since 1970), runs. `hosts` are more names for
-    it, `checkout` the folder that it was started from, `group` the process group of its command and `group_started` the
-    start time of that group's leader. `file` (absolute) is where the lease is kept. A lease of an id that no file
-    declares declares it.
-    """
-
-    service: str
-    port: int
-    pid: int
-    started: float = 0.0
-    hosts: tuple[str, ...] = ()
-    checkout: str = ""
-    group: int = 0
-    group_started: float = 0.0
-    file: str = ""
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -2,8 +2,8 @@
 
 Lives here: which files there are (the user registry, the project files it links, the local file beside each), the
 last good content of each, and the grace for a file that vanishes for a moment.
-Not here: opening files (`read.py`), what they say (`decode.py`), how they go together (`merge.py`), when to look again
-(`watch.py`), the files of leases (`leases.py`).
+Not here: opening files (`storage/files.py`), what they say (`decode.py`), how they go together (`merge.py`), when to
+look again (`watch.py`), the files of leases (`leases.py`).
 
 Per file:
 - Without an error, its content is in force.
@@ -27,9 +27,9 @@ from devproxy.registry.decode import Decoded, decode_local, decode_project, deco
 from devproxy.registry.leases import read_leases
 from devproxy.registry.merge import Lease, Linked, beside, merge
 from devproxy.registry.model import Registry
-from devproxy.registry.read import UnreadableError, decode_text
-from devproxy.registry.read import read as read_file
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
+from devproxy.storage.files import UnreadableError, decode_text
+from devproxy.storage.files import read as read_file
 
 GRACE = 1.0  # seconds
 LEASE_CHECK = 5.0  # seconds

@@ -19,25 +19,27 @@ Signatures (fixed; `loader.py` builds on them):
 The `problems` of the Decoded values are taken over into `Registry.problems`, which are sorted by place.
 
 Lives here: the order of the steps, and what is wrong with links.
-Not here: the steps (`layers.py`, `resolve.py`, `claims.py`, `conflicts.py`, `faulty.py`).
+Not here: the steps (`layers.py`, `resolve.py`, `claims.py`, `conflicts.py`, `merge.py`).
 
 Layers, weakest first: user registry, project file, local file, lease. A conflict never costs more than the name, port
 or dependency it is about: the rest of both services works.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
+import msgspec
 from msgspec import UNSET, structs
 
-from devproxy.problems import Problem
-from devproxy.registry import conflicts, faulty, resolve, trust
-from devproxy.registry.checkout import header, joined, split
+from devproxy.problems import Problem, Wrong
+from devproxy.registry import conflicts, hostnames, resolve
+from devproxy.registry.addresses import upstream
 from devproxy.registry.claims import Claims, divide
 from devproxy.registry.decode import Decoded
+from devproxy.registry.hostnames import header, joined, split
 from devproxy.registry.layers import (
     Declared,
-    Lease,
     Linked,
     beside,
     left_out,
@@ -48,9 +50,79 @@ from devproxy.registry.layers import (
     project_name,
     short_named,
 )
-from devproxy.registry.model import ProxySettings, Registry, Service
+from devproxy.registry.model import Lease, ProxySettings, Registry, Service
 from devproxy.registry.schema import UserFile
-from devproxy.registry.wrong import Wrong
+from devproxy.registry.toml import Path
+
+# What is said besides of services that are left out for an error: all that needs the settings and nothing else.
+
+
+Table = Mapping[str, Any]
+
+
+def problems(user: Decoded[UserFile] | None, links: Iterable[Linked], tlds: tuple[str, ...]) -> Iterator[Problem]:
+    """More problems of the services that have errors in the user registry, a project's file or the one beside it."""
+    for name, table in user.left_out.items() if user else ():
+        yield from _of_table(user, name, table, tlds)
+    for link in links:
+        for name in left_out(link):
+            own = _own(link, name)
+            yield from _of_table(link.local, name, own, tlds)
+            if link.project and name in link.project.left_out:
+                table = link.project.left_out[name]
+                kept = {key: value for key, value in table.items() if key not in _replaced(own)}
+                yield from _of_table(link.project, name, kept, tlds, is_shared=True)
+
+
+def _own(link: Linked, name: str) -> Table:
+    """The service's table in the local file, with an error or without."""
+    if link.local is None:
+        return {}
+    good = link.local.value.services.get(name) if link.local.value else None
+    return link.local.left_out.get(name, {}) if good is None else msgspec.to_builtins(good)
+
+
+def _replaced(own: Table) -> Collection[str]:
+    return {*own, "upstream"} if "port" in own else own.keys()
+
+
+def _of_table(
+    decoded: Decoded[Any] | None, name: str, table: Table, tlds: tuple[str, ...], *, is_shared: bool = False
+) -> Iterator[Problem]:
+    if decoded is None:
+        return
+    found = [(path, hostnames.misplaced(host.lower(), tlds)) for path, host in _hosts(table)]
+    found.append((("upstream",), _socket_fault(table.get("upstream"), decoded.file, is_shared)))
+    for path, wrong in found:
+        if wrong is not None:
+            place = (decoded.file, *decoded.places.at(("services", name, *path)))
+            yield problem_at(place, wrong, service=name)
+
+
+def _hosts(table: Table) -> Iterator[tuple[Path, str]]:
+    """The hostnames of a table that are right in themselves, each with its place."""
+    hosts, mounts = table.get("hosts"), table.get("mount")
+    for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
+        if _is_sound(host, hostnames.host_pattern):
+            yield ("hosts", index), host
+    for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        if isinstance(mount, dict) and _is_sound(mount.get("host"), hostnames.host):
+            yield ("mount", index, "host"), mount["host"]
+
+
+def _socket_fault(text: Any, file: str, is_shared: bool) -> Wrong | None:
+    if not _is_sound(text, upstream):
+        return None
+    path = upstream(text).path
+    return resolve.fault(path, file, is_shared=is_shared) if path else None
+
+
+def _is_sound(value: Any, parse: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(parse(value))
+    except Wrong:
+        return False
+
 
 __all__ = ["Lease", "Linked", "beside", "merge"]
 
@@ -82,7 +154,7 @@ class _Merge:
         self.proxy = resolve.settings(user.value.proxy) if user and user.value else ProxySettings()
         links, wrong = _sound_links(projects, user)
         self.problems += wrong
-        self.problems += faulty.problems(user, links, self.proxy.tlds)
+        self.problems += problems(user, links, self.proxy.tlds)
         self.leases = leases
         self.links = {link.name: link for link in links} if user is not None else {}
         self.user = list(of_user(user)) if user else []
@@ -111,7 +183,7 @@ class _Merge:
     def resolve(self) -> None:
         """What each service says, and whether its command is trusted."""
         trusted = {
-            project: bool(link.trust) and link.trust == trust.digest(link.file, self.projects[project])
+            project: bool(link.trust) and link.trust == resolve.digest(link.file, self.projects[project])
             for project, link in self.links.items()
         }
         for name, declared in self.declared.items():
@@ -120,7 +192,7 @@ class _Merge:
             self.services[name], problems = resolve.service(declared, self.proxy, lease, trusted=is_trusted)
             self.problems += problems
             if not is_trusted and (link := self.links.get(declared.project or "")):
-                self.problems += trust.refused(declared, link)
+                self.problems += resolve.refused(declared, link)
 
     def connect(self, own_ports: Iterable[int]) -> None:
         """What services say about ports and about each other."""

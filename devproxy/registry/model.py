@@ -159,3 +159,23 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
     def has_errors(self) -> bool:
         """Whether a file could not be taken as it stands."""
         return any(problem.severity == "error" for problem in self.problems)
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service that `devproxy run` started has right now: its id, TCP port and process.
+
+    It holds as long as process `pid`, which started at `started` (seconds since 1970), runs. `hosts` are more names for
+    it, `checkout` the folder that it was started from, `group` the process group of its command and `group_started` the
+    start time of that group's leader. `file` (absolute) is where the lease is kept. A lease of an id that no file
+    declares declares it.
+    """
+
+    service: str
+    port: int
+    pid: int
+    started: float = 0.0
+    hosts: tuple[str, ...] = ()
+    checkout: str = ""
+    group: int = 0
+    group_started: float = 0.0
+    file: str = ""

@@ -4,18 +4,56 @@ Lives here: `[proxy]` → ProxySettings, and one declared service → Service, w
 Not here: whether the spelling is right (`decode.py` has seen to that), names (`claims.py`), conflicts (`conflicts.py`).
 """
 
-from typing import Any
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import UNSET, structs
 
-from devproxy.problems import Problem
-from devproxy.registry import sockets
+from devproxy.problems import Problem, Wrong, shown
 from devproxy.registry.addresses import LOOPBACKS, upstream
-from devproxy.registry.layers import Declared, Lease, beside
-from devproxy.registry.model import Health, ProxySettings, Scheme, Service, Source, Upstream
+from devproxy.registry.layers import Declared, Linked, beside
+from devproxy.registry.model import Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
 from devproxy.registry.schema import HealthTable, ProxyTable, ServiceTable
 from devproxy.registry.values import duration, origin, port_range, size
-from devproxy.registry.wrong import Wrong
+
+# Unix sockets: which of them a file may name.
+#
+# A project's file comes with a repository. The socket of a container engine or of a keyring is open to its user alone,
+# and may do all that the user may; registered, it is open to every page and every user that reaches the proxy. Only
+# what the user wrote, registry.toml or devproxy.local.toml, may therefore name a socket elsewhere. Places are compared
+# as text, after `..` is taken out (POSIX.1-2017 §4.13 without symlinks): what a symlink leads to is not known here.
+
+
+LONGEST = 107  # bytes: sun_path in unix(7), without its final NUL
+
+
+def fault(path: str, file: str, *, is_shared: bool) -> Wrong | None:
+    """Why `file` may not name the socket `path`, as it is written there; `is_shared`: it is a project's own file."""
+    socket = beside(file, path)
+    if is_shared and not _plain(socket).is_relative_to(folder := _plain(file).parent):
+        return Wrong(
+            f'"unix:{shown(path)}" lies outside of the project',
+            why="a project's file comes with a repository, so it names no socket of another program, such as a"
+            f" container engine's; its own lie below {shown(str(folder))}",
+            fix="move this line to your own devproxy.local.toml or registry.toml, which may name any socket",
+            code="socket-outside",
+        )
+    length = len(socket.encode())
+    if length <= LONGEST:
+        return None
+    why = f"the path of a unix socket has at most {LONGEST} bytes, and this one has {length}"
+    return Wrong("the socket's path is too long", why=why, fix="put it into /tmp or /run", code="bad-upstream")
+
+
+def _plain(path: str) -> PurePath:
+    """`path` without `..`; that of the root is the root."""
+    plain = PurePath()
+    for part in PurePath(path).parts:
+        plain = plain.parent if part == ".." else plain / part
+    return plain
+
 
 _DURATIONS = frozenset(
     ["hold", "response_timeout", "header_timeout", "idle_timeout", "grace", "idle_stop", "interval", "timeout"]
@@ -117,7 +155,7 @@ def _faults(declared: Declared, address: Upstream) -> list[Wrong]:
     is_tcp = declared.table.protocol == "tcp"
     if address.path:
         key = ("upstream",)
-        wrong = sockets.fault(address.path, declared.place(key)[0], is_shared=declared.is_shared(key))
+        wrong = fault(address.path, declared.place(key)[0], is_shared=declared.is_shared(key))
         return [] if wrong is None else [wrong]
     if is_tcp == (address.scheme == "tcp"):
         return []
@@ -160,3 +198,45 @@ def _does_nothing(table: ServiceTable, name: str) -> tuple[str, str] | None:
     if name == "idle_stop" and table.start != "on-request":
         return "what was not started by a request would stay down", 'add `start = "on-request"`, or remove it'
     return None
+
+
+# What it means to trust a project's commands: a digest of all that would be run, which a link carries. Pure.
+#
+# Trust is given to content: the command, the folder and the environment of each service, the local file laid over the
+# project's, in the file where they stand. Any change of these asks again; any other change of the file does not. What a
+# command goes on to run (`npm run dev` and the scripts of package.json) is not in the file, and not in the digest.
+
+
+T = TypeVar("T")
+
+LENGTH = 64  # hexadecimal digits
+
+
+def digest(file: str, services: Iterable[Declared]) -> str:
+    """SHA-256 over the commands of `services`, declared in `file` (absolute), in hexadecimal digits."""
+    from hashlib import sha256  # only where something is trusted: a command must start faster than this loads
+
+    parts = [
+        (one.name, one.table.command, _or(one.table.cwd, "."), sorted(_or(one.table.env, {}).items()))
+        for one in sorted(services, key=lambda one: one.name)
+        if one.table.command is not UNSET
+    ]
+    return sha256(msgspec.json.encode([file, parts])).hexdigest()
+
+
+def refused(declared: Declared, link: Linked) -> list[Problem]:
+    """What to say about a service of a link whose commands are not trusted as they are now."""
+    if declared.table.start != "on-request" or declared.table.command is UNSET:
+        return []
+    what = "have changed since they were trusted" if link.trust else "are not trusted"
+    wrong = Wrong(
+        f"no request starts `{declared.id}`: the commands of `{link.name}` {what}",
+        why="a file that comes with a repository runs nothing by itself",
+        fix=f"read its commands, then: devproxy link --trust {link.file}",
+        code="untrusted",
+    )
+    return [declared.problem(("start",), wrong, "warning")]
+
+
+def _or(value: T | msgspec.UnsetType, default: T) -> T:
+    return default if value is UNSET else value

@@ -3,32 +3,116 @@
 Lives here: one msgspec type a table, one field a key, as the file spells it (durations and sizes are still strings,
 paths still relative). They are the one source of validation (`decode.py`), of `config/registry.schema.json` and of
 `config/registry.toml` (both `json_schema.py`).
-Not here: the kinds of value (`kinds.py`), rules that a type cannot say (`checks.py`), defaults in force (`model.py`;
+Not here: the kinds of value (`schema.py`), rules that a type cannot say (`validate.py`), defaults in force (`model.py`;
 an absent key is UNSET here, so that layers can be told apart; a test holds the default that `key` shows equal to it).
 """
 
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from devproxy.registry import kinds
-from devproxy.registry.kinds import Maybe, key
+# The kinds of value that the registry files hold, each with what it must look like.
+#
+# A pattern is for editors: it accepts everything that the parser of the same kind accepts (a test holds that), and the
+# parser, which is stricter and says why, is what decides. Numbers and lengths are msgspec's to hold. RFC 1123 §2.1 for
+# labels, RFC 6454 for origins.
+
+
+T = TypeVar("T")
+Maybe: TypeAlias = T | UnsetType
+
+LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_CODES = "[1-5](?:xx|[0-9]{2}(?:-[1-5][0-9]{2})?)"
+
+
+def key(text: str, default: Any = None, example: str | None = None) -> Meta:
+    """What a key means, the value in force without it, as JSON would hold it (None: there is none), and an example."""
+    return Meta(
+        description=text,
+        extra_json_schema=None if default is None else {"default": default},
+        extra=None if example is None else {"example": example},
+    )
+
+
+def _kind(wants: str, example: str, pattern: str | None = None, **constraints: Any) -> Meta:
+    shown = None if pattern is None else {"pattern": pattern}
+    return Meta(extra={"wants": wants, "example": example}, extra_json_schema=shown, **constraints)
+
+
+Switch = Annotated[bool, _kind("true or false", "true")]
+Port = Annotated[int, _kind("a whole number from 1 to 65535", "5173", ge=1, le=65535)]
+FieldCount = Annotated[int, _kind("a whole number from 16 to 10000", "256", ge=16, le=10000)]
+ConnectionCount = Annotated[int, _kind("a whole number from 1 to 1000000", "4096", ge=1, le=1_000_000)]
+Duration = Annotated[
+    str, _kind("a duration such as 500ms, 3s or 2m", '"3s"', pattern=r"^[0-9]{1,9}(?:\.[0-9]{1,3})?(?:ms|s|m|h)$")
+]
+Size = Annotated[str, _kind("a size such as 64KiB or 1MiB", '"64KiB"', pattern="^[0-9]{1,9}(?:KiB|MiB|GiB)$")]
+PortRange = Annotated[str, _kind("a range of ports", '"20000-29999"', pattern="^[0-9]{1,5}-[0-9]{1,5}$")]
+Name = Annotated[str, _kind("a name", '"web"', pattern=f"^{LABEL}$")]
+Checkout = Annotated[
+    str, _kind("the name of a project, or of a checkout of it", '"shop"', pattern=rf"^{LABEL}(?:\.{LABEL})?$")
+]
+Digest = Annotated[str, _kind("64 hexadecimal digits", f'"{"0" * 64}"', pattern="^[0-9a-f]{64}$")]
+ServiceName = Annotated[str, _kind("the name of a service", '"api"', pattern=rf"^{LABEL}(?:\.{LABEL})?$")]
+Host = Annotated[str, _kind("a hostname", '"shop.localhost"', pattern="^[A-Za-z0-9.-]+$", max_length=254)]
+HostPattern = Annotated[
+    str, _kind("a hostname", '"shop.localhost"', pattern=r"^(?:\*\.)?[A-Za-z0-9.-]+$", max_length=254)
+]
+Hosts = Annotated[list[HostPattern], _kind("a list of hostnames", '["shop.localhost"]')]
+Tlds = Annotated[
+    list[Annotated[str, _kind("a name", '"localhost"', pattern="^[A-Za-z0-9.-]+$", max_length=254)]],
+    _kind("a list of at least one name", '["localhost"]', min_length=1),
+]
+ServiceNames = Annotated[list[ServiceName], _kind("a list of service names", '["api", "db"]')]
+Text = Annotated[str, _kind("a string that is not empty", '"web"', min_length=1)]
+Template = Annotated[str, _kind("a template", '"{service}.{project}.{tld}"', pattern=r"\{service\}.*\.\{tld\}$")]
+Address = Annotated[str, _kind("an address on this machine", '"http://127.0.0.1:9000"', min_length=1)]
+Protocol = Annotated[Literal["http", "tcp"], _kind('"http" or "tcp"', '"http"')]
+HostHeader = Annotated[Literal["keep", "upstream"], _kind('"keep" or "upstream"', '"keep"')]
+Exposure = Annotated[Literal["warn", "refuse", "allow"], _kind('"warn", "refuse" or "allow"', '"warn"')]
+Start = Annotated[Literal["manual", "on-request"], _kind('"manual" or "on-request"', '"manual"')]
+Restart = Annotated[
+    Literal["never", "on-failure", "always"], _kind('"never", "on-failure" or "always"', '"on-failure"')
+]
+Origin = Annotated[
+    str, _kind("an origin", '"https://login.example.com"', pattern="^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]+$")
+]
+CrossSite = Annotated[
+    Literal["refuse", "allow"] | list[Origin],
+    _kind('"refuse", "allow" or a list of origins', '["https://login.example.com"]'),
+]
+MountPath = Annotated[
+    str,
+    _kind(
+        "a path that begins with `/`",
+        '"/api"',
+        pattern=r"^/(?:[\x21-\x22\x24-\x3e\x40-\x7e]*[\x21-\x22\x24-\x2e\x30-\x3e\x40-\x7e])$",
+    ),
+]
+ProbePath = Annotated[str, _kind("a path that begins with `/`", '"/healthz"', pattern=r"^/[\x21\x22\x24-\x7e]*$")]
+StatusSet = Annotated[str, _kind("status codes", '"2xx"', pattern=f"^{_CODES}(?:, ?{_CODES})*$")]
+Command = Annotated[
+    Text | Annotated[list[Text], Meta(min_length=1)],
+    _kind("a string, or a list of strings, that is not empty", '"npm run dev -- --port {port}"'),
+]
+Environment = Annotated[
+    dict[Annotated[str, Meta(pattern=r"^[^=\x00]+$")], Annotated[str, _kind("a string", '"3000"')]],
+    _kind("a table of strings", '{ API_URL = "{url.api}" }'),
+]
 
 
 class MountTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A path below a hostname at which the service also answers."""
 
-    host: Annotated[kinds.Host, key("The hostname; without wildcards, and usually another service's.")]
+    host: Annotated[Host, key("The hostname; without wildcards, and usually another service's.")]
     path: Annotated[
-        kinds.MountPath,
+        MountPath,
         key(
             "The path prefix. `/api` matches `/api`, `/api/…` and `/api?…`, not `/apix`; bytes are compared undecoded."
         ),
     ]
     strip: Maybe[
-        Annotated[
-            kinds.Switch, key("Take the prefix off before forwarding, and say it in `X-Forwarded-Prefix`.", False)
-        ]
+        Annotated[Switch, key("Take the prefix off before forwarding, and say it in `X-Forwarded-Prefix`.", False)]
     ] = UNSET
 
 
@@ -36,18 +120,16 @@ class HealthTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True)
     """How it is checked whether the service is up."""
 
     path: Maybe[
-        Annotated[
-            kinds.ProbePath, key("Request target of the check. Without it, a connection that is accepted is enough.")
-        ]
+        Annotated[ProbePath, key("Request target of the check. Without it, a connection that is accepted is enough.")]
     ] = UNSET
     status: Maybe[
         Annotated[
-            kinds.StatusSet,
+            StatusSet,
             key("The answers that count as up: `2xx`, `204`, `200-399`, or several with commas.", "2xx"),
         ]
     ] = UNSET
-    interval: Maybe[Annotated[kinds.Duration, key("Time between two checks.", "10s")]] = UNSET
-    timeout: Maybe[Annotated[kinds.Duration, key("How long a check may take.", "2s")]] = UNSET
+    interval: Maybe[Annotated[Duration, key("Time between two checks.", "10s")]] = UNSET
+    timeout: Maybe[Annotated[Duration, key("How long a check may take.", "2s")]] = UNSET
 
 
 class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -55,13 +137,13 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
 
     port: Maybe[
         Annotated[
-            kinds.Port,
+            Port,
             key("Port on this machine; 127.0.0.1 and ::1 are both tried. Without it, `devproxy run` allocates one."),
         ]
     ] = UNSET
     upstream: Maybe[
         Annotated[
-            kinds.Address,
+            Address,
             key(
                 "Address, instead of `port`: `http://127.0.0.1:9000`, `https://[::1]:9443`, `h2c://localhost:50051`,"
                 " or `unix:run/app.sock` relative to this file. It must be on this machine; a project's file names"
@@ -71,66 +153,62 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     ] = UNSET
     hosts: Maybe[
         Annotated[
-            kinds.Hosts, key("More hostnames, besides the one made of the names; `*.shop.localhost` is a wildcard.", [])
+            Hosts, key("More hostnames, besides the one made of the names; `*.shop.localhost` is a wildcard.", [])
         ]
     ] = UNSET
     mount: Maybe[
         Annotated[list[MountTable], key("Paths below other hostnames at which the service also answers.", [])]
     ] = UNSET
     protocol: Maybe[
-        Annotated[
-            kinds.Protocol, key("`tcp` is for what does not speak HTTP, such as a database; see `listen`.", "http")
-        ]
+        Annotated[Protocol, key("`tcp` is for what does not speak HTTP, such as a database; see `listen`.", "http")]
     ] = UNSET
     listen: Maybe[
         Annotated[
-            kinds.Port,
+            Port,
             key('For `protocol = "tcp"`: the port on 127.0.0.1 and ::1 that leads to the service.', None, "5432"),
         ]
     ] = UNSET
     host_header: Maybe[
         Annotated[
-            kinds.HostHeader,
+            HostHeader,
             key("`keep` passes the Host field that the client sent; `upstream` sets the address instead.", "keep"),
         ]
     ] = UNSET
     response_timeout: Maybe[
-        Annotated[kinds.Duration, key("Time for the first byte of a response; the setting of [proxy] if absent.")]
+        Annotated[Duration, key("Time for the first byte of a response; the setting of [proxy] if absent.")]
     ] = UNSET
     hold: Maybe[
         Annotated[
-            kinds.Duration, key("How long requests wait for a service that restarts; the setting of [proxy] if absent.")
+            Duration, key("How long requests wait for a service that restarts; the setting of [proxy] if absent.")
         ]
     ] = UNSET
     cross_site: Maybe[
-        Annotated[
-            kinds.CrossSite, key("Pages of other sites that may use the service; the setting of [proxy] if absent.")
-        ]
+        Annotated[CrossSite, key("Pages of other sites that may use the service; the setting of [proxy] if absent.")]
     ] = UNSET
     exposure: Maybe[
         Annotated[
-            kinds.Exposure,
+            Exposure,
             key("What happens when others can reach the service's port; the setting of [proxy] if absent."),
         ]
     ] = UNSET
     health: Maybe[HealthTable] = UNSET
     command: Maybe[
         Annotated[
-            kinds.Command,
+            Command,
             key(
                 "What `devproxy run` starts: a string runs in a shell, a list is executed. `{port}`, `{url.NAME}`,"
                 " `{port.NAME}` and `{host.NAME}` are filled in."
             ),
         ]
     ] = UNSET
-    cwd: Maybe[Annotated[kinds.Text, key("Folder that the command runs in, relative to this file.", ".")]] = UNSET
+    cwd: Maybe[Annotated[Text, key("Folder that the command runs in, relative to this file.", ".")]] = UNSET
     env: Maybe[
-        Annotated[kinds.Environment, key("Environment variables for the command, with the same placeholders.", {})]
+        Annotated[Environment, key("Environment variables for the command, with the same placeholders.", {})]
     ] = UNSET
-    depends_on: Maybe[Annotated[kinds.ServiceNames, key("Services that are started first.", [])]] = UNSET
+    depends_on: Maybe[Annotated[ServiceNames, key("Services that are started first.", [])]] = UNSET
     start: Maybe[
         Annotated[
-            kinds.Start,
+            Start,
             key(
                 "`on-request` starts the command when the first request comes: in a project's file once its commands"
                 " are trusted (`devproxy link --trust`).",
@@ -138,10 +216,10 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             ),
         ]
     ] = UNSET
-    restart: Maybe[Annotated[kinds.Restart, key("What happens when the command ends by itself.", "on-failure")]] = UNSET
+    restart: Maybe[Annotated[Restart, key("What happens when the command ends by itself.", "on-failure")]] = UNSET
     idle_stop: Maybe[
         Annotated[
-            kinds.Duration,
+            Duration,
             key(
                 'With `start = "on-request"`: end the command after this time without a request. Without it, it keeps'
                 " running.",
@@ -156,20 +234,20 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Settings of the proxy itself; in the user registry only."""
 
     http: Maybe[
-        Annotated[kinds.Port, key("Port for http://. Without it: 80, or 7080 where 80 cannot be had.", None, "7080")]
+        Annotated[Port, key("Port for http://. Without it: 80, or 7080 where 80 cannot be had.", None, "7080")]
     ] = UNSET
     https: Maybe[
-        Annotated[kinds.Port, key("Port for https://. Without it: 443, or 7443 where 443 cannot be had.", None, "7443")]
+        Annotated[Port, key("Port for https://. Without it: 443, or 7443 where 443 cannot be had.", None, "7443")]
     ] = UNSET
     tlds: Maybe[
         Annotated[
-            kinds.Tlds,
+            Tlds,
             key("The last part of every hostname. Others than `localhost` need DNS or /etc/hosts.", ["localhost"]),
         ]
     ] = UNSET
     host_template: Maybe[
         Annotated[
-            kinds.Template,
+            Template,
             key(
                 "How a project's hostnames are made, of {service}, {project}, {tld} and {worktree}, the label of a"
                 " checkout that has one, which stands before {project} if the template does not say where.",
@@ -177,61 +255,57 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
             ),
         ]
     ] = UNSET
-    hold: Maybe[Annotated[kinds.Duration, key("How long requests wait for a service that restarts.", "3s")]] = UNSET
+    hold: Maybe[Annotated[Duration, key("How long requests wait for a service that restarts.", "3s")]] = UNSET
     response_timeout: Maybe[
-        Annotated[kinds.Duration, key("Time for the first byte of a response; none applies after that.", "60s")]
+        Annotated[Duration, key("Time for the first byte of a response; none applies after that.", "60s")]
     ] = UNSET
-    header_timeout: Maybe[
-        Annotated[kinds.Duration, key("Time for a client to send a request's header section.", "10s")]
-    ] = UNSET
-    idle_timeout: Maybe[
-        Annotated[kinds.Duration, key("How long a connection without a request stays open.", "75s")]
-    ] = UNSET
-    grace: Maybe[
-        Annotated[kinds.Duration, key("Time for requests in flight to finish when the proxy stops.", "10s")]
-    ] = UNSET
+    header_timeout: Maybe[Annotated[Duration, key("Time for a client to send a request's header section.", "10s")]] = (
+        UNSET
+    )
+    idle_timeout: Maybe[Annotated[Duration, key("How long a connection without a request stays open.", "75s")]] = UNSET
+    grace: Maybe[Annotated[Duration, key("Time for requests in flight to finish when the proxy stops.", "10s")]] = UNSET
     max_header: Maybe[
-        Annotated[kinds.Size, key("Largest header section of a request; a larger one is answered 431.", "64KiB")]
+        Annotated[Size, key("Largest header section of a request; a larger one is answered 431.", "64KiB")]
     ] = UNSET
-    max_headers: Maybe[Annotated[kinds.FieldCount, key("Most fields in a header section.", 256)]] = UNSET
+    max_headers: Maybe[Annotated[FieldCount, key("Most fields in a header section.", 256)]] = UNSET
     max_connections: Maybe[
         Annotated[
-            kinds.ConnectionCount,
+            ConnectionCount,
             key("Most clients connected at once. Without it: as many as the limit on open files bears."),
         ]
     ] = UNSET
     cross_site: Maybe[
         Annotated[
-            kinds.CrossSite,
+            CrossSite,
             key('Pages of other sites that may use services: "refuse", "allow", or a list of origins.', "refuse"),
         ]
     ] = UNSET
     exposure: Maybe[
         Annotated[
-            kinds.Exposure,
+            Exposure,
             key(
                 "What happens when others can reach a service's port: `warn`, `refuse` requests to it, or `allow`.",
                 "warn",
             ),
         ]
     ] = UNSET
-    exposure_header: Maybe[
-        Annotated[kinds.Switch, key("Say so in the field `Devproxy-Warning` of its responses.", True)]
-    ] = UNSET
+    exposure_header: Maybe[Annotated[Switch, key("Say so in the field `Devproxy-Warning` of its responses.", True)]] = (
+        UNSET
+    )
     exposure_proof: Maybe[
         Annotated[
-            kinds.Switch,
+            Switch,
             key("Prove it by connecting to this machine's other addresses, besides reading who listens where.", True),
         ]
     ] = UNSET
-    ports: Maybe[Annotated[kinds.PortRange, key("Ports that `devproxy run` allocates from.", "20000-29999")]] = UNSET
+    ports: Maybe[Annotated[PortRange, key("Ports that `devproxy run` allocates from.", "20000-29999")]] = UNSET
     autostart: Maybe[
-        Annotated[kinds.Switch, key("`devproxy run` starts the proxy in the background if none runs.", True)]
+        Annotated[Switch, key("`devproxy run` starts the proxy in the background if none runs.", True)]
     ] = UNSET
-    access_log: Maybe[Annotated[kinds.Switch, key("Log every request, one line each.", False)]] = UNSET
+    access_log: Maybe[Annotated[Switch, key("Log every request, one line each.", False)]] = UNSET
     trusted_forwarded: Maybe[
         Annotated[
-            kinds.Switch,
+            Switch,
             key("Believe X-Forwarded-Proto and -Host: only where a tunnel agent on this machine sets them.", False),
         ]
     ] = UNSET
@@ -242,12 +316,12 @@ class LinkTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     before the project's name: `[projects."fix-ui.shop"]`."""
 
     path: Annotated[
-        kinds.Text,
+        Text,
         key("The project's `devproxy.toml`, relative to this file; `~/` is your home.", None, '"~/shop/devproxy.toml"'),
     ]
     trust: Maybe[
         Annotated[
-            kinds.Digest,
+            Digest,
             key(
                 "Written by `devproxy link --trust`: the digest of the commands that may be started by a request, as"
                 " they were then. Once one of them changes, none is."
@@ -260,25 +334,21 @@ class UserFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """The user registry, `config/registry.toml`."""
 
     proxy: ProxyTable = ProxyTable()
-    services: Annotated[dict[kinds.Name, ServiceTable], key("Services without a project: `NAME.localhost`.")] = {}
+    services: Annotated[dict[Name, ServiceTable], key("Services without a project: `NAME.localhost`.")] = {}
     projects: Annotated[
-        dict[kinds.Checkout, LinkTable], key("Linked project files, by the project's name, with a label before it.")
+        dict[Checkout, LinkTable], key("Linked project files, by the project's name, with a label before it.")
     ] = {}
 
 
 class ProjectFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A project's `devproxy.toml`, checked in."""
 
-    project: Annotated[
-        kinds.Name, key("The project's name; hostnames are `SERVICE.PROJECT.localhost`.", None, '"shop"')
-    ]
-    services: Annotated[dict[kinds.Name, ServiceTable], key("The project's services.")] = {}
+    project: Annotated[Name, key("The project's name; hostnames are `SERVICE.PROJECT.localhost`.", None, '"shop"')]
+    services: Annotated[dict[Name, ServiceTable], key("The project's services.")] = {}
 
 
 class LocalFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """`devproxy.local.toml` beside it: your own overrides, key by key."""
 
-    project: Maybe[Annotated[kinds.Name, key("Another name for the project on this machine.", None, '"shop-2"')]] = (
-        UNSET
-    )
-    services: Annotated[dict[kinds.Name, ServiceTable], key("Overrides of services, or services of your own.")] = {}
+    project: Maybe[Annotated[Name, key("Another name for the project on this machine.", None, '"shop-2"')]] = UNSET
+    services: Annotated[dict[Name, ServiceTable], key("Overrides of services, or services of your own.")] = {}

@@ -13,7 +13,13 @@ brackets: Places raises TooDeep before a hostile file gets that far, and tomllib
 """
 
 import re
+import tomllib
 from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from devproxy.problems import Problem
 
 Path = tuple[str | int, ...]
 
@@ -226,3 +232,172 @@ def _unquoted(part: str) -> str:
         return next(iter(tomllib.loads(f"{part} = 0")))
     except ValueError:
         raise _Stop from None
+
+
+# TOML text as its statements: where each table header and each `key = value` begins and ends.
+
+
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'  # a multi-line string may end in one or two quotes of its own
+    r"|'''.*?'''(?:'{0,2})"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|(?P<comment>\#[^\n]*)"
+    r"|(?P<open>[\[{])"
+    r"|(?P<close>[\]}])"
+    r"|(?P<equals>=)"
+    r"|(?P<newline>\n)"
+    r"|[^\"'#\[\]{}=\n]+",
+    re.DOTALL,
+)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A header or a key with its value: `text[start:end]`, whole lines with their line ends.
+
+    `keys` is the path from the root, through the header that it stands under; `header` tells the two kinds apart.
+    """
+
+    keys: tuple[str, ...]
+    start: int
+    end: int
+    header: bool
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """The statements of `text`, which tomllib has accepted, in order; comments and blank lines lie between them."""
+    table: tuple[str, ...] = ()
+    position = 0
+    while position < len(text):
+        end, equals = _extent(text, position)
+        body = text[position : end if equals is None else equals].strip()
+        if equals is not None:
+            yield Statement((*table, *_keys(body)), position, end, header=False)
+        elif body.startswith("["):
+            table = _keys(_header(body))
+            yield Statement(table, position, end, header=True)
+        position = end
+
+
+def _extent(text: str, position: int) -> tuple[int, int | None]:
+    """Where the statement (or blank line, or comment) at `position` ends, and where its first `=` is."""
+    depth = 0
+    equals: int | None = None
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
+            raise ValueError(f"not TOML at {position}")
+        position = token.end()
+        kind = token.lastgroup
+        if kind == "open":
+            depth += 1
+        elif kind == "close":
+            depth -= 1
+        elif kind == "equals" and depth == 0 and equals is None:
+            equals = token.start()
+        elif kind == "newline" and depth == 0:
+            break
+    return position, equals
+
+
+def _header(line: str) -> str:
+    """What stands between the brackets of `[a.b]` or `[[a.b]]`, whatever comment follows."""
+    inner = line[2:] if line.startswith("[[") else line[1:]
+    position = 0
+    while (token := _TOKEN.match(inner, position)) and token.lastgroup != "close":
+        position = token.end()
+    return inner[:position]
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    """The parts of a dotted key."""
+    if _BARE_KEY.fullmatch(text):
+        return tuple(text.split("."))
+    keys = []
+    value = tomllib.loads(f"{text} = 0")
+    while isinstance(value, dict):
+        [(key, value)] = value.items()
+        keys.append(key)
+    return tuple(keys)
+
+
+# TOML text → its data and the places of its keys, or the one problem that makes it no TOML.
+#
+# tomllib stops at the first fault, so a file with a syntax error has one problem.
+
+
+_PLACE = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
+_KEY = r"\('[^()]*'\)|\('[^()]*',\)"  # a key as tomllib prints it: ('a', 'b')
+
+# what to do about what tomllib says, by how its sentence begins
+_FIXES = {
+    "Invalid value": 'write strings in quotes, as in "web", and true and false in lower case',
+    "Invalid statement": "write `key = value`, one a line",
+    "Expected '=' after a key": "write `key = value`, one a line",
+    "Expected newline or end of document": "write one `key = value` a line, and strings in quotes",
+    "Cannot overwrite a value": "the key is there twice: remove one of them",
+    "Duplicate inline table key": "the key is there twice: remove one of them",
+    "Cannot declare": "the table is there twice: put its keys together",
+    "Cannot mutate": "a table in { } is complete: put the key between its braces",
+    "Unclosed array": "close it with ]",
+    "Unclosed inline table": "close it with }",
+    "Expected ']' at the end of a table": "close it with ]",
+    "Illegal character '\\n'": "close the string with a quote in the same line",
+    "Unterminated string": "close the string with a quote",
+    "Unescaped '\\' in a string": "write \\\\, or put the string in single quotes",
+}
+
+
+def parse(text: str, file: str) -> tuple[dict[str, Any], Places] | Problem:
+    """The data of a text, and where its keys stand."""
+    try:
+        places = Places(text)  # first: it refuses what would keep tomllib busy for hours
+        return tomllib.loads(text), places
+    except TooDeep as error:
+        return _too_deep(error.offset, text.replace("\r\n", "\n"), file)
+    except ValueError as error:  # TOMLDecodeError, and int() of more digits than it takes
+        return _syntax(str(error), text.replace("\r\n", "\n"), file)
+
+
+def _syntax(said: str, text: str, file: str) -> Problem:
+    match = re.search(_PLACE, said)
+    line, column = 1, 1
+    if match is None:
+        said = "A number has too many digits"
+    elif match[1]:
+        line, column = int(match[1]), int(match[2])
+    else:
+        line, column = _line_and_column(text.rstrip("\n"), len(text.rstrip("\n")))
+    sentence = re.sub(_KEY, _key, said[: match.start()] if match else said)
+    return Problem(
+        code="syntax",
+        message=f"not TOML: {sentence[:1].lower()}{sentence[1:]}",
+        file=file,
+        line=line,
+        column=column,
+        why="nothing of a file can be used until all of it can be read",
+        fix=next((fix for start, fix in _FIXES.items() if said.startswith(start)), ""),
+    )
+
+
+def _key(match: re.Match[str]) -> str:
+    return "`" + ".".join(re.findall("'([^']*)'", match[0])) + "`"
+
+
+def _too_deep(offset: int, text: str, file: str) -> Problem:
+    line, column = _line_and_column(text, offset)
+    return Problem(
+        code="too-deep",
+        message=f"nested deeper than {DEEPEST} levels",
+        file=file,
+        line=line,
+        column=column,
+        why="a registry needs five",
+        fix="is it the right file?",
+    )
+
+
+def _line_and_column(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)

@@ -1,6 +1,6 @@
 """One table of a file → its type, or every problem in it.
 
-Lives here: the fast way (the whole table at once, by msgspec, then the parsers of `checks.py`), and the slow way once
+Lives here: the fast way (the whole table at once, by msgspec, then the parsers of `validate.py`), and the slow way once
 that fails (key by key, so that every problem is reported and names its key and place).
 Not here: which tables a file has (`decode.py`), the sentences (`messages.py`).
 """
@@ -11,11 +11,95 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from devproxy.problems import Problem, Severity
-from devproxy.registry import describe, messages, schema
-from devproxy.registry.checks import CHECKS, EACH
+from devproxy.problems import Problem, Severity, Wrong, refuse_unseen, shown
+from devproxy.registry import messages, schema
+from devproxy.registry.addresses import upstream
+from devproxy.registry.hostnames import host, host_pattern, service_name, tld
 from devproxy.registry.toml import Path, Places
-from devproxy.registry.wrong import Wrong, refuse_unseen, shown
+from devproxy.registry.values import (
+    digest,
+    duration,
+    host_template,
+    mount_path,
+    origin,
+    plain_path,
+    port_range,
+    probe_path,
+    size,
+    some_time,
+    status_set,
+)
+
+# Which key has which parser: the rules of the files that a type cannot say, as a table.
+#
+# A parser takes one value and raises Wrong; `EACH` wraps one that is for the elements of a list. What a parser returns
+# is ignored here and used in `resolve.py`, so that both agree.
+
+
+# Ports that no browser opens: https://fetch.spec.whatwg.org/#port-blocking
+# fmt: off
+BLOCKED_PORTS = frozenset((
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+    111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
+    532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190,
+    5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+))
+# fmt: on
+
+
+class EACH(msgspec.Struct, frozen=True):
+    """A parser for the elements of a list; a value that is no list passes."""
+
+    parse: Callable[[Any], object]
+
+
+def browser_port(port: int) -> int:
+    """A port that browsers open. Raises Wrong."""
+    if port in BLOCKED_PORTS:
+        raise Wrong(
+            f"browsers refuse to open port {port}",
+            why="it is on the Fetch standard's list of blocked ports",
+            fix="choose another port, or leave the key out",
+            code="blocked-port",
+        )
+    return port
+
+
+CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH]] = {
+    schema.ServiceTable: {
+        "upstream": upstream,
+        "hosts": EACH(host_pattern),
+        "response_timeout": some_time,
+        "hold": duration,
+        "cross_site": EACH(origin),
+        "cwd": plain_path,
+        "depends_on": EACH(service_name),
+        "idle_stop": some_time,
+    },
+    schema.MountTable: {"host": host, "path": mount_path},
+    schema.HealthTable: {
+        "path": probe_path,
+        "status": status_set,
+        "interval": some_time,
+        "timeout": some_time,
+    },
+    schema.ProxyTable: {
+        "http": browser_port,
+        "https": browser_port,
+        "tlds": EACH(tld),
+        "host_template": host_template,
+        "hold": duration,
+        "response_timeout": some_time,
+        "header_timeout": some_time,
+        "idle_timeout": some_time,
+        "grace": duration,
+        "max_header": size,
+        "cross_site": EACH(origin),
+        "ports": port_range,
+    },
+    schema.LinkTable: {"trust": digest},
+}
+
 
 MOST = 500  # problems of a file that are told one by one
 
@@ -98,7 +182,7 @@ class Tables:
 
     def misfit(self, kind: type[msgspec.Struct], name: str, value: Any) -> None:
         """Report that the value of a key at the top of the file has the wrong type."""
-        self.findings.wrong((name,), messages.misfit(name, value, describe.keys(kind)[name]))
+        self.findings.wrong((name,), messages.misfit(name, value, messages.keys(kind)[name]))
 
     def _examine(self, kind: type[msgspec.Struct], data: dict[str, Any], path: Path, prefix: str) -> dict[str, Any]:
         """Report everything that is wrong with a table; the keys in which nothing is."""
@@ -106,7 +190,7 @@ class Tables:
         if self.findings.full:
             self.findings.wrong(path, Wrong("there is something wrong with this table"))
             return good
-        keys, checks = describe.keys(kind), CHECKS[kind]
+        keys, checks = messages.keys(kind), CHECKS[kind]
         for name, value in data.items():
             before = self.findings.errors
             if name not in keys:
@@ -120,9 +204,9 @@ class Tables:
                 self.findings.wrong(path, messages.missing(prefix + key.name, key))
         return good
 
-    def _value(self, key: describe.Key, check: Check, value: Any, path: Path, label: str) -> None:
+    def _value(self, key: messages.Key, check: Check, value: Any, path: Path, label: str) -> None:
         """Report what is wrong with one value: of a key, or of an element of a list."""
-        table, item, entry = describe.table_of(key.type), describe.item_of(key.type), describe.entry_of(key.type)
+        table, item, entry = messages.table_of(key.type), messages.item_of(key.type), messages.entry_of(key.type)
         before = self.findings.errors
         if table is not None and isinstance(value, dict):
             self._examine(table, value, path, label + ".")
@@ -135,12 +219,12 @@ class Tables:
             parse = check.parse if isinstance(check, EACH) else None
             for index, inner in enumerate(value):
                 self._value(item, parse, inner, (*path, index), f"{label}[{index}]")
-        elif not isinstance(check, EACH) and isinstance(value, str) and describe.is_text(key.type):
+        elif not isinstance(check, EACH) and isinstance(value, str) and messages.is_text(key.type):
             self._try(path, label, partial(_text, value, check, label))
         if self.findings.errors == before:
             self._fits(key, check, value, path, label)
 
-    def _fits(self, key: describe.Key, check: Check, value: Any, path: Path, label: str) -> None:
+    def _fits(self, key: messages.Key, check: Check, value: Any, path: Path, label: str) -> None:
         try:
             msgspec.convert(value, key.type)
         except msgspec.ValidationError:

@@ -1,7 +1,7 @@
 """The parsers of single values: durations, sizes, ranges, paths, origins, placeholders, templates.
 
 Lives here: one function a kind of value, text in, value out, `Wrong` where it is none.
-Not here: names and hostnames (`hostnames.py`), addresses (`addresses.py`), which key has which kind (`checks.py`).
+Not here: names and hostnames (`hostnames.py`), addresses (`addresses.py`), which key has which kind (`validate.py`).
 
 RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser never sends in a path).
 """
@@ -9,7 +9,7 @@ RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser ne
 import re
 from collections.abc import Callable
 
-from devproxy.registry.wrong import Wrong, shown
+from devproxy.problems import Wrong, shown
 
 LONGEST_DURATION = 24 * 3600.0  # seconds
 SMALLEST_SIZE, LARGEST_SIZE = 1024, 16 * 1024 * 1024  # bytes

@@ -8,14 +8,16 @@ outlives the proxy, and runs nothing that is not trusted.
 import subprocess
 from collections import deque
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import NamedTuple
 
-from devproxy.daemon.control import spawn
+from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths, ensure_private
 from devproxy.registry.leases import read_leases
+from devproxy.registry.model import Service
+from devproxy.run.detach import spawn
 from devproxy.run.group_state import OVER, CrewFile, State, crews
-from devproxy.run.lines import plain
-from devproxy.run.logs import Follower
+from devproxy.run.logs import Follower, plain
 
 SHOWN, LONGEST = 15, 400  # lines, and characters of one
 
@@ -93,3 +95,23 @@ def _states(running: Sequence[CrewFile], names: Sequence[str]) -> dict[str, Stat
             if part is not None and (name not in found or part.state not in OVER):
                 found[name] = part.state
     return found
+
+
+# What may be run without anybody having typed it: a request has started it.
+#
+# It is asked twice: before anything is started, for all of it, and again for each command, by the very reading of the
+# registry that the command is taken from.
+
+
+def refuse_untrusted(services: Sequence[Service]) -> None:
+    """Raises DevproxyError if the command of one of them is not trusted."""
+    service = next((service for service in services if not service.trusted), None)
+    if service is None:
+        return
+    raise DevproxyError(
+        f"`{service.id}` is not started by a request",
+        why="its command is not trusted, or has changed since it was",
+        fix=f"read it, then: devproxy link --trust {PurePath(service.source.file).parent}",
+        where=f"{service.source.file}:{service.source.line}",
+        exit_code=Exit.REFUSED,
+    )

@@ -1,26 +1,94 @@
 """A service's command as it is started: placeholders, environment, folder.
 
 Lives here: `prepare`.
-Not here: starting it (`session.py`), the flags of frameworks (`programs/flags.py`), reading `package.json` (`scripts.py`).
+Not here: starting it (`session.py`), the flags of frameworks (`programs/flags.py`), reading `package.json`
+(`command.py`).
 
 A string runs in a shell and a list is exec'ed, as in the registry. What the service's own `env` says wins over
 everything that is set here. A port that stands in the command of a file gives way to the one that the service was
 given, so that two checkouts of it run side by side.
 """
 
+import json
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.programs.flags import Adapted, adapt
+from devproxy.programs.flags import Adapted, Scripts, adapt
 from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
-from devproxy.run.scripts import reader
-from devproxy.serializers import service_url
+from devproxy.urls import service_url
+
+# The scripts of `package.json`, read from disk.
+
+
+LARGEST = 4 * 1024 * 1024  # bytes
+
+
+def reader(folder: Path) -> Scripts:
+    """A function from a folder relative to this one, a workspace or "", and a script to that script's text, or None."""
+
+    def read(relative: str, package: str, script: str) -> str | None:
+        base = folder / relative
+        where = _workspace(base, package) if package else base
+        scripts = _manifest(where).get("scripts") if where is not None else None
+        text = scripts.get(script) if isinstance(scripts, dict) else None
+        return text if isinstance(text, str) else None
+
+    return read
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """`package.json` of the folder; empty where there is none that can be read."""
+    try:
+        with (folder / "package.json").open("rb") as file:
+            found = json.loads(file.read(LARGEST).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _workspace(root: Path, package: str) -> Path | None:
+    """The folder of a workspace, named by its path or by its package's name."""
+    path = root / package
+    if (path / "package.json").is_file():
+        return path
+    for pattern in _patterns(root):
+        for folder in _matching(root, pattern):
+            if _manifest(folder).get("name") == package:
+                return folder
+    return None
+
+
+def _patterns(root: Path) -> Iterator[str]:
+    """npm, yarn and bun say it in `package.json`, pnpm in a YAML file, of which the one list is read here."""
+    declared = _manifest(root).get("workspaces")
+    declared = declared.get("packages") if isinstance(declared, dict) else declared
+    yield from (one for one in declared or () if isinstance(one, str))
+    try:
+        text = (root / "pnpm-workspace.yaml").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return
+    listed = re.search(r"^packages:[ \t]*\n((?:[ \t]*-.*\n?|[ \t]*#.*\n?|[ \t]*\n)*)", text, re.MULTILINE)
+    for line in listed[1].splitlines() if listed else ():
+        if found := re.match(r"""\s*-\s*["']?([^"'#\s]+)""", line):
+            yield found[1]
+
+
+def _matching(root: Path, pattern: str) -> Iterator[Path]:
+    if pattern.startswith(("!", "/")) or ".." in pattern:
+        return
+    try:
+        yield from (path for path in root.glob(pattern) if "node_modules" not in path.parts and path.is_dir())
+    except (ValueError, OSError, NotImplementedError):
+        return
+
 
 HOST = "127.0.0.1"
 SHELL = ("cmd", "/d", "/s", "/c") if sys.platform == "win32" else ("sh", "-c")

@@ -3,9 +3,14 @@
 Not here: the crew's process (`group_process.py`), how a process outlives its terminal (`daemon/control.py`).
 """
 
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from devproxy.daemon.control import spawn
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, ensure_private
 from devproxy.run.group_state import OVER, UNSETTLED, Part, State, crews
@@ -56,3 +61,51 @@ def _parts(paths: Paths, names: list[str], pid: int) -> dict[str, Part]:
 
 def _unsettled(parts: dict[str, Part]) -> list[str]:
     return [name for name, part in parts.items() if part.state in UNSETTLED]
+
+
+_BEFORE = "_DEVPROXY_PYTHONPATH"  # PYTHONPATH as it was before a process of ours needed to find us by it
+
+
+def spawn(paths: Paths, arguments: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+    """`devproxy ARGUMENTS` as a process that outlives the terminal; what it prints replaces what `log` held."""
+    # -P: the folder we stand in is not searched for modules. Whatever `python -m` found us by is named instead.
+    argv = [sys.executable, "-P", "-m", "devproxy", *arguments]
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        return subprocess.Popen(
+            argv,
+            env=_environment(),
+            cwd=paths.state,  # it must not keep the folder that somebody stands in busy
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            **_detached(),
+        )
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    if home := environment.get("DEVPROXY_HOME"):
+        environment["DEVPROXY_HOME"] = str(Path(home).expanduser().absolute())
+    package = str(Path(__file__).parents[2])
+    environment.setdefault(_BEFORE, environment.get("PYTHONPATH", ""))
+    search = [package, *environment.get("PYTHONPATH", "").split(os.pathsep)]
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, search)))
+    return environment
+
+
+def inherited() -> dict[str, str]:
+    """Our environment as it was when a person typed the command: for what is started on their behalf.
+
+    Where we are in the background PYTHONPATH leads to our own packages, which no other program is to find.
+    """
+    environment = dict(os.environ)
+    before = environment.pop(_BEFORE, None)
+    if before is not None:
+        environment.pop("PYTHONPATH", None)
+    return {**environment, "PYTHONPATH": before} if before else environment
+
+
+def _detached() -> dict[str, Any]:
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}

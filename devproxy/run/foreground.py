@@ -16,7 +16,7 @@ import sys
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.registry.layers import Lease
+from devproxy.registry.model import Lease
 from devproxy.run.command import Prepared
 from devproxy.run.session import LEFTOVER_GRACE, Say, Session
 

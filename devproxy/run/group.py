@@ -1,7 +1,7 @@
 """Several services at once: each when what it depends on is healthy, started again when it fails, ended in reverse.
 
 Lives here: `Crew`, one task a service.
-Not here: one running command (`session.py`), the order (`order.py`), when to start again (`restart.py`), what is shown
+Not here: one running command (`session.py`), the order (`group.py`), when to start again (`group.py`), what is shown
 and where it is logged (`cli/up.py`, `logs.py`).
 
 Healthy is what the proxy calls up: the same probe, over the same dialler (`health/probe.py`). At the end each service
@@ -12,9 +12,10 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from msgspec import structs
 
@@ -24,13 +25,36 @@ from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import read
 from devproxy.registry.model import Service
+from devproxy.run.activation import refuse_untrusted
 from devproxy.run.group_state import Part, State
 from devproxy.run.launch import Launch, launch
-from devproxy.run.lines import Lines
-from devproxy.run.restart import failures_now, wait_before
+from devproxy.run.logs import Lines
 from devproxy.run.selection import Named
 from devproxy.run.session import Session
-from devproxy.run.unasked import refuse_untrusted
+
+# Whether a command that ended is started again, and when. Pure.
+
+
+FIRST = 0.25  # seconds before the first new start; twice as long each time
+LONGEST = 30.0
+MOST = 5  # starts in a row that may fail before it is given up
+STABLE = 10.0  # seconds after which a start counts as a success
+ASKED = frozenset({130, 143})  # ended by SIGINT, by SIGTERM
+
+Policy = Literal["never", "on-failure", "always"]
+
+
+def failures_now(failures: int, ran: float) -> int:
+    """How many starts in a row have failed, after one more that lasted `ran` seconds."""
+    return 1 if ran >= STABLE else failures + 1
+
+
+def wait_before(policy: Policy, code: int, failures: int) -> float | None:
+    """Seconds until the next start after exit code `code`; None where it stays down."""
+    if policy == "never" or code in ASKED or (policy == "on-failure" and code == 0) or failures >= MOST:
+        return None
+    return min(LONGEST, float(FIRST * 2 ** (failures - 1)))
+
 
 LOOK = 0.1  # seconds between two probes of a service that is not healthy yet
 REMIND = 10.0  # seconds after which it is said what somebody waits for
@@ -280,3 +304,24 @@ async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
+
+
+# Which services are started, and in which order: those that were asked for, and what they depend on. Pure.
+
+
+def in_order(services: Sequence[Service], wanted: Iterable[str]) -> list[Service]:
+    """The services whose id is in `wanted` and all that they depend on, each after its dependencies."""
+    known = {service.id: service for service in services}
+    found: dict[str, Service] = {}
+
+    def add(identity: str, above: tuple[str, ...]) -> None:
+        service = known.get(identity)
+        if service is None or identity in found or identity in above:
+            return
+        for other in service.depends_on:
+            add(other, (*above, identity))
+        found[identity] = service
+
+    for identity in wanted:
+        add(identity, ())
+    return list(found.values())

@@ -1,7 +1,7 @@
 """From "run this" to a lease and a command: the steps before a session.
 
 Lives here: which port a service gets, its lease, and its command with both filled in.
-Not here: each of these steps (`selection.py`, `reservations.py`, `registry/leases.py`, `command.py`), running it.
+Not here: each of these steps (`selection.py`, `ports.py`, `registry/leases.py`, `command.py`), running it.
 """
 
 import os
@@ -15,14 +15,12 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.net.loopback import is_free
 from devproxy.net.port_owner import holder
 from devproxy.paths import Paths
-from devproxy.registry.checkout import split
-from devproxy.registry.layers import Lease
+from devproxy.registry.hostnames import split
 from devproxy.registry.leases import remove_lease, replace_lease, take_lease
 from devproxy.registry.loader import read
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.model import Lease, Registry, Service
 from devproxy.run.command import Prepared, prepare
-from devproxy.run.ports import declared
-from devproxy.run.reservations import reserve
+from devproxy.run.ports import declared, reserve
 from devproxy.run.selection import Named
 from devproxy.storage.process_identity import start_time
 

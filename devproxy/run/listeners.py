@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from devproxy.health.exposure import judge
-from devproxy.health.listener import Interface, Listener
+from devproxy.health.model import Interface, Listener
 from devproxy.health.scanner import Scanner
 from devproxy.programs.fixes import propose
 from devproxy.run.supervisor import descendants

@@ -17,12 +17,12 @@ from msgspec import UNSET
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE
+from devproxy.problems import Wrong
 from devproxy.registry import hostnames, worktrees
-from devproxy.registry.checkout import joined
 from devproxy.registry.decode import decode_local, decode_project
+from devproxy.registry.hostnames import joined
 from devproxy.registry.layers import Linked, beside, project_name
 from devproxy.registry.model import Registry, Service
-from devproxy.registry.wrong import Wrong
 
 LARGEST = 4 * 1024 * 1024  # bytes of a manifest that is read
 
@@ -30,7 +30,7 @@ LARGEST = 4 * 1024 * 1024  # bytes of a manifest that is read
 class Named(msgspec.Struct, frozen=True, kw_only=True):
     """A service's name and project; `service` where the registry has it; `origin` says where the name comes from.
 
-    `project` has the label of the checkout in front, if it has one (`registry/checkout.py`). `project_file` is the
+    `project` has the label of the checkout in front, if it has one (`registry/hostnames.py`). `project_file` is the
     `devproxy.toml` that was found in or above the folder, whether it is linked or not.
     """
 

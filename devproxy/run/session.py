@@ -1,8 +1,8 @@
 """One service that runs: its supervised command, its terminal, its lease, from the start to the exit code.
 
 Lives here: `Session`; `foreground.py` has one, `devproxy up` several.
-Not here: what is started (`command.py`, `selection.py`, `ports.py`), ending descendants (`supervisor.py`), copying bytes
-(`terminal.py`), what listeners mean (`listeners.py`), taking the lease (`registry/leases.py`).
+Not here: what is started (`command.py`, `selection.py`, `ports.py`), ending descendants (`supervisor.py`), copying
+bytes (`terminal.py`), what listeners mean (`listeners.py`), taking the lease (`registry/leases.py`).
 
 The lease is taken before the command starts, so that its name leads there from the first moment. It goes when the
 command ends, however it ends: if we are killed the supervisor removes it, and if that is killed too, whoever reads it
@@ -23,13 +23,13 @@ from typing import Any
 
 from msgspec import structs
 
-from devproxy.daemon.control import inherited
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.registry.layers import Lease
 from devproxy.registry.leases import holds, remove_lease, replace_lease
-from devproxy.run import orphans, supervisor
+from devproxy.registry.model import Lease
+from devproxy.run import supervisor
 from devproxy.run.command import Prepared
+from devproxy.run.detach import inherited
 from devproxy.run.listeners import Observed, Watcher
 from devproxy.run.terminal import Terminal, ours, write_all
 from devproxy.storage.process_identity import start_time
@@ -116,10 +116,10 @@ class Session:
     async def _start(self) -> None:
         ours_end, theirs = socket.socketpair()
         self._open_terminal()
-        self._before = orphans.expect()
+        self._before = supervisor.expect_orphans()
         with theirs:
             self._process = self._spawn(theirs)
-        orphans.started(self._process.pid)
+        supervisor.adopt_expected(self._process.pid)
         self._reader, self._writer = await asyncio.open_connection(sock=ours_end)
         self._tell(self._order())
         answer = await self._hear()
@@ -274,8 +274,8 @@ class Session:
             self._writer.close()
         if self._process is not None:
             self._process.wait()
-            orphans.ended(self._process.pid)
-            orphans.end(self._before)  # whatever became of the start: it may have been killed in the middle
+            supervisor.expect_no_more(self._process.pid)
+            supervisor.end_orphans(self._before)  # whatever became of the start: it may have been killed in the middle
         with contextlib.suppress(DevproxyError):
             remove_lease(self._paths, self.lease)
 

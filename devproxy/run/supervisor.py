@@ -274,3 +274,44 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+# What a killed supervisor leaves behind: processes whose parent we are from then on.
+#
+# Mutable, for the whole process: the pids of its supervisors. Linux only, where `become_subreaper` has an effect.
+
+
+ROUNDS = 100  # each orphan may leave children of its own
+
+_supervisors: set[int] = set()
+
+
+def expect_orphans() -> frozenset[int]:
+    """Have orphans come to us from now on; returns the children that there are already, which are none."""
+    become_subreaper()
+    return _children()
+
+
+def adopt_expected(pid: int) -> None:
+    """Process `pid` is a supervisor."""
+    _supervisors.add(pid)
+
+
+def expect_no_more(pid: int) -> None:
+    _supervisors.discard(pid)
+
+
+def end_orphans(before: frozenset[int]) -> None:
+    """Kill our children but for supervisors and those of `before`, and theirs, and so on."""
+    for _ in range(ROUNDS):
+        orphans = _children() - before - _supervisors
+        if not orphans:
+            return
+        for pid in orphans:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def _children() -> frozenset[int]:
+    return frozenset(children(os.getpid())) if sys.platform == "linux" else frozenset()

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.cli.formats import FORMATS, as_github, as_json, as_sarif, as_text
+from devproxy.cli.check import FORMATS, as_github, as_json, as_sarif, as_text
 from devproxy.problems import Problem
 
 BASE = Path("/repo")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from devproxy.cli import demo
-from devproxy.cli.samples import sample_service
+from devproxy.cli.demo import sample_service
 from devproxy.errors import DevproxyError
 from tests.cli.command import Home
 

@@ -4,7 +4,7 @@ import urllib.request
 
 import pytest
 
-from devproxy.cli.samples import sample_service
+from devproxy.cli.demo import sample_service
 
 
 def test_a_sample_says_who_it_is() -> None:

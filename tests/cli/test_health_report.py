@@ -2,8 +2,8 @@
 
 import pytest
 
-from devproxy.cli import report
-from devproxy.cli.report import about, print_report
+from devproxy.cli import health
+from devproxy.cli.health import about, print_report
 from devproxy.health.model import Condition, Finding
 from tests.health.things import service
 
@@ -55,7 +55,7 @@ def test_notes_where_they_are_wanted(capsys: pytest.CaptureFixture[str]) -> None
 def test_on_a_terminal_text_is_folded_and_commands_are_not(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "for_person", lambda: True)
+    monkeypatch.setattr(health, "for_person", lambda: True)
     monkeypatch.setenv("COLUMNS", "40")
     print_report(SERVICES[:1], CONDITIONS, notes=False)
     lines = capsys.readouterr().out.splitlines()

@@ -1,10 +1,10 @@
-"""`cli/linking.py`: by which name a file is linked, and what becomes of the registry."""
+"""`cli/link.py`: by which name a file is linked, and what becomes of the registry."""
 
 from pathlib import Path
 
 import pytest
 
-from devproxy.cli.linking import Wish, linked
+from devproxy.cli.link import Wish, linked
 from devproxy.errors import DevproxyError
 from devproxy.registry.decode import decode_user
 

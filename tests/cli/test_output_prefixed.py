@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from devproxy.cli.prefixed import Prefixed
+from devproxy.cli.output import Prefixed
 
 
 def test_a_pipe_gets_no_colours(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from devproxy.cli.samples import sample_service
+from devproxy.cli.demo import sample_service
 from devproxy.cli.serve import command
 from tests.cli.command import Home
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.cli.project import nearest, services_meant
+from devproxy.cli.arguments import nearest, services_meant
 from devproxy.errors import DevproxyError
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service, Source

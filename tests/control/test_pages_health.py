@@ -1,7 +1,7 @@
 """How the condition of services looks on the dashboard."""
 
 from devproxy.control import pages as html
-from devproxy.control.conditions import MOST_FINDINGS, cell, counts, findings
+from devproxy.control.pages import MOST_FINDINGS, cell, counts, findings
 from devproxy.health.model import Condition, Finding, Severity
 from tests.control.pages_server import Pages
 

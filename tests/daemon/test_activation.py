@@ -123,7 +123,7 @@ async def test_one_that_listens_and_is_sick_for_long_may_say_so_itself(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from devproxy.daemon import activation
-    from devproxy.health.schedule import Check
+    from devproxy.health.model import Check
 
     async def sick(_: object) -> Check:
         return Check(up=False, why="500", accepted=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from devproxy.daemon import idle
-from devproxy.daemon.idle import IdleWatch, endable, pause, watched
+from devproxy.daemon import activation
+from devproxy.daemon.activation import IdleWatch, endable, pause, watched
 from devproxy.proxy.gates import Dormant
 from devproxy.registry.model import Service, Upstream
 from devproxy.run.group_state import CrewFile, Part, State
@@ -27,7 +27,7 @@ class Watch:
         self.ended: list[tuple[str, float]] = []
         self.crews: tuple[CrewFile, ...] = CREWS
         monkeypatch.setattr(self.scene.proxy, "loop", self)
-        monkeypatch.setattr(idle, "crews", lambda _: self.crews)
+        monkeypatch.setattr(activation, "crews", lambda _: self.crews)
         monkeypatch.setattr(self.scene.made, "end", self._end)
         self.made = IdleWatch(Path(), self.scene.proxy, self.scene.made, lambda _: self.answered_at)  # type: ignore[arg-type]
 
@@ -103,7 +103,7 @@ async def test_one_that_is_asked_for_while_crews_are_looked_up_is_not_ended(
         watch.answered_at = 1100.0
         return CREWS
 
-    monkeypatch.setattr(idle, "crews", answered)
+    monkeypatch.setattr(activation, "crews", answered)
     await watch.at(0)
     assert await watch.at(100) == []
 

@@ -12,18 +12,16 @@ import pytest
 from devproxy import events
 from devproxy.daemon import health_publisher
 from devproxy.daemon.health_publisher import Oversight
+from devproxy.daemon.runtime import Health, read_health
 from devproxy.health import history
-from devproxy.health.examine import examine
-from devproxy.health.model import Owner
+from devproxy.health.findings import examine
+from devproxy.health.model import Check, Owner
 from devproxy.health.monitor import Monitor
-from devproxy.health.schedule import Check
 from devproxy.paths import Paths
-from devproxy.proxy.exposed import Exposed
-from devproxy.proxy.gates import Dormant
+from devproxy.proxy.gates import Dormant, ExposureGate
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry.model import ProxySettings, Registry, Service, Upstream
 from devproxy.storage import files
-from devproxy.watched import Health, read_health
 from tests.health.things import PYTHON, at, scan, service
 
 
@@ -81,7 +79,7 @@ async def until(condition: Callable[[], object]) -> None:
 async def test_the_proxy_is_told_and_untold(scene: Scene) -> None:
     scene.see("0.0.0.0")
     exposed = scene.proxy.gates["web"]
-    assert isinstance(exposed, Exposed)
+    assert isinstance(exposed, ExposureGate)
     assert exposed.warning.startswith(b"exposed; 0.0.0.0:3000")
     assert not exposed.refuse
     scene.see("127.0.0.1")
@@ -95,7 +93,7 @@ async def test_another_policy_holds_before_the_next_look(scene: Scene) -> None:
     scene.registry = Registry(services=(refusing,), settings=ProxySettings(exposure_header=False))
     scene.oversight.registry_changed()
     exposed = scene.proxy.gates["web"]
-    assert isinstance(exposed, Exposed)
+    assert isinstance(exposed, ExposureGate)
     assert (exposed.refuse, exposed.warning) == (True, b"")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.daemon import process as lifecycle
+from devproxy.daemon import process as module
 from devproxy.daemon.runtime import Running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
@@ -38,7 +38,7 @@ def paths(tmp_path: Path) -> Paths:
 def holder(paths: Paths) -> Iterator["subprocess.Popen[str]"]:
     """Another process that has the claim."""
     argv = [sys.executable, "-c", HOLD, str(paths.state)]
-    env = {**os.environ, "PYTHONPATH": str(Path(lifecycle.__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -47,12 +47,12 @@ def holder(paths: Paths) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_a_claim_keeps_others_out_until_it_is_released(paths: Paths) -> None:
-    first = lifecycle.claim(paths)
+    first = module.claim(paths)
     with pytest.raises(DevproxyError):
-        lifecycle.claim(paths)
+        module.claim(paths)
     first.release()
     first.release()
-    lifecycle.claim(paths).release()
+    module.claim(paths).release()
 
 
 def test_who_has_it_is_told(paths: Paths, holder: "subprocess.Popen[str]") -> None:
@@ -60,7 +60,7 @@ def test_who_has_it_is_told(paths: Paths, holder: "subprocess.Popen[str]") -> No
     assert started is not None
     files.write_json(paths.proxy, Running(pid=holder.pid, started=started, http=7080))
     with pytest.raises(DevproxyError) as caught:
-        lifecycle.claim(paths)
+        module.claim(paths)
     assert caught.value.exit_code == Exit.BAD_NEWS
     assert caught.value.what.startswith(f"devproxy is already running (pid {holder.pid}, since 2")
     assert "http port 7080" in caught.value.what
@@ -69,7 +69,7 @@ def test_who_has_it_is_told(paths: Paths, holder: "subprocess.Popen[str]") -> No
 
 def test_one_that_has_not_said_yet_who_it_is_is_no_riddle(paths: Paths, holder: "subprocess.Popen[str]") -> None:
     with pytest.raises(DevproxyError) as caught:
-        lifecycle.claim(paths)
+        module.claim(paths)
     assert "already starting or stopping" in caught.value.what
 
 
@@ -78,21 +78,21 @@ def test_a_killed_holder_leaves_nothing_stale(paths: Paths, holder: "subprocess.
     files.write_json(paths.proxy, Running(pid=holder.pid, started=start_time(holder.pid) or 0))
     holder.send_signal(signal.SIGKILL)
     holder.wait(30)
-    lifecycle.claim(paths).release()
+    module.claim(paths).release()
 
 
 def test_a_child_of_the_holder_does_not_inherit_the_claim(paths: Paths) -> None:
-    held = lifecycle.claim(paths)
+    held = module.claim(paths)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
     held.release()
-    lifecycle.claim(paths).release()
+    module.claim(paths).release()
     child.communicate(b"\n")
 
 
 def test_a_state_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises((DevproxyError, FileExistsError)):
-        lifecycle.claim(Paths(tmp_path / "state", tmp_path / "state"))
+        module.claim(Paths(tmp_path / "state", tmp_path / "state"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
@@ -103,7 +103,7 @@ from devproxy.daemon.process import raise_descriptor_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 500))
 print(raise_descriptor_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
-    env = {**os.environ, "PYTHONPATH": str(Path(lifecycle.__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert said == "500 500 500\n"
 
@@ -121,18 +121,18 @@ with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) 
     child.communicate(b"\\n")
 restore_descriptor_limit(child.pid)  # it is gone: no error
 """
-    env = {**os.environ, "PYTHONPATH": str(Path(lifecycle.__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert said == "64 500 500 500\n"
 
 
 @pytest.mark.parametrize("wanted", ["", "asyncio"])
 def test_the_loop_is_the_fastest_there_is_unless_asked(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def module() -> int:
+    async def loop_is_asyncio() -> int:
         return int(type(asyncio.get_running_loop()).__module__.startswith("asyncio"))
 
     monkeypatch.setenv("DEVPROXY_LOOP", wanted)
-    assert lifecycle.run(module()) == bool(wanted)
+    assert module.run(loop_is_asyncio()) == bool(wanted)
 
 
 def test_without_uvloop_it_is_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,13 +141,13 @@ def test_without_uvloop_it_is_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "uvloop", None)
     monkeypatch.setitem(sys.modules, "winloop", None)
-    assert lifecycle.run(answer()) == 7
+    assert module.run(answer()) == 7
 
 
 def test_what_is_there_at_the_end_of_the_start_is_frozen() -> None:
     before = gc.get_threshold()
     try:
-        lifecycle.settle_memory()
+        module.settle_memory()
         assert gc.get_freeze_count() > 1000
         assert gc.get_threshold()[0] > before[0]
     finally:

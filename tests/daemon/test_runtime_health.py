@@ -6,11 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devproxy.daemon.runtime import Running
+from devproxy.daemon.runtime import Health, Running, read_health, watched
 from devproxy.health.model import Condition, Finding, Owner
 from devproxy.paths import Paths
 from devproxy.storage import files
-from devproxy.watched import Health, read_health, watched
 
 
 @pytest.fixture

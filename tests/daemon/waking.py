@@ -13,7 +13,7 @@ import pytest
 from devproxy.daemon import activation
 from devproxy.daemon.activation import OnDemand
 from devproxy.events import EventLog
-from devproxy.health.schedule import Check
+from devproxy.health.model import Check
 from devproxy.paths import Paths
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry.model import Registry, Service, Upstream

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.detect.tree import members, text_of
+from devproxy.detect.model import members, text_of
 from tests.detect.checkout import write
 
 FILES = {

@@ -1,7 +1,8 @@
 """The cross-site guard, from real pages in a real browser.
 
 Lives here: a page of `http://evil.test` that tries everything a page can do to a service, what devproxy lets through on
-purpose, and the count at the service, which is what matters. The guard's rules one by one: `tests/proxy/test_cross_site.py`.
+purpose, and the count at the service, which is what matters. The guard's rules one by one:
+`tests/proxy/test_cross_site.py`.
 """
 
 from collections.abc import Iterator

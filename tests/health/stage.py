@@ -17,10 +17,8 @@ from devproxy.health import monitor as module
 from devproxy.health import probe as probe_module
 from devproxy.health import reachability
 from devproxy.health.board import Board
-from devproxy.health.listener import Listener
+from devproxy.health.model import Check, Listener, Reach
 from devproxy.health.monitor import Monitor, World
-from devproxy.health.reach import Reach
-from devproxy.health.schedule import Check
 from devproxy.registry.model import ProxySettings, Registry, Service, Upstream
 
 

@@ -4,10 +4,8 @@ import msgspec
 
 from devproxy import events
 from devproxy.health.board import ADOPTED, STARTING, Board, Record
-from devproxy.health.examine import examine
-from devproxy.health.listener import Listener
-from devproxy.health.model import Owner
-from devproxy.health.schedule import Check
+from devproxy.health.findings import examine
+from devproxy.health.model import Check, Listener, Owner
 from devproxy.registry.model import ExposurePolicy, Upstream
 from tests.health.things import PYTHON, VITE, at, scan, service
 

@@ -3,8 +3,7 @@
 import pytest
 
 from devproxy.health.findings import Place, conflicts, exposures, families, owner, owners, selves, shadows
-from devproxy.health.listener import Family, Interface, Listener, Process, Scan
-from devproxy.health.model import Owner
+from devproxy.health.model import Family, Interface, Listener, Owner, Process, Scan
 
 ETH0 = Interface("eth0", 2, ("192.168.1.20",))
 NODE = Process(pids=(42, 43), argv=("/usr/bin/node", "/shop/node_modules/.bin/vite", "--host"))

@@ -4,10 +4,8 @@ import itertools
 
 import pytest
 
-from devproxy.health.examine import by_port, conflicts, examine
-from devproxy.health.listener import Listener, Process
-from devproxy.health.model import Owner
-from devproxy.health.reach import Reach
+from devproxy.health.findings import by_port, examine, port_conflicts
+from devproxy.health.model import Listener, Owner, Process, Reach
 from devproxy.registry.model import ExposurePolicy, Registry
 from tests.health.things import BOTH, PYTHON, UNREAD, VITE, at, scan, service
 
@@ -127,7 +125,7 @@ def test_our_own_port_is_the_gravest_and_comes_first() -> None:
 
 def test_services_that_share_an_upstream_conflict() -> None:
     registry = Registry(services=(service("a"), service("b"), service("c", 3001), service("d", None)))
-    shared = conflicts(registry)
+    shared = port_conflicts(registry)
     assert sorted(shared) == ["a", "b"]
     found = examine(registry.services[0], scan(at("127.0.0.1"), at("::1", v6only=True)), conflict=shared["a"])
     assert [finding.code for finding in found.findings] == ["conflict"]

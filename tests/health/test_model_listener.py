@@ -2,7 +2,7 @@
 
 import pytest
 
-from devproxy.health.listener import Listener, Process
+from devproxy.health.model import Listener, Process
 
 
 @pytest.mark.parametrize(

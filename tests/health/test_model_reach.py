@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from devproxy.health.exposure import judge, judge_port
-from devproxy.health.listener import Listener
+from devproxy.health.model import Listener
 from devproxy.health.scanner import Scanner
 from devproxy.net import sockdiag
 from tests.health.netns import Machine, neighbours

@@ -10,9 +10,7 @@ import pytest
 from devproxy import events
 from devproxy.health import monitor as module
 from devproxy.health import reachability
-from devproxy.health.listener import Interface, Listener, Process, Scan
-from devproxy.health.reach import Reach
-from devproxy.health.schedule import Check
+from devproxy.health.model import Check, Interface, Listener, Process, Reach, Scan
 from devproxy.registry.model import Health, ProxySettings, Service
 from tests import require
 from tests.health.stage import Stage, free, listening, looping, staged, until

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from devproxy.health import reachability
-from devproxy.health.model import Owner
+from devproxy.health.model import Owner, Reach
 from devproxy.health.one_shot import checkup
-from devproxy.health.reach import Reach
 from devproxy.registry.model import Health, ProxySettings, Registry
 from tests.health.stage import free
 from tests.health.things import service

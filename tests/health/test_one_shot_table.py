@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from devproxy.health.glance import glance
+from devproxy.health.one_shot import glance
 from devproxy.net import sockdiag
 from devproxy.net.sockdiag import RawListener
 from tests import require

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from devproxy.health import reachability
-from devproxy.health.interfaces import interfaces
-from devproxy.health.listener import Interface
-from devproxy.health.reach import Reach
+from devproxy.health.model import Interface, Reach
+from devproxy.health.scanner import interfaces
 from tests import require
 from tests.health.container import PUBLISHED, container, run
 from tests.health.netns import Machine, neighbours

@@ -13,11 +13,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from devproxy.health import processes
-from devproxy.health import scanner as sockets
-from devproxy.health.listener import Listener, Scan
-from devproxy.health.processes import Walk
-from devproxy.health.scanner import Scanner
+from devproxy.health import scanner as module
+from devproxy.health.model import Listener, Scan
+from devproxy.health.scanner import Scanner, Walk
 from devproxy.net import sockdiag
 from tests import require
 
@@ -120,13 +118,13 @@ def walks(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
     """The inodes of each walk over /proc."""
     require.linux()
     asked: list[set[int]] = []
-    real = processes.holders
+    real = module.holders
 
     def counted(inodes: set[int]) -> Walk:
         asked.append(inodes)
         return real(inodes)
 
-    monkeypatch.setattr(sockets, "holders", counted)
+    monkeypatch.setattr(module, "holders", counted)
     return asked
 
 

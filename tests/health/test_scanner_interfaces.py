@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from devproxy.health.interfaces import interfaces
-from devproxy.health.listener import Interface
+from devproxy.health.model import Interface
+from devproxy.health.scanner import interfaces
 
 
 def test_real_ones_have_their_loopback() -> None:

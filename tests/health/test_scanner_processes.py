@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from devproxy.health import processes
-from devproxy.health.processes import Holder, command_line, holders, process_of, still_holds, user_name
+from devproxy.health import scanner
+from devproxy.health.scanner import Holder, command_line, holders, process_of, still_holds, user_name
 from tests import require
 
 
@@ -48,4 +48,4 @@ def test_user_names() -> None:
 def test_parents_end_at_init() -> None:
     found = process_of([Holder(os.getpid(), "0")], denied=False)
     assert found.pids == (os.getpid(),)
-    assert 1 <= len(found.parents) <= processes.GENERATIONS
+    assert 1 <= len(found.parents) <= scanner.GENERATIONS

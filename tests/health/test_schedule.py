@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.health.listener import Listener
-from devproxy.health.schedule import Check, next_check, told_by_table
+from devproxy.health.model import Check, Listener
+from devproxy.health.schedule import next_check, told_by_table
 from devproxy.registry.model import Health
 from tests.health.things import at, scan, service
 

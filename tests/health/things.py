@@ -3,7 +3,7 @@
 Not here: real ones (`netns.py`).
 """
 
-from devproxy.health.listener import Family, Interface, Listener, Process, Scan
+from devproxy.health.model import Family, Interface, Listener, Process, Scan
 from devproxy.registry.model import Service, Source, Upstream
 
 LO = Interface("lo", 1, ("127.0.0.1", "::1"), loopback=True)

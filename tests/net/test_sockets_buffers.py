@@ -2,7 +2,7 @@
 
 import socket
 
-from devproxy.net.buffers import RECEIVE, SEND, bound_buffers
+from devproxy.net.sockets import RECEIVE, SEND, bound_buffers
 
 OPTIONS = (socket.SO_SNDBUF, socket.SO_RCVBUF)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from devproxy.net.reset import reset
+from devproxy.net.sockets import reset
 from tests.loops import until
 
 

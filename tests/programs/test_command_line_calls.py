@@ -4,8 +4,7 @@ import shlex
 
 import pytest
 
-from devproxy.programs.command_line import readings
-from devproxy.run.calls import Call, call
+from devproxy.programs.command_line import Call, call, readings
 
 
 def called(command: str) -> Call | None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devproxy.programs.catalog import LAUNCHES
 from devproxy.programs.fixes import TABLE
 from devproxy.programs.flags import Adapted, adapt
-from devproxy.run.rows import LAUNCHES
 from tests.programs.flag_commandlines import ADAPTED, INSISTED, REFERRED, SAID, SCRIPTS, SHELL, UNTOUCHED
 
 HOSTS = ("web.shop.localhost", "shop.localhost")

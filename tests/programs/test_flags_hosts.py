@@ -2,7 +2,7 @@
 
 import pytest
 
-from devproxy.run.hosts import RAILS, VITE, variables
+from devproxy.programs.flags import RAILS, VITE, variables
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from devproxy.proxy.decide import Reading, absolute, read, target_fault
 from devproxy.proxy.fields import Section, section
 from devproxy.proxy.grammar import request_head
-from devproxy.proxy.response import Plan, read_plan
+from devproxy.proxy.upstream import Plan, read_plan
 from tests.proxy.values import table
 
 Fields = list[tuple[bytes, bytes]]

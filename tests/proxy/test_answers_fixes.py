@@ -2,26 +2,26 @@
 
 import pytest
 
-from devproxy.proxy import remedy
+from devproxy.proxy import answers
 from tests.proxy.values import service
 
 ON_REQUEST = {"start": "on-request", "command": "make serve"}
 
 
 def test_how_it_is_started() -> None:
-    assert remedy.start(service(command="npm run dev")) == "start it: npm run dev"
-    assert remedy.start(service(command=("npm", "run", "a b"))) == "start it: npm run 'a b'"
-    assert remedy.start(service()) == "start it, or correct its port: /team/devproxy.toml:7"
-    assert remedy.start(service(**ON_REQUEST, trusted=True)) == "start it: make serve"
+    assert answers.start(service(command="npm run dev")) == "start it: npm run dev"
+    assert answers.start(service(command=("npm", "run", "a b"))) == "start it: npm run 'a b'"
+    assert answers.start(service()) == "start it, or correct its port: /team/devproxy.toml:7"
+    assert answers.start(service(**ON_REQUEST, trusted=True)) == "start it: make serve"
 
 
 def test_how_it_gets_a_port() -> None:
     assert (
-        remedy.give_port(service("web.shop")) == "give it one: port = 3000 under [services.web], /team/devproxy.toml:7"
+        answers.give_port(service("web.shop")) == "give it one: port = 3000 under [services.web], /team/devproxy.toml:7"
     )
 
 
-@pytest.mark.parametrize("fix", [remedy.start, remedy.give_port])
+@pytest.mark.parametrize("fix", [answers.start, answers.give_port])
 def test_one_that_waits_for_trust_says_how_to_trust_it(fix: object) -> None:
     assert callable(fix)
     assert fix(service(**ON_REQUEST)) == (
@@ -33,4 +33,4 @@ def test_a_local_file_is_linked_by_the_one_beside_it_and_a_shell_can_read_the_pa
     from devproxy.registry.model import Source
 
     found = service(source=Source("/my team/devproxy.local.toml", 1), **ON_REQUEST)
-    assert remedy.trust(found).endswith(": devproxy link --trust '/my team/devproxy.toml'")
+    assert answers.trust(found).endswith(": devproxy link --trust '/my team/devproxy.toml'")

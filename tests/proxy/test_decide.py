@@ -4,16 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.decide import (
-    CONTROL,
-    Control,
-    Reading,
-    Respond,
-    absolute,
-    decide,
-    read,
-    target_fault,
-)
+from devproxy.proxy.answers import Respond
+from devproxy.proxy.decide import CONTROL, Control, Reading, absolute, decide, read, target_fault
 from devproxy.proxy.forward import chain_entry
 from devproxy.proxy.grammar import Fault
 from devproxy.registry.model import Mount, Upstream

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.decide import Respond
+from devproxy.proxy.answers import Respond
 from devproxy.proxy.error_pages import reason, render
 
 FIXED = settings(max_examples=120, deadline=None, derandomize=True, database=None)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from devproxy.proxy import exchange as module
-from devproxy.proxy.decide import Respond
+from devproxy.proxy.answers import Respond
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.pool import Address
-from devproxy.proxy.response import read_plan
+from devproxy.proxy.upstream import read_plan
 from devproxy.registry.model import ProxySettings
 from tests.proxy.fakes import Transport
 from tests.proxy.values import CLIENT, LOCAL, reading, route

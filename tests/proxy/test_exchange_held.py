@@ -2,8 +2,8 @@
 
 import pytest
 
+from devproxy.proxy.exchange import Held
 from devproxy.proxy.gates import Dormant, failed
-from devproxy.proxy.held import Held
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry.model import Registry
 from tests.proxy.fakes import accepted

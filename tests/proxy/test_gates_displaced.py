@@ -1,6 +1,6 @@
-"""`proxy/displaced.py`: the gate of a service in whose place another checkout answers."""
+"""`proxy/gates.py`: the gate of a service in whose place another checkout answers."""
 
-from devproxy.proxy.displaced import Displaced
+from devproxy.proxy.gates import Displaced
 
 
 def test_it_is_closed_says_why_and_opens_by_itself() -> None:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from devproxy.proxy.decide import Respond
+from devproxy.proxy.answers import Respond
 from devproxy.proxy.gates import Dormant, failed, shows_page
 from devproxy.routing.table import Route
 from tests.proxy.test_decide import answer, decided

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.health.model import Condition, Finding
-from devproxy.health.policy import displaced, field, warned
+from devproxy.proxy.gates import displaced, field, warned
 from devproxy.registry.model import ExposurePolicy, ProxySettings, Registry
 from tests.health.things import service
 

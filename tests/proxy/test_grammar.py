@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy import decide, fields, framing, grammar, response
+from devproxy.proxy import decide, fields, framing, grammar, upstream
 from devproxy.proxy.grammar import (
     Fault,
     early_fault,
@@ -26,7 +26,7 @@ from devproxy.routing import authority
 from tests.proxy.values import fault
 
 FIXED = settings(max_examples=200, deadline=None, derandomize=True, database=None)
-PATTERN_MODULES = (grammar, fields, framing, response, decide, authority)
+PATTERN_MODULES = (grammar, fields, framing, upstream, decide, authority)
 
 
 def test_a_request_head_is_taken_apart_and_what_follows_is_left() -> None:

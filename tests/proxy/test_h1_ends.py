@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devproxy.proxy.decide import Respond
+from devproxy.proxy.answers import Respond
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry.model import Registry
 from tests.proxy.fakes import Transport, accepted

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from devproxy.proxy import h1, splice, upstream
-from devproxy.proxy.connection import HIGH_WATER
+from devproxy.proxy.h1 import HIGH_WATER
 from devproxy.proxy.splice import Splice
 from tests import require
 from tests.loops import until

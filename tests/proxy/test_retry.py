@@ -9,7 +9,7 @@ import pytest
 
 from devproxy.net.dial import DialError
 from devproxy.proxy import retry
-from devproxy.proxy.decide import Respond
+from devproxy.proxy.answers import Respond
 from devproxy.proxy.pool import Address
 from devproxy.proxy.retry import Dialling
 from tests.loops import until

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.proxy.pool import IDLE_CONNECTIONS, Address, Pool
-from devproxy.proxy.response import Plan
-from devproxy.proxy.upstream import UpstreamConnection
+from devproxy.proxy.upstream import Plan, UpstreamConnection
 from devproxy.registry.model import ProxySettings
 from tests.proxy.fakes import Transport, real, receive
 from tests.proxy.values import LOCAL

@@ -8,7 +8,7 @@ from devproxy.registry.decode import decode_local, decode_project, decode_user
 from devproxy.registry.layers import of_project
 from devproxy.registry.merge import Linked, merge
 from devproxy.registry.model import Registry, Service
-from devproxy.registry.trust import digest
+from devproxy.registry.resolve import digest
 
 BOTH = ("127.0.0.1", "::1")
 USER = "/home/you/.config/devproxy/registry.toml"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devproxy.problems import Wrong
 from devproxy.registry.addresses import ipv4, upstream
 from devproxy.registry.model import Upstream
-from devproxy.registry.wrong import Wrong
 
 BOTH = ("127.0.0.1", "::1")
 

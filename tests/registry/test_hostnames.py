@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devproxy.problems import Wrong
 from devproxy.registry import hostnames
-from devproxy.registry.wrong import Wrong
 
 TLDS = ("localhost", "test", "dev.test")
 

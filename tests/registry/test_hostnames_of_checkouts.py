@@ -1,11 +1,11 @@
-"""`registry/checkout.py`: what two checkouts of one project are called."""
+"""`registry/hostnames.py`: what two checkouts of one project are called."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devproxy.registry.checkout import header, joined, moved, own_host, split
 from devproxy.registry.decode import decode_project, decode_user
+from devproxy.registry.hostnames import header, joined, moved, own_host, split
 from devproxy.registry.merge import Linked, merge
 from devproxy.registry.model import Mount, Registry, Upstream
 from tests.registry.merging import BOTH, USER, services

@@ -1,4 +1,4 @@
-"""`registry/schemafile.py`: the schema stands beside the file, as this version has it."""
+"""`registry/json_schema.py`: the schema stands beside the file, as this version has it."""
 
 import os
 import sys
@@ -9,8 +9,7 @@ import pytest
 from devproxy.errors import DevproxyError
 from devproxy.paths import SCHEMA_FILE
 from devproxy.registry.edit import SCHEMA_LINE
-from devproxy.registry.json_schema import json_schema
-from devproxy.registry.schemafile import put_schema
+from devproxy.registry.json_schema import json_schema, put_schema
 
 
 def test_it_is_where_the_first_line_of_a_file_says(tmp_path: Path) -> None:

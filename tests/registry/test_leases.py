@@ -10,9 +10,9 @@ import pytest
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.registry.layers import Lease
 from devproxy.registry.leases import holds, lease_file, read_leases, remove_lease, replace_lease, take_lease
 from devproxy.registry.loader import LEASE_CHECK, Loader
+from devproxy.registry.model import Lease
 from devproxy.storage.process_identity import start_time
 
 

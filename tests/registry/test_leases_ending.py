@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from devproxy.paths import Paths
-from devproxy.registry import endings
-from devproxy.registry.layers import Lease
+from devproxy.registry import leases
 from devproxy.registry.leases import read_leases, settle, take_lease
+from devproxy.registry.model import Lease
 from devproxy.storage.process_identity import in_group, start_time
 from tests import require
 from tests.e2e.processes import wait_until
@@ -72,7 +72,7 @@ def files(paths: Paths) -> list[str]:
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Set the seconds between SIGTERM and SIGKILL."""
-    return lambda seconds: monkeypatch.setattr(endings, "GRACE", seconds)
+    return lambda seconds: monkeypatch.setattr(leases, "GRACE", seconds)
 
 
 def test_it_is_asked_once_and_forgotten_when_it_is_gone(paths: Paths, start: Start) -> None:

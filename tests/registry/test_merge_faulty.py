@@ -1,4 +1,4 @@
-"""`registry/faulty.py`: an error in one line of a service hides no problem of another line."""
+"""`registry/merge.py`: an error in one line of a service hides no problem of another line."""
 
 from typing import Any
 

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.registry import schema
-from devproxy.registry.checks import CHECKS
-from devproxy.registry.describe import Key, keys
-from devproxy.registry.messages import misfit, near, nearest, not_a_table, unknown_key
+from devproxy.registry.messages import Key, keys, misfit, near, nearest, not_a_table, unknown_key
+from devproxy.registry.validate import CHECKS
 
 SERVICE = list(keys(schema.ServiceTable))
 ALL = [key for table in CHECKS for key in keys(table).values()]

@@ -1,4 +1,4 @@
-"""`registry/describe.py`: what the types say about a key."""
+"""`registry/messages.py`: what the types say about a key."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from devproxy.registry import schema
-from devproxy.registry.describe import choices, entry_of, is_text, item_of, keys, options, table_of
+from devproxy.registry.messages import choices, entry_of, is_text, item_of, keys, options, table_of
 
 
 def test_a_key_says_everything_about_itself() -> None:

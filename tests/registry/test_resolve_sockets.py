@@ -1,4 +1,4 @@
-"""`registry/sockets.py`: a project's file names sockets of its own folder only."""
+"""`registry/resolve.py`: a project's file names sockets of its own folder only."""
 
 import sys
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devproxy.registry.decode import decode_user
 from devproxy.registry.merge import merge
-from devproxy.registry.sockets import LONGEST, fault
+from devproxy.registry.resolve import LONGEST, fault
 from tests.registry.merging import SHOP, USER, linked, services
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="paths as POSIX has them")

@@ -1,11 +1,11 @@
-"""`registry/trust.py`: trust is given to commands as they stand, and to nothing else."""
+"""`registry/resolve.py`: trust is given to commands as they stand, and to nothing else."""
 
 import pytest
 
 from devproxy.registry.decode import decode_user
 from devproxy.registry.layers import of_project
 from devproxy.registry.merge import merge
-from devproxy.registry.trust import LENGTH, digest
+from devproxy.registry.resolve import LENGTH, digest
 from tests.registry.merging import SHOP, USER, linked, services
 
 FILE = """\

@@ -7,8 +7,8 @@ import pytest
 
 from devproxy.registry import model, schema
 from devproxy.registry.decode import decode_user
-from devproxy.registry.describe import keys
 from devproxy.registry.merge import merge
+from devproxy.registry.messages import keys
 
 TABLES = (schema.ProxyTable, schema.ServiceTable, schema.HealthTable, schema.MountTable, schema.LinkTable)
 # keys of a service that stand for another field of the registry, or for a table of their own

@@ -1,4 +1,4 @@
-"""`registry/kinds.py`: what an editor marks, devproxy does not take; what devproxy takes, no editor marks."""
+"""`registry/schema.py`: what an editor marks, devproxy does not take; what devproxy takes, no editor marks."""
 
 import re
 from collections.abc import Callable
@@ -8,24 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.registry import addresses, hostnames, kinds, values
-from devproxy.registry.describe import Key, item_of
-from devproxy.registry.wrong import Wrong
+from devproxy.problems import Wrong
+from devproxy.registry import addresses, hostnames, schema, values
+from devproxy.registry.messages import Key, item_of
 
 PARSERS: list[tuple[Any, Callable[[str], object]]] = [
-    (kinds.Duration, values.duration),
-    (kinds.Size, values.size),
-    (kinds.PortRange, values.port_range),
-    (kinds.Name, hostnames.name),
-    (kinds.ServiceName, hostnames.service_name),
-    (kinds.Host, hostnames.host),
-    (kinds.HostPattern, hostnames.host_pattern),
-    (kinds.Template, values.host_template),
-    (kinds.Address, addresses.upstream),
-    (kinds.Origin, values.origin),
-    (kinds.MountPath, values.mount_path),
-    (kinds.ProbePath, values.probe_path),
-    (kinds.StatusSet, values.status_set),
+    (schema.Duration, values.duration),
+    (schema.Size, values.size),
+    (schema.PortRange, values.port_range),
+    (schema.Name, hostnames.name),
+    (schema.ServiceName, hostnames.service_name),
+    (schema.Host, hostnames.host),
+    (schema.HostPattern, hostnames.host_pattern),
+    (schema.Template, values.host_template),
+    (schema.Address, addresses.upstream),
+    (schema.Origin, values.origin),
+    (schema.MountPath, values.mount_path),
+    (schema.ProbePath, values.probe_path),
+    (schema.StatusSet, values.status_set),
 ]
 
 
@@ -62,10 +62,10 @@ def test_the_example_of_a_kind_is_right(kind: Any, parse: Callable[[str], object
 
 
 def test_every_kind_says_what_it_wants() -> None:
-    for name, kind in vars(kinds).items():
+    for name, kind in vars(schema).items():
         if hasattr(kind, "__metadata__"):
             said = {key for meta in kind.__metadata__ for key in (meta.extra or {})}
             assert said == {"wants", "example"}, name
-    item = item_of(kinds.Hosts)
+    item = item_of(schema.Hosts)
     assert isinstance(item, Key)
     assert item.wants == "a hostname"

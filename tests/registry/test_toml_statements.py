@@ -8,7 +8,7 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.registry.statements import statements
+from devproxy.registry.toml import statements
 
 TEXT = '''\
 # a comment with = and [brackets]

@@ -1,11 +1,11 @@
-"""`registry/syntax.py`: TOML, or the one problem that makes it none."""
+"""`registry/toml.py`: TOML, or the one problem that makes it none."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.problems import Problem
-from devproxy.registry.syntax import parse
+from devproxy.registry.toml import parse
 
 
 def test_data_and_places() -> None:

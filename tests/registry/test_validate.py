@@ -6,10 +6,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devproxy.problems import Wrong
 from devproxy.registry import schema
 from devproxy.registry.toml import Places
 from devproxy.registry.validate import MOST, Findings, Tables
-from devproxy.registry.wrong import Wrong
 
 
 def read(data: dict[str, Any], *, suspect: bool = False, lenient: bool = False) -> tuple[Any, list[str]]:

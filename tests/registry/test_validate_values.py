@@ -1,14 +1,14 @@
-"""`registry/checks.py`: every key that needs a parser has one."""
+"""`registry/validate.py`: every key that needs a parser has one."""
 
 from typing import get_origin
 
 import msgspec
 import pytest
 
+from devproxy.problems import Wrong
 from devproxy.registry import schema
-from devproxy.registry.checks import BLOCKED_PORTS, CHECKS, EACH, browser_port
-from devproxy.registry.describe import Key, is_text, item_of, keys
-from devproxy.registry.wrong import Wrong
+from devproxy.registry.messages import Key, is_text, item_of, keys
+from devproxy.registry.validate import BLOCKED_PORTS, CHECKS, EACH, browser_port
 
 FREE = {"command", "path"}  # texts that may be anything (the path of a link)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from devproxy.problems import Wrong
 from devproxy.registry import values
-from devproxy.registry.wrong import Wrong
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.registry.trail import MOST_LINKS, follow, signature
+from devproxy.registry.watch import MOST_LINKS, follow, signature
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from devproxy.paths import Paths, ensure_private
-from devproxy.registry.layers import Lease
 from devproxy.registry.leases import remove_lease, take_lease
+from devproxy.registry.model import Lease
 from devproxy.run import activation as module
 from devproxy.run.activation import Attempt
 from devproxy.run.group_state import Part, publish, withdraw

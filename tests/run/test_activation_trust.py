@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.run.unasked import refuse_untrusted
+from devproxy.run.activation import refuse_untrusted
 from tests.proxy.values import service
 
 

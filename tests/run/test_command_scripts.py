@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.run.scripts import reader
+from devproxy.run.command import reader
 
 
 def package(folder: Path, **content: object) -> None:

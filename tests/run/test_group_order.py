@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.registry.model import Service, Source
-from devproxy.run.order import in_order
+from devproxy.run.group import in_order
 
 
 def service(name: str, *depends_on: str) -> Service:

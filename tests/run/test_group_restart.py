@@ -2,7 +2,7 @@
 
 import pytest
 
-from devproxy.run.restart import LONGEST, MOST, STABLE, Policy, failures_now, wait_before
+from devproxy.run.group import LONGEST, MOST, STABLE, Policy, failures_now, wait_before
 
 
 @pytest.mark.parametrize(

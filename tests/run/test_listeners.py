@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 
-from devproxy.health.listener import Listener, Process
+from devproxy.health.model import Listener, Process
 from devproxy.run.listeners import Watcher, observe
 
 

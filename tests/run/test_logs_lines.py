@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.run.lines import LONGEST, Lines, harmless, plain
+from devproxy.run.logs import LONGEST, Lines, harmless, plain
 
 
 def lines_of(*chunks: bytes) -> list[str]:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.errors import DevproxyError
-from devproxy.registry.checks import BLOCKED_PORTS
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.validate import BLOCKED_PORTS
 from devproxy.run.ports import allocate, declared
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from devproxy.net.loopback import is_free, listen
 from devproxy.paths import Paths
-from devproxy.run.reservations import release, reserve
+from devproxy.run.ports import release, reserve
 
 ASK = """
 import sys
 from pathlib import Path
 from devproxy.paths import Paths
-from devproxy.run.reservations import reserve
+from devproxy.run.ports import reserve
 home = Path(sys.argv[1])
 print(reserve(Paths(home / "config", home / "state"), str(home), sys.argv[2], taken=(), low=LOW, high=HIGH), flush=True)
 sys.stdin.read()

@@ -11,8 +11,8 @@ import pytest
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.registry.layers import Lease
 from devproxy.registry.leases import read_leases, take_lease
+from devproxy.registry.model import Lease
 from devproxy.run.command import Prepared
 from devproxy.run.listeners import Observed, Watcher
 from devproxy.run.session import NOT_FOUND, Session

@@ -9,22 +9,22 @@ from tests import require
 # In a process of its own: a subreaper it stays for life.
 SCRIPT = """
 import os, subprocess
-from devproxy.run import orphans
+from devproxy.run import supervisor as module
 old = subprocess.Popen(["sleep", "600"])
-before = orphans.expect()
+before = module.expect_orphans()
 assert before == {old.pid}
 supervisor = subprocess.Popen(["sleep", "600"])
-orphans.started(supervisor.pid)
+module.adopt_expected(supervisor.pid)
 parent = subprocess.Popen(["sh", "-c", "sh -c 'sleep 600 & echo $!; wait' & sleep 600"], stdout=subprocess.PIPE)
 grandchild = int(parent.stdout.readline())
 parent.kill()
 parent.wait()
-orphans.end(before)
+module.end_orphans(before)
 assert not os.path.exists(f"/proc/{grandchild}")
 assert old.poll() is None and supervisor.poll() is None
 old.kill()
-orphans.ended(supervisor.pid)
-orphans.end(frozenset())
+module.expect_no_more(supervisor.pid)
+module.end_orphans(frozenset())
 """
 
 

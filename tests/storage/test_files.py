@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.registry import read
 from devproxy.storage import files
 
 
@@ -143,7 +142,7 @@ def test_a_file_that_is_not_utf8_is_left_alone(registry: Path) -> None:
 def test_a_file_that_grew_too_large_is_left_alone(registry: Path) -> None:
     files.write(registry, "")
     with registry.open("wb") as file:
-        file.truncate(read.MAX_BYTES + 1)
+        file.truncate(files.MAX_BYTES + 1)
     with pytest.raises(DevproxyError, match="larger than 4 MiB"):
         files.update(registry, append("x"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.problems import Problem
-from devproxy.registry.read import MAX_BYTES, UnreadableError, decode_text, read
+from devproxy.storage.files import MAX_BYTES, UnreadableError, decode_text, read
 from tests import require
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from devproxy.net.buffers import bound_buffers
+from devproxy.net.sockets import bound_buffers
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from tests.wire.peer import DEADLINE, Head, Message, Peer

@@ -1,12 +1,11 @@
 """What clients see of services that others can reach: a field on every response, or a refusal until it is mended; and
 of those in whose place another checkout answers."""
 
-from devproxy.proxy.displaced import Displaced
-from devproxy.proxy.exposed import Exposed
+from devproxy.proxy.gates import Displaced, ExposureGate
 from tests.wire.harness import OK, Stage, crlf, get
 
 WARNING = b'exposed; 0.0.0.0:5173; fix="vite --host 127.0.0.1"'
-WARNED = Exposed(WARNING, "web listens on 0.0.0.0:5173", "vite --host 127.0.0.1", refuse=False)
+WARNED = ExposureGate(WARNING, "web listens on 0.0.0.0:5173", "vite --host 127.0.0.1", refuse=False)
 REFUSED = WARNED._replace(refuse=True)
 
 

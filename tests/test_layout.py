@@ -33,22 +33,6 @@ VAGUE = {
     "tools",
 }
 
-# Modules whose functions give the same for the same arguments, always, besides those that `pyproject.toml` names.
-PURE = {
-    "devproxy.errors",
-    "devproxy.proxy.decide",
-    "devproxy.proxy.gates",
-    "devproxy.proxy.fields",
-    "devproxy.proxy.forward",
-    "devproxy.proxy.framing",
-    "devproxy.proxy.grammar",
-    "devproxy.proxy.cross_site",
-    "devproxy.proxy.answers",
-    "devproxy.proxy.error_pages",
-    "devproxy.proxy.upstream",
-    "devproxy.routing.authority",
-    "devproxy.routing.table",
-}
 # What asks the system or changes it; paths and dates are values.
 IMPURE = frozenset(("aiohttp", "asyncio", "os", "psutil", "random", "select", "signal", "socket", "ssl")) | {
     *("subprocess", "threading", "time", "uvloop"),
@@ -61,7 +45,7 @@ def sources(*folders: Path) -> Iterator[Path]:
 
 
 def name_of(path: Path) -> str:
-    """`devproxy.proxy.grammar` of its file."""
+    """`devproxy.http1.grammar` of its file."""
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -126,11 +110,11 @@ def imported(path: Path) -> set[str]:
 
 
 def pure() -> set[str]:
-    """The modules listed above, and those that import-linter forbids to do I/O, with everything below them."""
+    """The modules that import-linter forbids to do I/O, with everything below them."""
     contracts = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     named = {name for contract in contracts if contract["type"] == "forbidden" for name in contract["source_modules"]}
     below = {module for module in MODULES for name in named if module.startswith(f"{name}.")}
-    return PURE | named | below
+    return named | below
 
 
 @pytest.mark.parametrize("module", sorted(pure()))

@@ -7,10 +7,11 @@ Not here: the edits themselves (`registry/edit.py`), the writing (`storage/files
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from devproxy.cli.output import remark
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import Paths
+from devproxy.paths import SCHEMA_FILE, Paths
 from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_user
 from devproxy.registry.loader import read_as
@@ -43,8 +44,6 @@ def change_registry(paths: Paths, edit: Edit) -> None:
 
 def _put_schema(paths: Paths) -> None:
     """Completion in an editor is not worth a failure: the registry is written by now."""
-    from devproxy.registry.json_schema import put_schema
-
     try:
         put_schema(paths.registry)
     except DevproxyError as error:
@@ -81,3 +80,17 @@ def _unreadable(registry: Decoded[UserFile]) -> DevproxyError:
         fix=first.fix or "mend that line by hand, then try again",
         where=first.where,
     )
+
+
+def put_schema(beside: Path, *, private: bool = True) -> None:
+    """Write the schema into the folder of the registry file `beside`, unless it is there; `private` as in `update`.
+
+    It stands beside the name that a person opens, not beside the target of a symlink. In a project's folder
+    (`private=False`) a symlink is left alone: it came with the repository, and could lead to any file of yours. Blocks
+    (disk, lock). Raises DevproxyError.
+    """
+    from devproxy.registry.json_schema import json_schema
+
+    file = beside.with_name(SCHEMA_FILE)
+    if private or not file.is_symlink():
+        update(file, lambda _: json_schema(), private=private)

@@ -7,7 +7,7 @@ Not here: when an attempt counts as failed (`exchange.py`), how the answer looks
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from devproxy.proxy.grammar import Fault
+from devproxy.http1.grammar import Fault
 from devproxy.registry.model import Service
 
 if TYPE_CHECKING:

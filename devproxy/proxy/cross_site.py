@@ -10,7 +10,7 @@ request comes from (`Sec-Fetch-*`, `Origin`, `Referer`) cannot be forged by a pa
 from collections.abc import Callable
 from typing import Literal
 
-from devproxy.proxy.fields import Section
+from devproxy.http1.fields import Section
 from devproxy.routing.authority import parse_authority
 
 CrossSite = Literal["refuse", "allow"] | tuple[str, ...]

@@ -10,21 +10,12 @@ request.
 
 import re
 
+from devproxy.http1.fields import Section, nominated, request_lines, upgrade_protocols
+from devproxy.http1.framing import request_length
+from devproxy.http1.grammar import Fault, printable
 from devproxy.proxy.answers import Respond, give_port
 from devproxy.proxy.cross_site import EVIDENCE, foreign_origin, is_own_site
-from devproxy.proxy.fields import Section
-from devproxy.proxy.forward import (
-    Origin,
-    added_lines,
-    chain_entry,
-    loop,
-    nominated,
-    request_lines,
-    upgrade_protocols,
-    upstream_authority,
-)
-from devproxy.proxy.framing import request_length
-from devproxy.proxy.grammar import Fault, printable
+from devproxy.proxy.forward import Peer, added_lines, chain_entry, loop, upstream_authority
 from devproxy.routing.authority import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
 
@@ -49,7 +40,7 @@ class Reading:
     __slots__ = (
         "_added",
         "_as_sent",
-        "_origin",
+        "_peer",
         "_route",
         "_untouched",
         "authority",
@@ -85,7 +76,7 @@ class Reading:
         self._as_sent = as_sent  # Host passes as it stands
         self._untouched = as_sent and not nominated(fields)  # every line passes as its kind says
         self._route: Route | None = None
-        self._origin: Origin | None = None
+        self._peer: Peer | None = None
         self._added = b""
 
     def holds_for(self, fields: Section, minor: int, table: RouteTable) -> bool:
@@ -100,12 +91,12 @@ class Reading:
             return request_lines(fields, upstream_authority(route.service.upstream))
         return request_lines(fields, None if self._as_sent else self.authority)
 
-    def added(self, route: Route, origin: Origin, trusted: bool) -> bytes:
+    def added(self, route: Route, peer: Peer, trusted: bool) -> bytes:
         """Our own lines, up to the open end of Devproxy-Chain; made once while the route stays."""
-        if route is not self._route or origin is not self._origin:
-            self._added = added_lines(self.fields, route, origin, self.authority, upgrade=self.upgrade, trusted=trusted)
+        if route is not self._route or peer is not self._peer:
+            self._added = added_lines(self.fields, route, peer, self.authority, upgrade=self.upgrade, trusted=trusted)
             self._route = route
-            self._origin = origin
+            self._peer = peer
         return self._added
 
 

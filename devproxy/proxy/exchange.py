@@ -12,17 +12,18 @@ on is not sent twice.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
+from devproxy.http1.fields import Section
+from devproxy.http1.framing import CHUNKED, chunk, delimited, last_chunk
+from devproxy.http1.grammar import Fault, RequestHead
+from devproxy.http1.response import Plan, switch_fault
 from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer
 from devproxy.proxy.decide import Reading
-from devproxy.proxy.fields import Section
-from devproxy.proxy.forward import chain_entry, delimited
-from devproxy.proxy.framing import CHUNKED, chunk, last_chunk
+from devproxy.proxy.forward import chain_entry
 from devproxy.proxy.gates import Dormant
-from devproxy.proxy.grammar import Fault, RequestHead
 from devproxy.proxy.pool import Address
 from devproxy.proxy.retry import Dialling
 from devproxy.proxy.splice import Splice, splice
-from devproxy.proxy.upstream import Plan, UpstreamConnection, switch_fault
+from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings
 from devproxy.routing.table import Route
 
@@ -95,7 +96,7 @@ class Exchange:
             method,
             target if not route.strip else route.target(target),
             reading.lines(fields, route),
-            reading.added(route, front.origin, self.settings.trusted_forwarded),
+            reading.added(route, front.peer, self.settings.trusted_forwarded),
             chain_entry(route, method, target),
         )
         self.address: Address = front.address_of(route)

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from devproxy.health.model import Condition, Finding
+from devproxy.http1.fields import Section
 from devproxy.proxy import answers
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading
-from devproxy.proxy.fields import Section
 from devproxy.registry.model import Registry, Service
 
 

@@ -1,7 +1,7 @@
 """HTTP/1.x on the client's side: bytes to requests.
 
 Lives here: one connection of a client, request after request (RFC 9112 §9), pipelined ones in order.
-Not here: grammar (`grammar.py`), decisions (`decide.py`), the way back and the ends (`h1.py`).
+Not here: grammar (`http1/grammar.py`), decisions (`decide.py`), the way back and the ends (`h1.py`).
 
 How it works: while an exchange is under way, bytes of its body are passed to it and later bytes wait. A field section
 equal to the one before it on this connection is not read again, and one with the same special fields keeps its
@@ -13,16 +13,16 @@ from contextlib import suppress
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final, cast
 
+from devproxy.http1.fields import Section, section
+from devproxy.http1.framing import ChunkedReader, ChunkError
+from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, request_head
 from devproxy.net.sockets import is_gone, reset
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Control, Reading, absolute, decide, read, target_fault
 from devproxy.proxy.error_pages import render
 from devproxy.proxy.exchange import Exchange, Held
-from devproxy.proxy.fields import Section, section
-from devproxy.proxy.forward import Origin
-from devproxy.proxy.framing import ChunkedReader, ChunkError
+from devproxy.proxy.forward import Peer
 from devproxy.proxy.gates import Dormant, shows_page
-from devproxy.proxy.grammar import END, Fault, RequestHead, early_fault, request_head
 from devproxy.proxy.pool import Address
 from devproxy.proxy.splice import SOURCE, WORTHWHILE
 from devproxy.proxy.tunnel import join
@@ -57,7 +57,7 @@ class ClientConnection(asyncio.Protocol):
         "deadline",
         "exchange",
         "keep_alive",
-        "origin",
+        "peer",
         "proxy",
         "transport",
     )
@@ -70,7 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self.exchange: Exchange | Held | None = None  # what its last request is waiting for
         self.keep_alive = True
         self.deadline = 0.0
-        self.origin = Origin(b"", b"http", b"")
+        self.peer = Peer(b"", b"http", b"")
         self._buffer = b""  # bytes that wait for the exchange to end, or for the client to read
         self._choked = False  # over HIGH_WATER
         self._eof = False

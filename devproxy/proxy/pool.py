@@ -9,8 +9,8 @@ first.
 
 from typing import TYPE_CHECKING, Final
 
+from devproxy.http1.response import Plan
 from devproxy.net.sockets import is_established
-from devproxy.proxy.upstream import Plan
 from devproxy.registry.model import Upstream
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from devproxy.net.loopback import is_loopback
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.exchange import Exchange, Held
-from devproxy.proxy.forward import Origin
+from devproxy.proxy.forward import Peer
 from devproxy.proxy.gates import Displaced, Dormant, ExposureGate
 from devproxy.proxy.h1 import ClientConnection, Http1Connection
 from devproxy.proxy.pool import Pool
@@ -91,7 +91,7 @@ class Proxy:
         self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service at whose gate is a Dormant
         self._seen: Mapping[str, Gate] = {}
         self._connection_limit = connection_limit
-        self._origins: dict[tuple[str, int], Origin] = {}
+        self._peers: dict[tuple[str, int], Peer] = {}
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None  # set once nothing is open, while draining
@@ -140,10 +140,10 @@ class Proxy:
                 "close some, or raise max_connections under [proxy] (and the descriptor limit, ulimit -n)",
                 close=True,
             )
-        origin = self._origins.get((host, port))
-        if origin is None:
-            origin = self._origins[(host, port)] = Origin(host.encode(), b"http", b"%d" % port)
-        connection.origin = origin
+        peer = self._peers.get((host, port))
+        if peer is None:
+            peer = self._peers[(host, port)] = Peer(host.encode(), b"http", b"%d" % port)
+        connection.peer = peer
         connection.deadline = self.clock + self.snapshot.settings.idle_timeout
         self.connections.add(connection)
         return None

@@ -14,16 +14,13 @@ One schema is for all three files, because an editor cannot tell them apart: whe
 import json
 import sys
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from devproxy.paths import SCHEMA_FILE
 from devproxy.registry import schema
 from devproxy.registry.messages import Key, item_of, keys, table_of
-from devproxy.storage.files import update
 
 _HEAD = """\
 #:schema ./registry.schema.json
@@ -96,19 +93,3 @@ def _toml(value: Any) -> str:
 
 if __name__ == "__main__":
     sys.stdout.write({"schema": json_schema, "toml": annotated_toml}[sys.argv[1]]())
-
-
-# The schema beside a registry file: what the first line of a file that devproxy begins points at, for editors.
-#
-# Only commands that write call it; it stands beside the name that a person opens, not beside the target of a symlink.
-
-
-def put_schema(beside: Path, *, private: bool = True) -> None:
-    """Write the schema into the folder of the registry file `beside`, unless it is there; `private` as in `update`.
-
-    In a project's folder (`private=False`) a symlink is left alone: it came with the repository, and could lead to any
-    file of yours. Blocks (disk, lock). Raises DevproxyError.
-    """
-    file = beside.with_name(SCHEMA_FILE)
-    if private or not file.is_symlink():
-        update(file, lambda _: json_schema(), private=private)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import h11
 import httptools
 
-from devproxy.proxy import fields, grammar
+from devproxy.http1 import fields, grammar
 from tests.bench.load import head
 from tests.bench.process import BenchError
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from devproxy.http1.grammar import Fault
 from devproxy.net.dial import DialError
 from devproxy.proxy.answers import closed_early, dial_failed, invalid_answer, no_answer
-from devproxy.proxy.grammar import Fault
 from tests.proxy.values import service
 
 WEB = service("web.shop")

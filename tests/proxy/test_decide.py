@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devproxy.http1.grammar import Fault
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import CONTROL, Control, Reading, absolute, decide, read, target_fault
 from devproxy.proxy.forward import chain_entry
-from devproxy.proxy.grammar import Fault
 from devproxy.registry.model import Mount, Upstream
 from devproxy.routing.table import Route
 from tests.proxy.values import CLIENT, fault, fields, lines, reading, service, table

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from devproxy.http1.response import read_plan
 from devproxy.proxy import exchange as module
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.pool import Address
-from devproxy.proxy.upstream import read_plan
 from devproxy.registry.model import ProxySettings
 from tests.proxy.fakes import Transport
 from tests.proxy.values import CLIENT, LOCAL, reading, route

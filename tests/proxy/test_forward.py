@@ -4,18 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.forward import (
-    CHAIN_LIMIT,
-    added_lines,
-    chain_entry,
-    delimited,
-    loop,
-    request_lines,
-    response_lines,
-    upgrade_protocols,
-    upstream_authority,
-)
-from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE
+from devproxy.http1.fields import request_lines, response_lines, upgrade_protocols
+from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, delimited
+from devproxy.proxy.forward import CHAIN_LIMIT, added_lines, chain_entry, loop, upstream_authority
 from devproxy.registry.model import Upstream
 from tests.proxy.values import CLIENT, fields, lines, route, service
 

@@ -119,7 +119,7 @@ async def test_only_loopback_is_ever_taken(peer: str, taken: bool) -> None:
     assert ends == ([] if taken else ["abort"])
     assert (connection in proxy.connections) is taken
     if taken:
-        assert connection.origin == (peer.encode(), b"http", b"80")
+        assert connection.peer == (peer.encode(), b"http", b"80")
     proxy.connections.clear()
     proxy.close()
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devproxy.http1.response import Plan
 from devproxy.proxy.pool import IDLE_CONNECTIONS, Address, Pool
-from devproxy.proxy.upstream import Plan, UpstreamConnection
+from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings
 from tests.proxy.fakes import Transport, real, receive
 from tests.proxy.values import LOCAL

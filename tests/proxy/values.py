@@ -6,15 +6,15 @@ Not here: tests, sockets (`daemon/runtime.py`).
 
 from typing import Any
 
+from devproxy.http1.fields import Section, section
+from devproxy.http1.grammar import Fault
 from devproxy.proxy.decide import Reading, read
-from devproxy.proxy.fields import Section, section
-from devproxy.proxy.forward import Origin
-from devproxy.proxy.grammar import Fault
+from devproxy.proxy.forward import Peer
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from devproxy.routing.table import Route, RouteTable
 
 LOCAL = Upstream("http", ("127.0.0.1", "::1"), 5173)
-CLIENT = Origin(b"127.0.0.1", b"http", b"80")
+CLIENT = Peer(b"127.0.0.1", b"http", b"80")
 
 
 def lines(*fields: bytes) -> bytes:

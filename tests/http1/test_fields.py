@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy import fields as module
-from devproxy.proxy.fields import FRAMING, HOP_BY_HOP, LOOKED_AT, OURS, PLAIN, Section, section
-from tests.proxy.oracles import naive
+from devproxy.http1 import fields as module
+from devproxy.http1.fields import FRAMING, HOP_BY_HOP, LOOKED_AT, OURS, PLAIN, Section, section
+from tests.http1.oracles import naive
 from tests.proxy.values import fault, fields, lines
 
 FIXED = settings(max_examples=150, deadline=None, derandomize=True, database=None)

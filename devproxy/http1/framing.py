@@ -1,7 +1,7 @@
 """Where a body ends, and chunked coding in both directions.
 
 Lives here: RFC 9112 §§6–7, as pure functions and one small reader. What cannot be framed without doubt is a Fault.
-Not here: heads (`grammar.py`), sockets (`h1.py`, `upstream.py`).
+Not here: heads (`grammar.py`), sockets (`proxy/h1.py`, `proxy/upstream.py`).
 
 Framing is rebuilt from what was parsed, never copied: chunk extensions are dropped, sizes written anew, trailers
 checked.
@@ -10,8 +10,8 @@ checked.
 import re
 from typing import Final
 
-from devproxy.proxy.fields import FRAMING, HOP_BY_HOP, OURS, Section, section
-from devproxy.proxy.grammar import Fault, printable
+from devproxy.http1.fields import FRAMING, HOP_BY_HOP, OURS, Section, section
+from devproxy.http1.grammar import Fault, printable
 
 UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -2
@@ -221,3 +221,8 @@ def checked_trailers(lines: bytes) -> bytes:
         if field.kind in (HOP_BY_HOP, FRAMING, OURS) or field.name in _NEVER_IN_TRAILERS:
             raise ChunkError(f"`{field.name.decode()}` must not stand in trailers")
     return lines
+
+
+def delimited(length: int, minor: int) -> bool:
+    """Whether a client of HTTP/1.`minor` can tell where a response of `length` ends without the connection closing."""
+    return not (length == UNTIL_CLOSE or (length == CHUNKED and minor == 0))

@@ -1,13 +1,15 @@
 """Field lines, each read once: what a line means to a proxy, and how it passes in either direction.
 
 Lives here: RFC 9110 §5 for one line and for a section of lines; the names that a proxy treats in a way of their own
-(hop-by-hop, framing, ours) and nowhere else; pure. Not here: start lines (`grammar.py`), what a request's section as
-a whole means (`decide.py`).
+(hop-by-hop, framing, ours) and nowhere else; what `Connection` names away (RFC 9110 §7.6.1); the lines of a section as
+they pass; pure. Not here: start lines (`grammar.py`), what a request's section as
+a whole means (`proxy/decide.py`).
 
 How it works: nearly all lines that come were there before (a browser repeats its own on every request), so a section
 is cut into lines and each is looked up among those that were read already. Only a new line is taken apart, and its
 name is looked up in turn. A line knows what becomes of it towards the service (`up`) and towards the client (`down`),
-so that forwarding is one join.
+so that forwarding is one join that keeps order, case and duplicates; only where `Connection` names more, or Host
+changes, is a section gone through once more.
 """
 
 import re
@@ -15,7 +17,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from devproxy.proxy.grammar import TOKEN, Fault, explain_fields
+from devproxy.http1.grammar import TOKEN, Fault, explain_fields
 
 _NAME: Final = re.compile(TOKEN)
 _CONTROLS: Final = bytes((*range(9), *range(10, 32), 127))  # what RFC 9110 §5.5 keeps out of a value
@@ -211,3 +213,54 @@ def section(raw: bytes, limit: int) -> Section | Fault:
         return Section(raw, list(map(_field, lines)))
     except _MalformedError:
         return explain_fields(raw)
+
+
+# Connection may name fields to drop, but not these: they are dropped or written anew in any case, or would change the
+# meaning.
+_NOT_NOMINATED = frozenset(
+    b"close keep-alive upgrade te http2-settings connection proxy-connection"
+    b" host content-length transfer-encoding trailer expect".split()
+)
+
+
+def upgrade_protocols(fields: Section) -> bytes:
+    """The protocols asked for or granted, as sent, without h2c; empty where Connection does not name Upgrade."""
+    if b"upgrade" not in fields.connection or b"upgrade" not in fields.found:
+        return b""
+    protocols = [protocol.strip(b" \t") for protocol in b",".join(fields.all(b"upgrade")).split(b",")]
+    return b", ".join(p for p in protocols if p and p.lower() != b"h2c")
+
+
+def request_lines(fields: Section, host: bytes | None) -> bytes:
+    """The client's lines as they pass to a service; `host` replaces the value of Host where it is not None."""
+    lines = fields.up if host is None else _with_host(fields, host)
+    named = nominated(fields)
+    return _without(lines, named) if named else lines
+
+
+def nominated(fields: Section) -> frozenset[bytes]:
+    """The names of plain fields that Connection marks as hop-by-hop."""
+    return fields.connection - _NOT_NOMINATED
+
+
+def _with_host(fields: Section, host: bytes) -> bytes:
+    """The lines that pass, with another value of Host where it stands, or at the front where it is missing."""
+    lines = [field.up[:5] + b" %b\r\n" % host if field.name == b"host" else field.up for field in fields.fields]
+    if b"host" not in fields.found:
+        lines.insert(0, b"Host: %b\r\n" % host)
+    return b"".join(lines)
+
+
+def _without(lines: bytes, named: frozenset[bytes]) -> bytes:
+    """`lines` without the fields that Connection names."""
+    kept = [line for line in lines.split(b"\r\n")[:-1] if line.partition(b":")[0].lower() not in named]
+    return b"".join(line + b"\r\n" for line in kept)
+
+
+def response_lines(fields: Section, *, chunks: bool) -> bytes:
+    """A service's lines as they pass to the client; `chunks` False leaves chunked coding out (an HTTP/1.0 client)."""
+    lines = fields.down
+    if not chunks and b"transfer-encoding" in fields.found:
+        lines = _without(lines, frozenset((b"transfer-encoding",)))
+    named = nominated(fields)
+    return _without(lines, named) if named else lines

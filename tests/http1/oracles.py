@@ -11,10 +11,10 @@ import h11
 import httptools
 from hypothesis import strategies as st
 
+from devproxy.http1.fields import Section, section
+from devproxy.http1.grammar import request_head
+from devproxy.http1.response import Plan, read_plan
 from devproxy.proxy.decide import Reading, absolute, read, target_fault
-from devproxy.proxy.fields import Section, section
-from devproxy.proxy.grammar import request_head
-from devproxy.proxy.upstream import Plan, read_plan
 from tests.proxy.values import table
 
 Fields = list[tuple[bytes, bytes]]

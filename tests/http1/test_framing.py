@@ -4,14 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.framing import (
-    CHUNKED,
-    UNTIL_CLOSE,
-    ChunkError,
-    checked_trailers,
-    request_length,
-    response_length,
-)
+from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkError, checked_trailers, request_length, response_length
 from tests.proxy.values import fault, fields, lines
 
 FIXED = settings(max_examples=200, deadline=None, derandomize=True, database=None)

@@ -15,9 +15,9 @@ import string
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader
-from devproxy.proxy.grammar import END
-from tests.proxy.oracles import (
+from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader
+from devproxy.http1.grammar import END
+from tests.http1.oracles import (
     Seen,
     h11_request,
     h11_response,

@@ -1,4 +1,4 @@
-"""`registry/json_schema.py`: the schema stands beside the file, as this version has it."""
+"""`cli/registry_edit.py`: the schema stands beside the file, as this version has it."""
 
 import os
 import sys
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from devproxy.cli.registry_edit import put_schema
 from devproxy.errors import DevproxyError
 from devproxy.paths import SCHEMA_FILE
 from devproxy.registry.edit import SCHEMA_LINE
-from devproxy.registry.json_schema import json_schema, put_schema
+from devproxy.registry.json_schema import json_schema
 
 
 def test_it_is_where_the_first_line_of_a_file_says(tmp_path: Path) -> None:

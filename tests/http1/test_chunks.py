@@ -1,5 +1,5 @@
 """Chunked coding (RFC 9112 §7.1) both ways: however a body is cut into reads, it is the same; h11 agrees; faults are
-found. The reader lives in `devproxy/proxy/framing.py`."""
+found. The reader lives in `devproxy/http1/framing.py`."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.framing import ChunkedReader, ChunkError, chunk, last_chunk
+from devproxy.http1.framing import ChunkedReader, ChunkError, chunk, last_chunk
 from tests.proxy.values import lines
 
 FIXED = settings(max_examples=200, deadline=None, derandomize=True, database=None)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.framing import CHUNKED, UNTIL_CLOSE
-from devproxy.proxy.upstream import Plan, early_answer_fault, read_plan, switch_fault
+from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE
+from devproxy.http1.response import Plan, early_answer_fault, read_plan, switch_fault
 from tests.proxy.values import fault, lines
 
 FIXED = settings(max_examples=150, deadline=None, derandomize=True, database=None)

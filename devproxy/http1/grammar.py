@@ -1,7 +1,8 @@
 """HTTP/1.x heads: exactly one head out of the bytes, or what is wrong with them and where.
 
 Lives here: RFC 9112 §§2–5 as regular expressions; pure functions from bytes to values.
-Not here: what a field line means to a proxy (`fields.py`), where a body ends (`framing.py`), routing (`decide.py`).
+Not here: what a field line means to a proxy (`fields.py`), where a body ends (`framing.py`), routing
+(`proxy/decide.py`).
 
 How it works: one expression accepts a whole start line; it is possessive, so it is linear in its input and never
 backtracks. Only after a refusal is the head read step by step, to say what was wrong.

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy import decide, fields, framing, grammar, upstream
-from devproxy.proxy.grammar import (
+from devproxy.http1 import fields, framing, grammar
+from devproxy.http1.grammar import (
     Fault,
     early_fault,
     explain_fields,
@@ -22,6 +22,7 @@ from devproxy.proxy.grammar import (
     request_head,
     status_line,
 )
+from devproxy.proxy import decide, upstream
 from devproxy.routing import authority
 from tests.proxy.values import fault
 

@@ -1,0 +1,143 @@
+"""A response head as it is passed on: read once, kept for as long as the service sends the same one again.
+
+Lives here: Plan, everything that follows from the bytes of a response head and the request's method; pure.
+Not here: the connection it came over (`proxy/upstream.py`), the exchange it belongs to (`proxy/exchange.py`).
+"""
+
+import re
+from base64 import b64encode
+from hashlib import sha1
+from typing import Final
+
+from devproxy.http1.fields import Section, nominated, response_lines, section, upgrade_protocols
+from devproxy.http1.framing import delimited, response_length
+from devproxy.http1.grammar import Fault, StatusLine, printable, status_line
+
+_KEEP_ALIVE_DEFAULT: Final = 55.0
+
+
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+
+
+_WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class Plan:
+    """A response head, and what it means for the request's method.
+
+    `head` is the bytes as they came; `length` as `framing.response_length` tells; `reusable` whether the connection
+    may be used again, `idle_limit` for how many seconds; `plain` the head towards an HTTP/1.1 client whose connection
+    stays open, empty where that cannot be; `simple` says that this head is the service's lines, each as its kind says.
+    """
+
+    __slots__ = (
+        "fields",
+        "head",
+        "idle_limit",
+        "length",
+        "line",
+        "method",
+        "minor",
+        "plain",
+        "reusable",
+        "simple",
+        "status",
+    )
+
+    def __init__(self, head: bytes, line: StatusLine, fields: Section, length: int, method: bytes):
+        self.minor, self.status, self.line, _, _ = line
+        self.head = head
+        self.fields = fields
+        self.length = length
+        self.method = method
+        options = fields.connection
+        self.reusable = b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
+        self.idle_limit = _idle_limit(fields)
+        self.plain = self.towards(1, b"") if delimited(length, 1) else b""
+        self.simple = bool(self.plain) and self.status != 426 and not nominated(fields)
+
+    def again(self, head: bytes, line: StatusLine, fields: Section, method: bytes) -> "Plan | None":
+        """The plan of another head that differs from this one in plain fields only; None where it differs in more."""
+        if line[1] != self.status or line[2] != self.line or line[0] != self.minor or method != self.method:
+            return None
+        if fields.special != self.fields.special or not self.simple:
+            return None
+        plan = Plan.__new__(Plan)
+        plan.minor, plan.status, plan.line, plan.method = self.minor, self.status, self.line, method
+        plan.length, plan.reusable, plan.idle_limit = self.length, self.reusable, self.idle_limit
+        plan.head = head
+        plan.fields = fields
+        plan.simple = True
+        plan.plain = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down)
+        return plan
+
+    def towards(self, minor: int, connection: bytes) -> bytes:
+        """The head for a client of HTTP/1.`minor`; `connection` is the value of our Connection field, or empty."""
+        lines = response_lines(self.fields, chunks=minor == 1)
+        protocols = upgrade_protocols(self.fields) if self.status in (101, 426) else b""
+        if protocols:
+            lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocols
+        if connection:
+            lines += b"Connection: %b\r\n" % connection
+        return b"HTTP/1.1 %b%b\r\n" % (self.line, lines)
+
+
+def _idle_limit(fields: Section) -> float:
+    """A second less than the service keeps an idle connection, where it says so (`Keep-Alive: timeout=5`)."""
+    value = fields.get(b"keep-alive")
+    if value is None:
+        return _KEEP_ALIVE_DEFAULT
+    for parameter in value.split(b","):
+        name, _, seconds = parameter.strip().partition(b"=")
+        if name.lower() == b"timeout" and seconds.isdigit():
+            return min(_KEEP_ALIVE_DEFAULT, max(0.5, int(seconds[:6]) - 1.0))
+    return _KEEP_ALIVE_DEFAULT
+
+
+def read_plan(buffer: bytes, method: bytes, max_headers: int, last: Plan | None = None) -> Plan | Fault | None:
+    """The response head at the start of `buffer`; None while it is incomplete.
+
+    `method` is HEAD or empty; `last` a plan of the same address, which this one may turn out to resemble.
+    """
+    line = status_line(buffer)
+    if line is None or isinstance(line, Fault):
+        return line
+    minor, status, _, start, end = line
+    fields = section(buffer[start : end - 4], max_headers)
+    if isinstance(fields, Fault):
+        return Fault(502, "upstream-invalid", f"the response header is not HTTP: {fields.detail}")
+    plan = None if last is None else last.again(buffer[:end], line, fields, method)
+    if plan is not None:
+        return plan
+    length = response_length(fields, minor, status, method)
+    if isinstance(length, Fault):
+        return Fault(502, "upstream-invalid", f"the response cannot be framed: {length.detail}")
+    return Plan(buffer[:end], line, fields, length, method)
+
+
+def early_answer_fault(buffer: bytes, limit: int) -> Fault | None:
+    """Why bytes that are no whole head yet cannot become one."""
+    if not buffer.startswith(b"HTTP/1."[: len(buffer)]):
+        return Fault(502, "upstream-invalid", f"it answered something that is not HTTP/1.x: {printable(buffer)}")
+    if len(buffer) > limit:
+        return Fault(502, "upstream-invalid", f"its response header is over {limit} bytes (max_header)")
+    if _BARE_LF.search(buffer) is not None:
+        return Fault(502, "upstream-invalid", f"a line of its response header ends in a bare LF: {printable(buffer)}")
+    return None
+
+
+def switch_fault(plan: Plan, asked: bytes, key: bytes | None) -> Fault | None:
+    """Why a 101 is no right answer to a request for `asked` with a Sec-WebSocket-Key (RFC 6455 §4.2.2)."""
+    granted = upgrade_protocols(plan.fields).lower()
+    wanted = [protocol.strip() for protocol in asked.lower().split(b",")]
+    if not asked:
+        return Fault(502, "upstream-invalid", "it switched protocols (101) though nobody asked it to")
+    if granted not in wanted:
+        return Fault(
+            502, "upstream-invalid", f"it switched to {printable(granted)}, and {printable(asked)} was asked for"
+        )
+    if granted == b"websocket" and key is not None:
+        expected = b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
+        if plan.fields.all(b"sec-websocket-accept") != [expected]:
+            return Fault(502, "upstream-invalid", "its Sec-WebSocket-Accept does not match the handshake")
+    return None

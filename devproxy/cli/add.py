@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from devproxy.cli.arguments import find_service
-from devproxy.cli.context import look, remark_stopped
+from devproxy.cli.context import load_context, remark_stopped
 from devproxy.cli.output import remark, say
 from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError, Exit
@@ -96,7 +96,7 @@ def _dotted(name: str) -> DevproxyError:
 
 
 def _show(name: str) -> None:
-    view = look()
+    view = load_context()
     service, _ = find_service(view.registry, name)
     for url in view.mount_urls(service) or [view.url(service, host) for host in service.hosts]:
         say(url)

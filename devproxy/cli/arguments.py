@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     Items = list[CompletionItem[Any]]
 
 
-class Found(NamedTuple):
+class FoundService(NamedTuple):
     """A service, and the hostname it was asked for by (its first one where it was asked for by name)."""
 
     service: "Service"
     host: str
 
 
-def find_service(registry: "Registry", name: str) -> Found:
+def find_service(registry: "Registry", name: str) -> FoundService:
     """The service that `name` means.
 
     Raises DevproxyError: nothing is called so (with near-misses), or several services are (it lists them).
@@ -50,12 +50,12 @@ def find_service(registry: "Registry", name: str) -> Found:
         )
     for host in (wanted, *(f"{wanted}.{tld}" for tld in registry.settings.tlds)):
         if holder := _holder(registry, host):
-            return Found(holder, host)
+            return FoundService(holder, host)
     raise _unknown(registry, name)
 
 
-def _found(service: "Service") -> Found:
-    return Found(service, service.hosts[0] if service.hosts else "")
+def _found(service: "Service") -> FoundService:
+    return FoundService(service, service.hosts[0] if service.hosts else "")
 
 
 def _holder(registry: "Registry", host: str) -> "Service | None":

@@ -22,7 +22,7 @@ MAX_PROBLEMS = 10
 START = "devproxy start"
 
 
-class View(NamedTuple):
+class CommandContext(NamedTuple):
     """The registry, and the running proxy or None."""
 
     paths: Paths
@@ -43,24 +43,24 @@ class View(NamedTuple):
         known = watched(self.paths, self.running)
         if known is not None:
             return known
-        from devproxy.health.one_shot import glance
+        from devproxy.health.socket_table import from_socket_table
 
-        return glance(self.registry.services)
+        return from_socket_table(self.registry.services)
 
     def mount_urls(self, service: Service) -> list[str]:
         return [self.url(service, mount.host) + mount.path for mount in service.mounts]
 
 
-def look() -> View:
+def load_context() -> CommandContext:
     """Both, now. While a file has an error, the services are those the running proxy has kept."""
     paths = Paths.from_environment()
     registry, running = read(paths), read_running(paths)
     if running is not None and running.in_force is not None and registry.has_errors:
         registry = msgspec.structs.replace(running.in_force, problems=registry.problems)
-    return View(paths, registry, running)
+    return CommandContext(paths, registry, running)
 
 
-def remark_stopped(view: View) -> None:
+def remark_stopped(view: CommandContext) -> None:
     """Say on stderr that URLs do not answer yet, if they do not."""
     if view.running is None:
         remark(f"the proxy is not running; start it: {START}", fg="yellow")

@@ -29,7 +29,7 @@ def command(names: tuple[str, ...]) -> int:
     All of them, or SERVICE alone; those that depend on others first, each with time to finish. The proxy goes on.
     """
     from devproxy.registry.leases import settle
-    from devproxy.run.group_state import ask_to_end, crews
+    from devproxy.run.group_state import ask_to_end, read_groups
 
     paths = Paths.from_environment()
     registry = read(paths)
@@ -40,9 +40,9 @@ def command(names: tuple[str, ...]) -> int:
     if not running:
         say("none of them was running")
         return Exit.GOOD
-    for crew in reversed(crews(paths)):
-        if own := [name for name in crew.services if name in meant]:
-            ask_to_end(paths, crew, own)
+    for group in reversed(read_groups(paths)):
+        if own := [name for name in group.services if name in meant]:
+            ask_to_end(paths, group, own)
     _end_others(paths, meant)
     left = _wait(paths, running, registry.settings.grace * max(1, len(running)) + MARGIN)
     for name in running:
@@ -56,22 +56,22 @@ def command(names: tuple[str, ...]) -> int:
 def _running(paths: Paths, meant: list[str]) -> list[str]:
     """The services of `meant` that run, or that an `up` is about to start."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.group_state import OVER, crews
+    from devproxy.run.group_state import OVER, read_groups
 
     found = {lease.service for lease in read_leases(paths)}
-    for crew in crews(paths):
-        found |= {name for name, part in crew.services.items() if part.state not in OVER}
+    for group in read_groups(paths):
+        found |= {name for name, part in group.services.items() if part.state not in OVER}
     return [name for name in meant if name in found]
 
 
 def _end_others(paths: Paths, meant: list[str]) -> None:
     """What `devproxy run` has running passes the signal on to its command."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.group_state import crews
+    from devproxy.run.group_state import read_groups
 
-    of_crews = {name for crew in crews(paths) for name in crew.services}
+    of_groups = {name for group in read_groups(paths) for name in group.services}
     for lease in read_leases(paths):
-        if lease.service in meant and lease.service not in of_crews:
+        if lease.service in meant and lease.service not in of_groups:
             with suppress(ProcessLookupError):
                 os.kill(lease.pid, signal.SIGTERM)
 

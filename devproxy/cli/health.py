@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devproxy.cli.arguments import complete_service, find_service
-from devproxy.cli.context import View, counted, look
+from devproxy.cli.context import CommandContext, counted, load_context
 from devproxy.cli.output import for_person, print_json, remark, say
 from devproxy.errors import Exit
 from devproxy.health.model import Condition, Finding
@@ -62,7 +62,7 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
     run. A service whose exposure is allowed in the registry never counts as exposed for the exit code, and one that a
     request starts never as down while nothing listens on its port.
     """
-    view = look()
+    view = load_context()
     services = _chosen(view, names)
     if history:
         from devproxy.cli.history import print_history
@@ -92,24 +92,24 @@ def is_bad(condition: "Condition", words: frozenset[str]) -> bool:
     return bool(words & {condition.word, *codes})
 
 
-def _chosen(view: View, names: tuple[str, ...]) -> "Sequence[Service]":
+def _chosen(view: CommandContext, names: tuple[str, ...]) -> "Sequence[Service]":
     if not names:
         return view.registry.services
     return list({found.id: found for found in (find_service(view.registry, name).service for name in names)}.values())
 
 
-def _check(view: View, services: "Sequence[Service]") -> "Mapping[str, Condition]":
+def _check(view: CommandContext, services: "Sequence[Service]") -> "Mapping[str, Condition]":
     import asyncio
 
     from devproxy.daemon.runtime import read_health
-    from devproxy.health.one_shot import checkup
+    from devproxy.health.one_shot import check_once
 
     known = read_health(view.paths)
     own = [port for port in (view.running.http, view.running.https) if port] if view.running else []
-    return asyncio.run(checkup(view.registry, services, own_ports=own, owners=known.owners if known else None))
+    return asyncio.run(check_once(view.registry, services, own_ports=own, owners=known.owners if known else None))
 
 
-def _print_json(view: View, services: "Sequence[Service]", conditions: "Mapping[str, Condition]") -> None:
+def _print_json(view: CommandContext, services: "Sequence[Service]", conditions: "Mapping[str, Condition]") -> None:
     from devproxy.serializers import service_rows
 
     wanted = {service.id for service in services}

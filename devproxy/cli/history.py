@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from devproxy.cli.context import View
+from devproxy.cli.context import CommandContext
 from devproxy.cli.output import print_json, remark, say
 from devproxy.events import AnyEvent, Checked, Down, Exposed, Failed, Found, Mended, Owner, Up
-from devproxy.health.history import ABOUT_ALL, Entry, concerns, read, row
+from devproxy.health.history import ABOUT_ALL, HistoryEntry, concerns, read, row
 from devproxy.health.model import Condition
 from devproxy.registry.model import Service
 
@@ -27,7 +27,7 @@ _COLOURS: dict[type, str] = {
 }
 
 
-def print_history(view: View, services: Sequence[Service] | None, as_json: bool) -> None:
+def print_history(view: CommandContext, services: Sequence[Service] | None, as_json: bool) -> None:
     """What is kept of these services, or of all; oldest first."""
     entries = _about(read(view.paths), services)
     if as_json:
@@ -51,7 +51,7 @@ def text_of(event: AnyEvent, services: Sequence[Service] | None) -> str:
     ).text()
 
 
-def _about(entries: Iterable[Entry], services: Sequence[Service] | None) -> list[Entry]:
+def _about(entries: Iterable[HistoryEntry], services: Sequence[Service] | None) -> list[HistoryEntry]:
     if services is None:
         return list(entries)
     found = [entry for entry in entries if any(concerns(entry.event, service.id) for service in services)]
@@ -63,7 +63,7 @@ def _stamp(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
 
 
-def watch(view: View, services: Sequence[Service], as_json: bool) -> None:
+def watch(view: CommandContext, services: Sequence[Service], as_json: bool) -> None:
     """Print every change of these services until Ctrl-C."""
     import asyncio
 
@@ -79,19 +79,19 @@ def watch(view: View, services: Sequence[Service], as_json: bool) -> None:
         for event in events:
             # A person has just read it in the report; a program learns that the watch has begun.
             if as_json or not (first and isinstance(event, Checked | Exposed | Found)):
-                _print_event(Entry(time.time(), event), as_json)
+                _print_event(HistoryEntry(time.time(), event), as_json)
 
     world = World(lambda: registry, lambda _: float("-inf"), lambda: _own(view), tell, lambda _: None)
     monitor = Monitor(Board(), world)
     asyncio.run(monitor.run())
 
 
-def _own(view: View) -> tuple[int, ...]:
+def _own(view: CommandContext) -> tuple[int, ...]:
     ports = (view.running.http, view.running.https) if view.running else ()
     return tuple(port for port in ports if port)
 
 
-def _print_event(entry: Entry, as_json: bool) -> None:
+def _print_event(entry: HistoryEntry, as_json: bool) -> None:
     if as_json:
         say(msgspec.json.encode(row(entry)).decode())
         return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from devproxy.cli.context import look, remark_problems, remark_stopped
+from devproxy.cli.context import load_context, remark_problems, remark_stopped
 from devproxy.cli.output import print_table, remark
 from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError, Exit
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 # branch is another one now.
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A project's file (absolute), its own name, the label of its git worktree ("": it is in none) and what was asked
     for: another label, `force`, and the digest to trust ("" none any more, None as it was)."""
 
@@ -63,7 +63,7 @@ class Link(msgspec.Struct, frozen=True):
     gone: tuple[str, ...] = ()
 
 
-def linked(text: str, user: Decoded[UserFile], wish: Wish) -> Link:
+def linked(text: str, user: Decoded[UserFile], wish: LinkOptions) -> Link:
     """The registry with the file in it. Raises DevproxyError where somebody else has the name."""
     links = user.value.projects if user.value else {}
     files = {key: place(user.file, link.path) for key, link in links.items()}
@@ -80,7 +80,7 @@ def linked(text: str, user: Decoded[UserFile], wish: Wish) -> Link:
     return Link(key, trust_project(text, key, trust if wish.trust is None else wish.trust), tuple(gone))
 
 
-def _key(files: dict[str, Path], own: list[str], wish: Wish) -> str:
+def _key(files: dict[str, Path], own: list[str], wish: LinkOptions) -> str:
     if wish.label is not None:
         return joined(wish.label, wish.name)
     known = [key for key in own if split(key)[1] == wish.name]
@@ -133,7 +133,7 @@ def take(paths: Paths, file: Path, *, force: bool = False, label: str | None = N
     """Link `file`, and return the name it is linked by. Raises DevproxyError where it would not work."""
     project, local = _project(file), _local(file)
     name = project_name(Linked("", project, local)) or ""
-    wish = Wish(
+    wish = LinkOptions(
         file=file,
         name=name,
         worktree=worktrees.label(file.parent),
@@ -211,7 +211,7 @@ def _local(file: Path) -> Decoded[LocalFile] | None:
 
 
 def _show(key: str, file: Path, *, trusted: bool | None) -> None:
-    view = look()
+    view = load_context()
     services = [service for service in view.registry.services if service.project == key]
     if services:
         print_table(("NAME", "URL"), [(service.id, view.url(service)) for service in services])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devproxy.cli.context import View, look, remark_problems, remark_stopped
+from devproxy.cli.context import CommandContext, load_context, remark_problems, remark_stopped
 from devproxy.cli.output import for_person, print_json, print_table, remark
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ COLOURS = {"up": "green", "down": "red", "starting": "yellow", "exposed": "red"}
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a service.")
 def command(as_json: bool) -> None:
     """List the services and where each is reached."""
-    view = look()
+    view = load_context()
     if as_json:
         from devproxy.serializers import service_rows
 
@@ -44,7 +44,7 @@ def command(as_json: bool) -> None:
         remark_problems(view.registry.problems)
 
 
-def _row(view: View, service: "Service", conditions: "Mapping[str, Condition]") -> tuple[str, ...]:
+def _row(view: CommandContext, service: "Service", conditions: "Mapping[str, Condition]") -> tuple[str, ...]:
     """One service; on a terminal its URL cell holds the other addresses too, one a line."""
     upstream = short(service.upstream) if service.upstream else "no port yet"
     condition = conditions.get(service.id)
@@ -61,7 +61,7 @@ def _remark_exposed(conditions: "Mapping[str, Condition]") -> None:
         remark(f"others can reach {what}; who, and how to end it: devproxy health {names}".rstrip(), fg="red")
 
 
-def _addresses(view: View, service: "Service") -> list[str]:
+def _addresses(view: CommandContext, service: "Service") -> list[str]:
     if service.protocol == "tcp":
         return [view.url(service) or "-"]
     return [view.url(service, host) for host in service.hosts] + view.mount_urls(service) or ["-"]

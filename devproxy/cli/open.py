@@ -7,7 +7,7 @@ which the environment variable BROWSER overrides).
 import click
 
 from devproxy.cli.arguments import complete_service, find_service
-from devproxy.cli.context import START, look
+from devproxy.cli.context import START, load_context
 from devproxy.cli.output import say
 from devproxy.cli.url import no_address
 from devproxy.errors import DevproxyError, Exit
@@ -17,7 +17,7 @@ from devproxy.errors import DevproxyError, Exit
 @click.argument("name", shell_complete=complete_service)
 def command(name: str) -> None:
     """Open a service in the browser. NAME is as in devproxy url."""
-    view = look()
+    view = load_context()
     service, host = find_service(view.registry, name)
     if service.protocol == "tcp":
         raise DevproxyError(

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import click
 
-Row = Sequence[str]
+TableRow = Sequence[str]
 
 # C0 and C1 controls would let a file name or a command in a registry drive the terminal; bidirectional controls
 # (Unicode UAX #9) would let it show something else than it says.
@@ -65,7 +65,9 @@ def print_json(value: Any) -> None:
     _echo_raw(text, sys.stdout)
 
 
-def print_table(headings: Row, rows: Sequence[Row], colours: Mapping[str, str] = MappingProxyType({})) -> None:
+def print_table(
+    headings: TableRow, rows: Sequence[TableRow], colours: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """A table on stdout. A cell may have several lines on a terminal; a pipe gets its first line only.
 
     On a terminal that is too narrow each row becomes a block: its first cell, then the others below. `colours` is the
@@ -79,18 +81,18 @@ def print_table(headings: Row, rows: Sequence[Row], colours: Mapping[str, str] =
         _echo_raw(line, sys.stdout)
 
 
-def aligned(rows: Sequence[Row]) -> list[str]:
+def aligned(rows: Sequence[TableRow]) -> list[str]:
     """Rows of one-line cells as lines whose columns stand below each other."""
     widths = column_widths(rows)
     return [_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def column_widths(rows: Sequence[Row]) -> list[int]:
+def column_widths(rows: Sequence[TableRow]) -> list[int]:
     """Characters that each column needs for its longest line."""
     return [max(len(line) for cell in column for line in cell.split("\n")) for column in zip(*rows, strict=True)]
 
 
-def _print_rich(headings: Row, rows: Sequence[Row], colours: Mapping[str, str]) -> None:
+def _print_rich(headings: TableRow, rows: Sequence[TableRow], colours: Mapping[str, str]) -> None:
     import shutil
 
     from rich.console import Console
@@ -110,7 +112,7 @@ def _print_rich(headings: Row, rows: Sequence[Row], colours: Mapping[str, str]) 
     Console(width=width, highlight=False, markup=False, no_color=not coloured(sys.stdout)).print(table)
 
 
-def _print_blocks(headings: Row, rows: Sequence[Row], width: int) -> None:
+def _print_blocks(headings: TableRow, rows: Sequence[TableRow], width: int) -> None:
     """The first cell, the second's lines (never folded: URLs get clicked and copied), then the rest in a paragraph."""
     import textwrap
 

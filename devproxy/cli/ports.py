@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devproxy.cli.context import View, counted, look
+from devproxy.cli.context import CommandContext, counted, load_context
 from devproxy.cli.output import for_person, print_json, print_table, remark
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def command(exposed: bool, as_json: bool) -> None:
     """List what listens on this machine, and who can reach it; of all programs, registered or not."""
     from devproxy.health.scanner import Scanner
 
-    view = look()
+    view = load_context()
     scan = Scanner().scan()
     rows = [row for row in _rows(view, scan) if row["verdict"] == "exposed" or not exposed]
     if as_json:
@@ -37,19 +37,19 @@ def command(exposed: bool, as_json: bool) -> None:
     _remark(rows, scan, exposed)
 
 
-def _rows(view: View, scan: "Scan") -> list[dict[str, Any]]:
+def _rows(view: CommandContext, scan: "Scan") -> list[dict[str, Any]]:
     """One object a listener; `services` are the ids of those that are reached through it."""
     return [_row(view, listener, scan) for listener in scan.listeners]
 
 
-def _row(view: View, listener: "Listener", scan: "Scan") -> dict[str, Any]:
+def _row(view: CommandContext, listener: "Listener", scan: "Scan") -> dict[str, Any]:
     import msgspec
 
-    from devproxy.health.findings import heard
+    from devproxy.health.findings import judged_listener
     from devproxy.programs.fixes import program_of
 
     argv, parents = listener.process.argv, listener.process.parents
-    row: dict[str, Any] = msgspec.to_builtins(heard(listener, scan))
+    row: dict[str, Any] = msgspec.to_builtins(judged_listener(listener, scan))
     return row | {
         "services": _services(view, listener),
         "fix": _fix(listener) if row["verdict"] == "exposed" else "",
@@ -58,7 +58,7 @@ def _row(view: View, listener: "Listener", scan: "Scan") -> dict[str, Any]:
     }
 
 
-def _services(view: View, listener: "Listener") -> list[str]:
+def _services(view: CommandContext, listener: "Listener") -> list[str]:
     from devproxy.health.exposure import takes
 
     if view.running and listener.port in {view.running.http, view.running.https} and listener.pid == view.running.pid:

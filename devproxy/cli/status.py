@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from devproxy import __version__
-from devproxy.cli.context import START, View, counted, look, remark_problems
+from devproxy.cli.context import START, CommandContext, counted, load_context, remark_problems
 from devproxy.cli.output import aligned, print_json, remark, say
 from devproxy.daemon.runtime import watched
 from devproxy.errors import Exit
@@ -18,7 +18,7 @@ from devproxy.errors import Exit
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def command(as_json: bool) -> int:
     """Say whether the proxy runs, and on which ports. Exit code 3: it does not."""
-    view = look()
+    view = load_context()
     facts = status(view)
     if as_json:
         print_json(facts)
@@ -28,7 +28,7 @@ def command(as_json: bool) -> int:
     return Exit.GOOD if view.running else Exit.NOT_RUNNING
 
 
-def status(view: View) -> dict[str, Any]:
+def status(view: CommandContext) -> dict[str, Any]:
     """The facts as JSON: `started` in seconds since 1970, ports as the proxy really has them (null: none)."""
     from devproxy.serializers import problem_row
 
@@ -51,7 +51,7 @@ def status(view: View) -> dict[str, Any]:
     }
 
 
-def _health(view: View) -> dict[str, int | None]:
+def _health(view: CommandContext) -> dict[str, int | None]:
     """How many services are up, down and exposed, as the running proxy knows; null without one."""
     conditions = watched(view.paths, view.running)
     if conditions is None:
@@ -83,7 +83,7 @@ def _print(facts: dict[str, Any]) -> None:
         say(line)
 
 
-def _remarks(view: View) -> None:
+def _remarks(view: CommandContext) -> None:
     if view.running is None:
         remark(f"start it: {START}")
     elif view.running.version != __version__:

@@ -24,9 +24,9 @@ from devproxy.registry.model import Registry, Service
 @click.command("up")
 @click.argument("names", nargs=-1, metavar="[SERVICE...]", shell_complete=complete_service)
 @click.option("--detach", "-d", is_flag=True, help="Run them in the background; return once they are healthy.")
-@click.option("--crew", is_flag=True, hidden=True, help="The process that `--detach` starts.")
+@click.option("--group", is_flag=True, hidden=True, help="The process that `--detach` starts.")
 @click.option("--on-request", is_flag=True, hidden=True, help="The process that the proxy starts: SERVICE is an id.")
-def command(names: tuple[str, ...], detach: bool, crew: bool, on_request: bool) -> int:
+def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool) -> int:
     """Run a project's services.
 
     All of them, or SERVICE and what it depends on; each when its dependencies are healthy. What runs already is left
@@ -37,7 +37,7 @@ def command(names: tuple[str, ...], detach: bool, crew: bool, on_request: bool) 
     paths = Paths.from_environment()
     if on_request:
         return _keep_for_requests(paths, names)
-    if not crew:
+    if not group:
         _link_if_new(paths)
     plan = _take(paths, names, publish=not detach)
     settings = plan.registry.settings
@@ -49,19 +49,19 @@ def command(names: tuple[str, ...], detach: bool, crew: bool, on_request: bool) 
         return Exit.GOOD
     if detach:
         return _detach(paths, [service.id for service in plan.todo], port)
-    from devproxy.run.group_process import OWN, keep
+    from devproxy.run.group_process import OWN, run_group
 
     show = None
-    if not crew:
+    if not group:
         _announce(plan.todo, port or settings.http)
         show = Prefixed([OWN, *(service.id for service in plan.todo)]).line
-    return keep(paths, plan.todo, plan.besides, http_port=port, show=show, grace=settings.grace)
+    return run_group(paths, plan.todo, plan.besides, http_port=port, show=show, grace=settings.grace)
 
 
 def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
     """Run what the proxy asks for; the proxy is there, and starts nothing else than what is trusted."""
     from devproxy.daemon.runtime import read_running
-    from devproxy.run.group_process import keep
+    from devproxy.run.group_process import run_group
 
     plan = _take(paths, ids, publish=True, on_request=True)
     if not plan.todo:
@@ -69,7 +69,7 @@ def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
     running = read_running(paths)
     port = running.http if running is not None else None
     grace = plan.registry.settings.grace
-    return keep(paths, plan.todo, plan.besides, http_port=port, show=None, grace=grace, trusted_only=True)
+    return run_group(paths, plan.todo, plan.besides, http_port=port, show=None, grace=grace, trusted_only=True)
 
 
 def _refuse_windows() -> None:
@@ -91,7 +91,7 @@ def _link_if_new(paths: Paths) -> None:
     remark(f"`{take(paths, file)}` is linked now: {file}")
 
 
-class Plan(NamedTuple):
+class UpPlan(NamedTuple):
     """What is to be started, in order; what that depends on besides (it runs already, or has no command); what is left
     to its first request."""
 
@@ -101,7 +101,7 @@ class Plan(NamedTuple):
     left: list[Service]
 
 
-def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False) -> Plan:
+def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False) -> UpPlan:
     """What is to be done; with `publish`, what is to be started is this process's from now on."""
     from devproxy.run import group_state
     from devproxy.run.activation import refuse_untrusted
@@ -116,11 +116,13 @@ def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool
         if on_request:
             refuse_untrusted(plan.todo)
         if plan.todo and publish:
-            group_state.publish(paths, {one.id: group_state.Part("waiting", one.command_line) for one in plan.todo})
+            group_state.publish(
+                paths, {one.id: group_state.MemberState("waiting", one.command_line) for one in plan.todo}
+            )
     return plan
 
 
-def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: bool) -> Plan:
+def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: bool) -> UpPlan:
     from devproxy.run.group import in_order
 
     running = _running(paths)
@@ -136,17 +138,17 @@ def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: 
             remark(f"`{service.id}` has no command: it is not started here")
     if meant and not (todo or left or running & {service.id for service in everything}):
         raise _commandless(meant[0])
-    return Plan(registry, todo, besides, left)
+    return UpPlan(registry, todo, besides, left)
 
 
 def _running(paths: Paths) -> set[str]:
     """The services that run, or that another `up` is about to start."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.group_state import OVER, crews
+    from devproxy.run.group_state import OVER, read_groups
 
     found = {lease.service for lease in read_leases(paths)}
-    for crew in crews(paths):
-        found |= {name for name, part in crew.services.items() if part.state not in OVER}
+    for group in read_groups(paths):
+        found |= {name for name, part in group.services.items() if part.state not in OVER}
     return found
 
 
@@ -167,10 +169,12 @@ def _tell_left(left: Sequence[Service], port: int | None) -> None:
 
 
 def _tell_running(paths: Paths, service: Service) -> None:
-    from devproxy.run.group_state import crews
+    from devproxy.run.group_state import read_groups
 
     say(f"`{service.id}` runs already")
-    old = next((crew.services[service.id].command for crew in crews(paths) if service.id in crew.services), None)
+    old = next(
+        (group.services[service.id].command for group in read_groups(paths) if service.id in group.services), None
+    )
     if old is not None and service.command is not None and old != service.command_line:
         remark(f"its command has changed since; to take the new one: devproxy down {service.id}", fg="yellow")
 
@@ -201,11 +205,11 @@ def _announce(services: Sequence[Service], port: int | None) -> None:
 
 
 def _detach(paths: Paths, names: list[str], port: int | None) -> int:
-    """Start a crew that outlives us, and wait until each of its services is healthy or has failed."""
-    from devproxy.run.detach import launch_crew
+    """Start a group that outlives us, and wait until each of its services is healthy or has failed."""
+    from devproxy.run.detach import launch_group
     from devproxy.urls import service_url
 
-    parts = launch_crew(paths, names)
+    parts = launch_group(paths, names)
     registry = read(paths)
     urls = {service.id: service_url(service, port or registry.settings.http) for service in registry.services}
     print_table(("NAME", "STATE", "URL"), [(name, part.state, urls.get(name, "")) for name, part in parts.items()])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devproxy.cli.arguments import complete_service, find_service
-from devproxy.cli.context import look, remark_stopped
+from devproxy.cli.context import load_context, remark_stopped
 from devproxy.cli.output import print_json, say
 from devproxy.errors import DevproxyError
 
@@ -25,7 +25,7 @@ def command(name: str, as_json: bool) -> None:
     NAME is a service (web.shop), its bare name where only one is called so (web), or a hostname. With the proxy
     stopped it is the URL that it will have, and stderr says so.
     """
-    view = look()
+    view = load_context()
     service, host = find_service(view.registry, name)
     url = view.url(service, host)
     if not url:

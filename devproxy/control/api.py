@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from devproxy.control.context import View
+from devproxy.control.context import ControlContext
 from devproxy.control.responses import json_answer
 from devproxy.serializers import problem_row, service_rows
 
 
-def routes(view: View) -> Iterator[web.RouteDef]:
+def routes(view: ControlContext) -> Iterator[web.RouteDef]:
     """The handlers, each at its path."""
 
     async def services(_: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from devproxy.control import api, pages
-from devproxy.control.context import View
+from devproxy.control.context import ControlContext
 from devproxy.control.guard import guard
 from devproxy.control.responses import refusal, secure
 from devproxy.control.stream import Streams
@@ -19,7 +19,7 @@ from devproxy.control.stream import Streams
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-def build_app(view: View) -> web.Application:
+def build_app(view: ControlContext) -> web.Application:
     """The application for connections to `devproxy.<tld>`."""
     app = web.Application(middlewares=[guard(view.hosts), _explain])
     streams = Streams(view)
@@ -52,7 +52,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         return refusal(request, 404, "not-found", "devproxy has no such page", "see / or /api/services")
 
 
-def _page(view: View) -> Handler:
+def _page(view: ControlContext) -> Handler:
     async def dashboard(_: web.Request) -> web.Response:
         return web.Response(text=pages.dashboard(view), content_type="text/html")
 

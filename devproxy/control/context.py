@@ -18,7 +18,7 @@ from devproxy.routing.table import CONTROL_LABEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class ControlContext:
     """`registry`, `notices` and `conditions` (by service id) return what is in force now; `history` what happened to
     one service or all, oldest first, and blocks (disk); `started` is in seconds since 1970."""
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from devproxy import __version__
-from devproxy.control.context import View
+from devproxy.control.context import ControlContext
 from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding
 from devproxy.problems import Problem
@@ -81,7 +81,7 @@ MOST_PROBLEMS = 200
 MOST_EVENTS = 8
 
 
-def dashboard(view: View) -> str:
+def dashboard(view: ControlContext) -> str:
     """The whole page, as text."""
     registry, conditions = view.registry(), view.conditions()
     body = "".join(
@@ -105,7 +105,7 @@ def dashboard(view: View) -> str:
     )
 
 
-def _summary(view: View) -> str:
+def _summary(view: ControlContext) -> str:
     registry = view.registry()
     facts = [
         _counted(len(registry.services), "service"),
@@ -206,7 +206,7 @@ def _event(entry: Entry) -> str:
     )
 
 
-def _footer(view: View) -> str:
+def _footer(view: ControlContext) -> str:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(view.started))
     return (
         f"<footer><span>devproxy {escape(__version__)} · pid {view.pid} · since {since}</span>"

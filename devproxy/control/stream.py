@@ -11,7 +11,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from devproxy.control.context import View
+from devproxy.control.context import ControlContext
 from devproxy.control.responses import refusal
 from devproxy.events import Entry
 
@@ -32,7 +32,7 @@ def encode(entry: Entry) -> bytes:
 class Streams:
     """Every open stream, so that `close` can end them all."""
 
-    def __init__(self, view: View):
+    def __init__(self, view: ControlContext):
         self._view = view
         self._readers: set[Waiting] = set()
 

@@ -1,6 +1,6 @@
 """Services that their first request starts: one task for each that is being started or ended, and what its gate says.
 
-Lives here: `OnDemand`, which the proxy wakes.
+Lives here: `Activator`, which the proxy wakes.
 Not here: requests that wait (`proxy/exchange.py`), one attempt (`run/activation.py`), when a service is idle
 (`activation.py`). What runs a service is a process of its own that outlives this one (`devproxy up --on-request`), so a
 proxy that is killed takes nothing along, and the next one finds what runs by its lease.
@@ -27,9 +27,9 @@ from devproxy.paths import Paths
 from devproxy.proxy.gates import Dormant, failed
 from devproxy.proxy.server import Proxy
 from devproxy.registry.model import Service, Upstream
-from devproxy.run.activation import Attempt, Sight
+from devproxy.run.activation import Attempt, AttemptStatus
 from devproxy.run.group import in_order
-from devproxy.run.group_state import OVER, CrewFile, ask_to_end, crews
+from devproxy.run.group_state import OVER, GroupFile, ask_to_end, read_groups
 
 RESPITE = 3.0  # seconds
 MARGIN = 10.0  # seconds that an end may take beyond the grace
@@ -38,7 +38,7 @@ _LOOK, _LOOK_MOST = 0.05, 1.0  # seconds between two looks at a start; rarer as 
 _log = logging.getLogger(__name__)
 
 
-class Health(Protocol):
+class HealthSink(Protocol):
     """What the watch over services is told (`health_publisher.py`)."""
 
     def saw(self, service: Service, check: Check) -> None:
@@ -51,10 +51,10 @@ class Health(Protocol):
         """`gates` are not what they were."""
 
 
-class OnDemand:
+class Activator:
     """One for a run of the proxy, until `close`. `gates` is what stands before services, by id."""
 
-    def __init__(self, paths: Paths, proxy: Proxy, health: Health, events: EventLog):
+    def __init__(self, paths: Paths, proxy: Proxy, health: HealthSink, events: EventLog):
         self.gates: Mapping[str, Dormant] = {}
         self._paths = paths
         self._proxy = proxy
@@ -69,11 +69,11 @@ class OnDemand:
         if identity not in self._tasks and service is not None and service.starts_on_request:
             self._begin(service, Dormant(service), self._start(service))
 
-    def end(self, service: Service, crew: CrewFile, idle: float) -> None:
-        """End a service that `crew` runs and that nobody has asked for during `idle` seconds."""
+    def end(self, service: Service, group: GroupFile, idle: float) -> None:
+        """End a service that `group` runs and that nobody has asked for during `idle` seconds."""
         if service.id not in self._tasks:
             gate = Dormant(service, "it was about to end, and starts anew")
-            self._begin(service, gate, self._end(service, crew, idle))
+            self._begin(service, gate, self._end(service, group, idle))
 
     def reap(self) -> None:
         """Let go of processes that have ended."""
@@ -129,7 +129,7 @@ class OnDemand:
         needed = in_order(list(self._proxy.snapshot.table.services.values()), [service.id])
         names = [other.id for other in needed if other.id != service.id]
         attempt = await asyncio.to_thread(Attempt, self._paths, service.id, names)
-        sight: Sight | None = None
+        sight: AttemptStatus | None = None
         try:
             why, sight = await self._until_up(service, attempt)
         except (DevproxyError, OSError) as error:
@@ -140,7 +140,7 @@ class OnDemand:
         if why:
             self._fail(service, why, sight.lines if sight else ())
 
-    async def _until_up(self, service: Service, attempt: Attempt) -> tuple[str, Sight]:
+    async def _until_up(self, service: Service, attempt: Attempt) -> tuple[str, AttemptStatus]:
         """Empty once it is up, else why it is not; and what was seen last."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -183,9 +183,9 @@ class OnDemand:
 
     # Ending
 
-    async def _end(self, service: Service, crew: CrewFile, idle: float) -> None:
+    async def _end(self, service: Service, group: GroupFile, idle: float) -> None:
         attempt = await asyncio.to_thread(Attempt, self._paths, service.id)
-        await asyncio.to_thread(ask_to_end, self._paths, crew, [service.id])
+        await asyncio.to_thread(ask_to_end, self._paths, group, [service.id])
         self._tell(Idle(service.id, idle))
         patience = self._proxy.snapshot.settings.grace + MARGIN
         try:
@@ -198,13 +198,13 @@ class OnDemand:
         self._health.rest(service.id)
 
 
-def _why(sight: Sight) -> str:
+def _why(sight: AttemptStatus) -> str:
     if sight.code or "failed" in sight.states.values():
         return "its command has failed, or one that it depends on"
     return "its command has ended"
 
 
-def _about(service: Service, sight: Sight) -> str:
+def _about(service: Service, sight: AttemptStatus) -> str:
     """What it waits for, if that is another service."""
     waits = [name for name in service.depends_on if sight.states.get(name) in {"waiting", "starting"}]
     return f"{' and '.join(waits)} first, which it depends on" if waits else ""
@@ -214,7 +214,7 @@ def _about(service: Service, sight: Sight) -> str:
 #
 # A service is in use while an exchange with it is under way or a tunnel to it is open; between that, its last answer
 # counts. After a start of the proxy time begins anew. One that another running service depends on is left alone: that
-# one may use it without us. What a crew does not run (`devproxy run`, a terminal) is its owner's to end.
+# one may use it without us. What a group does not run (`devproxy run`, a terminal) is its owner's to end.
 
 
 _SLOWEST, _QUICKEST = 5.0, 0.05  # seconds between two looks
@@ -224,10 +224,10 @@ _SHARE = 10  # looks during the shortest idle_stop
 class IdleWatch:
     """One for a run of the proxy; `run` until it is cancelled. `answered` is when an upstream last answered."""
 
-    def __init__(self, paths: Paths, proxy: Proxy, ondemand: OnDemand, answered: Callable[[Upstream], float]):
+    def __init__(self, paths: Paths, proxy: Proxy, activator: Activator, answered: Callable[[Upstream], float]):
         self._paths = paths
         self._proxy = proxy
-        self._ondemand = ondemand
+        self._activator = activator
         self._answered = answered
         self._active: dict[str, float] = {}  # when a service was last seen to be used, or to have come
 
@@ -239,7 +239,7 @@ class IdleWatch:
                 table = self._proxy.snapshot.table
                 services = watched(table.services.values())
             await asyncio.sleep(pause(services))
-            self._ondemand.reap()
+            self._activator.reap()
             try:
                 await self.look(services)
             except Exception:
@@ -250,11 +250,11 @@ class IdleWatch:
         due = self._due(services)
         if not due:
             return
-        known = await asyncio.to_thread(crews, self._paths)
+        known = await asyncio.to_thread(read_groups, self._paths)
         due = self._due(services)  # somebody may have asked meanwhile
         now = self._proxy.loop.time()
-        for identity, crew in endable(due, known, list(self._proxy.snapshot.table.services.values())).items():
-            self._ondemand.end(due[identity], crew, now - self._active[identity])
+        for identity, group in endable(due, known, list(self._proxy.snapshot.table.services.values())).items():
+            self._activator.end(due[identity], group, now - self._active[identity])
 
     def _due(self, services: Sequence[Service]) -> dict[str, Service]:
         gates = self._proxy.gates
@@ -286,8 +286,8 @@ def in_use(proxy: Proxy, services: Sequence[Service]) -> set[str]:
     return used | {at[end.upstream] for end in proxy.tunnels if end.upstream in at}
 
 
-def endable(due: Collection[str], known: Sequence[CrewFile], services: Sequence[Service]) -> Mapping[str, CrewFile]:
-    """The crew of each of `due` that one runs and that no running service depends on."""
-    running = {name: crew for crew in known for name, part in crew.services.items() if part.state not in OVER}
+def endable(due: Collection[str], known: Sequence[GroupFile], services: Sequence[Service]) -> Mapping[str, GroupFile]:
+    """The group of each of `due` that one runs and that no running service depends on."""
+    running = {name: group for group in known for name, part in group.services.items() if part.state not in OVER}
     needed = {other.id for name in running for other in in_order(services, [name]) if other.id != name}
     return {name: running[name] for name in due if name in running and name not in needed}

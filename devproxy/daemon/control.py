@@ -1,6 +1,7 @@
 """The proxy in the background: starting it so that it outlives the terminal, and ending it.
 
-Lives here: `start` and `stop`, as `devproxy start`, `stop`, `restart` and `run` need them; `spawn`, for a crew as well.
+Lives here: `start` and `stop`, as `devproxy start`, `stop`, `restart` and `run` need them; `spawn`, for a group as
+well.
 Not here: the proxy (`main.py`), which of two proxies may serve (`lifecycle.claim`).
 
 How: `devproxy serve` in a session of its own (setsid(2)), with its output in `state/log/serve.log`. Starters take
@@ -37,7 +38,7 @@ class Launched(NamedTuple):
 
 
 def log_file(paths: Paths) -> Path:
-    """What the proxy in the background printed since it was started; its journal is `devproxy.log` beside it."""
+    """What the proxy in the background printed since it was started; its log is `devproxy.log` beside it."""
     return paths.log / "serve.log"
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from devproxy.daemon.runtime import Health, read_health
+from devproxy.daemon.runtime import HealthReport, read_health
 from devproxy.errors import DevproxyError
 from devproxy.events import AnyEvent, Down, Entry, EventLog, Exposed, Found, Owner
 from devproxy.health import history
@@ -21,7 +21,7 @@ from devproxy.health.board import Board
 from devproxy.health.model import Check, Condition, Listener
 from devproxy.health.monitor import Monitor, World
 from devproxy.paths import Paths
-from devproxy.proxy.gates import Displaced, Dormant, ExposureGate, displaced, warned
+from devproxy.proxy.gates import Dormant, ExposureGate, WrongCheckout, warned, wrong_checkouts
 from devproxy.proxy.server import Gate, Proxy
 from devproxy.registry.model import Registry, Service, Upstream
 from devproxy.storage import files
@@ -33,7 +33,7 @@ _WORRYING = (Down, Exposed, Found, Owner)
 _log = logging.getLogger(__name__)
 
 
-class Oversight:
+class HealthPublisher:
     """One for a run of the proxy; `run` until it is cancelled, then `close`."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Oversight:
         self._events = events
         self._registry = registry
         self._history = history.History(paths)
-        self._unwritten: list[history.Entry] = []
+        self._unwritten: list[history.HistoryEntry] = []
         self._wanted = asyncio.Event()
         self._trouble = ""
         before = read_health(paths)
@@ -67,7 +67,7 @@ class Oversight:
     def registry_changed(self) -> None:
         """Look at once; what the policy makes of what is known holds from now on."""
         self.publish()
-        self._monitor.hurry()
+        self._monitor.wake()
 
     def saw(self, service: Service, check: Check) -> None:
         """Somebody else has made a check: it counts as if we had."""
@@ -75,20 +75,20 @@ class Oversight:
         record = self._board.records.get(service.id)
         if record is not None and record.service.upstream == service.upstream:
             self._board.check(record, check, time.time())
-        self._monitor.hurry()
+        self._monitor.wake()
 
     def rest(self, identity: str) -> None:
         """A service was ended in order, and starts at its next request."""
         self._board.rest(identity, time.time())
-        self._monitor.hurry()
+        self._monitor.wake()
 
     def publish(self) -> None:
         """Hand the proxy what stands at the gates of services, as of now."""
         conditions = self._board.conditions
         found = warned(self._registry(), conditions)
         gates: dict[str, Gate] = {identity: ExposureGate(*warning) for identity, warning in found.items()}
-        taken = displaced(self._registry(), conditions)
-        gates |= {identity: Displaced(*what) for identity, what in taken.items()}
+        taken = wrong_checkouts(self._registry(), conditions)
+        gates |= {identity: WrongCheckout(*what) for identity, what in taken.items()}
         for service in self._registry().services:
             condition = conditions.get(service.id)
             if condition is not None and condition.dormant and service.id not in gates:
@@ -138,14 +138,14 @@ class Oversight:
 
     def _keep(self, entry: Entry) -> None:
         if history.is_kept(entry.event):
-            self._unwritten.append(history.Entry(entry.time, entry.event))
+            self._unwritten.append(history.HistoryEntry(entry.time, entry.event))
             self._wanted.set()
 
     async def _write(self) -> None:
         self._wanted.clear()
         entries, self._unwritten = self._unwritten, []
         board = self._board
-        health = Health(pid=os.getpid(), time=time.time(), services=board.conditions, owners=board.owners)
+        health = HealthReport(pid=os.getpid(), time=time.time(), services=board.conditions, owners=board.owners)
         try:
             await asyncio.to_thread(self._save, health, entries)
             self._trouble = ""
@@ -155,7 +155,7 @@ class Oversight:
                 self._trouble = str(error)
                 _log.error("what is known of services could not be written down: %s", error)
 
-    def _save(self, health: Health, entries: Sequence[history.Entry]) -> None:
+    def _save(self, health: HealthReport, entries: Sequence[history.HistoryEntry]) -> None:
         files.write_json(self._paths.health, health)
         self._history.append(entries)
 

@@ -70,7 +70,7 @@ class _Queue(logging.handlers.QueueHandler):
         return record
 
 
-class _Listener(logging.handlers.QueueListener):
+class _QueueListener(logging.handlers.QueueListener):
     def stop(self) -> None:
         thread = self._thread
         if thread is not None:
@@ -79,7 +79,7 @@ class _Listener(logging.handlers.QueueListener):
             self._thread = None
 
 
-class Journal:
+class DaemonLog:
     """While entered, the loggers of devproxy, asyncio and aiohttp write to the log file, and to stderr if `watched`."""
 
     LOGGERS = ("devproxy", "asyncio", "aiohttp")
@@ -91,7 +91,7 @@ class Journal:
         records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
         self._handler = _Queue(records)
         writers: list[logging.Handler] = [person] if watched else []
-        self._listener = _Listener(records, *writers, _ToFile(RotatedFile(file, limit=LIMIT, kept=KEPT)))
+        self._listener = _QueueListener(records, *writers, _ToFile(RotatedFile(file, limit=LIMIT, kept=KEPT)))
 
     def __enter__(self) -> Self:
         self._listener.start()

@@ -20,14 +20,14 @@ from typing import Any
 
 from devproxy import __version__
 from devproxy.control.app import build_app, runner
-from devproxy.control.context import View
+from devproxy.control.context import ControlContext
 from devproxy.daemon import process
 from devproxy.daemon.access_log import AccessLog
-from devproxy.daemon.activation import IdleWatch, OnDemand
+from devproxy.daemon.activation import Activator, IdleWatch
 from devproxy.daemon.banner import announcement
-from devproxy.daemon.health_publisher import Oversight
-from devproxy.daemon.log import Journal
-from devproxy.daemon.reload import MOST_TOLD, Change, Reloader
+from devproxy.daemon.health_publisher import HealthPublisher
+from devproxy.daemon.log import DaemonLog
+from devproxy.daemon.reload import MOST_TOLD, RegistryChange, Reloader
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
@@ -51,7 +51,7 @@ def run(paths: Paths, *, http: int | None = None, access_log: bool | None = None
     """Serve until a signal comes; returns the exit code. Raises DevproxyError where it cannot start.
 
     `http` (0: any free port) and `access_log` take the place of the registry's settings. `watched`: somebody reads
-    stderr, so the journal is shown there, too.
+    stderr, so the log is shown there, too.
     """
     return process.run(serve(paths, http=http, access_log=access_log, watched=watched))
 
@@ -61,7 +61,7 @@ async def serve(paths: Paths, *, http: int | None = None, access_log: bool | Non
     ensure_private(paths.config)
     claim = process.claim(paths)
     try:
-        with Journal(paths, watched=watched):
+        with DaemonLog(paths, watched=watched):
             return await Daemon(paths, http, access_log).run()
     finally:
         claim.release()
@@ -79,7 +79,7 @@ class Daemon:
         self._events = EventLog(time.time)
         self._reloader = Reloader(Loader(paths))
         self._stop = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._notices: list[str] = []
         self._servers: list[asyncio.Server] = []
 
@@ -99,7 +99,7 @@ class Daemon:
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
-            self._oversee()
+            self._watch_health_of_services()
             await self._accept(listening)
         except BaseException:
             listening.close()
@@ -108,29 +108,31 @@ class Daemon:
         process.settle_memory()
         tasks = [
             asyncio.create_task(self._reloader.follow(self._stop, self._change)),
-            asyncio.create_task(self._oversight.run()),
+            asyncio.create_task(self._publisher.run()),
             asyncio.create_task(self._idle.run()),
         ]
         await self._stop.wait()
         return await self._end(tasks)
 
-    def _oversee(self) -> None:
+    def _watch_health_of_services(self) -> None:
         """Begin to watch the services; devproxy's own sockets are audited by the same code."""
         registry = self._reloader
-        self._oversight = Oversight(self._paths, self._proxy, self._events, lambda: registry.registry, (self._port,))
+        self._publisher = HealthPublisher(
+            self._paths, self._proxy, self._events, lambda: registry.registry, (self._port,)
+        )
 
         def stop() -> None:
             self._stop.set()
-            self._hurry.set()
+            self._at_once.set()
 
-        self._oversight.on_alarm = stop
-        self._ondemand = OnDemand(self._paths, self._proxy, self._oversight, self._events)
-        self._oversight.starts = lambda: self._ondemand.gates
-        self._proxy.wake = self._ondemand.wake
-        self._idle = IdleWatch(self._paths, self._proxy, self._ondemand, self._oversight.answered)
+        self._publisher.on_alarm = stop
+        self._activator = Activator(self._paths, self._proxy, self._publisher, self._events)
+        self._publisher.starts = lambda: self._activator.gates
+        self._proxy.wake = self._activator.wake
+        self._idle = IdleWatch(self._paths, self._proxy, self._activator, self._publisher.answered)
 
-    def _view(self, listening: Listening) -> View:
-        return View(
+    def _view(self, listening: Listening) -> ControlContext:
+        return ControlContext(
             registry=lambda: self._reloader.registry,
             notices=lambda: self._notices,
             conditions=self._conditions,
@@ -145,10 +147,10 @@ class Daemon:
         )
 
     def _conditions(self) -> Mapping[str, Condition]:
-        return self._oversight.conditions()
+        return self._publisher.conditions()
 
     def _past(self, service: str | None) -> list[dict[str, Any]]:
-        return self._oversight.past(service)
+        return self._publisher.past(service)
 
     def _own_page(self) -> asyncio.BaseProtocol:
         """A protocol of aiohttp's for a connection to devproxy's own pages."""
@@ -163,9 +165,9 @@ class Daemon:
 
     # While it runs
 
-    async def _change(self, change: Change) -> None:
+    async def _change(self, change: RegistryChange) -> None:
         self._proxy.swap(change.snapshot)
-        self._oversight.registry_changed()
+        self._publisher.registry_changed()
         self._switch_access_log()
         self._notice_port(change)
         self._tell(change)
@@ -184,7 +186,7 @@ class Daemon:
             self._access_log = AccessLog(file)
         self._proxy.access_log = self._access_log if wanted else None
 
-    def _notice_port(self, change: Change) -> None:
+    def _notice_port(self, change: RegistryChange) -> None:
         """A port is chosen once: open connections and printed URLs hang on it."""
         port = change.registry.settings.http
         if change.old.settings.http == port or self._http is not None or port == self._port:
@@ -194,7 +196,7 @@ class Daemon:
         self._events.add(Notice(message))
         _log.warning("%s", message)
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: RegistryChange) -> None:
         for event in change.events:
             self._events.add(event)
             if not isinstance(event, Problems):
@@ -243,7 +245,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._reloader.request)
 
     def _interrupt(self) -> None:
-        (self._hurry if self._stop.is_set() else self._stop).set()
+        (self._at_once if self._stop.is_set() else self._stop).set()
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> int:
         for server in self._servers:
@@ -251,15 +253,15 @@ class Daemon:
         self._withdraw()
         for task in tasks:
             task.cancel()
-        await self._ondemand.close()
+        await self._activator.close()
         hurried = await self._drain(self._reloader.registry.settings.grace)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._events.add(Stopped())
-        await self._oversight.close()
+        await self._publisher.close()
         if self._access_log is not None:
             await self._access_log.close()
-        if self._oversight.alarmed is not None:
-            raise _exposed(self._oversight.alarmed)
+        if self._publisher.alarmed is not None:
+            raise _exposed(self._publisher.alarmed)
         _log.info("stopped")
         return INTERRUPTED if hurried else Exit.GOOD
 
@@ -268,14 +270,14 @@ class Daemon:
         under_way = len(self._proxy.connections) + len(self._proxy.tunnels) // 2
         _log.info("stopping: %d connections, at most %g seconds (Ctrl-C: at once)", under_way, grace)
         ending = asyncio.gather(self._proxy.drain(grace), self._control.cleanup(), return_exceptions=True)
-        hurry = asyncio.ensure_future(self._hurry.wait())
-        either: set[asyncio.Future[Any]] = {ending, hurry}
+        at_once = asyncio.ensure_future(self._at_once.wait())
+        either: set[asyncio.Future[Any]] = {ending, at_once}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
+        at_once.cancel()
         if not ending.done():
             ending.cancel()
             self._proxy.close()
-        return self._hurry.is_set()
+        return self._at_once.is_set()
 
     def _withdraw(self) -> None:
         """Take `proxy.json` away, if it is ours."""

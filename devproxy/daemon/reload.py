@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _NOWHERE = Source("", 0)
 
 
-class Change(NamedTuple):
+class RegistryChange(NamedTuple):
     """A registry that differs from the `old` one."""
 
     old: Registry
@@ -38,7 +38,7 @@ class Change(NamedTuple):
     events: tuple[AnyEvent, ...]
 
     @classmethod
-    def between(cls, old: Registry, new: Registry) -> "Change":
+    def between(cls, old: Registry, new: Registry) -> "RegistryChange":
         """What is different, for people: that a service has moved to another line, or been started, is no event."""
         appeared, mended = _without(new.problems, old.problems), _without(old.problems, new.problems)
         services = compare(old, new)
@@ -53,7 +53,7 @@ class Change(NamedTuple):
         return self.old.problems != self.registry.problems
 
 
-Changed = Callable[[Change], Awaitable[None]]
+Changed = Callable[[RegistryChange], Awaitable[None]]
 
 
 def compare(old: Registry, new: Registry) -> Services | None:
@@ -142,11 +142,11 @@ class Reloader:
                 # A bug, or a system that is out of something: what is in force stays in force.
                 _log.exception("the registry could not be loaded; the last one stays in force")
 
-    def _load_now(self) -> Change | None:
+    def _load_now(self) -> RegistryChange | None:
         old, new = self.registry, self._loader.load()
         if new is old or new == old:
             return None
-        change = Change.between(old, new)
+        change = RegistryChange.between(old, new)
         self.registry = new
         return change
 

@@ -6,7 +6,7 @@ Not here: writing it (`main.py`, through `storage/files.py`).
 
 import msgspec
 
-from devproxy.health.model import Condition, Owner
+from devproxy.health.model import Condition, ServiceOwner
 from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry
@@ -41,19 +41,19 @@ def read_running(paths: Paths) -> Running | None:
 # What the running proxy knows of services, as `state/health.json` tells it.
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """`state/health.json`: what the monitor of proxy `pid` knew at `time`; `owners` outlive the proxy."""
 
     pid: int
     time: float
     services: dict[str, Condition] = {}
-    owners: dict[str, Owner] = {}
+    owners: dict[str, ServiceOwner] = {}
 
 
-def read_health(paths: Paths) -> Health | None:
+def read_health(paths: Paths) -> HealthReport | None:
     """`state/health.json`, or None where there is none that can be read. Whoever wrote it may have ended since."""
     try:
-        return msgspec.json.decode(paths.health.read_bytes(), type=Health)
+        return msgspec.json.decode(paths.health.read_bytes(), type=HealthReport)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 

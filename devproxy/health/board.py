@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from devproxy import events
-from devproxy.health.findings import NOTHING, Exam
-from devproxy.health.model import DORMANT, Check, Condition, Finding, Owner, Reach, State
+from devproxy.health.findings import NOTHING, Examination
+from devproxy.health.model import DORMANT, Check, Condition, Finding, Reach, ServiceOwner, State
 from devproxy.registry.model import Service
 
 FAILURES = 2
@@ -27,7 +27,7 @@ ADOPTED = 3600.0
 NO_PORT = "nothing says which port it has"
 
 
-class Record:
+class ServiceRecord:
     """One service. `due` and `proof_due` are on the loop's clock: when it is to be checked, and proved, next."""
 
     __slots__ = (
@@ -47,7 +47,7 @@ class Record:
         "service",
     )
 
-    def __init__(self, service: Service, owner: Owner | None = None):
+    def __init__(self, service: Service, owner: ServiceOwner | None = None):
         self.service = service
         self.condition = _unchecked(service)
         self.owner = owner  # whose process it was when it last was as it should be
@@ -71,8 +71,8 @@ class Record:
 class Board:
     """Every record, and the events that are not taken yet. `owners` is what an earlier run knew."""
 
-    def __init__(self, owners: Mapping[str, Owner] | None = None):
-        self.records: dict[str, Record] = {}
+    def __init__(self, owners: Mapping[str, ServiceOwner] | None = None):
+        self.records: dict[str, ServiceRecord] = {}
         self.changed = False  # since `take`
         self._remembered = dict(owners or {})
         self._events: list[events.AnyEvent] = []
@@ -84,7 +84,7 @@ class Board:
         for service in services:
             record = old.get(service.id)
             if record is None or _is_another(record, service):
-                record = Record(service, self._remembered.pop(service.id, None))
+                record = ServiceRecord(service, self._remembered.pop(service.id, None))
                 self.changed = True
             record.service = service
             self.records[service.id] = record
@@ -96,7 +96,7 @@ class Board:
         return {identity: record.condition for identity, record in self.records.items()}
 
     @property
-    def owners(self) -> dict[str, Owner]:
+    def owners(self) -> dict[str, ServiceOwner]:
         """By service id, those that are known."""
         return {identity: record.owner for identity, record in self.records.items() if record.owner}
 
@@ -109,7 +109,7 @@ class Board:
         taken, self._events, self.changed = self._events, [], False
         return taken
 
-    def check(self, record: Record, check: Check, now: float) -> None:
+    def check(self, record: ServiceRecord, check: Check, now: float) -> None:
         """Take in one check."""
         record.failures = 0 if check.up else record.failures + 1
         record.host = check.host or record.host
@@ -142,7 +142,7 @@ class Board:
         record.failures, record.listening_since = FAILURES, None
         self._set(record, msgspec.structs.replace(record.condition, state="down", since=now, why=DORMANT, dormant=True))
 
-    def see(self, record: Record, exam: Exam, now: float) -> None:
+    def see(self, record: ServiceRecord, exam: Examination, now: float) -> None:
         """Take in what a look at the machine said."""
         old = record.condition
         new = msgspec.structs.replace(
@@ -157,7 +157,7 @@ class Board:
             self._tell(record, old.findings, new, exam.owner)
         self._remember(record, exam.owner, now)
 
-    def _remember(self, record: Record, now_owner: Owner | None, now: float) -> None:
+    def _remember(self, record: ServiceRecord, now_owner: ServiceOwner | None, now: float) -> None:
         if now_owner is None or record.condition.state != "up":
             return
         if record.owner is None or now_owner.is_same(record.owner):
@@ -170,7 +170,7 @@ class Board:
         self.changed |= record.owner != now_owner
         record.owner, record.other_since = now_owner, None
 
-    def _announce(self, record: Record, state: State, why: str, now: float) -> None:
+    def _announce(self, record: ServiceRecord, state: State, why: str, now: float) -> None:
         identity = record.service.id
         if record.announced == "unknown":
             self._first.setdefault(state, []).append(identity)
@@ -179,7 +179,7 @@ class Board:
             self._events.append(events.Up(identity, why, lasted) if state == "up" else events.Down(identity, why))
         record.announced, record.announced_at = state, now
 
-    def _tell(self, record: Record, old: Sequence[Finding], new: Condition, owner: Owner | None) -> None:
+    def _tell(self, record: ServiceRecord, old: Sequence[Finding], new: Condition, owner: ServiceOwner | None) -> None:
         """An event for each finding that came or went; what is allowed, or a mere note, is none.
 
         Where nothing listens any more nothing is mended, but nobody can reach it either.
@@ -199,7 +199,7 @@ class Board:
             else:
                 self._events.append(events.Found(identity, code, finding.message, finding.fix))
 
-    def _set(self, record: Record, condition: Condition) -> None:
+    def _set(self, record: ServiceRecord, condition: Condition) -> None:
         record.condition = condition
         self.changed = True
 
@@ -212,14 +212,14 @@ def _unchecked(service: Service) -> Condition:
     return Condition(why=NO_PORT, exposure_why=NO_PORT)
 
 
-def _is_another(record: Record, new: Service) -> bool:
+def _is_another(record: ServiceRecord, new: Service) -> bool:
     """Whether what is known of a service says nothing about it any more: one that is down may be dormant, or not."""
     old = record.service
     changed = old.starts_on_request != new.starts_on_request and record.condition.state != "up"
     return changed or old.upstream != new.upstream
 
 
-def _state(record: Record, check: Check, now: float) -> State:
+def _state(record: ServiceRecord, check: Check, now: float) -> State:
     if check.up:
         return "up"
     if record.service.upstream is None:

@@ -23,7 +23,18 @@ from pathlib import PurePath
 import msgspec
 
 from devproxy.health.exposure import Judgement, PortJudgement, judge, judge_port, takes
-from devproxy.health.model import Code, Finding, Heard, Listener, Owner, Process, Reach, Scan, Severity, Verdict
+from devproxy.health.model import (
+    Code,
+    Finding,
+    FindingSeverity,
+    JudgedListener,
+    Listener,
+    Process,
+    Reach,
+    Scan,
+    ServiceOwner,
+    Verdict,
+)
 from devproxy.programs.fixes import program_of, propose
 from devproxy.registry.hostnames import split
 from devproxy.registry.model import ExposurePolicy, Registry, Service
@@ -99,7 +110,7 @@ def families(place: Place, scan: Scan) -> tuple[RawFinding, ...]:
     return (RawFinding(code="family", message=message, fix=fix, listener=listeners[0]),)
 
 
-def owner(port: int, scan: Scan) -> Owner | None:
+def owner(port: int, scan: Scan) -> ServiceOwner | None:
     """Whose process answers on the port; None where nothing listens, or what does cannot be read."""
     listeners = [one for one in scan.listeners if one.port == port and one.process.argv]
     reached = (one for host in LOOPBACKS for one in listeners if takes(one, host))
@@ -108,10 +119,10 @@ def owner(port: int, scan: Scan) -> Owner | None:
         return None
     process = listener.process
     folder = process.folder if process.folder != "/" else ""  # a daemon's tells nothing
-    return Owner(program_of(listener.process.argv, process.parents, port), folder, listener.user or "")
+    return ServiceOwner(program_of(listener.process.argv, process.parents, port), folder, listener.user or "")
 
 
-def owners(port: int, scan: Scan, known: Owner | None) -> tuple[RawFinding, ...]:
+def owners(port: int, scan: Scan, known: ServiceOwner | None) -> tuple[RawFinding, ...]:
     """A finding if another program listens on the port than the one that was `known`; a restart of it is none."""
     now = owner(port, scan)
     if now is None or known is None or now.is_same(known):
@@ -144,7 +155,7 @@ def _are_twins(one: Place, other: Place) -> bool:
     return one.service == other.service or (one.twins != "" and one.twins == other.twins)
 
 
-def strangers(place: Place, scan: Scan, checkouts: Checkouts) -> tuple[RawFinding, ...]:
+def other_checkouts(place: Place, scan: Scan, checkouts: Checkouts) -> tuple[RawFinding, ...]:
     """A finding if a process that answers on the port runs in another checkout of the service's project."""
     listeners = [one for one in scan.listeners if one.port == place.port]
     answering = (next((one for one in listeners if takes(one, host)), None) for host in LOOPBACKS)
@@ -160,7 +171,7 @@ def strangers(place: Place, scan: Scan, checkouts: Checkouts) -> tuple[RawFindin
     return ()
 
 
-def selves(place: Place, proxy_ports: Collection[int]) -> tuple[RawFinding, ...]:
+def points_at_proxy(place: Place, proxy_ports: Collection[int]) -> tuple[RawFinding, ...]:
     """A finding if the service's upstream is one of the proxy's own ports."""
     if place.port not in proxy_ports:
         return ()
@@ -218,7 +229,7 @@ def _process(process: Process, user: str | None) -> str:
 # All that a look at the machine says about one service, apart from whether it is up.
 
 
-_SEVERITY: Mapping[str, Severity] = {
+_SEVERITY: Mapping[str, FindingSeverity] = {
     "unknown": "note",
     "shadowed": "warning",
     "family": "note",
@@ -227,18 +238,18 @@ _SEVERITY: Mapping[str, Severity] = {
     "self": "error",
     "checkout": "error",
 }
-_EXPOSED: Mapping[ExposurePolicy, Severity] = {"refuse": "error", "warn": "warning", "allow": "note"}
+_EXPOSED: Mapping[ExposurePolicy, FindingSeverity] = {"refuse": "error", "warn": "warning", "allow": "note"}
 NOTHING = Reach()
 
 
-class Exam(msgspec.Struct, frozen=True, kw_only=True):
+class Examination(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen of a service. `owner` is whose process answers now, None where nobody's can be told."""
 
     exposure: Verdict
     why: str
-    listeners: tuple[Heard, ...] = ()
+    listeners: tuple[JudgedListener, ...] = ()
     findings: tuple[Finding, ...] = ()
-    owner: Owner | None = None
+    owner: ServiceOwner | None = None
 
 
 def port_conflicts(registry: Registry) -> dict[str, RawFinding]:
@@ -266,26 +277,26 @@ def examine(
     service: Service,
     scan: Scan,
     reach: Reach = NOTHING,
-    known: Owner | None = None,
+    known: ServiceOwner | None = None,
     *,
     own_ports: Collection[int] = (),
     conflict: RawFinding | None = None,
     checkouts: Checkouts | None = None,
-) -> Exam:
+) -> Examination:
     """Everything about `service`; `scan` holds the listeners of its port, `known` is who answered there before."""
     upstream = service.upstream
     if upstream is None:
-        return Exam(exposure="unknown", why="nothing says which port it has")
+        return Examination(exposure="unknown", why="nothing says which port it has")
     if upstream.path:
-        return Exam(exposure="loopback", why="a unix socket")
+        return Examination(exposure="loopback", why="a unix socket")
     port = upstream.port
     judged = judge_port(port, scan)
     exposure, why = _verdict(judged, reach, port)
     place = Place(service.id, upstream.hosts, port)
     found = [
-        *selves(place, own_ports),
+        *points_at_proxy(place, own_ports),
         *(exposures(port, scan)),
-        *(strangers(place, scan, checkouts) if checkouts else ()),
+        *(other_checkouts(place, scan, checkouts) if checkouts else ()),
         *shadows(port, scan),
         *owners(port, scan, known),
         *((conflict,) if conflict else ()),
@@ -294,7 +305,7 @@ def examine(
     shown = [_shown(one, service.exposure, reach, port) for one in found]
     if exposure == "exposed" and not judged.exposed:
         shown.insert(0, _published(reach, port, service.exposure))
-    return Exam(
+    return Examination(
         exposure=exposure,
         why=why,
         listeners=_heard_on(port, scan),
@@ -303,14 +314,14 @@ def examine(
     )
 
 
-def _heard_on(port: int, scan: Scan) -> tuple[Heard, ...]:
-    return tuple(heard(listener, scan) for listener in scan.listeners if listener.port == port)
+def _heard_on(port: int, scan: Scan) -> tuple[JudgedListener, ...]:
+    return tuple(judged_listener(listener, scan) for listener in scan.listeners if listener.port == port)
 
 
-def heard(listener: Listener, scan: Scan) -> Heard:
+def judged_listener(listener: Listener, scan: Scan) -> JudgedListener:
     """A listener with its verdict."""
     judgement = judge(listener, scan.interfaces)
-    return Heard(
+    return JudgedListener(
         address=listener.address,
         port=listener.port,
         family=listener.family,

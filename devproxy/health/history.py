@@ -23,14 +23,14 @@ ABOUT_ONE = (
 )
 
 
-class Entry(msgspec.Struct, frozen=True):
+class HistoryEntry(msgspec.Struct, frozen=True):
     """An event and when it was, in seconds since 1970."""
 
     time: float
     event: AnyEvent
 
 
-def row(entry: Entry) -> dict[str, Any]:
+def row(entry: HistoryEntry) -> dict[str, Any]:
     """As JSON: the event's fields with `time` in seconds since 1970 and its `text`."""
     fields: dict[str, Any] = msgspec.to_builtins(entry.event)
     return fields | {"time": entry.time, "text": entry.event.text()}
@@ -54,21 +54,21 @@ class History:
     def __init__(self, paths: Paths):
         self._file = RotatedFile(paths.history, limit=LIMIT, kept=KEPT)
 
-    def append(self, entries: Iterable[Entry]) -> None:
+    def append(self, entries: Iterable[HistoryEntry]) -> None:
         """Add events at the end. Raises OSError where the disk refuses."""
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         if lines:
             self._file.append(lines.decode("utf-8"))
 
 
-def read(paths: Paths, service: str | None = None, last: int | None = None) -> list[Entry]:
+def read(paths: Paths, service: str | None = None, last: int | None = None) -> list[HistoryEntry]:
     """What is kept, oldest first: of all services or one, the `last` so many entries if that is given."""
-    decoder = msgspec.json.Decoder(Entry)
+    decoder = msgspec.json.Decoder(HistoryEntry)
     found = [entry for entry in _entries(paths, decoder) if service is None or concerns(entry.event, service)]
     return found if last is None else found[-last:]
 
 
-def _entries(paths: Paths, decoder: "msgspec.json.Decoder[Entry]") -> Iterator[Entry]:
+def _entries(paths: Paths, decoder: "msgspec.json.Decoder[HistoryEntry]") -> Iterator[HistoryEntry]:
     for path in (paths.history.with_name(f"{paths.history.name}.1"), paths.history):
         try:
             lines = path.read_bytes().splitlines()

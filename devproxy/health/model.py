@@ -14,12 +14,12 @@ import msgspec
 State = Literal["up", "down", "starting", "unknown"]
 Verdict = Literal["loopback", "exposed", "unknown"]
 Code = Literal["exposed", "unknown", "owner", "shadowed", "family", "conflict", "self", "checkout"]
-Severity = Literal["error", "warning", "note"]
+FindingSeverity = Literal["error", "warning", "note"]
 
 DORMANT = "it starts at its first request"
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
+class JudgedListener(msgspec.Struct, frozen=True, kw_only=True):
     """A listener on a service's port, as `ls --json` shows it: `address` without zone and port, `command` as a shell
     takes it; None where it could not be read. `interfaces` are those it can be reached on, `why` completes "it is …".
     """
@@ -43,7 +43,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     code: Code
-    severity: Severity
+    severity: FindingSeverity
     message: str
     address: str = ""
     proof: str = ""
@@ -64,7 +64,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     why: str = "not checked yet"
     exposure: Verdict = "unknown"
     exposure_why: str = "not checked yet"
-    listeners: tuple[Heard, ...] = ()
+    listeners: tuple[JudgedListener, ...] = ()
     findings: tuple[Finding, ...] = ()
     dormant: bool = False
 
@@ -74,14 +74,14 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
         return "on-request" if self.dormant and self.state == "down" else self.state
 
 
-class Owner(msgspec.Struct, frozen=True):
+class ServiceOwner(msgspec.Struct, frozen=True):
     """Whose process answers for a service: enough to tell another program from a restart of the same one."""
 
     program: str
     folder: str = ""
     user: str = ""
 
-    def is_same(self, other: "Owner") -> bool:
+    def is_same(self, other: "ServiceOwner") -> bool:
         """Whether both are one program, as far as can be told: what is not known of either does not count."""
         pairs = ((self.program, other.program), (self.folder, other.folder), (self.user, other.user))
         return all(mine == theirs for mine, theirs in pairs if mine and theirs)

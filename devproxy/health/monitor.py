@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from devproxy.events import AnyEvent
 from devproxy.health import reachability
-from devproxy.health.board import Board, Record
+from devproxy.health.board import Board, ServiceRecord
 from devproxy.health.exposure import judge
 from devproxy.health.findings import NOTHING, Checkouts, RawFinding, by_port, examine, port_conflicts
 from devproxy.health.model import Listener, Reach, Scan
@@ -79,7 +79,7 @@ class Monitor:
         self._pause = RECHECK  # until the table is read again whatever it seems
         self._native = True
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Look at once: the registry, or something else, has changed."""
         self._wake.set()
 
@@ -174,7 +174,7 @@ class Monitor:
             if ours and judge(listener, scan.interfaces).verdict == "exposed":
                 self._world.alarm(listener)
 
-    def _of(self, record: Record) -> Scan:
+    def _of(self, record: ServiceRecord) -> Scan:
         return self._by_port.get(record.port) or Scan(interfaces=self._scan.interfaces, gap=self._scan.gap)
 
     def _by_table(self, touched: Collection[str], now: float) -> None:
@@ -207,7 +207,7 @@ class Monitor:
         found = await asyncio.to_thread(reachability.prove, [record.port for record in due], where)
         return self._reached(due, found)
 
-    def _reached(self, due: list[Record], found: dict[int, Reach]) -> set[str]:
+    def _reached(self, due: list[ServiceRecord], found: dict[int, Reach]) -> set[str]:
         now = asyncio.get_running_loop().time()
         touched = set()
         for index, record in enumerate(due):
@@ -225,7 +225,7 @@ class Monitor:
             await asyncio.gather(*(self._ask(record) for record in due))
         return {record.service.id for record in due}
 
-    def _is_due(self, record: Record, now: float) -> bool:
+    def _is_due(self, record: ServiceRecord, now: float) -> bool:
         is_well = record.failures == 0 and record.condition.state == "up"
         if is_well and record.due > now:
             return False  # most of them, most of the time
@@ -240,13 +240,13 @@ class Monitor:
             record.due = min(record.due, now)
         return record.due <= now
 
-    async def _ask(self, record: Record) -> None:
+    async def _ask(self, record: ServiceRecord) -> None:
         check = await probe(record.service, record.host)
         now = asyncio.get_running_loop().time()
         if not check.up:
             record.failed_at = now
             if not check.accepted and listening_host(record.service, self._of(record)):
-                self.hurry()  # it came or went meanwhile: the table is read again before anything is believed
+                self.wake()  # it came or went meanwhile: the table is read again before anything is believed
         self.board.check(record, check, time.time())
         doubtful = record.condition.state in {"up", "starting"}
         complete = self._native and not self._scan.gap

@@ -6,30 +6,27 @@ Not here: the look that goes on (`monitor.py`). There are no thresholds: what is
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from socket import AF_INET6
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import structs
 
 from devproxy.health import reachability
-from devproxy.health.exposure import judge, judge_port, takes
 from devproxy.health.findings import NOTHING, by_port, examine, port_conflicts
-from devproxy.health.model import DORMANT, Check, Condition, Heard, Listener, Owner, Reach, Scan, State
+from devproxy.health.model import DORMANT, Check, Condition, Reach, Scan, ServiceOwner, State
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
 from devproxy.health.worktrees import checkouts
-from devproxy.net import sockdiag
 from devproxy.registry.model import Registry, Service
 
 MOST_AT_ONCE = 50
 
 
-async def checkup(
+async def check_once(
     registry: Registry,
     services: Sequence[Service],
     *,
     own_ports: Collection[int] = (),
-    owners: Mapping[str, Owner] | None = None,
+    owners: Mapping[str, ServiceOwner] | None = None,
 ) -> dict[str, Condition]:
     """The condition of `services`, by id; `owners` are those that the proxy's monitor knew."""
     ports = {service.upstream.port for service in services if service.upstream and service.upstream.port}
@@ -81,61 +78,3 @@ async def _probe(services: Sequence[Service]) -> dict[str, Check]:
 
     checks = await asyncio.gather(*(one(service) for service in services))
     return {service.id: check for service, check in zip(services, checks, strict=True)}
-
-
-# A look at services for one command, without the proxy: what the socket table says, in milliseconds.
-
-
-_ASK = "devproxy health asks it"
-
-
-def glance(services: Iterable[Service]) -> dict[str, Condition]:
-    """By service id; empty where the system's table cannot be read so cheaply (only Linux has one)."""
-    try:
-        raw = sockdiag.listeners()
-    except OSError:
-        return {}
-    by_port: dict[int, list[Listener]] = {}
-    for one in raw:
-        by_port.setdefault(one.port, []).append(_listener(one))
-    return {service.id: _condition(service, by_port) for service in services}
-
-
-def _listener(raw: sockdiag.RawListener) -> Listener:
-    return Listener(
-        address=raw.address,
-        port=raw.port,
-        family="ipv6" if raw.family == AF_INET6 else "ipv4",
-        v6only=raw.v6only,
-        device=str(raw.interface) if raw.interface else None,
-    )
-
-
-def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Condition:
-    upstream = service.upstream
-    if upstream is None and service.starts_on_request:
-        return Condition(state="down", why=DORMANT, dormant=True)
-    if upstream is None:
-        return Condition(why="nothing says which port it has")
-    if upstream.path:
-        return Condition(why=_ASK, exposure="loopback", exposure_why="a unix socket")
-    scan = Scan(listeners=tuple(by_port.get(upstream.port, ())))
-    judged = judge_port(upstream.port, scan)
-    reached = any(takes(listener, host) for listener in scan.listeners for host in upstream.hosts)
-    dormant = not reached and service.starts_on_request
-    asleep = dormant and not service.leased
-    return Condition(
-        state="up" if reached else "starting" if dormant and service.leased else "down",
-        why=DORMANT if asleep else f"{'something' if reached else 'nothing'} listens on port {upstream.port}",
-        dormant=dormant,
-        exposure=judged.verdict,
-        exposure_why=judged.why,
-        listeners=tuple(_heard(listener) for listener in scan.listeners),
-    )
-
-
-def _heard(listener: Listener) -> Heard:
-    found = judge(listener)
-    return Heard(
-        address=listener.address, port=listener.port, family=listener.family, verdict=found.verdict, why=found.why
-    )

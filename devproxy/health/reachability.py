@@ -56,7 +56,7 @@ def prove(ports: Iterable[int], where: Sequence[str]) -> dict[int, Reach]:
     places = [(address, port) for port in dict.fromkeys(ports) for address in where]
     taken: set[tuple[str, int]] = set()
     for batch in _batches(places):
-        taken |= _knock(batch)
+        taken |= _try_connect(batch)
     if taken:
         catching = _catch_all({address for address, _ in taken})
         taken = {place for place in taken if place[0] not in catching}
@@ -86,10 +86,10 @@ def _catch_all(where: Iterable[str]) -> set[str]:
                 places.append((address, int(probe.getsockname()[1])))
         except OSError:
             continue
-    return {address for address, _ in _knock(places)}
+    return {address for address, _ in _try_connect(places)}
 
 
-def _knock(places: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+def _try_connect(places: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
     """The places where a connection is accepted within `PATIENCE`."""
     open_: dict[int, tuple[socket.socket, tuple[str, int]]] = {}
     try:

@@ -22,7 +22,7 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-class Plan:
+class ResponseHead:
     """A response head, and what it means for the request's method.
 
     `head` is the bytes as they came; `length` as `framing.response_length` tells; `reusable` whether the connection
@@ -56,20 +56,20 @@ class Plan:
         self.plain = self.towards(1, b"") if delimited(length, 1) else b""
         self.simple = bool(self.plain) and self.status != 426 and not nominated(fields)
 
-    def again(self, head: bytes, line: StatusLine, fields: Section, method: bytes) -> "Plan | None":
-        """The plan of another head that differs from this one in plain fields only; None where it differs in more."""
+    def again(self, head: bytes, line: StatusLine, fields: Section, method: bytes) -> "ResponseHead | None":
+        """Another head that differs from this one in plain fields only; None where it differs in more."""
         if line[1] != self.status or line[2] != self.line or line[0] != self.minor or method != self.method:
             return None
         if fields.special != self.fields.special or not self.simple:
             return None
-        plan = Plan.__new__(Plan)
-        plan.minor, plan.status, plan.line, plan.method = self.minor, self.status, self.line, method
-        plan.length, plan.reusable, plan.idle_limit = self.length, self.reusable, self.idle_limit
-        plan.head = head
-        plan.fields = fields
-        plan.simple = True
-        plan.plain = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down)
-        return plan
+        response = ResponseHead.__new__(ResponseHead)
+        response.minor, response.status, response.line, response.method = self.minor, self.status, self.line, method
+        response.length, response.reusable, response.idle_limit = self.length, self.reusable, self.idle_limit
+        response.head = head
+        response.fields = fields
+        response.simple = True
+        response.plain = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down)
+        return response
 
     def towards(self, minor: int, connection: bytes) -> bytes:
         """The head for a client of HTTP/1.`minor`; `connection` is the value of our Connection field, or empty."""
@@ -94,10 +94,13 @@ def _idle_limit(fields: Section) -> float:
     return _KEEP_ALIVE_DEFAULT
 
 
-def read_plan(buffer: bytes, method: bytes, max_headers: int, last: Plan | None = None) -> Plan | Fault | None:
+def read_response_head(
+    buffer: bytes, method: bytes, max_headers: int, last: ResponseHead | None = None
+) -> ResponseHead | Fault | None:
     """The response head at the start of `buffer`; None while it is incomplete.
 
-    `method` is HEAD or empty; `last` a plan of the same address, which this one may turn out to resemble.
+    `method` is HEAD or empty; `last` that of an earlier response from the
+    same address, which this one may turn out to resemble.
     """
     line = status_line(buffer)
     if line is None or isinstance(line, Fault):
@@ -106,16 +109,16 @@ def read_plan(buffer: bytes, method: bytes, max_headers: int, last: Plan | None 
     fields = section(buffer[start : end - 4], max_headers)
     if isinstance(fields, Fault):
         return Fault(502, "upstream-invalid", f"the response header is not HTTP: {fields.detail}")
-    plan = None if last is None else last.again(buffer[:end], line, fields, method)
-    if plan is not None:
-        return plan
+    response = None if last is None else last.again(buffer[:end], line, fields, method)
+    if response is not None:
+        return response
     length = response_length(fields, minor, status, method)
     if isinstance(length, Fault):
         return Fault(502, "upstream-invalid", f"the response cannot be framed: {length.detail}")
-    return Plan(buffer[:end], line, fields, length, method)
+    return ResponseHead(buffer[:end], line, fields, length, method)
 
 
-def early_answer_fault(buffer: bytes, limit: int) -> Fault | None:
+def early_response_fault(buffer: bytes, limit: int) -> Fault | None:
     """Why bytes that are no whole head yet cannot become one."""
     if not buffer.startswith(b"HTTP/1."[: len(buffer)]):
         return Fault(502, "upstream-invalid", f"it answered something that is not HTTP/1.x: {printable(buffer)}")
@@ -126,9 +129,9 @@ def early_answer_fault(buffer: bytes, limit: int) -> Fault | None:
     return None
 
 
-def switch_fault(plan: Plan, asked: bytes, key: bytes | None) -> Fault | None:
+def switch_fault(response: ResponseHead, asked: bytes, key: bytes | None) -> Fault | None:
     """Why a 101 is no right answer to a request for `asked` with a Sec-WebSocket-Key (RFC 6455 §4.2.2)."""
-    granted = upgrade_protocols(plan.fields).lower()
+    granted = upgrade_protocols(response.fields).lower()
     wanted = [protocol.strip() for protocol in asked.lower().split(b",")]
     if not asked:
         return Fault(502, "upstream-invalid", "it switched protocols (101) though nobody asked it to")
@@ -138,6 +141,6 @@ def switch_fault(plan: Plan, asked: bytes, key: bytes | None) -> Fault | None:
         )
     if granted == b"websocket" and key is not None:
         expected = b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
-        if plan.fields.all(b"sec-websocket-accept") != [expected]:
+        if response.fields.all(b"sec-websocket-accept") != [expected]:
             return Fault(502, "upstream-invalid", "its Sec-WebSocket-Accept does not match the handshake")
     return None

@@ -4,7 +4,7 @@ Lives here: peeling off what stands before a program (`env A=b`, `sh -c "…"`, 
 path/to/bin.js`, `python -m`), and the names by which a table may know it.
 Not here: the table of programs and their fixes (`fixes.py`), changing a command (`options.py`). Pure.
 
-How it works: `readings` gives every reading of a command line, the outermost first. `npx vite --host` is
+How it works: `parsed_commands` gives every reading of a command line, the outermost first. `npx vite --host` is
 `npx` with `vite --host`, and it is `vite` with `--host`. Each reading keeps the tokens before the program's
 own arguments, so that a changed command can be put together again.
 """
@@ -21,7 +21,7 @@ _SUFFIX = re.compile(r"\.(?:exe|cmd|bat|ps1|c?js|mjs|ts|py|pyc|rb|phar)$")
 _SEPARATORS = {"&&", "||", ";", "|", "&"}
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedCommand(msgspec.Struct, frozen=True, kw_only=True):
     """One reading of a command line.
 
     `names` are what the program may be called (`vite`, `bin/vite.js`, …); `before` the tokens up to and with
@@ -106,7 +106,7 @@ WRAPPERS: dict[str, _Wrapper] = {
 SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ash", "ksh", "fish"})
 
 
-def readings(argv: Sequence[str]) -> Iterator[Reading]:
+def parsed_commands(argv: Sequence[str]) -> Iterator[ParsedCommand]:
     """Every reading of a command line, the outermost first; none if there is nothing to read."""
     tokens = tuple(argv)
     title = len(tokens) == 1 and "/" not in tokens[0].partition(" ")[0]  # `next-server (v15)`, `webpack`
@@ -153,13 +153,13 @@ def _package(parts: list[str]) -> Iterator[str]:
 
 def _read(
     before: tuple[str, ...], tokens: tuple[str, ...], env: tuple[tuple[str, str], ...], title: bool
-) -> Iterator[Reading]:
+) -> Iterator[ParsedCommand]:
     while tokens and (found := _ASSIGNMENT.fullmatch(tokens[0])):
         env, before, tokens = (*env, (found[1], found[2])), (*before, tokens[0]), tokens[1:]
     if not tokens:
         return
     names = names_of(tokens[0])
-    yield Reading(names=names, before=(*before, tokens[0]), args=tokens[1:], env=env, title=title)
+    yield ParsedCommand(names=names, before=(*before, tokens[0]), args=tokens[1:], env=env, title=title)
     if not SHELLS.isdisjoint(names):
         yield from _shell(tokens, env)
         return
@@ -169,7 +169,7 @@ def _read(
         yield from _read(before + tokens[:start], tokens[start:], env, title)
 
 
-def _shell(tokens: tuple[str, ...], env: tuple[tuple[str, str], ...]) -> Iterator[Reading]:
+def _shell(tokens: tuple[str, ...], env: tuple[tuple[str, str], ...]) -> Iterator[ParsedCommand]:
     """The commands of `sh -c "cd web && HOST=0.0.0.0 vite"`, each read by itself; of `sh script`, the script."""
     index = next((i for i, token in enumerate(tokens) if i and _is_c(token)), None)
     if index is None or index + 1 >= len(tokens):
@@ -257,13 +257,13 @@ _MANAGERS = {
 }
 
 
-def call(reading: Reading) -> Call | None:
+def call(reading: ParsedCommand) -> Call | None:
     """The script that this reading of a command line runs, None where it runs none."""
     name = next((name for name in sorted(reading.names) if name in _MANAGERS), None)
     return None if name is None else _read_call(_MANAGERS[name], list(reading.args))
 
 
-def dashed(reading: Reading) -> Reading:
+def dashed(reading: ParsedCommand) -> ParsedCommand:
     """`npm exec vite` as `npm exec -- vite`, whose options are Vite's own and not npm's; any other as it is."""
     at = next((at for at, word in enumerate(reading.before) if word.rpartition("/")[2] == "npm"), None)
     if at is None or at == len(reading.before) - 1 or "--" in reading.before[at:]:

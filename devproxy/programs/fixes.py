@@ -15,14 +15,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from devproxy.programs import options
-from devproxy.programs.catalog import Row
+from devproxy.programs.catalog import Program
 from devproxy.programs.catalog.javascript import JAVASCRIPT
 from devproxy.programs.catalog.languages import LANGUAGES
 from devproxy.programs.catalog.python import PYTHON
 from devproxy.programs.catalog.services import SERVICES
-from devproxy.programs.command_line import SHELLS, WRAPPERS, Reading, is_interactive_shell, readings
+from devproxy.programs.command_line import SHELLS, WRAPPERS, ParsedCommand, is_interactive_shell, parsed_commands
 
-TABLE: tuple[Row, ...] = (*JAVASCRIPT, *PYTHON, *LANGUAGES, *SERVICES)
+TABLE: tuple[Program, ...] = (*JAVASCRIPT, *PYTHON, *LANGUAGES, *SERVICES)
 _STARTERS = frozenset(
     {*WRAPPERS, *SHELLS, "make", "just", "task", "foreman", "overmind", "honcho", "hivemind", "concurrently"}
     | {"turbo", "nx", "lerna", "mvn", "gradle", "next", "tini", "dumb-init", "docker-init"}
@@ -83,7 +83,7 @@ def propose(argv: Sequence[str], parents: Sequence[Sequence[str]] = (), port: in
     return _by_addition(row, reading, port)
 
 
-def find(argv: Sequence[str], parents: Sequence[Sequence[str]], port: int) -> tuple[Row, Reading] | None:
+def find(argv: Sequence[str], parents: Sequence[Sequence[str]], port: int) -> tuple[Program, ParsedCommand] | None:
     """The row of a process and the reading of a command line that it fits."""
     own = _row_of(argv, port)
     if own and not own[0].weak and not own[1].title:
@@ -102,22 +102,22 @@ def program_of(argv: Sequence[str], parents: Sequence[Sequence[str]] = (), port:
     found = find(argv, parents, port)
     if found is not None and not found[0].weak:
         return found[0].program
-    inner = next(reversed(list(readings(argv))), None)
+    inner = next(reversed(list(parsed_commands(argv))), None)
     return inner.before[-1].replace("\\", "/").rpartition("/")[2] if inner else ""
 
 
-def _row_of(argv: Sequence[str], port: int) -> tuple[Row, Reading] | None:
+def _row_of(argv: Sequence[str], port: int) -> tuple[Program, ParsedCommand] | None:
     """The innermost reading that a row knows; a row that knows the program before one that knows the language."""
-    known = [(row, reading) for reading in readings(argv) if (row := _fitting(reading, port))]
+    known = [(row, reading) for reading in parsed_commands(argv) if (row := _fitting(reading, port))]
     strong = [pair for pair in known if not pair[0].weak]
     return next(reversed(strong or known), None)
 
 
-def _fitting(reading: Reading, port: int) -> Row | None:
+def _fitting(reading: ParsedCommand, port: int) -> Program | None:
     return next((row for row in TABLE if _fits(row, reading, port)), None)
 
 
-def _fits(row: Row, reading: Reading, port: int) -> bool:
+def _fits(row: Program, reading: ParsedCommand, port: int) -> bool:
     return (
         not reading.names.isdisjoint(row.names)
         and (not row.words or any(word in reading.args for word in row.words))
@@ -127,26 +127,28 @@ def _fits(row: Row, reading: Reading, port: int) -> bool:
 
 
 def _starts_others(argv: Sequence[str]) -> bool:
-    return any(not reading.names.isdisjoint(_STARTERS) for reading in readings(argv))
+    return any(not reading.names.isdisjoint(_STARTERS) for reading in parsed_commands(argv))
 
 
-def _by_option(row: Row, reading: Reading, _: Iterable[Sequence[str]], port: int) -> Fix | None:
+def _by_option(row: Program, reading: ParsedCommand, _: Iterable[Sequence[str]], port: int) -> Fix | None:
     """The option that exposes it is on the command line."""
     edits = [edit for option in row.options for edit in options.exposing(option, reading.args)]
     return _edited(row, reading, edits, port)
 
 
-def _by_switch(row: Row, reading: Reading, _: Iterable[Sequence[str]], port: int) -> Fix | None:
+def _by_switch(row: Program, reading: ParsedCommand, _: Iterable[Sequence[str]], port: int) -> Fix | None:
     new = options.added(row.options[0], port) if row.options else ()
-    edits = [options.Edit(index, index + 1, new, port) for index, arg in enumerate(reading.args) if arg in row.exposes]
+    edits = [
+        options.OptionEdit(index, index + 1, new, port) for index, arg in enumerate(reading.args) if arg in row.exposes
+    ]
     return _edited(row, reading, edits, port)
 
 
-def _by_assignment(row: Row, reading: Reading, parents: Iterable[Sequence[str]], port: int) -> Fix | None:
+def _by_assignment(row: Program, reading: ParsedCommand, parents: Iterable[Sequence[str]], port: int) -> Fix | None:
     """The variable that exposes it is set on its command line or a parent's."""
     if not row.env:
         return None
-    above = (one for parent in parents for one in readings(parent))
+    above = (one for parent in parents for one in parsed_commands(parent))
     for one in (reading, *above):
         value = dict(one.env).get(row.env)
         if value is not None:
@@ -156,12 +158,12 @@ def _by_assignment(row: Row, reading: Reading, parents: Iterable[Sequence[str]],
     return None
 
 
-def _by_wildcard(row: Row, reading: Reading, _: Iterable[Sequence[str]], port: int) -> Fix | None:
+def _by_wildcard(row: Program, reading: ParsedCommand, _: Iterable[Sequence[str]], port: int) -> Fix | None:
     """Only the language is known, yet an argument is plainly a wildcard address: `-addr :8080`."""
     return _edited(row, reading, options.wildcards(reading.args, port), port) if row.weak else None
 
 
-def _by_addition(row: Row, reading: Reading, port: int) -> Fix:
+def _by_addition(row: Program, reading: ParsedCommand, port: int) -> Fix:
     """Nothing on the command line exposes it: a default or a file does. What to add, or to set."""
     env = _assignment(row, port) if row.env else ""
     fix = Fix(
@@ -186,15 +188,15 @@ def _by_addition(row: Row, reading: Reading, port: int) -> Fix:
 
 def _unknown(argv: Sequence[str], port: int) -> Fix | None:
     """A program without a row: only a plain wildcard among its arguments can be told."""
-    reading = next(reversed(list(readings(argv))), None)
+    reading = next(reversed(list(parsed_commands(argv))), None)
     if reading is None or reading.title:
         return None
     program = reading.before[-1].replace("\\", "/").rpartition("/")[2]
-    row = Row(program=program, names=())
+    row = Program(program=program, names=())
     return _edited(row, reading, options.wildcards(reading.args, port), port)
 
 
-def _edited(row: Row, reading: Reading, edits: list[options.Edit], port: int) -> Fix | None:
+def _edited(row: Program, reading: ParsedCommand, edits: list[options.OptionEdit], port: int) -> Fix | None:
     edits = options.relevant(edits, port)
     if not edits:
         return None
@@ -208,11 +210,11 @@ def _edited(row: Row, reading: Reading, edits: list[options.Edit], port: int) ->
     )
 
 
-def _assignment(row: Row, port: int) -> str:
+def _assignment(row: Program, port: int) -> str:
     return f"{row.env}={row.env_value.replace('{port}', str(port))}"
 
 
-def _fill(text: str, reading: Reading, port: int) -> str:
+def _fill(text: str, reading: ParsedCommand, port: int) -> str:
     """A row's text with the port, and a container's port where a container engine's forwarder tells it."""
     container = re.search(r"-container-port[ =](\d+)", " ".join(reading.args))
     return text.replace("{port}", str(port)).replace("{container}", container[1] if container else "PORT")

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from devproxy.programs import options as changes
-from devproxy.programs.catalog import LAUNCHES, Extra, Launch, Option, Row
-from devproxy.programs.command_line import SHELLS, Call, Reading, call, dashed, readings
+from devproxy.programs.catalog import LAUNCHES, Extra, LaunchOptions, Option, Program
+from devproxy.programs.command_line import SHELLS, Call, ParsedCommand, call, dashed, parsed_commands
 from devproxy.programs.fixes import find
 from devproxy.programs.shell import replaced, segments
 
@@ -79,7 +79,7 @@ class Target(msgspec.Struct, frozen=True):
     insist: bool = False
 
 
-class Change(msgspec.Struct, frozen=True):
+class CommandChange(msgspec.Struct, frozen=True):
     """New arguments, the environment to add, the port that it will listen on, and what to tell a person."""
 
     args: tuple[str, ...]
@@ -88,11 +88,13 @@ class Change(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def changed(row: Row, launch: Launch | None, reading: Reading, target: Target, *, end_only: bool) -> Change:
+def changed(
+    row: Program, launch: LaunchOptions | None, reading: ParsedCommand, target: Target, *, end_only: bool
+) -> CommandChange:
     """The arguments of a reading with what they lack; `end_only`: tokens can only be added behind them."""
     if launch is None or not launch.flags or not _serves(launch, reading) or _given(launch.unless, reading.args):
         env = _environment(row, launch, target.port) if launch is None or not launch.flags else ()
-        return Change(reading.args, env, target.port, launch.note if launch and not launch.flags else "")
+        return CommandChange(reading.args, env, target.port, launch.note if launch and not launch.flags else "")
     options = _port_options(row, launch)
     named = _named(options, reading.args)
     own = named[0] if named and named[0] else target.port
@@ -103,10 +105,10 @@ def changed(row: Row, launch: Launch | None, reading: Reading, target: Target, *
         kept = f"{row.program} listens on port {own}, as its command says, which cannot be changed from here"
         note = f"port {own} in the command becomes {port}: `port = {own}` would keep it" if replaced else kept
     args = _with_flags(row, launch, args, msgspec.structs.replace(target, port=port), named=named is not None)
-    return Change(args, _environment(row, launch, port), port, note)
+    return CommandChange(args, _environment(row, launch, port), port, note)
 
 
-def _serves(launch: Launch, reading: Reading) -> bool:
+def _serves(launch: LaunchOptions, reading: ParsedCommand) -> bool:
     """Whether the program is told to serve: `vite build` and `flask shell` are not."""
     plain = [arg for arg in reading.args if not arg.startswith("-")]
     if not reading.names.isdisjoint(launch.alone):
@@ -120,7 +122,7 @@ def _given(flags: Sequence[str], args: Sequence[str]) -> bool:
     return any(arg == flag or arg.startswith(f"{flag}=") for flag in flags for arg in args)
 
 
-def _port_options(row: Row, launch: Launch) -> tuple[Option, ...]:
+def _port_options(row: Program, launch: LaunchOptions) -> tuple[Option, ...]:
     """The options whose value has the port in it."""
     if launch.port is not None:
         return (launch.port,)
@@ -149,7 +151,9 @@ def _with_port(options: Sequence[Option], args: tuple[str, ...], port: int, end_
     return (*args[: given.start], *given.head, given.prefix + new, *args[given.end :])
 
 
-def _with_flags(row: Row, launch: Launch, args: tuple[str, ...], target: Target, *, named: bool) -> tuple[str, ...]:
+def _with_flags(
+    row: Program, launch: LaunchOptions, args: tuple[str, ...], target: Target, *, named: bool
+) -> tuple[str, ...]:
     """The arguments with the flags for port, host and names that are not among them."""
     option = next((one for one in row.options if one.add), None)
     first = option is not None and option.first
@@ -182,7 +186,7 @@ def _extra(extra: Extra, args: tuple[str, ...], target: Target) -> Iterator[str]
             yield token.replace("{name}", name).replace("{url}", target.url)
 
 
-def _environment(row: Row, launch: Launch | None, port: int) -> tuple[tuple[str, str], ...]:
+def _environment(row: Program, launch: LaunchOptions | None, port: int) -> tuple[tuple[str, str], ...]:
     own = ((row.env, row.env_value),) if row.env else ()
     return tuple((name, value.replace("{port}", str(port))) for name, value in (*own, *(launch.env if launch else ())))
 
@@ -247,7 +251,7 @@ class _Walk:
 
     def command(self, argv: tuple[str, ...], place: _Place) -> Adapted | None:
         """The command changed; None if nothing in it is known."""
-        inner = tuple(one for one in readings(argv) if one.command == argv)
+        inner = tuple(one for one in parsed_commands(argv) if one.command == argv)
         for reading in inner:
             if not SHELLS.isdisjoint(reading.names) and len(reading.args) > 1 and reading.args[0] in {"-c", "-lc"}:
                 return self._shell(reading, place)
@@ -271,7 +275,7 @@ class _Walk:
             program=row.program,
         )
 
-    def _shell(self, reading: Reading, place: _Place) -> Adapted | None:
+    def _shell(self, reading: ParsedCommand, place: _Place) -> Adapted | None:
         text = reading.args[1]
         found = self._text(text, place)
         return found and msgspec.structs.replace(

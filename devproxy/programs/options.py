@@ -28,7 +28,7 @@ _WILDCARD_HOST = re.compile(r"(?P<head>(?:[\w.-]+=)?)(?P<host>0\.0\.0\.0|::)")
 SAFE = "127.0.0.1"
 
 
-class Edit(NamedTuple):
+class OptionEdit(NamedTuple):
     """Replace `args[start:end]` by `tokens`; `port` is the one the old value named, 0 if it named none."""
 
     start: int
@@ -47,22 +47,22 @@ class Given(NamedTuple):
     values: tuple[str, ...]
 
 
-def exposing(option: Option, args: Sequence[str]) -> Iterator[Edit]:
+def exposing(option: Option, args: Sequence[str]) -> Iterator[OptionEdit]:
     """An edit for each place where the option opens the program up."""
     edit = _without_port if option.form == "port" else _made_safe
     yield from (change for given in find(option, args) if (change := edit(option, given)))
 
 
-def wildcards(args: Sequence[str], port: int) -> list[Edit]:
+def wildcards(args: Sequence[str], port: int) -> list[OptionEdit]:
     """Edits for arguments that are plainly a wildcard address, whatever option they belong to."""
     edits = []
     for index, arg in enumerate(args):
         found = _WILDCARD.fullmatch(arg)
         if found and (found["host"] or int(found["port"]) == port or not port):
             text = f"{found['head']}{SAFE}:{found['port']}{found['tail']}"
-            edits.append(Edit(index, index + 1, (text,), int(found["port"])))
+            edits.append(OptionEdit(index, index + 1, (text,), int(found["port"])))
         elif found := _WILDCARD_HOST.fullmatch(arg):
-            edits.append(Edit(index, index + 1, (found["head"] + SAFE,), 0))
+            edits.append(OptionEdit(index, index + 1, (found["head"] + SAFE,), 0))
     return edits
 
 
@@ -85,13 +85,13 @@ def find(option: Option, args: Sequence[str]) -> Iterator[Given]:
         index = found.end if found else index + 1
 
 
-def relevant(edits: list[Edit], port: int) -> list[Edit]:
+def relevant(edits: list[OptionEdit], port: int) -> list[OptionEdit]:
     """Those that name the port in question, if any does; else all. Sorted by place."""
     named = [edit for edit in edits if port and edit.port == port]
     return sorted(named or edits)
 
 
-def applied(args: Sequence[str], edits: Iterable[Edit]) -> tuple[str, ...]:
+def applied(args: Sequence[str], edits: Iterable[OptionEdit]) -> tuple[str, ...]:
     """The arguments with all edits done."""
     new = list(args)
     for edit in sorted(edits, reverse=True):
@@ -158,21 +158,21 @@ def _is_flag(arg: str, option: Option) -> bool:
     return arg.startswith("--") if option.many else arg.startswith("-")
 
 
-def _made_safe(option: Option, given: Given) -> Edit | None:
+def _made_safe(option: Option, given: Given) -> OptionEdit | None:
     make = _MAKERS[option.form]
     new = [make(value, option) for value in given.values]
     if all(one is None for one in new):
         return None
     texts = tuple(dict.fromkeys(one[0] if one else old for one, old in zip(new, given.values, strict=True)))
-    return Edit(given.start, given.end, _joined(given, texts), next((one[1] for one in new if one and one[1]), 0))
+    return OptionEdit(given.start, given.end, _joined(given, texts), next((one[1] for one in new if one and one[1]), 0))
 
 
-def _without_port(option: Option, given: Given) -> Edit | None:
+def _without_port(option: Option, given: Given) -> OptionEdit | None:
     """`-p 3000`, which listens everywhere, as `-b tcp://127.0.0.1:3000`."""
     port = given.values[0]
     if not port.isdecimal():
         return None
-    return Edit(given.start, given.end, tuple(option.safe.replace("{port}", port).split()), int(port))
+    return OptionEdit(given.start, given.end, tuple(option.safe.replace("{port}", port).split()), int(port))
 
 
 def _joined(given: Given, texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 from devproxy.http1.fields import Section
 from devproxy.http1.framing import CHUNKED, chunk, delimited, last_chunk
 from devproxy.http1.grammar import Fault, RequestHead
-from devproxy.http1.response import Plan, switch_fault
+from devproxy.http1.response import ResponseHead, switch_fault
 from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import chain_entry
 from devproxy.proxy.gates import Dormant
-from devproxy.proxy.pool import Address
-from devproxy.proxy.retry import Dialling
+from devproxy.proxy.pool import UpstreamAddress
+from devproxy.proxy.retry import Retry
 from devproxy.proxy.splice import Splice, splice
 from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings
@@ -42,19 +42,19 @@ class Exchange:
 
     __slots__ = (
         "_chunks",
-        "_dialling",
         "_head",
         "_held",
         "_pooled",
+        "_retry",
         "_sent_body",
         "added",
         "address",
         "bytes_out",
         "fields",
         "front",
+        "head_method",
         "length",
         "method",
-        "plan_method",
         "proxy",
         "reading",
         "request_done",
@@ -78,7 +78,7 @@ class Exchange:
         self.method = method = head[0]
         self.target = target = head[1]
         self.length = reading.length
-        self.plan_method = b"HEAD" if method == b"HEAD" else b""
+        self.head_method = b"HEAD" if method == b"HEAD" else b""
         self.request_done = self.length == 0
         self.responded = False
         self.status = 0
@@ -91,7 +91,7 @@ class Exchange:
         self._chunks = False  # the client gets chunked coding
         self._sent_body = False
         self._pooled = False
-        self._dialling: Dialling | None = None
+        self._retry: Retry | None = None
         self._head = b"%b %b HTTP/1.1\r\n%b%b%b\r\n\r\n" % (
             method,
             target if not route.strip else route.target(target),
@@ -99,7 +99,7 @@ class Exchange:
             reading.added(route, front.peer, self.settings.trusted_forwarded),
             chain_entry(route, method, target),
         )
-        self.address: Address = front.address_of(route)
+        self.address: UpstreamAddress = front.address_of(route)
 
     # The request, from the front.
 
@@ -114,9 +114,9 @@ class Exchange:
 
     def _dial(self) -> None:
         self._pooled = False
-        if self._dialling is None:
-            self._dialling = Dialling(self)
-        self._dialling.start()
+        if self._retry is None:
+            self._retry = Retry(self)
+        self._retry.start()
 
     def on_request_body(self, payload: bytes) -> None:
         """Pass on body bytes, without their framing."""
@@ -167,38 +167,38 @@ class Exchange:
         repeatable = not answered and not self._sent_body
         if repeatable and self._pooled and self.method in _IDEMPOTENT:
             self._dial()  # it had been idle: the service may have closed it before it saw the request
-        elif not (repeatable and self.method in SAFE and self._dial_later()):
+        elif not (repeatable and self.method in SAFE and self._schedule_retry()):
             self.front.answer(closed_early(self.route.service, error, answered=answered), self)
 
-    def _dial_later(self) -> bool:
-        if self._dialling is None:
-            self._dialling = Dialling(self)
-        return self._dialling.start_later()
+    def _schedule_retry(self) -> bool:
+        if self._retry is None:
+            self._retry = Retry(self)
+        return self._retry.schedule()
 
     # The response, from the upstream connection.
 
-    def on_informational(self, plan: Plan) -> None:
+    def on_informational(self, response: ResponseHead) -> None:
         """Pass on a 1xx, except to a client of HTTP/1.0 (RFC 9110 §15.2)."""
         if self.reading.minor:
-            self.front.transport.write(plan.towards(1, b""))
+            self.front.transport.write(response.towards(1, b""))
 
-    def on_head(self, plan: Plan, body: bytes) -> None:
+    def on_head(self, response: ResponseHead, body: bytes) -> None:
         """Pass on a response head with the first bytes of its body."""
         front = self.front
         self.responded = True
-        self.status = plan.status
+        self.status = response.status
         self.address.alive_at = self.proxy.clock
         front.deadline = _NEVER
         minor = self.reading.minor
-        if minor and plan.plain and self.request_done and front.keep_alive:
-            head = plan.plain
+        if minor and response.plain and self.request_done and front.keep_alive:
+            head = response.plain
         else:
-            if not (self.request_done and delimited(plan.length, minor)):
+            if not (self.request_done and delimited(response.length, minor)):
                 front.keep_alive = False
             connection = b"" if front.keep_alive and minor else b"keep-alive" if front.keep_alive else b"close"
-            head = plan.towards(minor, connection)
+            head = response.towards(minor, connection)
         self.bytes_out = len(body)
-        if plan.length == CHUNKED and minor:
+        if response.length == CHUNKED and minor:
             self._chunks = True
             body = chunk(body) if body else body
         if self.added:
@@ -239,10 +239,10 @@ class Exchange:
             self.front.transport.write(last_chunk(trailers))
         self.front.finished(self)
 
-    def on_switch(self, plan: Plan, first: bytes) -> None:
+    def on_switch(self, response: ResponseHead, first: bytes) -> None:
         """The service answered 101: from here on the connection is a tunnel, if that was asked for."""
         key = self.reading.fields.get(b"sec-websocket-key")
-        fault = switch_fault(plan, self.reading.upgrade, key)
+        fault = switch_fault(response, self.reading.upgrade, key)
         upstream = self.upstream
         if fault is not None or not self.request_done or upstream is None:
             self.on_invalid(
@@ -254,7 +254,7 @@ class Exchange:
         self.address.alive_at = self.proxy.clock
         self.upstream = None
         upstream.detach()
-        self.front.switch(self, upstream.transport, plan.towards(1, b"")[:-2] + self.added + b"\r\n" + first)
+        self.front.switch(self, upstream.transport, response.towards(1, b"")[:-2] + self.added + b"\r\n" + first)
 
     # Ends that are not the good one.
 
@@ -276,9 +276,9 @@ class Exchange:
     def release(self) -> None:
         """Let go of everything: nobody waits for the response any more."""
         self._end_splice()
-        if self._dialling is not None:
-            self._dialling.cancel()
-            self._dialling = None
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         if self.upstream is not None:
             self.upstream.discard()
             self.upstream = None
@@ -297,7 +297,7 @@ class Exchange:
 # that nothing more is expected of the client, and one that has gone is noticed.
 
 
-class Held:
+class HeldRequest:
     """One request of `front`, whose head takes `size` bytes of what waits there."""
 
     __slots__ = ("fields", "front", "method", "reading", "route", "size", "started", "status", "target")
@@ -330,7 +330,7 @@ class Held:
         gate = self.front.proxy.gates.get(self.route.service.id)
         if not isinstance(gate, Dormant):
             self.release()
-            self.front.begin_again()
+            self.front.dispatch_again()
         elif gate.instead is not None:
             self.answer(gate.instead)
 

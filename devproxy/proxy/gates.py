@@ -106,7 +106,7 @@ class Warned(NamedTuple):
     refuse: bool
 
 
-def displaced(registry: Registry, conditions: Mapping[str, Condition]) -> dict[str, tuple[str, str]]:
+def wrong_checkouts(registry: Registry, conditions: Mapping[str, Condition]) -> dict[str, tuple[str, str]]:
     """By service id: a sentence and its fix for those whose port another checkout's process has."""
     found = {}
     for service in registry.services:
@@ -151,7 +151,7 @@ def _quoted(text: str) -> str:
 # it: a service that both checkouts are to share is one that runs in neither.
 
 
-class Displaced(NamedTuple):
+class WrongCheckout(NamedTuple):
     """A service in whose place another checkout answers; `detail` and `fix` are for a person."""
 
     detail: str

@@ -20,16 +20,16 @@ from devproxy.net.sockets import is_gone, reset
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Control, Reading, absolute, decide, read, target_fault
 from devproxy.proxy.error_pages import render
-from devproxy.proxy.exchange import Exchange, Held
+from devproxy.proxy.exchange import Exchange, HeldRequest
 from devproxy.proxy.forward import Peer
 from devproxy.proxy.gates import Dormant, shows_page
-from devproxy.proxy.pool import Address
+from devproxy.proxy.pool import UpstreamAddress
 from devproxy.proxy.splice import SOURCE, WORTHWHILE
 from devproxy.proxy.tunnel import join
 from devproxy.routing.table import Route
 
 if TYPE_CHECKING:
-    from devproxy.proxy.server import Proxy, Suspect
+    from devproxy.proxy.server import LivenessWatched, Proxy
 
 
 # A client's connection, whatever is asked on it: our own answers, the ends of exchanges, back-pressure and time.
@@ -63,11 +63,11 @@ class ClientConnection(asyncio.Protocol):
     )
 
     transport: asyncio.Transport
-    _address: Address
+    _address: UpstreamAddress
 
     def __init__(self, proxy: "Proxy"):
         self.proxy = proxy
-        self.exchange: Exchange | Held | None = None  # what its last request is waiting for
+        self.exchange: Exchange | HeldRequest | None = None  # what its last request is waiting for
         self.keep_alive = True
         self.deadline = 0.0
         self.peer = Peer(b"", b"http", b"")
@@ -101,7 +101,7 @@ class ClientConnection(asyncio.Protocol):
 
     # Bytes out.
 
-    def answer(self, respond: Respond, exchange: Exchange | Held) -> None:
+    def answer(self, respond: Respond, exchange: Exchange | HeldRequest) -> None:
         """End `exchange` with an answer of our own."""
         if self.exchange is not exchange:
             return
@@ -148,7 +148,7 @@ class ClientConnection(asyncio.Protocol):
         if not exchange.responded:
             self.deadline = self.proxy.clock + exchange.route.service.response_timeout
 
-    def address_of(self, route: Route) -> Address:
+    def address_of(self, route: Route) -> UpstreamAddress:
         """The state of the address behind `route`; a TLS service has one for each name it is asked as."""
         if route is not self._route:
             upstream = route.service.upstream
@@ -159,7 +159,7 @@ class ClientConnection(asyncio.Protocol):
 
     # The end of an exchange.
 
-    def finished(self, exchange: Exchange | Held) -> None:
+    def finished(self, exchange: Exchange | HeldRequest) -> None:
         """The response of `exchange` is written: go on with the next request, or end."""
         self.exchange = None
         proxy = self.proxy
@@ -183,7 +183,7 @@ class ClientConnection(asyncio.Protocol):
         if self._eof:
             self.no_more_comes()
 
-    def begin_again(self) -> None:
+    def dispatch_again(self) -> None:
         """The service that a request waited for is up: read the request as if it came just now."""
         self.exchange = None
         if not self._choked:
@@ -209,7 +209,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
         self.resume()
 
-    def cut(self, exchange: Exchange | Held) -> None:
+    def cut(self, exchange: Exchange | HeldRequest) -> None:
         """Break the response off, with RST, so that nobody takes it for whole."""
         if self.exchange is not exchange:
             return
@@ -272,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
         if not self._paused and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
-            self.proxy.suspects.add(self)
+            self.proxy.liveness_watched.add(self)
 
     def resume(self) -> None:
         """Read again."""
@@ -282,10 +282,10 @@ class ClientConnection(asyncio.Protocol):
 
     # Time.
 
-    def check(self, suspects: "set[Suspect]") -> None:
+    def check_liveness(self, liveness_watched: "set[LivenessWatched]") -> None:
         """Called once a second while this connection is half-closed or not read: let go if nobody is there."""
         if self.exchange is None or not (self._eof or self._paused):
-            suspects.discard(self)
+            liveness_watched.discard(self)
         elif is_gone(self.transport):
             self.transport.abort()
 
@@ -430,14 +430,14 @@ class Http1Connection(ClientConnection):
                     exchange.added = gate.field
                 return self._forward(exchange, data, end)
             if isinstance(gate, Dormant):
-                return self._await_start(gate, Held(self, reading, fields, decision, head), data)
+                return self._await_start(gate, HeldRequest(self, reading, fields, decision, head), data)
             decision = gate.refusal
         if isinstance(decision, Control):
             return self.hand_over(data)
         self.answer_plainly(decision, reading, fields, method)
         return data[end:]
 
-    def _await_start(self, gate: Dormant, held: Held, data: bytes) -> bytes:
+    def _await_start(self, gate: Dormant, held: HeldRequest, data: bytes) -> bytes:
         """Have a service started that does not run: a page says so, any other request waits for it."""
         respond = gate.instead or (gate.late if self.proxy.draining else None)
         if respond is None:
@@ -557,7 +557,7 @@ class Http1Connection(ClientConnection):
             self._bad_body(exchange, _CUT_SHORT)
             return False
         self._eof = True
-        self.proxy.suspects.add(self)
+        self.proxy.liveness_watched.add(self)
         return True
 
 

@@ -9,7 +9,7 @@ first.
 
 from typing import TYPE_CHECKING, Final
 
-from devproxy.http1.response import Plan
+from devproxy.http1.response import ResponseHead
 from devproxy.net.sockets import is_established
 from devproxy.registry.model import Upstream
 
@@ -20,10 +20,10 @@ IDLE_CONNECTIONS: Final = 64  # kept per address; more may be open while they ar
 _FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
 
 
-class Address:
+class UpstreamAddress:
     """What is known about the address of a service: its idle connections, and when it last answered."""
 
-    __slots__ = ("alive_at", "capacity", "host", "idle", "key", "opened", "plan", "server_name", "upstream")
+    __slots__ = ("alive_at", "capacity", "host", "idle", "key", "last_response", "opened", "server_name", "upstream")
 
     def __init__(self, upstream: Upstream, server_name: str):
         self.upstream = upstream
@@ -33,7 +33,7 @@ class Address:
         self.capacity = IDLE_CONNECTIONS  # 0 once the pool has forgotten this address
         self.host = ""  # the literal that answered last
         self.alive_at = float("-inf")  # on the loop's clock
-        self.plan: Plan | None = None
+        self.last_response: ResponseHead | None = None
 
     def take(self, now: float, *, repeatable: bool) -> "UpstreamConnection | None":
         """An idle connection, or None. A request that is not `repeatable` gets only one that was used a moment ago."""
@@ -59,14 +59,14 @@ class Pool:
     __slots__ = ("addresses",)
 
     def __init__(self) -> None:
-        self.addresses: dict[tuple[Upstream, str], Address] = {}
+        self.addresses: dict[tuple[Upstream, str], UpstreamAddress] = {}
 
-    def at(self, upstream: Upstream, server_name: str = "") -> Address:
+    def at(self, upstream: Upstream, server_name: str = "") -> UpstreamAddress:
         """The state of an address; TLS upstreams have one for each name they are asked as."""
         key = (upstream, server_name)
         address = self.addresses.get(key)
         if address is None:
-            address = self.addresses[key] = Address(upstream, server_name)
+            address = self.addresses[key] = UpstreamAddress(upstream, server_name)
         return address
 
     def expire(self, now: float, wanted: frozenset[Upstream]) -> bool:

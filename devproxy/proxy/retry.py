@@ -20,7 +20,7 @@ _RETRY_EVERY: Final = 0.04  # seconds between attempts while a service restarts
 _UP_RECENTLY: Final = 10.0  # seconds: a service that answered within them is restarting, not missing
 
 
-class Dialling:
+class Retry:
     """The attempts of one exchange. The time to hold runs from its first failure."""
 
     __slots__ = ("_exchange", "_hold_until", "_task", "_timer")
@@ -36,7 +36,7 @@ class Dialling:
         self._timer = None
         self._task = self._exchange.proxy.loop.create_task(self._connect())
 
-    def start_later(self) -> bool:
+    def schedule(self) -> bool:
         """Dial again in a moment; False where the service was not up recently or has had its time."""
         exchange = self._exchange
         now = exchange.proxy.loop.time()
@@ -67,7 +67,7 @@ class Dialling:
             )
         except DialError as error:
             self._task = None
-            if error.exhausted or not self.start_later():
+            if error.exhausted or not self.schedule():
                 exchange.front.answer(self._given_up(error), exchange)
             return
         self._task = None

@@ -5,7 +5,7 @@ Not here: sockets that listen (`net/loopback.py`), what happens on a connection 
 
 How it works: a reload swaps one reference; a request keeps the snapshot it started with. While a connection is open,
 one timer ticks ten times a second: it sets the coarse clock, ends what is past its deadline, and once a second asks
-the kernel about connections that cannot be heard (`Suspect`). Nothing ticks when nothing is open.
+the kernel about connections that cannot be heard (`LivenessWatched`). Nothing ticks when nothing is open.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import NamedTuple, Protocol
 
 from devproxy.net.loopback import is_loopback
 from devproxy.proxy.answers import Respond
-from devproxy.proxy.exchange import Exchange, Held
+from devproxy.proxy.exchange import Exchange, HeldRequest
 from devproxy.proxy.forward import Peer
-from devproxy.proxy.gates import Displaced, Dormant, ExposureGate
+from devproxy.proxy.gates import Dormant, ExposureGate, WrongCheckout
 from devproxy.proxy.h1 import ClientConnection, Http1Connection
 from devproxy.proxy.pool import Pool
 from devproxy.proxy.tunnel import TunnelEnd
@@ -34,14 +34,14 @@ AccessRecord = tuple[float, str, bytes, bytes, int, int, float]
 """(Unix time, service id, method, target, status or 0, body bytes out, seconds)."""
 
 
-class Suspect(Protocol):
+class LivenessWatched(Protocol):
     """Something whose peer may have gone without our hearing of it."""
 
-    def check(self, suspects: "set[Suspect]") -> None:
-        """Look at the peer; leave `suspects` when it can be heard again."""
+    def check_liveness(self, liveness_watched: "set[LivenessWatched]") -> None:
+        """Look at the peer; leave `liveness_watched` when it can be heard again."""
 
 
-Gate = ExposureGate | Displaced | Dormant
+Gate = ExposureGate | WrongCheckout | Dormant
 
 
 class Snapshot(NamedTuple):
@@ -85,9 +85,9 @@ class Proxy:
         self.draining = False
         self.connections: set[ClientConnection] = set()
         self.tunnels: set[TunnelEnd] = set()
-        self.suspects: set[Suspect] = set()
+        self.liveness_watched: set[LivenessWatched] = set()
         self.gates: Mapping[str, Gate] = {}  # by service id: what stands before it; replaced as a whole
-        self.held: set[Held] = set()
+        self.held: set[HeldRequest] = set()
         self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service at whose gate is a Dormant
         self._seen: Mapping[str, Gate] = {}
         self._connection_limit = connection_limit
@@ -151,26 +151,26 @@ class Proxy:
     def forget(self, connection: ClientConnection) -> None:
         """A connection is closed, or is no longer a request's."""
         self.connections.discard(connection)
-        self.suspects.discard(connection)
+        self.liveness_watched.discard(connection)
         self._check_empty()
 
-    def suspect(self, suspect: Suspect) -> None:
+    def watch_liveness(self, watched: LivenessWatched) -> None:
         """Look after something whose peer may go unheard, even where the clock had stopped (only tunnels are open)."""
-        self.suspects.add(suspect)
+        self.liveness_watched.add(watched)
         if self._timer is None:
             self._timer = self.loop.call_later(_TICK, self._tick)
 
     def end_tunnel(self, end: TunnelEnd) -> None:
         """One side of a tunnel is closed."""
         self.tunnels.discard(end)
-        self.suspects.discard(end)
+        self.liveness_watched.discard(end)
         self._check_empty()
 
     def _check_empty(self) -> None:
         if self._empty is not None and not self.connections and not self.tunnels:
             self._empty.set()
 
-    def log(self, exchange: Exchange | Held) -> None:
+    def log(self, exchange: Exchange | HeldRequest) -> None:
         """Hand the record of an ended exchange to the access log."""
         if self.access_log is not None:
             self.access_log(
@@ -196,10 +196,10 @@ class Proxy:
         self._ticks += 1
         busy = True
         if self._ticks % _TICKS_PER_CHECK == 0:
-            for suspect in list(self.suspects):
-                suspect.check(self.suspects)
+            for watched in list(self.liveness_watched):
+                watched.check_liveness(self.liveness_watched)
             pooled = self.pool.expire(now, self.snapshot.upstreams)
-            busy = bool(pooled or self.connections or self.suspects)
+            busy = bool(pooled or self.connections or self.liveness_watched)
         if not busy:
             self._timer.cancel()
             self._timer = None

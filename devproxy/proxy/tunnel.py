@@ -13,7 +13,7 @@ from devproxy.net.sockets import is_gone
 from devproxy.registry.model import Upstream
 
 if TYPE_CHECKING:
-    from devproxy.proxy.server import Proxy, Suspect
+    from devproxy.proxy.server import LivenessWatched, Proxy
 
 
 class TunnelEnd(asyncio.Protocol):
@@ -35,7 +35,7 @@ class TunnelEnd(asyncio.Protocol):
     def pause_writing(self) -> None:
         if not self.other.transport.is_closing():
             self.other.transport.pause_reading()
-            self.proxy.suspect(self.other)
+            self.proxy.watch_liveness(self.other)
 
     def resume_writing(self) -> None:
         if not self.other.transport.is_closing():
@@ -49,7 +49,7 @@ class TunnelEnd(asyncio.Protocol):
             return False
         if not other.is_closing():
             other.write_eof()
-        self.proxy.suspect(self)
+        self.proxy.watch_liveness(self)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -59,10 +59,10 @@ class TunnelEnd(asyncio.Protocol):
         else:
             self.other.transport.abort()
 
-    def check(self, suspects: "set[Suspect]") -> None:
+    def check_liveness(self, liveness_watched: "set[LivenessWatched]") -> None:
         """Called once a second while this side is half-closed or not read: end the tunnel if nobody is there."""
         if not self._finished and not is_paused(self.transport):
-            suspects.discard(self)
+            liveness_watched.discard(self)
         elif is_gone(self.transport):
             self.transport.abort()
             self.other.transport.abort()

@@ -4,8 +4,8 @@ Lives here: sending on it, and the reading of responses.
 Not here: which service (`decide.py`), keeping connections for the next request (`pool.py`), what a failed attempt leads
 to (`exchange.py`), connect() (`net/dial.py`).
 
-How it works: a response head that equals the last one of its address is not read again (`Plan`). After any doubt about
-framing a connection is not used again.
+How it works: a response head that equals the last one of its address is not read again (`ResponseHead`). After any
+doubt about framing a connection is not used again.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError
 from devproxy.http1.grammar import Fault
-from devproxy.http1.response import Plan, early_answer_fault, read_plan
+from devproxy.http1.response import ResponseHead, early_response_fault, read_response_head
 from devproxy.net.sockets import is_gone
-from devproxy.proxy.pool import Address
+from devproxy.proxy.pool import UpstreamAddress
 from devproxy.proxy.splice import WORTHWHILE
 
 if TYPE_CHECKING:
     from devproxy.proxy.exchange import Exchange
-    from devproxy.proxy.server import Suspect
+    from devproxy.proxy.server import LivenessWatched
 
 
 IDLE_LIMIT: Final = 55.0  # seconds an unused connection is kept, unless the service's Keep-Alive says less
@@ -49,7 +49,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, address: Address):
+    def __init__(self, address: UpstreamAddress):
         self.address = address
         self.exchange: Exchange | None = None
         self.idle_since = 0.0
@@ -77,11 +77,16 @@ class UpstreamConnection(asyncio.Protocol):
         if exchange is None:  # bytes nobody asked for: what they belong to is in doubt
             self.discard()
         elif self._left == _HEAD:
-            plan = self.address.plan
-            if plan is None or self._held or not data.startswith(plan.head) or plan.method is not exchange.plan_method:
+            response = self.address.last_response
+            if (
+                response is None
+                or self._held
+                or not data.startswith(response.head)
+                or response.method is not exchange.head_method
+            ):
                 self._read_head(exchange, data)
             else:
-                self._respond(exchange, plan, data, len(plan.head))
+                self._respond(exchange, response, data, len(response.head))
         elif self._left >= 0:
             self._fixed(exchange, data)
         elif self._left == CHUNKED:
@@ -93,55 +98,57 @@ class UpstreamConnection(asyncio.Protocol):
         buffer = self._held + data if self._held else data
         settings = exchange.settings
         while True:
-            plan = read_plan(buffer, exchange.plan_method, settings.max_headers, self.address.plan)
-            if plan is None:
-                fault = early_answer_fault(buffer, settings.max_header)
+            response = read_response_head(
+                buffer, exchange.head_method, settings.max_headers, self.address.last_response
+            )
+            if response is None:
+                fault = early_response_fault(buffer, settings.max_header)
                 if fault is None:
                     self._held = buffer
                     return
-                plan = fault
-            if isinstance(plan, Fault):
-                exchange.on_invalid(plan)
+                response = fault
+            if isinstance(response, Fault):
+                exchange.on_invalid(response)
                 return
-            if plan.status >= 200 or plan.status == 101:
+            if response.status >= 200 or response.status == 101:
                 break
             self._informational += 1
             if self._informational > _INFORMATIONAL_LIMIT:
                 exchange.on_invalid(Fault(502, "upstream-invalid", "an endless run of 1xx responses"))
                 return
-            exchange.on_informational(plan)
-            buffer = buffer[len(plan.head) :]
+            exchange.on_informational(response)
+            buffer = buffer[len(response.head) :]
             self._held = b""
             if not buffer:
                 return
         self._held = b""
         self._informational = 0
-        if plan.status == 101:
-            exchange.on_switch(plan, buffer[len(plan.head) :])
+        if response.status == 101:
+            exchange.on_switch(response, buffer[len(response.head) :])
             return
-        self.address.plan = plan
-        self._respond(exchange, plan, buffer, len(plan.head))
+        self.address.last_response = response
+        self._respond(exchange, response, buffer, len(response.head))
 
-    def _respond(self, exchange: "Exchange", plan: Plan, data: bytes, offset: int) -> None:
+    def _respond(self, exchange: "Exchange", response: ResponseHead, data: bytes, offset: int) -> None:
         """Pass on a response head with what came of its body."""
-        self._reusable = plan.reusable
-        self.idle_limit = plan.idle_limit
-        length = plan.length
+        self._reusable = response.reusable
+        self.idle_limit = response.idle_limit
+        length = response.length
         if length >= 0:
             left = length - len(data) + offset
             if left < 0:
                 self._reusable = False
-                exchange.on_head(plan, data[offset : offset + length])
+                exchange.on_head(response, data[offset : offset + length])
                 self._end(exchange)
                 return
             self._left = left
-            exchange.on_head(plan, data[offset:])
+            exchange.on_head(response, data[offset:])
             if left == 0:
                 self._end(exchange)
             return
         self._left = length
         if length == UNTIL_CLOSE:
-            exchange.on_head(plan, data[offset:])
+            exchange.on_head(response, data[offset:])
             return
         self._reader = reader = ChunkedReader()
         try:
@@ -149,7 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
         except ChunkError as fault:
             exchange.on_invalid(Fault(502, "upstream-invalid", str(fault)))
             return
-        exchange.on_head(plan, payload)
+        exchange.on_head(response, payload)
         if reader.done:
             self._end_chunked(exchange, reader)
 
@@ -252,7 +259,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.exchange is not None and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
-            self.exchange.proxy.suspects.add(self)
+            self.exchange.proxy.liveness_watched.add(self)
 
     def resume(self) -> None:
         """Read again."""
@@ -260,10 +267,10 @@ class UpstreamConnection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def check(self, suspects: "set[Suspect]") -> None:
+    def check_liveness(self, liveness_watched: "set[LivenessWatched]") -> None:
         """Called once a second while this connection is not read: a service that is gone shows only when it is read."""
         exchange = self.exchange
         if exchange is None or exchange.splice is not None or self.transport.is_reading():
-            suspects.discard(self)
+            liveness_watched.discard(self)
         elif is_gone(self.transport):
             self.resume()  # what it sent before is bounded by the kernel's buffer

@@ -22,12 +22,12 @@ from devproxy.registry.toml import Statement, statements
 
 SCHEMA_LINE = f"#:schema ./{SCHEMA_FILE}\n"
 
-Table = Mapping[str, object]
+EditedTable = Mapping[str, object]
 
 _NOUNS = {"services": "service", "projects": "linked project"}
 
 
-def add_service(text: str, name: str, table: Table, *, replace: bool = False) -> str:
+def add_service(text: str, name: str, table: EditedTable, *, replace: bool = False) -> str:
     """`text` with `[services.<name>]`; raises DevproxyError if there is one already and `replace` is not asked for."""
     return _add(text, "services", name, table, replace)
 
@@ -70,7 +70,7 @@ def unlink_project(text: str, name: str) -> str:
     return _remove(text, "projects", name)
 
 
-def _add(text: str, group: str, name: str, table: Table, replace: bool) -> str:
+def _add(text: str, group: str, name: str, table: EditedTable, replace: bool) -> str:
     wanted = _parse(text)
     members = _group(wanted, group)
     if name in members and not replace:
@@ -137,7 +137,7 @@ def _summary(table: object) -> str:
     return repr(table)
 
 
-def _checked(new: str, wanted: Table) -> str:
+def _checked(new: str, wanted: EditedTable) -> str:
     """`new`, if it says what is `wanted` and nothing else (by repr: a NaN is not equal to itself)."""
     try:
         if _plain(tomllib.loads(new)) == _plain(wanted):
@@ -239,13 +239,13 @@ def _newline(text: str) -> str:
 # tomlkit
 
 
-def _block(group: str, name: str, table: Table) -> str:
+def _block(group: str, name: str, table: EditedTable) -> str:
     import tomlkit
 
     return tomlkit.dumps({group: {name: _unwrapped(table)}})
 
 
-def _inline(text: str, group: str, name: str, table: Table | None) -> str:
+def _inline(text: str, group: str, name: str, table: EditedTable | None) -> str:
     """`text` with `services = { … }` changed in place; a `table` of None takes the member out."""
     import tomlkit
 

@@ -122,7 +122,7 @@ def read_leases(paths: Paths) -> tuple[Lease, ...]:
         if lease is not None and is_alive(lease):
             alive.append(lease)
         elif lease is not None:
-            _bury(file)
+            _reap(file)
     if _is_private(paths):
         sweep_endings(paths.leases)
     return tuple(alive)
@@ -157,7 +157,7 @@ def take_lease(paths: Paths, service: str, make: Callable[[tuple[Lease, ...]], L
         return _encode(made[-1])
 
     file = lease_file(paths, service)
-    _bury(file)
+    _reap(file)
     settle(paths, service)
     update(file, edit)
     return _filed(paths, made[-1])
@@ -242,7 +242,7 @@ def _filed(paths: Paths, lease: Lease) -> Lease:
     return msgspec.structs.replace(lease, file=str(lease_file(paths, lease.service)))
 
 
-def _bury(file: Path) -> None:
+def _reap(file: Path) -> None:
     """Remove a lease if it is dead, and end what may be left of its command."""
     if not file.parent.is_dir():
         return

@@ -16,23 +16,23 @@ from devproxy.paths import Paths, ensure_private
 from devproxy.registry.leases import read_leases
 from devproxy.registry.model import Service
 from devproxy.run.detach import spawn
-from devproxy.run.group_state import OVER, CrewFile, State, crews
+from devproxy.run.group_state import OVER, GroupFile, MemberPhase, read_groups
 from devproxy.run.logs import Follower, plain
 
 SHOWN, LONGEST = 15, 400  # lines, and characters of one
 
 
-class Sight(NamedTuple):
+class AttemptStatus(NamedTuple):
     """What one look shows. `runs`: something has the service, or is about to; `ended`: what we started has it no more.
 
     `code` is the exit code of our process once it has one, `states` are those of the services that are followed, as far
-    as a crew has them, `lines` the last of their logs.
+    as a group has them, `lines` the last of their logs.
     """
 
     runs: bool
     ended: bool
     code: int | None
-    states: dict[str, State]
+    states: dict[str, MemberPhase]
     lines: tuple[str, ...]
 
 
@@ -48,25 +48,25 @@ class Attempt:
         self._lines: deque[str] = deque(maxlen=SHOWN)
 
     def spawn(self) -> None:
-        """Start the crew. Raises OSError, DevproxyError."""
+        """Start the group. Raises OSError, DevproxyError."""
         log = ensure_private(ensure_private(self._paths.log) / "on-request") / f"{self._identity}.log"
         self._log = log
         self.process = spawn(self._paths, ["up", "--on-request", self._identity], log)
 
-    def look(self) -> Sight:
+    def look(self) -> AttemptStatus:
         """How it stands."""
         code = self.process.poll() if self.process is not None else None
-        running = crews(self._paths)
-        ours = next((crew for crew in running if self.process is not None and crew.pid == self.process.pid), None)
+        running = read_groups(self._paths)
+        ours = next((group for group in running if self.process is not None and group.pid == self.process.pid), None)
         states = _states(running, self._names)
         leased = any(lease.service == self._identity for lease in read_leases(self._paths))
         runs = leased or states.get(self._identity, "ended") not in OVER
         over = code is not None or (ours is not None and self._part(ours) in OVER)
         self._read()
-        return Sight(runs, over and not runs, code, states, self._shown(code is not None))
+        return AttemptStatus(runs, over and not runs, code, states, self._shown(code is not None))
 
-    def _part(self, crew: CrewFile) -> State | None:
-        part = crew.services.get(self._identity)
+    def _part(self, group: GroupFile) -> MemberPhase | None:
+        part = group.services.get(self._identity)
         return part.state if part is not None else None
 
     def _read(self) -> None:
@@ -86,12 +86,12 @@ class Attempt:
         return tuple(plain(line)[:LONGEST] for line in said.strip().split("\n")[-SHOWN:] if line)
 
 
-def _states(running: Sequence[CrewFile], names: Sequence[str]) -> dict[str, State]:
-    """The state of each in the crew that has it now; one that is over in an old crew may run in another."""
-    found: dict[str, State] = {}
-    for crew in running:
+def _states(running: Sequence[GroupFile], names: Sequence[str]) -> dict[str, MemberPhase]:
+    """The state of each in the group that has it now; one that is over in an old group may run in another."""
+    found: dict[str, MemberPhase] = {}
+    for group in running:
         for name in names:
-            part = crew.services.get(name)
+            part = group.services.get(name)
             if part is not None and (name not in found or part.state not in OVER):
                 found[name] = part.state
     return found

@@ -1,6 +1,6 @@
-"""A crew in the background: `devproxy up --detach` starts it and waits for its services to settle.
+"""A group in the background: `devproxy up --detach` starts it and waits for its services to settle.
 
-Not here: the crew's process (`group_process.py`), how a process outlives its terminal (`daemon/control.py`).
+Not here: the group's process (`group_process.py`), how a process outlives its terminal (`daemon/control.py`).
 """
 
 import os
@@ -13,27 +13,27 @@ from typing import Any
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, ensure_private
-from devproxy.run.group_state import OVER, UNSETTLED, Part, State, crews
+from devproxy.run.group_state import OVER, UNSETTLED, MemberPhase, MemberState, read_groups
 
 PATIENCE = 60.0  # seconds for every service to be healthy
 _LOOK = 0.05  # seconds between two looks
 
 
-def launch_crew(paths: Paths, names: list[str]) -> dict[str, Part]:
+def launch_group(paths: Paths, names: list[str]) -> dict[str, MemberState]:
     """Run services in the background; what became of each within `PATIENCE`. Raises DevproxyError.
 
-    Some of them may be another crew's by now, which was started at the same moment: they count as well.
+    Some of them may be another group's by now, which was started at the same moment: they count as well.
     """
     log = ensure_private(paths.log) / "up.log"
-    process = spawn(paths, ["up", "--crew", *names], log)
+    process = spawn(paths, ["up", "--group", *names], log)
     deadline = time.monotonic() + PATIENCE
-    seen: dict[str, Part] = {}
+    seen: dict[str, MemberState] = {}
     own: set[str] = set()
     while time.monotonic() < deadline:
         ended = process.poll() is not None
         now = _parts(paths, names, process.pid)
         seen |= now
-        own |= {name for crew in crews(paths) if crew.pid == process.pid for name in crew.services}
+        own |= {name for group in read_groups(paths) if group.pid == process.pid for name in group.services}
         if (ended and not now) or (len(seen) == len(names) and not _unsettled(seen)):
             break
         time.sleep(_LOOK)
@@ -44,22 +44,22 @@ def launch_crew(paths: Paths, names: list[str]) -> dict[str, Part]:
         said = log.read_text("utf-8", "replace").strip()[-2000:]
         raise DevproxyError("the services were not started", why=said or "their process said nothing")
     if code is not None:  # what it ran is over, though it may not have been seen how
-        over: State = "failed" if code else "ended"
-        seen |= {name: Part(over, seen[name].command) for name in _unsettled(seen) if name in own}
+        over: MemberPhase = "failed" if code else "ended"
+        seen |= {name: MemberState(over, seen[name].command) for name in _unsettled(seen) if name in own}
     return {name: seen[name] for name in names if name in seen}
 
 
-def _parts(paths: Paths, names: list[str], pid: int) -> dict[str, Part]:
-    """What the crew `pid` says, and the others of what they still run: what had ended there before is no news."""
+def _parts(paths: Paths, names: list[str], pid: int) -> dict[str, MemberState]:
+    """What the group `pid` says, and the others of what they still run: what had ended there before is no news."""
     return {
         name: part
-        for crew in crews(paths)
-        for name, part in crew.services.items()
-        if name in names and (crew.pid == pid or part.state not in OVER)
+        for group in read_groups(paths)
+        for name, part in group.services.items()
+        if name in names and (group.pid == pid or part.state not in OVER)
     }
 
 
-def _unsettled(parts: dict[str, Part]) -> list[str]:
+def _unsettled(parts: dict[str, MemberState]) -> list[str]:
     return [name for name, part in parts.items() if part.state in UNSETTLED]
 
 

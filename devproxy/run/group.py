@@ -1,6 +1,6 @@
 """Several services at once: each when what it depends on is healthy, started again when it fails, ended in reverse.
 
-Lives here: `Crew`, one task a service.
+Lives here: `ServiceGroup`, one task a service.
 Not here: one running command (`session.py`), the order (`group.py`), when to start again (`group.py`), what is shown
 and where it is logged (`cli/up.py`, `logs.py`).
 
@@ -26,7 +26,7 @@ from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import read
 from devproxy.registry.model import Service
 from devproxy.run.activation import refuse_untrusted
-from devproxy.run.group_state import Part, State
+from devproxy.run.group_state import MemberPhase, MemberState
 from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import Lines
 from devproxy.run.selection import Named
@@ -65,11 +65,11 @@ Tell = Callable[[str, str], None]
 
 
 class Member:
-    """One service of a crew. `settled` once it is healthy or never will be, `over` once it is gone for good."""
+    """One service of a group. `settled` once it is healthy or never will be, `over` once it is gone for good."""
 
     def __init__(self, service: Service):
         self.service = service
-        self.state: State = "waiting"
+        self.state: MemberPhase = "waiting"
         self.session: Session | None = None
         self.stop = asyncio.Event()
         self.settled = asyncio.Event()
@@ -82,7 +82,7 @@ class Member:
         return self.service.id
 
 
-class Crew:
+class ServiceGroup:
     """The services of one `up`, in the order of their start; `besides` run already, or have no command.
 
     `tell` gets each line with its service's id, `say` what devproxy says, `changed` is called after each change of
@@ -126,7 +126,7 @@ class Crew:
             if name in self.members:
                 self.members[name].stop.set()
 
-    def hurry(self) -> None:
+    def kill(self) -> None:
         """Kill what is left."""
         self.end()
         self._grace = 0.0
@@ -135,9 +135,9 @@ class Crew:
                 member.session.end(0.0)
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, MemberState]:
         """What is known of each service, for other commands."""
-        return {name: Part(member.state, member.service.command_line) for name, member in self.members.items()}
+        return {name: MemberState(member.state, member.service.command_line) for name, member in self.members.items()}
 
     # One service
 
@@ -269,7 +269,7 @@ class Crew:
         given_up = f"; given up after {failures} starts in a row" if failures > 1 else ""
         self._say("\n".join([f"{what}{given_up}", *(QUOTED + line for line in member.tail)]))
 
-    def _become(self, member: Member, state: State) -> None:
+    def _become(self, member: Member, state: MemberPhase) -> None:
         if member.state != state:
             member.state = state
             self._changed()

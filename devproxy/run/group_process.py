@@ -1,7 +1,7 @@
-"""A crew's process: signals, the log of each service, what a person sees, and the file that tells others.
+"""A group's process: signals, the log of each service, what a person sees, and the file that tells others.
 
-Lives here: `keep`, the loop of `devproxy up`.
-Not here: the crew's own rules (`group.py`).
+Lives here: `run_group`, the loop of `devproxy up`.
+Not here: the group's own rules (`group.py`).
 
 The files are written in one thread, in order; what a person sees is printed at once. SIGINT, SIGTERM and SIGHUP end all
 services in order, a second SIGINT at once; SIGUSR1 ends those that `devproxy down` names.
@@ -16,8 +16,8 @@ from functools import partial
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.model import Service
-from devproxy.run.group import QUOTED, Crew
-from devproxy.run.group_state import Part, publish, wishes, withdraw
+from devproxy.run.group import QUOTED, ServiceGroup
+from devproxy.run.group_state import MemberState, publish, read_end_requests, withdraw
 from devproxy.run.logs import ServiceLog
 
 OWN = "devproxy"
@@ -25,7 +25,7 @@ OWN = "devproxy"
 Show = Callable[[str, str], None]
 
 
-def keep(
+def run_group(
     paths: Paths,
     services: Sequence[Service],
     besides: Sequence[Service],
@@ -37,19 +37,19 @@ def keep(
 ) -> int:
     """Run `services` until all have ended; exit code 1 if one has failed. `show` gets each line and its service.
 
-    `trusted_only` as in `Crew`.
+    `trusted_only` as in `ServiceGroup`.
     """
-    crew = partial(Crew, paths, services, besides, http_port=http_port, grace=grace, trusted_only=trusted_only)
-    return asyncio.run(_Upkeep(paths, [service.id for service in services], crew, show).run())
+    group = partial(ServiceGroup, paths, services, besides, http_port=http_port, grace=grace, trusted_only=trusted_only)
+    return asyncio.run(_GroupProcess(paths, [service.id for service in services], group, show).run())
 
 
-class _Upkeep:
-    def __init__(self, paths: Paths, names: Sequence[str], crew: Callable[..., Crew], show: Show | None):
+class _GroupProcess:
+    def __init__(self, paths: Paths, names: Sequence[str], group: Callable[..., ServiceGroup], show: Show | None):
         self._paths = paths
         self._show = show
         self._logs = {name: ServiceLog(paths, name) for name in names}
         self._writer = ThreadPoolExecutor(1, "devproxy-log")
-        self._crew = crew(tell=self._tell, say=self._say, changed=self._changed)
+        self._group = group(tell=self._tell, say=self._say, changed=self._changed)
         self._ending = False
 
     async def run(self) -> int:
@@ -57,10 +57,10 @@ class _Upkeep:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         loop.add_signal_handler(signal.SIGTERM, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._end)
-        loop.add_signal_handler(signal.SIGUSR1, lambda: self._crew.end(wishes(self._paths) or ["\0"]))
+        loop.add_signal_handler(signal.SIGUSR1, lambda: self._group.end(read_end_requests(self._paths) or ["\0"]))
         self._changed()
         try:
-            good = await self._crew.run()
+            good = await self._group.run()
         finally:
             await asyncio.to_thread(self._writer.shutdown)
             withdraw(self._paths)
@@ -68,7 +68,7 @@ class _Upkeep:
 
     def _interrupt(self) -> None:
         if self._ending:
-            self._crew.hurry()
+            self._group.kill()
         else:
             self._end()
 
@@ -76,7 +76,7 @@ class _Upkeep:
         if not self._ending:
             self._ending = True
             self._say("ending all of it (Ctrl-C: at once)")
-        self._crew.end()
+        self._group.end()
 
     def _tell(self, name: str, text: str) -> None:
         self._writer.submit(self._logs[name].append, text)
@@ -100,10 +100,10 @@ class _Upkeep:
             self._show = None
 
     def _changed(self) -> None:
-        self._writer.submit(_publish, self._paths, self._crew.parts)
+        self._writer.submit(_publish, self._paths, self._group.parts)
 
 
-def _publish(paths: Paths, parts: dict[str, Part]) -> None:
+def _publish(paths: Paths, parts: dict[str, MemberState]) -> None:
     try:
         publish(paths, parts)
     except (DevproxyError, OSError):

@@ -18,24 +18,24 @@ from devproxy.storage import files
 from devproxy.storage.locks import exclusive
 from devproxy.storage.process_identity import is_same, start_time
 
-State = Literal["waiting", "starting", "up", "ended", "failed"]
-OVER: frozenset[State] = frozenset({"ended", "failed"})
-UNSETTLED: frozenset[State] = frozenset({"waiting", "starting"})
+MemberPhase = Literal["waiting", "starting", "up", "ended", "failed"]
+OVER: frozenset[MemberPhase] = frozenset({"ended", "failed"})
+UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting"})
 
 
-class Part(msgspec.Struct, frozen=True):
-    """A service of a crew: its state, and the command that it was started with."""
+class MemberState(msgspec.Struct, frozen=True):
+    """A service of a group: its state, and the command that it was started with."""
 
-    state: State
+    state: MemberPhase
     command: str
 
 
-class CrewFile(msgspec.Struct, frozen=True, kw_only=True):
+class GroupFile(msgspec.Struct, frozen=True, kw_only=True):
     """A running `devproxy up`: its process (pid and start time), and its services by id, in order."""
 
     pid: int
     started: float
-    services: dict[str, Part]
+    services: dict[str, MemberState]
 
 
 @contextlib.contextmanager
@@ -47,10 +47,10 @@ def turn(paths: Paths) -> Iterator[None]:
         yield
 
 
-def publish(paths: Paths, services: dict[str, Part]) -> None:
+def publish(paths: Paths, services: dict[str, MemberState]) -> None:
     """Say what this process runs. Blocks. Raises DevproxyError."""
     us = os.getpid()
-    files.write_json(_file(paths, us), CrewFile(pid=us, started=start_time(us) or 0.0, services=services))
+    files.write_json(_file(paths, us), GroupFile(pid=us, started=start_time(us) or 0.0, services=services))
 
 
 def withdraw(paths: Paths) -> None:
@@ -58,31 +58,31 @@ def withdraw(paths: Paths) -> None:
     _forget(paths, os.getpid())
 
 
-def crews(paths: Paths) -> list[CrewFile]:
+def read_groups(paths: Paths) -> list[GroupFile]:
     """Every `up` that runs, the oldest first."""
     found = []
     for file in sorted((paths.state / "up").glob("*.json")):
         try:
-            crew = msgspec.json.decode(file.read_bytes(), type=CrewFile)
+            group = msgspec.json.decode(file.read_bytes(), type=GroupFile)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             continue
-        if is_same(crew.pid, crew.started):
-            found.append(crew)
+        if is_same(group.pid, group.started):
+            found.append(group)
         else:
-            _forget(paths, crew.pid)
-    return sorted(found, key=lambda crew: crew.started)
+            _forget(paths, group.pid)
+    return sorted(found, key=lambda group: group.started)
 
 
-def ask_to_end(paths: Paths, crew: CrewFile, services: list[str]) -> None:
+def ask_to_end(paths: Paths, group: GroupFile, services: list[str]) -> None:
     """Ask an `up` to end `services` of its own; all of them: to end itself. Raises DevproxyError, OSError."""
-    if set(services) >= set(crew.services):
-        _send(crew, signal.SIGTERM)
+    if set(services) >= set(group.services):
+        _send(group, signal.SIGTERM)
         return
-    files.update(_wishes(paths, crew.pid), lambda text: text + "".join(f"{name}\n" for name in services))
-    _send(crew, signal.SIGUSR1)
+    files.update(_wishes(paths, group.pid), lambda text: text + "".join(f"{name}\n" for name in services))
+    _send(group, signal.SIGUSR1)
 
 
-def wishes(paths: Paths) -> list[str]:
+def read_end_requests(paths: Paths) -> list[str]:
     """The services that this process was asked to end, since it began."""
     try:
         return _wishes(paths, os.getpid()).read_text("utf-8").split()
@@ -90,10 +90,10 @@ def wishes(paths: Paths) -> list[str]:
         return []
 
 
-def _send(crew: CrewFile, number: int) -> None:
+def _send(group: GroupFile, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        if is_same(crew.pid, crew.started):
-            os.kill(crew.pid, number)
+        if is_same(group.pid, group.started):
+            os.kill(group.pid, number)
 
 
 def _file(paths: Paths, pid: int) -> Path:

@@ -16,7 +16,7 @@ from devproxy.storage.rotating_file import RotatedFile
 LIMIT, KEPT = 5 << 20, 3  # bytes a file, older files
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """A line and its time, as text that sorts."""
 
     time: str
@@ -42,10 +42,10 @@ class ServiceLog:
             return
 
 
-def last(paths: Paths, service: str, count: int) -> list[Entry]:
+def last(paths: Paths, service: str, count: int) -> list[LogEntry]:
     """The last `count` lines, oldest first, those of older files as well."""
     file = log_file(paths, service)
-    found: list[Entry] = []
+    found: list[LogEntry] = []
     for number in range(KEPT + 1):
         path = file.with_name(f"{file.name}.{number}") if number else file
         try:
@@ -64,7 +64,7 @@ class Follower:
         self._inode, self._offset = self._state()
         self._rest = b""
 
-    def read(self) -> Iterator[Entry]:
+    def read(self) -> Iterator[LogEntry]:
         """The lines that were added since the last call, also if the file was rotated in between."""
         inode, size = self._state()
         if inode != self._inode:
@@ -75,7 +75,7 @@ class Follower:
         if size > self._offset:
             yield from self._more(self._file)
 
-    def _more(self, file: Path) -> Iterator[Entry]:
+    def _more(self, file: Path) -> Iterator[LogEntry]:
         try:
             with file.open("rb") as opened:
                 opened.seek(self._offset)
@@ -95,9 +95,9 @@ class Follower:
         return status.st_ino, status.st_size
 
 
-def _entry(line: str) -> Entry:
+def _entry(line: str) -> LogEntry:
     time, _, text = line.partition(" ")
-    return Entry(time, text)
+    return LogEntry(time, text)
 
 
 # A command's bytes as lines for a log beside other commands' lines. Pure.

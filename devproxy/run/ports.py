@@ -73,7 +73,7 @@ def _start(project: str | None, service: str, checkout: str, span: int) -> int:
 # process held that is gone is forgotten at the next choice: nothing needs to be cleaned up after `kill -9`.
 
 
-class Held(msgspec.Struct, frozen=True):
+class Reservation(msgspec.Struct, frozen=True):
     """A port, whom it is for (project, service, checkout), and the process that asked: pid and start time."""
 
     port: int
@@ -106,7 +106,7 @@ def reserve(
                 return one.port
         others = {one.port for one in held}
         port = allocate(project, service, checkout, taken={*taken, *others}, low=low, high=high, is_free=free)
-        _write(paths, [*held, Held(port, owner, os.getpid(), start_time(os.getpid()) or 0.0)])
+        _write(paths, [*held, Reservation(port, owner, os.getpid(), start_time(os.getpid()) or 0.0)])
     return port
 
 
@@ -126,13 +126,13 @@ def _file(paths: Paths) -> Path:
     return paths.state / "ports" / "held" / "ports.json"
 
 
-def _living(paths: Paths) -> list[Held]:
+def _living(paths: Paths) -> list[Reservation]:
     try:
-        held = msgspec.json.decode(_file(paths).read_bytes(), type=list[Held])
+        held = msgspec.json.decode(_file(paths).read_bytes(), type=list[Reservation])
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return []
     return [one for one in held if is_same(one.pid, one.started)]
 
 
-def _write(paths: Paths, held: list[Held]) -> None:
+def _write(paths: Paths, held: list[Reservation]) -> None:
     files.write_json(_file(paths), held)

@@ -45,7 +45,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
         return self.name if self.project is None else f"{self.name}.{self.project}"
 
 
-class _Project(msgspec.Struct, frozen=True):
+class _NearProject(msgspec.Struct, frozen=True):
     """What a project file says: the project's name, as it is linked by or would be, and the folder (absolute) of each
     service."""
 
@@ -73,7 +73,7 @@ def pick(argument: str | None, folder: Path, registry: Registry) -> Named:
     )
 
 
-def _by_argument(argument: str, project: _Project | None, registry: Registry) -> Named:
+def _by_argument(argument: str, project: _NearProject | None, registry: Registry) -> Named:
     """`web` is the project's own before any other's, `web.shop` says whose it is."""
     name, dot, of = argument.lower().partition(".")
     _check(argument, name, of, bool(dot))
@@ -97,7 +97,7 @@ def _check(argument: str, name: str, project: str, dotted: bool) -> None:
         raise DevproxyError(f"`{argument}`: {wrong.what}", why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
 
 
-def _named(name: str, project: _Project | None, registry: Registry, origin: str) -> Named:
+def _named(name: str, project: _NearProject | None, registry: Registry, origin: str) -> Named:
     if project is None:
         return Named(name=name, service=_known(registry, name), origin=origin)
     service = _known(registry, f"{name}.{project.name}")
@@ -113,7 +113,7 @@ def _only(registry: Registry, name: str) -> Service | None:
     return found[0] if len(found) == 1 else None
 
 
-def _service_here(project: _Project, folder: Path) -> str | None:
+def _service_here(project: _NearProject, folder: Path) -> str | None:
     """The service whose folder this is, or the deepest one around it; in the project's root its only one."""
     around = [(len(where.parts), name) for name, where in project.folders.items() if folder.is_relative_to(where)]
     deepest = [name for depth, name in around if depth == max(around)[0]]
@@ -124,7 +124,7 @@ def _service_here(project: _Project, folder: Path) -> str | None:
     return None
 
 
-def _project_above(folder: Path, registry: Registry) -> _Project | None:
+def _project_above(folder: Path, registry: Registry) -> _NearProject | None:
     for parent in (folder, *folder.parents):
         file = parent / PROJECT_FILE
         text = _text(file)
@@ -133,7 +133,7 @@ def _project_above(folder: Path, registry: Registry) -> _Project | None:
     return None
 
 
-def _read_project(file: Path, text: str, registry: Registry) -> _Project | None:
+def _read_project(file: Path, text: str, registry: Registry) -> _NearProject | None:
     decoded = decode_project(text, str(file))
     local = file.with_name(LOCAL_FILE)
     over = _text(local)
@@ -147,7 +147,7 @@ def _read_project(file: Path, text: str, registry: Registry) -> _Project | None:
     }
     linked = (one.project for one in registry.services if one.project and _is_beside(one.source.file, file))
     key = next(linked, None) or joined(worktrees.label(file.parent), name)
-    return _Project(file, key, folders)
+    return _NearProject(file, key, folders)
 
 
 def _is_beside(source: str, file: Path) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.cli.context import View, counted, remark_problems
+from devproxy.cli.context import CommandContext, counted, remark_problems
 from devproxy.daemon.runtime import Running
 from devproxy.paths import Paths
 from devproxy.problems import Problem
@@ -21,9 +21,9 @@ WEB = Service(
 )
 
 
-def view(setting: int | None, running: int | None) -> View:
+def view(setting: int | None, running: int | None) -> CommandContext:
     registry = Registry(settings=ProxySettings(http=setting), services=(WEB,))
-    return View(PATHS, registry, Running(pid=1, started=1.0, http=running) if running else None)
+    return CommandContext(PATHS, registry, Running(pid=1, started=1.0, http=running) if running else None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from devproxy.cli.health import CODES, STATES, fail_on, is_bad
-from devproxy.health.model import Code, Condition, Finding, Severity, State
+from devproxy.health.model import Code, Condition, Finding, FindingSeverity, State
 from tests.cli.command import Home
 
 
@@ -101,7 +101,7 @@ def test_words() -> None:
     assert parse("down, exposed") == {"down", "exposed"}
 
 
-def condition(state: State = "up", code: Code | None = None, severity: Severity = "warning") -> Condition:
+def condition(state: State = "up", code: Code | None = None, severity: FindingSeverity = "warning") -> Condition:
     findings = (Finding(code=code, severity=severity, message=""),) if code else ()
     return Condition(state=state, findings=findings)
 

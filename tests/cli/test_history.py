@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devproxy import events
-from devproxy.health.history import Entry, History
+from devproxy.health.history import History, HistoryEntry
 from devproxy.paths import Paths
 from tests.cli.command import Home
 
@@ -26,7 +26,7 @@ def told(home: Home) -> Home:
         events.Up("web", "listens on 127.0.0.1:3000", 61.0),
     ]
     History(Paths(home.registry.parent, home.state)).append(
-        Entry(1_700_000_000.0 + second, event) for second, event in enumerate(happened)
+        HistoryEntry(1_700_000_000.0 + second, event) for second, event in enumerate(happened)
     )
     return home
 

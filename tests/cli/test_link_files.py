@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.cli.link import Wish, linked
+from devproxy.cli.link import LinkOptions, linked
 from devproxy.errors import DevproxyError
 from devproxy.registry.decode import decode_user
 
@@ -13,7 +13,7 @@ REGISTRY = "/home/you/registry.toml"
 
 
 def link(text: str, file: Path, **more: object) -> tuple[str, str]:
-    wish = Wish(**{"file": file, "name": "shop", **more})  # type: ignore[arg-type]
+    wish = LinkOptions(**{"file": file, "name": "shop", **more})  # type: ignore[arg-type]
     found = linked(text, decode_user(text, REGISTRY), wish)
     return found.key, found.text
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from devproxy.control.app import build_app, runner
-from devproxy.control.context import View
+from devproxy.control.context import ControlContext
 from devproxy.events import EventLog
 from devproxy.health.model import Condition
 from devproxy.paths import Paths
@@ -69,8 +69,8 @@ class Pages:
     conditions: dict[str, Condition] = field(default_factory=dict)
     history: list[dict[str, object]] = field(default_factory=list)
 
-    def view(self) -> View:
-        return View(
+    def view(self) -> ControlContext:
+        return ControlContext(
             registry=lambda: self.registry,
             notices=lambda: self.notices,
             events=self.events,

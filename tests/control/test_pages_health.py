@@ -2,13 +2,13 @@
 
 from devproxy.control import pages as html
 from devproxy.control.pages import MOST_FINDINGS, cell, counts, findings
-from devproxy.health.model import Condition, Finding, Severity
+from devproxy.health.model import Condition, Finding, FindingSeverity
 from tests.control.pages_server import Pages
 
 NASTY = "<script>alert(1)</script>"
 
 
-def finding(severity: Severity = "warning", message: str = "it is open", **more: str) -> Finding:
+def finding(severity: FindingSeverity = "warning", message: str = "it is open", **more: str) -> Finding:
     return Finding(code="exposed", severity=severity, message=message, **more)
 
 

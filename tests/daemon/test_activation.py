@@ -9,8 +9,8 @@ from msgspec import structs
 from devproxy.proxy.gates import Dormant
 from devproxy.proxy.server import Snapshot
 from devproxy.registry.model import Registry
-from devproxy.run.group_state import Part
-from tests.daemon.waking import CREW, NOTHING, RUNS, Scene, web
+from devproxy.run.group_state import MemberState
+from tests.daemon.waking import GROUP, NOTHING, RUNS, Scene, web
 from tests.loops import until
 
 
@@ -141,12 +141,12 @@ async def test_one_that_listens_and_is_sick_for_long_may_say_so_itself(
 async def test_an_end_closes_the_gate_until_it_is_over(scene: Scene) -> None:
     with scene.come_up():
         service = scene.proxy.snapshot.table.services["web"]
-        scene.made.end(service, CREW, 1800.0)
+        scene.made.end(service, GROUP, 1800.0)
         await until(lambda: scene.asked_to_end)
         assert scene.asked_to_end == ["web"]
         transport = scene.ask()
         assert (transport.statuses, len(scene.proxy.held), scene.spawned) == ([], 1, [])
-        scene.made.end(service, CREW, 1800.0)
+        scene.made.end(service, GROUP, 1800.0)
         assert scene.log.since(0)[-1].event.text() == "web was ended after 30 min without a request"
     scene.proxy.swap(Snapshot.of(Registry(services=(structs.replace(service, upstream=None),))))
     scene.sight = NOTHING
@@ -160,7 +160,7 @@ async def test_one_that_does_not_end_is_let_be(scene: Scene, monkeypatch: pytest
 
     monkeypatch.setattr(activation, "MARGIN", -9.95)  # of a grace of 10 s
     with scene.come_up():
-        scene.made.end(scene.proxy.snapshot.table.services["web"], CREW, 60.0)
+        scene.made.end(scene.proxy.snapshot.table.services["web"], GROUP, 60.0)
         await until(lambda: scene.made.gates)
         await until(lambda: not scene.made.gates)
     assert scene.told == []
@@ -171,4 +171,4 @@ async def test_the_end_of_the_proxy_is_the_end_of_starting(scene: Scene) -> None
     await until(lambda: scene.spawned)
     await scene.made.close()
     assert scene.made.gates == {}
-    assert Part("up", "make") in CREW.services.values()
+    assert MemberState("up", "make") in GROUP.services.values()

@@ -10,11 +10,11 @@ from devproxy.daemon import activation
 from devproxy.daemon.activation import IdleWatch, endable, pause, watched
 from devproxy.proxy.gates import Dormant
 from devproxy.registry.model import Service, Upstream
-from devproxy.run.group_state import CrewFile, Part, State
+from devproxy.run.group_state import GroupFile, MemberPhase, MemberState
 from tests.daemon.waking import Scene, web
 from tests.proxy.values import LOCAL
 
-CREWS = (CrewFile(pid=1, started=1.0, services={"web": Part("up", "make")}),)
+CREWS = (GroupFile(pid=1, started=1.0, services={"web": MemberState("up", "make")}),)
 
 
 class Watch:
@@ -25,17 +25,17 @@ class Watch:
         self.scene = Scene(folder, monkeypatch, self.service)
         self.now, self.answered_at = 1000.0, float("-inf")
         self.ended: list[tuple[str, float]] = []
-        self.crews: tuple[CrewFile, ...] = CREWS
+        self.groups: tuple[GroupFile, ...] = CREWS
         monkeypatch.setattr(self.scene.proxy, "loop", self)
-        monkeypatch.setattr(activation, "crews", lambda _: self.crews)
+        monkeypatch.setattr(activation, "read_groups", lambda _: self.groups)
         monkeypatch.setattr(self.scene.made, "end", self._end)
         self.made = IdleWatch(Path(), self.scene.proxy, self.scene.made, lambda _: self.answered_at)  # type: ignore[arg-type]
 
     def time(self) -> float:
         return self.now
 
-    def _end(self, service: Service, crew: CrewFile, seconds: float) -> None:
-        assert crew is self.crews[0]
+    def _end(self, service: Service, group: GroupFile, seconds: float) -> None:
+        assert group is self.groups[0]
         self.ended.append((service.id, seconds))
 
     async def at(self, seconds: float) -> list[tuple[str, float]]:
@@ -99,28 +99,28 @@ async def test_one_that_does_not_run_is_not_idle_and_begins_anew(watch: Watch) -
 async def test_one_that_is_asked_for_while_crews_are_looked_up_is_not_ended(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answered(_: object) -> tuple[CrewFile, ...]:
+    def answered(_: object) -> tuple[GroupFile, ...]:
         watch.answered_at = 1100.0
         return CREWS
 
-    monkeypatch.setattr(activation, "crews", answered)
+    monkeypatch.setattr(activation, "read_groups", answered)
     await watch.at(0)
     assert await watch.at(100) == []
 
 
 async def test_what_no_crew_runs_is_left_alone(watch: Watch) -> None:
-    watch.crews = ()
+    watch.groups = ()
     await watch.at(0)
     assert await watch.at(100) == []
 
 
-def crew(**states: State) -> CrewFile:
-    return CrewFile(pid=1, started=1.0, services={name: Part(state, "") for name, state in states.items()})
+def group(**states: MemberPhase) -> GroupFile:
+    return GroupFile(pid=1, started=1.0, services={name: MemberState(state, "") for name, state in states.items()})
 
 
 def test_what_a_running_service_depends_on_is_needed() -> None:
     services = [web("web", depends_on=("api",)), web("api", depends_on=("db",)), web("db")]
-    all_of_it, one = crew(web="up", api="up", db="up"), crew(web="ended", api="up", db="failed")
+    all_of_it, one = group(web="up", api="up", db="up"), group(web="ended", api="up", db="failed")
     assert endable(["web", "api", "db"], [all_of_it], services) == {"web": all_of_it}
     assert endable(["web", "api", "db"], [one], services) == {"api": one}
     assert endable(["db"], [], services) == {}

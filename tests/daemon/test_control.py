@@ -105,8 +105,8 @@ def test_it_logs_to_files(home: Home) -> None:
     home.run("start", "--http", "0")
     home.run("stop")
     assert "listens on 127.0.0.1" in (home.state / "log" / "serve.log").read_text()
-    journal = (home.state / "log" / "devproxy.log").read_text()
-    assert "stopped" in journal
+    log = (home.state / "log" / "devproxy.log").read_text()
+    assert "stopped" in log
     assert "stopped" not in (home.state / "log" / "serve.log").read_text()
 
 
@@ -170,8 +170,8 @@ def test_the_folder_one_stands_in_is_not_searched_for_modules(home: Home, tmp_pa
     (tmp_path / "aiohttp.py").write_text("raise SystemExit('run from a cloned repository')\n")
     paths = Paths(home.folder / "config", home.state)
     code = (
-        "import sys; from pathlib import Path; from devproxy import background; from devproxy.paths import Paths;"
-        "background.start(Paths(Path(sys.argv[1]), Path(sys.argv[2])), http=0)"
+        "import sys; from pathlib import Path; from devproxy.daemon import control; from devproxy.paths import Paths;"
+        "control.start(Paths(Path(sys.argv[1]), Path(sys.argv[2])), http=0)"
     )
     argv = [sys.executable, "-P", "-c", code, str(paths.config), str(paths.state)]
     done = subprocess.run(argv, cwd=tmp_path, env=home.environment(), capture_output=True, text=True, check=False)

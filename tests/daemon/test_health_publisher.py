@@ -1,4 +1,4 @@
-"""Who hears of a change: the proxy, the event log, the journal, and the files."""
+"""Who hears of a change: the proxy, the event log, the log, and the files."""
 
 import asyncio
 import logging
@@ -11,11 +11,11 @@ import pytest
 
 from devproxy import events
 from devproxy.daemon import health_publisher
-from devproxy.daemon.health_publisher import Oversight
-from devproxy.daemon.runtime import Health, read_health
+from devproxy.daemon.health_publisher import HealthPublisher
+from devproxy.daemon.runtime import HealthReport, read_health
 from devproxy.health import history
 from devproxy.health.findings import examine
-from devproxy.health.model import Check, Owner
+from devproxy.health.model import Check, ServiceOwner
 from devproxy.health.monitor import Monitor
 from devproxy.paths import Paths
 from devproxy.proxy.gates import Dormant, ExposureGate
@@ -27,20 +27,20 @@ from tests.health.things import PYTHON, at, scan, service
 
 @dataclass
 class Scene:
-    """An oversight whose monitor does not run: the test puts on the board what it would have seen."""
+    """An publisher whose monitor does not run: the test puts on the board what it would have seen."""
 
     paths: Paths
     registry: Registry
     proxy: Proxy
     log: events.EventLog
-    oversight: Oversight
+    publisher: HealthPublisher
 
     def see(self, *listeners: str) -> None:
-        board = self.oversight._board
+        board = self.publisher._board
         board.follow(self.registry.services)
         record = board.records["web"]
         board.see(record, examine(record.service, scan(*(at(address) for address in listeners))), 1.0)
-        self.oversight._tell(board.take())
+        self.publisher._tell(board.take())
 
     def kinds(self) -> list[str]:
         return [type(entry.event).__name__ for entry in self.log.since(0)]
@@ -54,7 +54,7 @@ async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(Monitor, "run", blind)
     monkeypatch.setattr(health_publisher, "SETTLE", 0.0)
     made = scene_in(tmp_path)
-    running = asyncio.create_task(made.oversight.run())
+    running = asyncio.create_task(made.publisher.run())
     yield made
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -65,7 +65,7 @@ def scene_in(folder: Path) -> Scene:
     registry = Registry(services=(service(),))
     proxy = Proxy(Snapshot.of(registry))
     log = events.EventLog(lambda: 5.0)
-    made = Scene(paths, registry, proxy, log, Oversight(paths, proxy, log, lambda: made.registry, (7080,)))
+    made = Scene(paths, registry, proxy, log, HealthPublisher(paths, proxy, log, lambda: made.registry, (7080,)))
     return made
 
 
@@ -91,7 +91,7 @@ async def test_another_policy_holds_before_the_next_look(scene: Scene) -> None:
     scene.see("0.0.0.0")
     refusing = msgspec.structs.replace(service(), exposure="refuse")
     scene.registry = Registry(services=(refusing,), settings=ProxySettings(exposure_header=False))
-    scene.oversight.registry_changed()
+    scene.publisher.registry_changed()
     exposed = scene.proxy.gates["web"]
     assert isinstance(exposed, ExposureGate)
     assert (exposed.refuse, exposed.warning) == (True, b"")
@@ -104,28 +104,28 @@ def asleep(port: int | None = 3000) -> Service:
 async def test_a_gate_stands_before_what_is_dormant_until_somebody_sees_it_up(scene: Scene) -> None:
     scene.registry = Registry(services=(asleep(),))
     scene.proxy.swap(Snapshot.of(scene.registry))
-    scene.oversight.registry_changed()
+    scene.publisher.registry_changed()
     assert scene.proxy.gates == {}  # not looked at yet: somebody may run it by hand
-    scene.oversight.saw(asleep(), Check(up=False, why="refused"))
-    scene.oversight.publish()
+    scene.publisher.saw(asleep(), Check(up=False, why="refused"))
+    scene.publisher.publish()
     assert isinstance(scene.proxy.gates["web"], Dormant)
-    scene.oversight.saw(asleep(), Check(up=True, why="listens", accepted=True))
-    scene.oversight.publish()
+    scene.publisher.saw(asleep(), Check(up=True, why="listens", accepted=True))
+    scene.publisher.publish()
     assert scene.proxy.gates == {}
-    scene.oversight.rest("web")
-    scene.oversight.publish()
+    scene.publisher.rest("web")
+    scene.publisher.publish()
     assert isinstance(scene.proxy.gates["web"], Dormant)
-    assert scene.oversight.conditions()["web"].dormant
+    assert scene.publisher.conditions()["web"].dormant
 
 
 async def test_a_check_of_another_address_counts_for_nothing(scene: Scene) -> None:
     scene.registry = Registry(services=(asleep(3001),))
-    scene.oversight.saw(asleep(), Check(up=True, why="listens", accepted=True))
-    assert scene.oversight.conditions()["web"].state == "unknown"
+    scene.publisher.saw(asleep(), Check(up=True, why="listens", accepted=True))
+    assert scene.publisher.conditions()["web"].state == "unknown"
 
 
 async def test_what_is_being_started_is_at_the_gate_whatever_else_is_known(scene: Scene) -> None:
-    scene.oversight.starts = lambda: {"web": Dormant(asleep(), lines=("compiling",))}
+    scene.publisher.starts = lambda: {"web": Dormant(asleep(), lines=("compiling",))}
     scene.see("0.0.0.0")
     gate = scene.proxy.gates["web"]
     assert isinstance(gate, Dormant)
@@ -137,10 +137,10 @@ async def test_what_is_known_is_in_health_json_and_what_happened_in_the_history(
     await until(lambda: history.read(scene.paths))  # written after it
     health = read_health(scene.paths)
     assert health is not None
-    assert health.services == scene.oversight.conditions()
+    assert health.services == scene.publisher.conditions()
     assert health.services["web"].exposure == "exposed"
-    assert [row["kind"] for row in scene.oversight.past("web")] == ["exposed"]
-    assert scene.oversight.past("another") == []
+    assert [row["kind"] for row in scene.publisher.past("web")] == ["exposed"]
+    assert scene.publisher.past("another") == []
 
 
 async def test_starts_and_stops_are_in_the_history_too_and_the_end_is_written(scene: Scene) -> None:
@@ -148,7 +148,7 @@ async def test_starts_and_stops_are_in_the_history_too_and_the_end_is_written(sc
     scene.log.add(events.Notice("no business of a service"))
     await until(lambda: history.read(scene.paths))
     scene.log.add(events.Stopped())
-    await scene.oversight.close()
+    await scene.publisher.close()
     assert [type(entry.event) for entry in history.read(scene.paths)] == [events.Started, events.Stopped]
 
 
@@ -173,7 +173,7 @@ async def test_a_disk_that_refuses_is_told_once_and_ends_nothing(
 
     monkeypatch.setattr(files, "write_json", refuse)
     for number in range(1, 4):
-        scene.oversight._wanted.set()
+        scene.publisher._wanted.set()
         await until(lambda: len(writes) >= number)  # noqa: B023
     await until(lambda: caplog.records)
     assert [record.getMessage() for record in caplog.records] == [
@@ -188,33 +188,33 @@ async def test_what_a_disk_refused_is_written_later(scene: Scene, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_json", refuse)
         scene.log.add(events.Started("0.1.0", 80))
-        await until(lambda: scene.oversight._trouble)
+        await until(lambda: scene.publisher._trouble)
     scene.log.add(events.Stopped())
     await until(lambda: len(history.read(scene.paths)) == 2)
 
 
 async def test_whose_process_it_was_outlives_the_proxy(tmp_path: Path) -> None:
     paths = Paths(tmp_path / "config", tmp_path / "state")
-    files.write_json(paths.health, Health(pid=1, time=0.0, owners={"web": Owner("Vite", "/shop", "anna")}))
+    files.write_json(paths.health, HealthReport(pid=1, time=0.0, owners={"web": ServiceOwner("Vite", "/shop", "anna")}))
     made = scene_in(tmp_path)
-    made.oversight._board.follow(made.registry.services)
-    record = made.oversight._board.records["web"]
+    made.publisher._board.follow(made.registry.services)
+    record = made.publisher._board.records["web"]
     exam = examine(record.service, scan(at("127.0.0.1", PYTHON)), known=record.owner)
     assert "owner" in {finding.code for finding in exam.findings}
 
 
 async def test_when_an_upstream_answered_last(scene: Scene) -> None:
     plain, tls = Upstream("http", ("127.0.0.1",), 1), Upstream("https", ("127.0.0.1",), 1)
-    assert scene.oversight.answered(plain) == scene.oversight.answered(tls) == float("-inf")
+    assert scene.publisher.answered(plain) == scene.publisher.answered(tls) == float("-inf")
     scene.proxy.pool.at(plain).alive_at = 3.0
     for name, moment in (("a.localhost", 4.0), ("b.localhost", 5.0)):
         scene.proxy.pool.at(tls, name).alive_at = moment
-    assert (scene.oversight.answered(plain), scene.oversight.answered(tls)) == (3.0, 5.0)
+    assert (scene.publisher.answered(plain), scene.publisher.answered(tls)) == (3.0, 5.0)
 
 
 async def test_an_alarm_is_passed_on(scene: Scene) -> None:
     rung: list[int] = []
-    scene.oversight.on_alarm = lambda: rung.append(1)
-    scene.oversight._alarm(at("0.0.0.0"))
-    assert scene.oversight.alarmed == at("0.0.0.0")
+    scene.publisher.on_alarm = lambda: rung.append(1)
+    scene.publisher._alarm(at("0.0.0.0"))
+    assert scene.publisher.alarmed == at("0.0.0.0")
     assert rung == [1]

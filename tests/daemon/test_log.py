@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.daemon.log import Journal
+from devproxy.daemon.log import DaemonLog
 from devproxy.paths import Paths
 
 
@@ -17,14 +17,14 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_a_line_goes_to_the_file_and_to_the_person(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
-    with Journal(paths):
+    with DaemonLog(paths):
         logging.getLogger("devproxy.daemon.reload").info("added %s", "web.shop")
     assert re.fullmatch(r"\d\d:\d\d:\d\d added web\.shop\n", capsys.readouterr().err)
     assert (paths.log / "devproxy.log").read_text().endswith(" INFO devproxy.daemon.reload: added web.shop\n")
 
 
 def test_a_traceback_is_for_the_file_alone(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
-    with Journal(paths):
+    with DaemonLog(paths):
         try:
             raise RuntimeError("broken")
         except RuntimeError:
@@ -36,7 +36,7 @@ def test_a_traceback_is_for_the_file_alone(paths: Paths, capsys: pytest.CaptureF
 
 
 def test_a_message_cannot_move_the_cursor_or_pass_for_another(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
-    with Journal(paths):
+    with DaemonLog(paths):
         logging.getLogger("devproxy").warning("a\x1b[2J\r\nb\x9b1m")
     said = capsys.readouterr().err
     assert said.endswith("warning: a\\x1b[2J\\x0d\n    b\\x9b1m\n")
@@ -46,7 +46,7 @@ def test_a_message_cannot_move_the_cursor_or_pass_for_another(paths: Paths, caps
 def test_loggers_are_as_before_afterwards(paths: Paths) -> None:
     logger = logging.getLogger("devproxy")
     before = list(logger.handlers)
-    with Journal(paths):
+    with DaemonLog(paths):
         assert logger.handlers != before
     assert logger.handlers == before
     assert logger.propagate
@@ -54,7 +54,7 @@ def test_loggers_are_as_before_afterwards(paths: Paths) -> None:
 
 def test_a_disk_that_refuses_does_not_silence_the_person(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     (paths.log / "devproxy.log").mkdir(parents=True)
-    with Journal(paths):
+    with DaemonLog(paths):
         logging.getLogger("devproxy").info("still here")
     assert capsys.readouterr().err.endswith("still here\n")
     assert sys.stderr is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devproxy.daemon.reload import MOST_TOLD, Change, Reloader, compare
+from devproxy.daemon.reload import MOST_TOLD, RegistryChange, Reloader, compare
 from devproxy.events import Problems, Services
 from devproxy.paths import Paths
 from devproxy.problems import Problem
@@ -45,7 +45,7 @@ def test_settings_are_a_change() -> None:
 
 def test_problems_appear_and_are_mended() -> None:
     problems = [Problem(code="x", message=f"m{number}", file="/f", line=number) for number in range(3)]
-    change = Change.between(registry(problems=tuple(problems[:2])), registry(problems=tuple(problems[1:])))
+    change = RegistryChange.between(registry(problems=tuple(problems[:2])), registry(problems=tuple(problems[1:])))
     assert change.appeared == (problems[2],)
     assert change.mended == (problems[0],)
     assert change.events == (Problems(("/f:2: m2",), ("/f: m0",), 2),)
@@ -54,7 +54,7 @@ def test_problems_appear_and_are_mended() -> None:
 
 def test_an_event_lists_only_so_many_problems() -> None:
     problems = tuple(Problem(code="x", message="m", file="/f", line=line) for line in range(1, MOST_TOLD + 6))
-    (event,) = Change.between(Registry(), registry(problems=problems)).events
+    (event,) = RegistryChange.between(Registry(), registry(problems=problems)).events
     assert isinstance(event, Problems)
     assert len(event.appeared) == MOST_TOLD + 1
     assert event.appeared[-1] == "and 5 more"
@@ -70,8 +70,8 @@ def paths(tmp_path: Path) -> Paths:
 
 
 @asynccontextmanager
-async def following(reloader: Reloader, changed: Callable[[Change], None]) -> AsyncIterator[asyncio.Event]:
-    async def take(change: Change) -> None:
+async def following(reloader: Reloader, changed: Callable[[RegistryChange], None]) -> AsyncIterator[asyncio.Event]:
+    async def take(change: RegistryChange) -> None:
         changed(change)
 
     await reloader.load()
@@ -92,7 +92,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 async def test_a_written_file_is_a_change_and_the_same_content_none(paths: Paths) -> None:
-    seen: list[Change] = []
+    seen: list[RegistryChange] = []
     reloader = Reloader(Loader(paths))
     async with following(reloader, seen.append):
         paths.registry.write_text("[services.a]\nport = 3000\n[services.b]\nport = 3001\n")
@@ -107,13 +107,13 @@ async def test_a_written_file_is_a_change_and_the_same_content_none(paths: Paths
 
 
 async def test_what_changed_before_the_watch_stood_is_not_missed(paths: Paths) -> None:
-    seen: list[Change] = []
+    seen: list[RegistryChange] = []
     reloader = Reloader(Loader(paths))
     await reloader.load()
     paths.registry.write_text("[services.z]\nport = 3000\n")
     stop = asyncio.Event()
 
-    async def take(change: Change) -> None:
+    async def take(change: RegistryChange) -> None:
         seen.append(change)
         stop.set()
 
@@ -123,7 +123,7 @@ async def test_what_changed_before_the_watch_stood_is_not_missed(paths: Paths) -
 
 
 async def test_a_file_that_a_change_links_is_followed_at_once(paths: Paths) -> None:
-    seen: list[Change] = []
+    seen: list[RegistryChange] = []
     project = paths.config.parent / "shop" / "devproxy.toml"
     project.parent.mkdir()
     project.write_text('project = "shop"\n[services.web]\nport = 4000\n')
@@ -142,7 +142,7 @@ async def test_a_request_loads_without_a_sign_from_the_watcher(paths: Paths, mon
         yield
 
     monkeypatch.setattr("devproxy.daemon.reload.watched_changes", silent)
-    seen: list[Change] = []
+    seen: list[RegistryChange] = []
     reloader = Reloader(Loader(paths))
     async with following(reloader, seen.append):
         paths.registry.write_text("[services.b]\nport = 3000\n")
@@ -158,7 +158,7 @@ async def test_a_watcher_that_fails_leaves_requests(
         yield
 
     monkeypatch.setattr("devproxy.daemon.reload.watched_changes", broken)
-    seen: list[Change] = []
+    seen: list[RegistryChange] = []
     reloader = Reloader(Loader(paths))
     async with following(reloader, seen.append):
         await until(lambda: "no longer watched" in caplog.text)
@@ -176,7 +176,7 @@ async def test_a_loader_that_fails_leaves_what_is_in_force(paths: Paths, caplog:
                 raise RuntimeError("a bug")
             return super().load()
 
-    seen: list[Change] = []
+    seen: list[RegistryChange] = []
     loader = Broken(paths)
     reloader = Reloader(loader)
     async with following(reloader, seen.append):
@@ -199,7 +199,7 @@ async def test_the_loop_goes_on_during_a_load(paths: Paths) -> None:
             return super().load()
 
     loader = Slow(paths)
-    seen: list[Change] = []
+    seen: list[RegistryChange] = []
     reloader = Reloader(loader)
     async with following(reloader, seen.append):
         loader.started.set()

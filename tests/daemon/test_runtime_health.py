@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devproxy.daemon.runtime import Health, Running, read_health, watched
-from devproxy.health.model import Condition, Finding, Owner
+from devproxy.daemon.runtime import HealthReport, Running, read_health, watched
+from devproxy.health.model import Condition, Finding, ServiceOwner
 from devproxy.paths import Paths
 from devproxy.storage import files
 
@@ -21,8 +21,8 @@ FINDING = Finding(code="exposed", severity="warning", message="m", fix="f")
 CONDITIONS = {"web": Condition(state="up", since=1.0, findings=(FINDING,)), "api": Condition()}
 
 
-def write(paths: Paths, pid: int) -> Health:
-    health = Health(pid=pid, time=2.0, services=CONDITIONS, owners={"web": Owner("vite", "/shop", "anna")})
+def write(paths: Paths, pid: int) -> HealthReport:
+    health = HealthReport(pid=pid, time=2.0, services=CONDITIONS, owners={"web": ServiceOwner("vite", "/shop", "anna")})
     files.write_json(paths.health, health)
     return health
 

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from devproxy.daemon import activation
-from devproxy.daemon.activation import OnDemand
+from devproxy.daemon.activation import Activator
 from devproxy.events import EventLog
 from devproxy.health.model import Check
 from devproxy.paths import Paths
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry.model import Registry, Service, Upstream
-from devproxy.run.activation import Sight
-from devproxy.run.group_state import CrewFile, Part
+from devproxy.run.activation import AttemptStatus
+from devproxy.run.group_state import GroupFile, MemberState
 from tests.proxy.fakes import Transport, accepted
 from tests.proxy.values import service
 
-NOTHING = Sight(runs=False, ended=False, code=None, states={}, lines=())
+NOTHING = AttemptStatus(runs=False, ended=False, code=None, states={}, lines=())
 RUNS = NOTHING._replace(runs=True)
-CREW = CrewFile(pid=1, started=1.0, services={"web": Part("up", "make")})
+GROUP = GroupFile(pid=1, started=1.0, services={"web": MemberState("up", "make")})
 
 
 def web(identity: str = "web", **options: Any) -> Service:
@@ -43,7 +43,7 @@ class Scene:
         self.spawn_error: Exception | None = None
         self.proxy = Proxy(Snapshot.of(Registry(services=services or (web(),))))
         self.log = EventLog(lambda: 0.0)
-        self.made = OnDemand(Paths(folder / "config", folder / "state"), self.proxy, self, self.log)
+        self.made = Activator(Paths(folder / "config", folder / "state"), self.proxy, self, self.log)
         self.proxy.wake = self.made.wake
         monkeypatch.setattr(activation, "Attempt", self._attempt)
         monkeypatch.setattr(activation, "ask_to_end", lambda _, __, names: self.asked_to_end.extend(names))
@@ -52,7 +52,7 @@ class Scene:
     def _attempt(self, _: Paths, identity: str, with_: list[str] | None = None) -> "FakeAttempt":
         return FakeAttempt(self, identity)
 
-    # What `Oversight` does:
+    # What `HealthPublisher` does:
 
     def saw(self, service: Service, check: Check) -> None:
         self.told.append(("saw", check.up))
@@ -103,7 +103,7 @@ class FakeAttempt:
         self._scene.spawned.append(self._identity)
         self.process = _Ended()
 
-    def look(self) -> Sight:
+    def look(self) -> AttemptStatus:
         return self._scene.sight
 
 

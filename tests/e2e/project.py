@@ -60,11 +60,11 @@ class Project(Folder):
     # Who is who
 
     def pid_of(self, who: str) -> int:
-        """`service`: the process that listens for `web`; `supervisor`: the one above it; `crew`; `proxy`."""
+        """`service`: the process that listens for `web`; `supervisor`: the one above it; `group`; `proxy`."""
         if who == "proxy":
             return int(json.loads(self.state.read_bytes())["pid"])
         lease = self.lease("web.shop")
-        if who in {"crew", "run"}:
+        if who in {"group", "run"}:
             return int(lease["pid"])
         service = self._listener(int(lease["port"]))
         return service.pid if who == "service" else self._above(service, "supervisor.py")
@@ -95,7 +95,7 @@ class Project(Folder):
         """The state of each service, as `ls` says it."""
         return {f"{row['name']}.{row['project']}": row["state"] for row in json.loads(self.do("ls", "--json"))}
 
-    def crews(self) -> list[int]:
+    def groups(self) -> list[int]:
         """The pids in `state/up`."""
         return [int(file.stem) for file in (self.home / "state" / "up").glob("*.json")]
 

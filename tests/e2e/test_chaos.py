@@ -30,10 +30,10 @@ cwd = "web"
 depends_on = ["api"]
 """
 ORDERS = [
-    *permutations(("service", "crew", "proxy")),
-    ("supervisor", "crew", "service", "proxy"),
-    ("crew", "supervisor", "proxy", "service"),
-    ("proxy", "service", "supervisor", "crew"),
+    *permutations(("service", "group", "proxy")),
+    ("supervisor", "group", "service", "proxy"),
+    ("group", "supervisor", "proxy", "service"),
+    ("proxy", "service", "supervisor", "group"),
 ]
 SERVE = (
     "import http.server as h, os;"
@@ -69,20 +69,20 @@ def test_up_is_up_again_whatever_was_killed(project: Project, order: tuple[str, 
     answers(project)
     wait_until(lambda: project.number_of("http.server") == 2, "two services", log=lambda: "\n".join(project.left()))
     wait_until(lambda: project.number_of("supervisor.py") == 2, "two supervisors")
-    assert project.number_of("--crew") == 1
+    assert project.number_of("--group") == 1
     assert project.number_of("serve") == 1
     assert project.leases() == ["api.shop", "web.shop"]
-    assert project.crews() == [project.pid_of("crew")]
+    assert project.groups() == [project.pid_of("group")]
     assert all(lives(pid) for pid in project.held())
     wait_until(lambda: project.states() == {"api.shop": "up", "web.shop": "up"}, "`ls` to say so")
     assert json.loads(project.do("status", "--json"))["pid"] == project.pid_of("proxy")
 
     project.do("down")
     project.wait_nothing_left()
-    assert (project.leases(), project.crews()) == ([], [])
+    assert (project.leases(), project.groups()) == ([], [])
 
 
-@pytest.mark.parametrize("order", [("crew",), ("crew", "supervisor"), ("supervisor", "crew")], ids="-".join)
+@pytest.mark.parametrize("order", [("group",), ("group", "supervisor"), ("supervisor", "group")], ids="-".join)
 def test_a_port_of_the_file_is_had_again_from_a_service_that_does_not_end(
     project: Project, order: tuple[str, ...]
 ) -> None:

@@ -1,6 +1,7 @@
 """One `devproxy up --detach`, a project file with nothing but each program's usual command, and the page by its name.
 
-Lives here: real programs through the whole of devproxy: port, lease, crew, proxy, name; and what they make of the name.
+Lives here: real programs through the whole of devproxy: port, lease, group, proxy, name; and what they make of the
+name.
 Not here: their command lines (`tests/run/`), which ports they bind (`test_frameworks.py`), Vite in a browser
 (`test_vite.py`).
 """

@@ -201,7 +201,7 @@ def test_a_bad_file_keeps_its_last_good_content_and_disturbs_no_other(devproxy: 
             wait_until(devproxy.problems, "the problem to be reported", log=devproxy.output)
             (problem,) = devproxy.problems()
             assert (problem["file"], problem["line"]) == (str(files["one"]), 2)
-            wait_until(lambda: str(files["one"]) in devproxy.output(), "the journal", log=devproxy.output)
+            wait_until(lambda: str(files["one"]) in devproxy.output(), "the log", log=devproxy.output)
             # Another file's change goes through meanwhile.
             files["two"].write_text(f'project = "two"\n[services.web]\nport = {c.port}\n', "utf-8")
             devproxy.wait_answer("web.two.localhost", body=b"c")

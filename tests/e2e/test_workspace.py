@@ -95,7 +95,7 @@ def test_from_init_to_down(workspace: Project) -> None:
 
     workspace.do("down")
     workspace.wait_nothing_left()
-    assert (workspace.leases(), workspace.crews()) == ([], [])
+    assert (workspace.leases(), workspace.groups()) == ([], [])
     assert workspace.get("web.shop.localhost").status == 502
 
 

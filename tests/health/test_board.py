@@ -3,9 +3,9 @@
 import msgspec
 
 from devproxy import events
-from devproxy.health.board import ADOPTED, STARTING, Board, Record
+from devproxy.health.board import ADOPTED, STARTING, Board, ServiceRecord
 from devproxy.health.findings import examine
-from devproxy.health.model import Check, Listener, Owner
+from devproxy.health.model import Check, Listener, ServiceOwner
 from devproxy.registry.model import ExposurePolicy, Upstream
 from tests.health.things import PYTHON, VITE, at, scan, service
 
@@ -14,18 +14,18 @@ REFUSED = Check(up=False, why="refused")
 SICK = Check(up=False, why="answered 500", accepted=True)
 
 
-def board(**owners: Owner) -> tuple[Board, Record]:
+def board(**owners: ServiceOwner) -> tuple[Board, ServiceRecord]:
     made = Board(owners)
     made.follow([service()])
     made.take()
     return made, made.records["web"]
 
 
-def see(made: Board, record: Record, *listeners: Listener, now: float = 0.0) -> None:
+def see(made: Board, record: ServiceRecord, *listeners: Listener, now: float = 0.0) -> None:
     made.see(record, examine(record.service, scan(*listeners), known=record.owner), now)
 
 
-def settled(state: Check) -> tuple[Board, Record]:
+def settled(state: Check) -> tuple[Board, ServiceRecord]:
     """After a first look, whose event is taken."""
     made, record = board()
     made.check(record, state, 100.0)
@@ -190,7 +190,7 @@ class TestExposure:
 
 
 class TestOwner:
-    def up(self, *listeners: Listener, now: float = 0.0, **owners: Owner) -> tuple[Board, Record]:
+    def up(self, *listeners: Listener, now: float = 0.0, **owners: ServiceOwner) -> tuple[Board, ServiceRecord]:
         made, record = board(**owners)
         made.check(record, UP, now)
         see(made, record, *listeners, now=now)
@@ -198,7 +198,7 @@ class TestOwner:
 
     def test_who_answers_when_it_is_up_is_known(self) -> None:
         made, _ = self.up(at("127.0.0.1", VITE))
-        assert made.owners == {"web": Owner("Vite", "/shop", "anna")}
+        assert made.owners == {"web": ServiceOwner("Vite", "/shop", "anna")}
 
     def test_nobody_is_known_while_it_is_not_up(self) -> None:
         made, record = board()
@@ -229,5 +229,5 @@ class TestOwner:
         assert [type(event) for event in made.take()] == [events.Mended]
 
     def test_what_an_earlier_run_knew_counts(self) -> None:
-        made, _ = self.up(at("127.0.0.1", PYTHON), web=Owner("Vite", "/shop", "anna"))
+        made, _ = self.up(at("127.0.0.1", PYTHON), web=ServiceOwner("Vite", "/shop", "anna"))
         assert events.Owner in [type(event) for event in made.take()]

@@ -3,12 +3,12 @@
 import msgspec
 
 from devproxy import events
-from devproxy.health.board import STARTING, Board, Record
+from devproxy.health.board import STARTING, Board, ServiceRecord
 from tests.health.test_board import REFUSED, SICK, UP, settled
 from tests.health.things import service
 
 
-def waiting(port: int | None = 3000) -> tuple[Board, Record]:
+def waiting(port: int | None = 3000) -> tuple[Board, ServiceRecord]:
     """The record of a service that its first request starts."""
     made = Board()
     made.follow([service(port=port, command="vite", start="on-request", trusted=True)])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from devproxy.health.findings import Place, conflicts, exposures, families, owner, owners, selves, shadows
-from devproxy.health.model import Family, Interface, Listener, Owner, Process, Scan
+from devproxy.health.findings import Place, conflicts, exposures, families, owner, owners, points_at_proxy, shadows
+from devproxy.health.model import Family, Interface, Listener, Process, Scan, ServiceOwner
 
 ETH0 = Interface("eth0", 2, ("192.168.1.20",))
 NODE = Process(pids=(42, 43), argv=("/usr/bin/node", "/shop/node_modules/.bin/vite", "--host"))
@@ -116,7 +116,7 @@ class TestFamily:
 
 
 class TestOwner:
-    VITE = Owner("Vite", "/shop", "anna")
+    VITE = ServiceOwner("Vite", "/shop", "anna")
 
     def test_another_program(self) -> None:
         (found,) = owners(3000, scan(at("127.0.0.1", PYTHON)), self.VITE)
@@ -141,12 +141,12 @@ class TestOwner:
             pytest.param(scan(at("127.0.0.1", Process(pids=(9,), argv=NODE.argv, folder="/"))), VITE, id="no folder"),
         ],
     )
-    def test_the_same_or_not_known(self, looked: Scan, known: Owner | None) -> None:
+    def test_the_same_or_not_known(self, looked: Scan, known: ServiceOwner | None) -> None:
         assert owners(3000, looked, known) == ()
 
     def test_the_one_that_a_connection_to_loopback_reaches(self) -> None:
         found = owner(3000, scan(at("192.168.1.20", PYTHON), at("127.0.0.1", NODE)))
-        assert found == Owner("Vite", "", "anna")
+        assert found == ServiceOwner("Vite", "", "anna")
 
 
 def test_conflict_names_the_others() -> None:
@@ -167,7 +167,7 @@ def test_one_service_in_two_checkouts_is_no_conflict() -> None:
 
 
 def test_self() -> None:
-    (found,) = selves(Place("web", ("127.0.0.1",), 7080), {7080, 7443})
+    (found,) = points_at_proxy(Place("web", ("127.0.0.1",), 7080), {7080, 7443})
     assert found.code == "self"
     assert "devproxy's own" in found.message
-    assert selves(Place("web", ("127.0.0.1",), 3000), {7080, 7443}) == ()
+    assert points_at_proxy(Place("web", ("127.0.0.1",), 3000), {7080, 7443}) == ()

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from devproxy.health.findings import by_port, examine, port_conflicts
-from devproxy.health.model import Listener, Owner, Process, Reach
+from devproxy.health.model import Listener, Process, Reach, ServiceOwner
 from devproxy.registry.model import ExposurePolicy, Registry
 from tests.health.things import BOTH, PYTHON, UNREAD, VITE, at, scan, service
 
@@ -38,7 +38,7 @@ def test_every_combination_on_one_port(names: tuple[str, ...]) -> None:
     assert any(finding.code == "family" for finding in exam.findings) == (bool(takes4) != bool(takes6))
 
 
-def codes(*listeners: Listener, known: Owner | None = None) -> list[str]:
+def codes(*listeners: Listener, known: ServiceOwner | None = None) -> list[str]:
     return [finding.code for finding in examine(service(), scan(*listeners), known=known).findings]
 
 
@@ -108,9 +108,9 @@ class TestUnknown:
 
 
 def test_the_owner_is_told_with_program_folder_and_user() -> None:
-    assert examine(service(), scan(at("127.0.0.1"))).owner == Owner("Vite", "/shop", "anna")
+    assert examine(service(), scan(at("127.0.0.1"))).owner == ServiceOwner("Vite", "/shop", "anna")
     assert examine(service(), scan()).owner is None
-    assert codes(at("127.0.0.1"), at("::1", v6only=True), known=Owner("Django", "/shop")) == ["owner"]
+    assert codes(at("127.0.0.1"), at("::1", v6only=True), known=ServiceOwner("Django", "/shop")) == ["owner"]
 
 
 def test_forked_workers_are_one_program() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from devproxy import events
 from devproxy.health import history
-from devproxy.health.history import Entry, History, concerns, is_kept, read
+from devproxy.health.history import History, HistoryEntry, concerns, is_kept, read
 from devproxy.paths import Paths
 
 ALL: tuple[events.AnyEvent, ...] = (
@@ -31,7 +31,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_what_is_written_reads_the_same(paths: Paths) -> None:
-    entries = [Entry(float(number), event) for number, event in enumerate(ALL)]
+    entries = [HistoryEntry(float(number), event) for number, event in enumerate(ALL)]
     kept = History(paths)
     kept.append(entries[:4])
     kept.append([])
@@ -42,7 +42,7 @@ def test_what_is_written_reads_the_same(paths: Paths) -> None:
 
 
 def test_of_one_service_with_the_starts_and_stops_between(paths: Paths) -> None:
-    History(paths).append(Entry(0.0, event) for event in ALL)
+    History(paths).append(HistoryEntry(0.0, event) for event in ALL)
     assert [type(entry.event).__name__ for entry in read(paths, "api")] == [
         "Started",
         "Checked",
@@ -60,7 +60,7 @@ def test_it_stays_bounded(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(history, "LIMIT", 2000)
     kept = History(paths)
     for number in range(200):
-        kept.append([Entry(float(number), events.Down("web", "refused"))])
+        kept.append([HistoryEntry(float(number), events.Down("web", "refused"))])
     sizes = [file.stat().st_size for file in paths.state.iterdir()]
     assert len(sizes) == 2
     assert max(sizes) <= 2000
@@ -69,7 +69,7 @@ def test_it_stays_bounded(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_lines_that_cannot_be_read_are_passed_over(paths: Paths) -> None:
-    History(paths).append([Entry(1.0, events.Stopped())])
+    History(paths).append([HistoryEntry(1.0, events.Stopped())])
     with paths.history.open("ab") as file:
         file.write(b'{"time":2,"event":{"kind":"of another version"}}\n\xff\n{"time":3,"ev')
     assert [entry.time for entry in read(paths)] == [1.0]

@@ -2,31 +2,40 @@
 
 import pytest
 
-from devproxy.health.model import Condition, Owner
+from devproxy.health.model import Condition, ServiceOwner
 
-VITE = Owner("Vite", "/shop", "anna")
+VITE = ServiceOwner("Vite", "/shop", "anna")
 
 
 @pytest.mark.parametrize(
     "other",
-    [VITE, Owner("Vite", "/shop"), Owner("Vite", "", "anna"), Owner("Vite"), Owner("", "/shop", "anna")],
+    [
+        VITE,
+        ServiceOwner("Vite", "/shop"),
+        ServiceOwner("Vite", "", "anna"),
+        ServiceOwner("Vite"),
+        ServiceOwner("", "/shop", "anna"),
+    ],
     ids=["equal", "no user", "no folder", "program alone", "no program"],
 )
-def test_what_is_not_known_does_not_count(other: Owner) -> None:
+def test_what_is_not_known_does_not_count(other: ServiceOwner) -> None:
     assert VITE.is_same(other)
     assert other.is_same(VITE)
 
 
-@pytest.mark.parametrize("other", [Owner("Next.js", "/shop", "anna"), Owner("Vite", "/blog"), Owner("Vite", "", "bob")])
-def test_what_is_known_does(other: Owner) -> None:
+@pytest.mark.parametrize(
+    "other", [ServiceOwner("Next.js", "/shop", "anna"), ServiceOwner("Vite", "/blog"), ServiceOwner("Vite", "", "bob")]
+)
+def test_what_is_known_does(other: ServiceOwner) -> None:
     assert not VITE.is_same(other)
     assert not other.is_same(VITE)
 
 
 @pytest.mark.parametrize(
-    ("owner", "text"), [(VITE, "Vite in /shop (anna)"), (Owner("Vite"), "Vite"), (Owner("", "/x"), "a process in /x")]
+    ("owner", "text"),
+    [(VITE, "Vite in /shop (anna)"), (ServiceOwner("Vite"), "Vite"), (ServiceOwner("", "/x"), "a process in /x")],
 )
-def test_as_a_person_reads_it(owner: Owner, text: str) -> None:
+def test_as_a_person_reads_it(owner: ServiceOwner, text: str) -> None:
     assert owner.text == text
 
 

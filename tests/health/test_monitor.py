@@ -226,7 +226,7 @@ class TestLoop:
         async with looping(stage):
             await until(lambda: stage.monitor._read_at > 0)
             stage.follow(service("a", free()))
-            stage.monitor.hurry()
+            stage.monitor.wake()
             await until(lambda: stage.told)
 
     async def test_what_goes_wrong_in_one_look_does_not_end_it(

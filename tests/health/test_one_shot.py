@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from devproxy.health import reachability
-from devproxy.health.model import Owner, Reach
-from devproxy.health.one_shot import checkup
+from devproxy.health.model import Reach, ServiceOwner
+from devproxy.health.one_shot import check_once
 from devproxy.registry.model import Health, ProxySettings, Registry
 from tests.health.stage import free
 from tests.health.things import service
@@ -34,7 +34,7 @@ async def test_every_kind_of_service(tmp_path: Path) -> None:
         service("up", port),
     )
     async with server:
-        found = await checkup(Registry(services=services), services)
+        found = await check_once(Registry(services=services), services)
     assert {name: condition.word for name, condition in found.items()} == {
         "asleep": "on-request",
         "down": "down",
@@ -54,7 +54,7 @@ async def test_only_those_asked_for_but_conflicts_with_all() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         both = service("a", port), service("b", port)
-        found = await checkup(Registry(services=both), both[:1])
+        found = await check_once(Registry(services=both), both[:1])
     assert list(found) == ["a"]
     assert "conflict" in {finding.code for finding in found["a"].findings}
 
@@ -63,8 +63,8 @@ async def test_the_owner_that_was_known_and_the_proxys_own_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         made = (service(port=port),)
-        known = {"web": Owner("another program")}
-        found = await checkup(Registry(services=made), made, own_ports=[port], owners=known)
+        known = {"web": ServiceOwner("another program")}
+        found = await check_once(Registry(services=made), made, own_ports=[port], owners=known)
     assert {"owner", "self"} <= {finding.code for finding in found["web"].findings}
 
 
@@ -74,5 +74,5 @@ async def test_the_proof_is_the_registrys_choice(allowed: bool, monkeypatch: pyt
     reach = Reach(("192.0.2.1",), ("192.0.2.1",))
     monkeypatch.setattr(reachability, "prove", lambda ports, _: dict.fromkeys(ports, reach))
     made = (service(port=free()),)
-    found = await checkup(Registry(services=made, settings=ProxySettings(exposure_proof=allowed)), made)
+    found = await check_once(Registry(services=made, settings=ProxySettings(exposure_proof=allowed)), made)
     assert (found["web"].exposure == "exposed") == allowed

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from devproxy.http1.fields import Section, section
 from devproxy.http1.grammar import request_head
-from devproxy.http1.response import Plan, read_plan
+from devproxy.http1.response import ResponseHead, read_response_head
 from devproxy.proxy.decide import Reading, absolute, read, target_fault
 from tests.proxy.values import table
 
@@ -58,10 +58,10 @@ def our_request(data: bytes) -> tuple[Seen, Reading] | None:
     return (Seen(method, target, minor, naive(fields.raw)), reading) if isinstance(reading, Reading) else None
 
 
-def our_response(data: bytes, method: bytes) -> tuple[Seen, Plan] | None:
+def our_response(data: bytes, method: bytes) -> tuple[Seen, ResponseHead] | None:
     """A response head that would be passed on."""
-    plan = read_plan(data, method, 256)
-    if not isinstance(plan, Plan):
+    plan = read_response_head(data, method, 256)
+    if not isinstance(plan, ResponseHead):
         return None
     reason = plan.line.rstrip(b"\r\n")[4:]
     return Seen(b"%d" % plan.status, reason, int(plan.head[7:8]), naive(plan.fields.raw)), plan

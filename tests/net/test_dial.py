@@ -257,4 +257,4 @@ def test_nothing_else_in_devproxy_connects() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in calls:
                 found.add(path.relative_to(root).as_posix())
     # The proof is a connection to ourselves, to be seen by others; a session's is one end of a socketpair.
-    assert found == {"net/dial.py", "health/proof.py", "run/session.py"}
+    assert found == {"net/dial.py", "health/reachability.py", "run/session.py"}

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.programs.command_line import is_interactive_shell, names_of, readings
+from devproxy.programs.command_line import is_interactive_shell, names_of, parsed_commands
 
 
 def innermost(argv: list[str]) -> tuple[set[str], list[str], dict[str, str]]:
     """Names, arguments and assignments of the last reading."""
-    last = list(readings(argv))[-1]
+    last = list(parsed_commands(argv))[-1]
     return set(last.names), list(last.args), dict(last.env)
 
 
@@ -104,7 +104,7 @@ def test_assignments_are_kept_in_order() -> None:
 
 
 def test_every_command_of_a_shell_line_is_read() -> None:
-    found = [reading.before[-1] for reading in readings(["sh", "-c", "cd web; npm ci && npx vite | tee log &"])]
+    found = [reading.before[-1] for reading in parsed_commands(["sh", "-c", "cd web; npm ci && npx vite | tee log &"])]
     assert found == ["sh", "cd", "npm", "npx", "vite", "tee"]
 
 
@@ -123,7 +123,7 @@ def test_what_runs_nothing_else_is_itself(argv: list[str]) -> None:
 
 def test_a_command_can_be_put_together_again() -> None:
     argv = ["env", "A=1", "uv", "run", "--with", "x", "python", "-m", "uvicorn", "app:app", "--host", "::"]
-    assert [reading.command for reading in readings(argv)] == [tuple(argv)] * 4
+    assert [reading.command for reading in parsed_commands(argv)] == [tuple(argv)] * 4
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_command_can_be_put_together_again() -> None:
     ],
 )
 def test_an_overwritten_command_line_is_told(argv: list[str], title: bool) -> None:
-    assert next(readings(argv)).title is title
+    assert next(parsed_commands(argv)).title is title
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_interactive_shell(argv: list[str], answer: bool) -> None:
 @given(st.lists(st.text(max_size=15), max_size=8))
 @settings(deadline=None)
 def test_any_tokens_are_read(argv: list[str]) -> None:
-    for reading in readings(argv):
+    for reading in parsed_commands(argv):
         assert reading.before
 
 

@@ -4,11 +4,11 @@ import shlex
 
 import pytest
 
-from devproxy.programs.command_line import Call, call, readings
+from devproxy.programs.command_line import Call, call, parsed_commands
 
 
 def called(command: str) -> Call | None:
-    return next((found for reading in readings(shlex.split(command)) if (found := call(reading))), None)
+    return next((found for reading in parsed_commands(shlex.split(command)) if (found := call(reading))), None)
 
 
 @pytest.mark.parametrize(

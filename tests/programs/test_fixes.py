@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.programs.catalog import Row
+from devproxy.programs.catalog import Program
 from devproxy.programs.fixes import TABLE, Fix, find, propose
 from tests.programs.fix_commandlines import FLAGS, SENTENCES
 
@@ -182,4 +182,4 @@ def test_any_command_line_is_read_without_harm(argv: list[str], port: int) -> No
 
 
 def test_a_row_is_data() -> None:
-    assert all(isinstance(row, Row) for row in TABLE)
+    assert all(isinstance(row, Program) for row in TABLE)

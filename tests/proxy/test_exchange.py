@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from devproxy.http1.response import read_plan
+from devproxy.http1.response import read_response_head
 from devproxy.proxy import exchange as module
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.exchange import Exchange
-from devproxy.proxy.pool import Address
+from devproxy.proxy.pool import UpstreamAddress
 from devproxy.registry.model import ProxySettings
 from tests.proxy.fakes import Transport
 from tests.proxy.values import CLIENT, LOCAL, reading, route
@@ -25,7 +25,7 @@ class Stage:
 
     def __init__(self, method: bytes, *each: bytes, minor: int = 1):
         self.events: list[Any] = []
-        self.address = Address(LOCAL, "")
+        self.address = UpstreamAddress(LOCAL, "")
         self.transport = Transport()
         self.front = SimpleNamespace(
             proxy=SimpleNamespace(
@@ -34,7 +34,7 @@ class Stage:
                 clock=5.0,
                 pool=SimpleNamespace(at=lambda *_: self.address),
             ),
-            origin=CLIENT,
+            peer=CLIENT,
             transport=self.transport,
             keep_alive=True,
             deadline=1.0,
@@ -73,8 +73,8 @@ def dialling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append("later")
         return True
 
-    made = SimpleNamespace(start=lambda: asked.append("now"), start_later=later, cancel=lambda: asked.append("cancel"))
-    monkeypatch.setattr(module, "Dialling", lambda _exchange: made)
+    made = SimpleNamespace(start=lambda: asked.append("now"), schedule=later, cancel=lambda: asked.append("cancel"))
+    monkeypatch.setattr(module, "Retry", lambda _exchange: made)
     return asked
 
 
@@ -170,7 +170,7 @@ def test_the_clients_connection_stays_where_it_can_tell_the_end(
     minor: int, line: bytes, kept: bool, connection: bytes
 ) -> None:
     stage = Stage(b"GET", minor=minor)
-    plan: Any = read_plan(HEAD % (1, line), b"", 10)
+    plan: Any = read_response_head(HEAD % (1, line), b"", 10)
     stage.exchange.added = b"Devproxy-Warning: x\r\n"
     stage.exchange.on_head(plan, b"ok")
     assert stage.front.keep_alive is kept
@@ -187,13 +187,13 @@ def test_the_clients_connection_stays_where_it_can_tell_the_end(
 @pytest.mark.parametrize("minor", [0, 1])
 def test_interim_answers_are_for_clients_that_know_them(minor: int) -> None:
     stage = Stage(b"GET", minor=minor)
-    plan: Any = read_plan(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", b"", 10)
+    plan: Any = read_response_head(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", b"", 10)
     stage.exchange.on_informational(plan)
     assert stage.transport.written == (plan.head if minor else b"")
 
 
 def test_a_switch_that_was_not_asked_for_or_comes_too_early_is_refused() -> None:
-    plan: Any = read_plan(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", b"", 10)
+    plan: Any = read_response_head(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", b"", 10)
     for each in ((), (b"Connection: upgrade", b"Upgrade: x", b"Content-Length: 5")):
         stage = Stage(b"GET", *each)
         stage.connected()

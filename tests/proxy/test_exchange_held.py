@@ -2,7 +2,7 @@
 
 import pytest
 
-from devproxy.proxy.exchange import Held
+from devproxy.proxy.exchange import HeldRequest
 from devproxy.proxy.gates import Dormant, failed
 from devproxy.proxy.server import Proxy, Snapshot
 from devproxy.registry.model import Registry
@@ -22,7 +22,7 @@ async def test_its_bytes_stay_as_they_came_and_so_do_those_behind_it(proxy: Prox
     connection, transport = accepted(proxy)
     connection.data_received(GET + b"GE")
     connection.data_received(b"T /2")
-    assert isinstance(connection.exchange, Held)
+    assert isinstance(connection.exchange, HeldRequest)
     assert connection._buffer == GET + b"GET /2"
     assert transport.written == b""
 

@@ -1,10 +1,10 @@
 """`proxy/gates.py`: the gate of a service in whose place another checkout answers."""
 
-from devproxy.proxy.gates import Displaced
+from devproxy.proxy.gates import WrongCheckout
 
 
 def test_it_is_closed_says_why_and_opens_by_itself() -> None:
-    gate = Displaced("web is not what answers: node does", "end that process")
+    gate = WrongCheckout("web is not what answers: node does", "end that process")
     assert gate.refuse
     assert gate.field == b""
     found = gate.refusal

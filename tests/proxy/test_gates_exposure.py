@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.health.model import Condition, Finding
-from devproxy.proxy.gates import displaced, field, warned
+from devproxy.proxy.gates import field, warned, wrong_checkouts
 from devproxy.registry.model import ExposurePolicy, ProxySettings, Registry
 from tests.health.things import service
 
@@ -66,7 +66,7 @@ def test_a_service_in_whose_place_another_checkout_answers_is_closed_whatever_th
     finding = Finding(code="checkout", severity="error", message="port 1 is held by node", fix="end it")
     registry = Registry(services=(service(exposure="allow"), service("api")))
     conditions = {"web": Condition(findings=(FINDING, finding)), "api": EXPOSED}
-    assert displaced(registry, conditions) == {
+    assert wrong_checkouts(registry, conditions) == {
         "web": ("web is not what answers: port 1 is held by node", "end it"),
     }
-    assert displaced(registry, {}) == {}
+    assert wrong_checkouts(registry, {}) == {}

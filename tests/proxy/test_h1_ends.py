@@ -141,7 +141,7 @@ async def test_pauses_are_asked_for_once_and_looked_after(proxy: Proxy) -> None:
     connection.pause()
     connection.pause()
     assert transport.done == ["pause"]
-    assert connection in proxy.suspects
+    assert connection in proxy.liveness_watched
     connection.resume()
     connection.resume()
     assert transport.done == ["pause", "resume"]
@@ -221,7 +221,7 @@ async def test_half_closed_clients_get_the_rest_and_are_closed(proxy: Proxy) -> 
     connection, transport = accepted(proxy)
     first = connection.exchange = exchange()
     assert connection.eof_received() is True
-    assert connection in proxy.suspects
+    assert connection in proxy.liveness_watched
     assert not transport.is_closing()
     connection.finished(first)
     assert transport.done == ["close"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devproxy.proxy import pool
-from devproxy.proxy.pool import Address, Pool
+from devproxy.proxy.pool import Pool, UpstreamAddress
 from devproxy.registry.model import Upstream
 
 UPSTREAM = Upstream("http", ("127.0.0.1",), 3000)
@@ -17,7 +17,7 @@ OTHER = Upstream("http", ("127.0.0.1",), 3001)
 class Idle:
     """What the pool sees of a connection."""
 
-    def __init__(self, address: Address, since: float, closing: bool, limit: float):
+    def __init__(self, address: UpstreamAddress, since: float, closing: bool, limit: float):
         self.address = address
         self.idle_since = since
         self.idle_limit = limit
@@ -31,7 +31,7 @@ class Idle:
             self.address.idle.remove(kept)
 
 
-def idle(address: Address, since: float = 0.0, *, closing: bool = False, limit: float = 55.0) -> Any:
+def idle(address: UpstreamAddress, since: float = 0.0, *, closing: bool = False, limit: float = 55.0) -> Any:
     """One more idle connection of `address`."""
     found: Any = Idle(address, since, closing, limit)
     address.idle.append(found)
@@ -49,7 +49,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_one_used_last_is_handed_out_first_and_only_once() -> None:
-    address = Address(UPSTREAM, "")
+    address = UpstreamAddress(UPSTREAM, "")
     first, second = idle(address, 1.0), idle(address, 2.0)
     assert address.take(3.0, repeatable=True) is second
     assert address.take(3.0, repeatable=True) is first
@@ -57,14 +57,14 @@ def test_the_one_used_last_is_handed_out_first_and_only_once() -> None:
 
 
 def test_one_that_is_closing_is_passed_over() -> None:
-    address = Address(UPSTREAM, "")
+    address = UpstreamAddress(UPSTREAM, "")
     good = idle(address, 1.0)
     idle(address, 2.0, closing=True)
     assert address.take(3.0, repeatable=True) is good
 
 
 def test_what_must_not_be_sent_twice_gets_only_one_that_was_used_a_moment_ago_and_is_there() -> None:
-    address = Address(UPSTREAM, "")
+    address = UpstreamAddress(UPSTREAM, "")
     kept = idle(address, 1.0)
     assert address.take(2.5, repeatable=False) is None
     assert address.idle == [kept]
@@ -76,7 +76,7 @@ def test_what_must_not_be_sent_twice_gets_only_one_that_was_used_a_moment_ago_an
 
 
 def test_a_connection_is_given_up_when_its_own_time_is_over() -> None:
-    address = Address(UPSTREAM, "")
+    address = UpstreamAddress(UPSTREAM, "")
     short, long = idle(address, 10.0, limit=4.0), idle(address, 10.0)
     address.expire(14.0)
     assert address.idle == [short, long]

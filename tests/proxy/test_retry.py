@@ -10,8 +10,8 @@ import pytest
 from devproxy.net.dial import DialError
 from devproxy.proxy import retry
 from devproxy.proxy.answers import Respond
-from devproxy.proxy.pool import Address
-from devproxy.proxy.retry import Dialling
+from devproxy.proxy.pool import UpstreamAddress
+from devproxy.proxy.retry import Retry
 from tests.loops import until
 from tests.proxy.values import LOCAL, route
 
@@ -19,14 +19,14 @@ REFUSED = DialError([("127.0.0.1:5173", "connection refused")])
 
 
 class Stage:
-    """An exchange as a Dialling sees it, and a service of which each attempt takes the next of `results`."""
+    """An exchange as a Retry sees it, and a service of which each attempt takes the next of `results`."""
 
     def __init__(self) -> None:
         self.results: Iterator[Exception | bool] = iter(())
         self.attempts: list[str] = []
         self.happened: list[str] = []
         self.answer: Respond | None = None
-        self.address = Address(LOCAL, "web.localhost")
+        self.address = UpstreamAddress(LOCAL, "web.localhost")
         self.loop = asyncio.get_running_loop()
 
     def exchange(self, *, hold: float = 30.0, **more: Any) -> Any:
@@ -63,21 +63,21 @@ async def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 async def test_a_connection_is_used_and_its_address_remembered(stage: Stage) -> None:
     stage.results = iter([False])
     stage.address.host = "127.0.0.1"
-    Dialling(stage.exchange()).start()
+    Retry(stage.exchange()).start()
     await until(lambda: stage.happened)
     assert (stage.happened, stage.attempts, stage.address.host) == (["use"], ["127.0.0.1"], "::1")
 
 
 async def test_one_that_ends_before_it_can_be_used_counts_as_closed_by_the_service(stage: Stage) -> None:
     stage.results = iter([True])
-    Dialling(stage.exchange()).start()
+    Retry(stage.exchange()).start()
     await until(lambda: stage.happened)
     assert stage.happened == ["closed None False"]
 
 
 async def test_a_service_that_was_not_up_is_not_waited_for(stage: Stage) -> None:
     stage.address.alive_at = stage.loop.time() - 11.0
-    Dialling(stage.exchange()).start()
+    Retry(stage.exchange()).start()
     await until(lambda: stage.happened)
     assert stage.answer is not None
     assert (stage.answer.code, len(stage.attempts)) == ("upstream-refused", 1)
@@ -86,14 +86,14 @@ async def test_a_service_that_was_not_up_is_not_waited_for(stage: Stage) -> None
 async def test_a_service_that_was_up_a_moment_ago_is_tried_until_it_is_back(stage: Stage) -> None:
     stage.address.alive_at = stage.loop.time() - 9.0
     stage.results = iter([*[REFUSED] * 5, False])
-    Dialling(stage.exchange()).start()
+    Retry(stage.exchange()).start()
     await until(lambda: stage.happened)
     assert (stage.happened, len(stage.attempts)) == (["use"], 6)
 
 
 async def test_it_is_waited_for_no_longer_than_hold(stage: Stage) -> None:
     stage.address.alive_at = stage.loop.time()
-    Dialling(stage.exchange(hold=0.05)).start()
+    Retry(stage.exchange(hold=0.05)).start()
     await until(lambda: stage.happened)
     assert stage.happened == ["answer"]
     assert len(stage.attempts) > 1
@@ -102,25 +102,25 @@ async def test_it_is_waited_for_no_longer_than_hold(stage: Stage) -> None:
 async def test_the_time_to_hold_is_one_for_all_failures_of_a_request(stage: Stage) -> None:
     """A connection that is taken and closed again does not begin it anew."""
     stage.address.alive_at = stage.loop.time()
-    attempts = Dialling(stage.exchange(hold=0.05))
-    assert attempts.start_later()
+    attempts = Retry(stage.exchange(hold=0.05))
+    assert attempts.schedule()
     await until(lambda: stage.happened)
-    assert not attempts.start_later()
+    assert not attempts.schedule()
 
 
 async def test_our_own_lack_of_descriptors_is_said_at_once(stage: Stage) -> None:
     stage.address.alive_at = stage.loop.time()
     stage.results = iter([DialError(REFUSED.tried, exhausted=True)])
-    Dialling(stage.exchange()).start()
+    Retry(stage.exchange()).start()
     await until(lambda: stage.happened)
     assert stage.answer is not None
     assert (stage.answer.code, len(stage.attempts)) == ("too-many-connections", 1)
 
 
-@pytest.mark.parametrize("begin", [Dialling.start, Dialling.start_later])
-async def test_nothing_happens_once_nobody_waits_any_more(begin: Callable[[Dialling], object], stage: Stage) -> None:
+@pytest.mark.parametrize("begin", [Retry.start, Retry.schedule])
+async def test_nothing_happens_once_nobody_waits_any_more(begin: Callable[[Retry], object], stage: Stage) -> None:
     stage.address.alive_at = stage.loop.time()
-    attempts = Dialling(stage.exchange())
+    attempts = Retry(stage.exchange())
     begin(attempts)
     attempts.cancel()
     await until(lambda: len(asyncio.all_tasks()) == 1)
@@ -131,7 +131,7 @@ async def test_nothing_happens_once_nobody_waits_any_more(begin: Callable[[Diall
 async def test_what_a_request_starts_is_started_again_where_it_is_gone(stage: Stage) -> None:
     for trusted, told in ((True, ["wake web", "answer"]), (False, ["answer"])):
         stage.happened.clear()
-        Dialling(stage.exchange(command="vite", start="on-request", trusted=trusted)).start()
+        Retry(stage.exchange(command="vite", start="on-request", trusted=trusted)).start()
         await until(lambda: "answer" in stage.happened)
         assert stage.happened == told
         assert stage.answer is not None

@@ -147,7 +147,7 @@ async def test_an_idle_tunnel_lets_the_clock_stop_and_is_looked_after_again_once
     _, writer, _ = await ask(stage, UPGRADE)
     await until(lambda: len(proxy.tunnels) == 2 and proxy._timer is None)
     writer.write_eof()
-    await until(lambda: proxy.suspects)
+    await until(lambda: proxy.liveness_watched)
     writer.transport.abort()  # the service says nothing: only the kernel knows that nobody is there
     await until(lambda: not proxy.tunnels)
     await until(lambda: proxy._timer is None)
@@ -164,7 +164,7 @@ async def test_a_client_that_only_finished_sending_is_waited_for_and_one_that_le
     await until(lambda: origin.asked == 2)
     for each in (writer, leaver):
         each.write_eof()
-    await until(lambda: len(stage.proxy.suspects) == 2)
+    await until(lambda: len(stage.proxy.liveness_watched) == 2)
     leaver.transport.abort()
     await until(lambda: len(stage.proxy.connections) == 1)
     origin.may.set()

@@ -18,9 +18,11 @@ class Tunnel:
 
     def __init__(self) -> None:
         self.tunnels: set[TunnelEnd] = set()
-        self.suspects: set[Any] = set()
-        self.proxy: Any = SimpleNamespace(tunnels=self.tunnels, suspects=self.suspects, end_tunnel=self.tunnels.discard)
-        self.proxy.suspect = self.suspects.add
+        self.liveness_watched: set[Any] = set()
+        self.proxy: Any = SimpleNamespace(
+            tunnels=self.tunnels, liveness_watched=self.liveness_watched, end_tunnel=self.tunnels.discard
+        )
+        self.proxy.watch_liveness = self.liveness_watched.add
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -71,7 +73,7 @@ async def test_a_half_close_passes_and_the_other_direction_goes_on(tunnel: Tunne
     one.shutdown(socket.SHUT_WR)
     assert await tunnel.receive(other) == b"last"
     assert await tunnel.receive(other) == b""
-    assert len(tunnel.suspects) == 1
+    assert len(tunnel.liveness_watched) == 1
     other.send(b"still here")
     assert await tunnel.receive(one) == b"still here"
     other.shutdown(socket.SHUT_WR)
@@ -91,12 +93,12 @@ async def test_a_side_that_does_not_read_stops_the_other_and_gets_everything_aft
     sending = asyncio.ensure_future(loop.sock_sendall(tunnel.near, data))
     await until(lambda: not tunnel.ours[0].is_reading())
     assert not sending.done()
-    assert tunnel.suspects
+    assert tunnel.liveness_watched
     received = b""
     while len(received) < len(data):
         received += await tunnel.receive(tunnel.far, 1 << 18)
     await sending
     assert received == data
-    for suspect in list(tunnel.suspects):
-        suspect.check(tunnel.suspects)
-    assert not tunnel.suspects
+    for watched in list(tunnel.liveness_watched):
+        watched.check_liveness(tunnel.liveness_watched)
+    assert not tunnel.liveness_watched

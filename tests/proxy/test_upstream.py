@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.http1.response import Plan
-from devproxy.proxy.pool import IDLE_CONNECTIONS, Address, Pool
+from devproxy.http1.response import ResponseHead
+from devproxy.proxy.pool import IDLE_CONNECTIONS, Pool, UpstreamAddress
 from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings
 from tests.proxy.fakes import Transport, real, receive
@@ -22,13 +22,13 @@ class Exchange:
     """What a connection tells its exchange: the events in order, bodies joined."""
 
     def __init__(self, method: bytes = b"", *, request_done: bool = True) -> None:
-        self.plan_method = method
+        self.head_method = method
         self.settings = ProxySettings(max_header=1000, max_headers=20)
         self.request_done = request_done
         self.events: list[Any] = []
         self.body = b""
         self.splice = None
-        self.proxy = SimpleNamespace(clock=7.0, suspects=set())
+        self.proxy = SimpleNamespace(clock=7.0, liveness_watched=set())
         self.front = SimpleNamespace(
             pause=lambda: self.events.append("pause"), resume=lambda: self.events.append("resume")
         )
@@ -36,10 +36,10 @@ class Exchange:
     def splice_response(self, *_: object) -> bool:
         return False
 
-    def on_informational(self, plan: Plan) -> None:
+    def on_informational(self, plan: ResponseHead) -> None:
         self.events.append(plan.status)
 
-    def on_head(self, plan: Plan, body: bytes) -> None:
+    def on_head(self, plan: ResponseHead, body: bytes) -> None:
         self.events.append(plan.status)
         self.body += body
 
@@ -52,7 +52,7 @@ class Exchange:
     def on_invalid(self, fault: Any) -> None:
         self.events.append(fault.code)
 
-    def on_switch(self, plan: Plan, first: bytes) -> None:
+    def on_switch(self, plan: ResponseHead, first: bytes) -> None:
         self.events.append(plan.status)
         self.body += first
 
@@ -63,8 +63,8 @@ class Exchange:
         self.events.append("cut")
 
 
-def opened(address: Address | None = None) -> tuple[UpstreamConnection, Transport]:
-    connection, transport = UpstreamConnection(address or Address(LOCAL, "")), Transport()
+def opened(address: UpstreamAddress | None = None) -> tuple[UpstreamConnection, Transport]:
+    connection, transport = UpstreamConnection(address or UpstreamAddress(LOCAL, "")), Transport()
     connection.connection_made(real(transport))
     return connection, transport
 
@@ -106,7 +106,7 @@ SETTINGS = settings(max_examples=200, deadline=None, derandomize=True, database=
 @given(each=st.lists(st.sampled_from(list(GOOD)), min_size=1, max_size=4), cuts=CUTS)
 def test_however_a_response_is_cut_into_reads_the_same_comes_of_it(each: list[bytes], cuts: list[int]) -> None:
     """One response after the other, on connections of one address, which remembers the last head."""
-    address = Address(LOCAL, "")
+    address = UpstreamAddress(LOCAL, "")
     for data in each:
         events, body, reusable = GOOD[data]
         connection, transport = opened(address)
@@ -146,7 +146,7 @@ def test_a_bad_chunk_cuts_the_response_once_its_head_is_out(begun: bytes) -> Non
 
 
 def test_a_head_request_has_no_body_whatever_the_length_and_does_not_share_heads_with_others() -> None:
-    address = Address(LOCAL, "")
+    address = UpstreamAddress(LOCAL, "")
     for method, body in ((b"", b"hello"), (b"HEAD", b""), (b"", b"hello")):
         connection, _ = opened(address)
         found = begin(connection, Exchange(method))
@@ -171,7 +171,7 @@ def test_a_head_request_has_no_body_whatever_the_length_and_does_not_share_heads
 def test_a_connection_that_ends_means_what_had_come_by_then(
     data: bytes, error: Exception | None, events: list[Any]
 ) -> None:
-    address = Address(LOCAL, "")
+    address = UpstreamAddress(LOCAL, "")
     connection, _ = opened(address)
     found = begin(connection, Exchange())
     if data:
@@ -184,7 +184,7 @@ def test_a_connection_that_ends_means_what_had_come_by_then(
 
 
 def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
-    address = Address(LOCAL, "")
+    address = UpstreamAddress(LOCAL, "")
     connection, transport = opened(address)
     begin(connection, Exchange())
     connection.data_received(FIXED)
@@ -213,7 +213,7 @@ def test_what_the_service_has_not_read_still_goes_out_before_its_connection_is_c
 
 
 def test_only_so_many_idle_connections_are_kept() -> None:
-    address = Address(LOCAL, "")
+    address = UpstreamAddress(LOCAL, "")
     for _ in range(IDLE_CONNECTIONS + 1):
         connection, transport = opened(address)
         begin(connection, Exchange())
@@ -239,7 +239,7 @@ def test_a_switch_hands_over_what_came_behind_it() -> None:
     found = begin(connection, Exchange())
     connection.data_received(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nfirst")
     assert (found.events, found.body) == ([101], b"first")
-    assert connection.address.plan is None
+    assert connection.address.last_response is None
 
 
 def test_pauses_pass_between_the_sides() -> None:
@@ -250,9 +250,9 @@ def test_pauses_pass_between_the_sides() -> None:
     connection.pause()
     connection.resume()
     assert transport.done == ["pause", "resume"]
-    assert found.proxy.suspects == {connection}
+    assert found.proxy.liveness_watched == {connection}
     connection.pause_writing()
     connection.resume_writing()
     assert found.events == ["pause", "resume"]
-    connection.check(found.proxy.suspects)
-    assert found.proxy.suspects == set()
+    connection.check_liveness(found.proxy.liveness_watched)
+    assert found.proxy.liveness_watched == set()

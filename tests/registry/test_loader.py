@@ -145,7 +145,8 @@ def test_the_registry_as_it_would_be(shop: Home) -> None:
 def test_loading_needs_none_of_the_slow_imports() -> None:
     code = """
 import sys
-from devproxy.registry import load, store, edit
+from devproxy.registry import edit, loader
+from devproxy.storage import files
 slow = {"asyncio", "aiohttp", "tomlkit", "watchfiles", "psutil", "rich", "click"} & set(sys.modules)
 sys.exit(str(slow) if slow else 0)
 """

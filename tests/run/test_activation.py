@@ -1,4 +1,4 @@
-"""What is seen of a service that is being started: crews, leases, logs, and the process that was to run it."""
+"""What is seen of a service that is being started: groups, leases, logs, and the process that was to run it."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from devproxy.registry.leases import remove_lease, take_lease
 from devproxy.registry.model import Lease
 from devproxy.run import activation as module
 from devproxy.run.activation import Attempt
-from devproxy.run.group_state import Part, publish, withdraw
+from devproxy.run.group_state import MemberState, publish, withdraw
 from devproxy.run.logs import ServiceLog
 from devproxy.storage.process_identity import start_time
 
@@ -47,9 +47,9 @@ def test_nothing_runs(paths: Paths) -> None:
 
 def test_a_crew_that_has_it_runs_it_until_it_is_over_there(paths: Paths) -> None:
     made = Attempt(paths, "web", ["db"])
-    publish(paths, {"db": Part("starting", "x"), "web": Part("waiting", "y")})
+    publish(paths, {"db": MemberState("starting", "x"), "web": MemberState("waiting", "y")})
     assert made.look()[:4] == (True, False, None, {"db": "starting", "web": "waiting"})
-    publish(paths, {"db": Part("up", "x"), "web": Part("failed", "y")})
+    publish(paths, {"db": MemberState("up", "x"), "web": MemberState("failed", "y")})
     sight = made.look()
     assert (sight.runs, sight.ended) == (False, False)  # it was none of ours, so it says nothing of ours
     withdraw(paths)
@@ -75,7 +75,7 @@ def test_what_was_started_counts_until_it_ends_and_then_says_why(paths: Paths, m
 def test_what_somebody_else_has_meanwhile_is_not_ended(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Attempt(paths, "web")
     spawned(made, "", monkeypatch).wait(20)
-    publish(paths, {"web": Part("starting", "y")})
+    publish(paths, {"web": MemberState("starting", "y")})
     assert (made.look().runs, made.look().ended) == (True, False)
     withdraw(paths)
     assert made.look().ended

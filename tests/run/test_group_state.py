@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.paths import Paths
-from devproxy.run.group_state import Part, crews, publish, wishes, withdraw
+from devproxy.run.group_state import MemberState, publish, read_end_requests, read_groups, withdraw
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_it_is_there_while_the_process_says_so(paths: Paths) -> None:
-    assert crews(paths) == []
-    publish(paths, {"web.shop": Part("up", "npm run dev")})
-    (crew,) = crews(paths)
-    assert (crew.pid, crew.services) == (os.getpid(), {"web.shop": Part("up", "npm run dev")})
+    assert read_groups(paths) == []
+    publish(paths, {"web.shop": MemberState("up", "npm run dev")})
+    (group,) = read_groups(paths)
+    assert (group.pid, group.services) == (os.getpid(), {"web.shop": MemberState("up", "npm run dev")})
     withdraw(paths)
-    assert crews(paths) == []
-    assert wishes(paths) == []
+    assert read_groups(paths) == []
+    assert read_end_requests(paths) == []
 
 
 def test_a_dead_one_is_removed_and_nonsense_ignored(paths: Paths) -> None:
@@ -32,5 +32,5 @@ def test_a_dead_one_is_removed_and_nonsense_ignored(paths: Paths) -> None:
     dead = {**json.loads(file.read_bytes()), "pid": 2**22 + 1}
     (file.parent / f"{2**22 + 1}.json").write_text(json.dumps(dead))
     (file.parent / "x.json").write_text("{")
-    assert [crew.pid for crew in crews(paths)] == [os.getpid()]
+    assert [group.pid for group in read_groups(paths)] == [os.getpid()]
     assert not (file.parent / f"{2**22 + 1}.json").exists()

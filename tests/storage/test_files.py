@@ -188,10 +188,10 @@ def test_a_process_that_may_write_no_more_bytes_leaves_the_old_file(registry: Pa
 import resource, sys
 from pathlib import Path
 from devproxy.errors import DevproxyError
-from devproxy.registry import store
+from devproxy.storage import files
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    store.write(Path(sys.argv[1]), "x" * 100_000)
+    files.write(Path(sys.argv[1]), "x" * 100_000)
 except DevproxyError as error:
     sys.exit(error.why)
 """
@@ -233,7 +233,7 @@ import sys
 from pathlib import Path
 from devproxy.registry import edit, store
 path, name, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-store.update(path, lambda text: edit.add_service(text, name, {"port": port}))
+files.update(path, lambda text: edit.add_service(text, name, {"port": port}))
 """
 
 
@@ -252,11 +252,11 @@ def test_fifty_writers_at_once_lose_nothing(registry: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from devproxy.registry import store
+from devproxy.storage import files
 path = Path(sys.argv[1])
 print("ready", flush=True)
 while True:
-    store.update(path, lambda text: f"n = {int(text.split()[2]) + 1}\\n# " + "x" * 50_000 + "\\n# end\\n")
+    files.update(path, lambda text: f"n = {int(text.split()[2]) + 1}\\n# " + "x" * 50_000 + "\\n# end\\n")
 """
 
 

@@ -28,10 +28,10 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 COUNTER = """
 import sys
 from pathlib import Path
-from devproxy.registry import lock
+from devproxy.storage import locks
 path = Path(sys.argv[1])
 for _ in range(200):
-    with lock.exclusive(path):
+    with locks.exclusive(path):
         path.write_text(str(int(path.read_text()) + 1))
 """
 
@@ -47,8 +47,8 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from devproxy.registry import lock
-with lock.exclusive(Path(sys.argv[1])):
+from devproxy.storage import locks
+with locks.exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

@@ -1,7 +1,7 @@
 """What clients see of services that others can reach: a field on every response, or a refusal until it is mended; and
 of those in whose place another checkout answers."""
 
-from devproxy.proxy.gates import Displaced, ExposureGate
+from devproxy.proxy.gates import ExposureGate, WrongCheckout
 from tests.wire.harness import OK, Stage, crlf, get
 
 WARNING = b'exposed; 0.0.0.0:5173; fix="vite --host 127.0.0.1"'
@@ -62,7 +62,7 @@ async def test_other_services_are_not_concerned(wire: Stage) -> None:
 
 
 async def test_the_program_of_another_checkout_gets_nothing(wire: Stage) -> None:
-    wire.proxy.set_gates({"web": Displaced("web is not what answers: node in /fix does", "end that process")})
+    wire.proxy.set_gates({"web": WrongCheckout("web is not what answers: node in /fix does", "end that process")})
     client = await wire.connect()
     await client.send(get())
     message = await client.response()

@@ -36,7 +36,7 @@ class Option(msgspec.Struct, frozen=True):
     first: bool = False
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Program(msgspec.Struct, frozen=True, kw_only=True):
     """One program: how it is recognised, and what to change.
 
     `options` the first of which is proposed; `exposes` switches without a value that open it up; `env` the
@@ -90,7 +90,7 @@ class Extra(msgspec.Struct, frozen=True):
     foreign: bool = False
 
 
-class Launch(msgspec.Struct, frozen=True, kw_only=True):
+class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a program is told its port.
 
     `port` is the option for it, None where the one for the host takes both. It serves if one of `words` is among its
@@ -117,56 +117,56 @@ def _port(*flags: str) -> Option:
 
 
 _BUNDLER = ("serve", "server", "s", "dev")
-_SPRING = Launch(env=(("SERVER_PORT", "{port}"), ("SERVER_ADDRESS", "127.0.0.1")), flags=False)
+_SPRING = LaunchOptions(env=(("SERVER_PORT", "{port}"), ("SERVER_ADDRESS", "127.0.0.1")), flags=False)
 _BUILDS = ("build", "init", "add", "remove", "upgrade", "migrate", "automigrate", "doctor", "info", "sandbox", "index")
 
-LAUNCHES: dict[str, Launch] = {
+LAUNCHES: dict[str, LaunchOptions] = {
     # JavaScript
-    "Vite": Launch(port=_port("--port"), without=("build", "optimize")),
-    "Next.js": Launch(port=_port("-p", "--port"), words=("dev", "start"), bare=True),
-    "Nuxt": Launch(port=_port("--port", "-p"), words=("dev",)),
-    "React Router / Remix": Launch(port=_port("--port"), words=("dev", "vite:dev")),
-    "Astro": Launch(port=_port("--port"), words=("dev", "preview")),
-    "Angular": Launch(port=_port("--port"), words=("serve", "s", "dev")),
-    "Storybook": Launch(port=_port("-p", "--port"), without=_BUILDS),
-    "VitePress": Launch(port=_port("--port"), without=("build", "preview", "serve", "init")),
-    "Docusaurus": Launch(port=_port("--port", "-p"), words=("start", "serve")),
-    "Gatsby": Launch(port=_port("-p", "--port"), words=("develop", "serve")),
-    "Parcel": Launch(port=_port("--port", "-p"), without=("build", "watch", "help")),
-    "Vue CLI": Launch(port=_port("--port"), words=("serve",)),
-    "Wrangler": Launch(port=_port("--port"), words=("dev",)),
-    "json-server": Launch(port=_port("--port", "-p")),
-    "http-server": Launch(port=_port("-p", "--port")),
-    "serve": Launch(),
-    "webpack-dev-server": Launch(
+    "Vite": LaunchOptions(port=_port("--port"), without=("build", "optimize")),
+    "Next.js": LaunchOptions(port=_port("-p", "--port"), words=("dev", "start"), bare=True),
+    "Nuxt": LaunchOptions(port=_port("--port", "-p"), words=("dev",)),
+    "React Router / Remix": LaunchOptions(port=_port("--port"), words=("dev", "vite:dev")),
+    "Astro": LaunchOptions(port=_port("--port"), words=("dev", "preview")),
+    "Angular": LaunchOptions(port=_port("--port"), words=("serve", "s", "dev")),
+    "Storybook": LaunchOptions(port=_port("-p", "--port"), without=_BUILDS),
+    "VitePress": LaunchOptions(port=_port("--port"), without=("build", "preview", "serve", "init")),
+    "Docusaurus": LaunchOptions(port=_port("--port", "-p"), words=("start", "serve")),
+    "Gatsby": LaunchOptions(port=_port("-p", "--port"), words=("develop", "serve")),
+    "Parcel": LaunchOptions(port=_port("--port", "-p"), without=("build", "watch", "help")),
+    "Vue CLI": LaunchOptions(port=_port("--port"), words=("serve",)),
+    "Wrangler": LaunchOptions(port=_port("--port"), words=("dev",)),
+    "json-server": LaunchOptions(port=_port("--port", "-p")),
+    "http-server": LaunchOptions(port=_port("-p", "--port")),
+    "serve": LaunchOptions(),
+    "webpack-dev-server": LaunchOptions(
         port=_port("--port"),
         words=_BUNDLER,
         alone=("webpack-dev-server",),
         extra=(Extra(("--allowed-hosts", "{name}"), ("--allowed-hosts",), each=True, foreign=True),),
     ),
-    "Rsbuild": Launch(port=_port("--port"), words=("dev", "preview"), bare=True),
-    "Rspack": Launch(port=_port("--port"), words=_BUNDLER),
-    "Expo": Launch(port=_port("--port", "-p"), words=("start",), unless=("--lan", "--tunnel", "--localhost")),
-    "Deno": Launch(port=_port("--port"), words=("serve",)),
+    "Rsbuild": LaunchOptions(port=_port("--port"), words=("dev", "preview"), bare=True),
+    "Rspack": LaunchOptions(port=_port("--port"), words=_BUNDLER),
+    "Expo": LaunchOptions(port=_port("--port", "-p"), words=("start",), unless=("--lan", "--tunnel", "--localhost")),
+    "Deno": LaunchOptions(port=_port("--port"), words=("serve",)),
     # Python
-    "Django": Launch(),
-    "Flask": Launch(
+    "Django": LaunchOptions(),
+    "Flask": LaunchOptions(
         port=_port("--port", "-p"),
         words=("run",),
         env=(("FLASK_RUN_PORT", "{port}"), ("FLASK_RUN_HOST", "127.0.0.1")),
     ),
-    "FastAPI": Launch(port=_port("--port"), words=("dev", "run")),
-    "uvicorn": Launch(
+    "FastAPI": LaunchOptions(port=_port("--port"), words=("dev", "run")),
+    "uvicorn": LaunchOptions(
         port=_port("--port"),
         unless=("--uds", "--fd"),
         env=(("UVICORN_PORT", "{port}"), ("UVICORN_HOST", "127.0.0.1")),
     ),
-    "gunicorn": Launch(),
-    "hypercorn": Launch(),
-    "granian": Launch(port=_port("--port"), unless=("--uds",)),
-    "daphne": Launch(port=_port("-p", "--port"), unless=("-u", "--unix-socket", "-e", "--endpoint", "--fd")),
-    "waitress": Launch(port=_port("--port="), unless=("--listen", "--unix-socket")),
-    "Jupyter": Launch(
+    "gunicorn": LaunchOptions(),
+    "hypercorn": LaunchOptions(),
+    "granian": LaunchOptions(port=_port("--port"), unless=("--uds",)),
+    "daphne": LaunchOptions(port=_port("-p", "--port"), unless=("-u", "--unix-socket", "-e", "--endpoint", "--fd")),
+    "waitress": LaunchOptions(port=_port("--port="), unless=("--listen", "--unix-socket")),
+    "Jupyter": LaunchOptions(
         port=_port("--port", "--ServerApp.port", "--NotebookApp.port"),
         words=("lab", "notebook", "server", "nbclassic"),
         alone=("jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyterlab", "jupyter_server", "notebook"),
@@ -175,36 +175,36 @@ LAUNCHES: dict[str, Launch] = {
             Extra(("--ServerApp.local_hostnames={name}",), ("--ServerApp.local_hostnames",), each=True),
         ),
     ),
-    "Streamlit": Launch(
+    "Streamlit": LaunchOptions(
         port=_port("--server.port"),
         words=("run", "hello"),
         extra=(Extra(("--browser.serverAddress={name}",), ("--browser.serverAddress",)),),
         env=(("STREAMLIT_SERVER_PORT", "{port}"), ("STREAMLIT_SERVER_ADDRESS", "127.0.0.1")),
     ),
-    "MkDocs": Launch(words=("serve",)),
-    "python -m http.server": Launch(port=Option((), "positional", "{port}")),
+    "MkDocs": LaunchOptions(words=("serve",)),
+    "python -m http.server": LaunchOptions(port=Option((), "positional", "{port}")),
     # Ruby, PHP, Elixir, Java, Go, .NET
-    "Rails": Launch(port=_port("-p", "--port"), words=("server", "s")),
-    "Puma": Launch(),
-    "rackup": Launch(port=_port("-p", "--port")),
-    "Jekyll": Launch(port=_port("--port", "-P"), words=("serve", "server", "s")),
-    "Laravel": Launch(port=_port("--port"), words=("serve",)),
-    "PHP": Launch(),
-    "Phoenix": Launch(
+    "Rails": LaunchOptions(port=_port("-p", "--port"), words=("server", "s")),
+    "Puma": LaunchOptions(),
+    "rackup": LaunchOptions(port=_port("-p", "--port")),
+    "Jekyll": LaunchOptions(port=_port("--port", "-P"), words=("serve", "server", "s")),
+    "Laravel": LaunchOptions(port=_port("--port"), words=("serve",)),
+    "PHP": LaunchOptions(),
+    "Phoenix": LaunchOptions(
         flags=False,
         note="Phoenix reads PORT only where its configuration does: in config/dev.exs "
         '`port: String.to_integer(System.get_env("PORT", "4000"))`',
     ),
     "Spring Boot": _SPRING,
     "Java": _SPRING,
-    ".NET": Launch(words=("run",)),
-    "Hugo": Launch(
+    ".NET": LaunchOptions(words=("run",)),
+    "Hugo": LaunchOptions(
         port=_port("--port", "-p"),
         extra=(Extra(("--baseURL", "{url}/", "--appendPort=false"), ("--baseURL", "-b", "--appendPort")),),
     ),
     # services
-    "PostgreSQL": Launch(port=_port("-p")),
-    "Redis": Launch(port=_port("--port")),
-    "MongoDB": Launch(port=_port("--port")),
-    "memcached": Launch(port=_port("-p")),
+    "PostgreSQL": LaunchOptions(port=_port("-p")),
+    "Redis": LaunchOptions(port=_port("--port")),
+    "MongoDB": LaunchOptions(port=_port("--port")),
+    "memcached": LaunchOptions(port=_port("-p")),
 }

@@ -1,12 +1,12 @@
 """JavaScript: dev servers of frameworks, their built servers, static servers, runtimes."""
 
-from devproxy.programs.catalog import SERVE_CODE, Option, Row, host
+from devproxy.programs.catalog import SERVE_CODE, Option, Program, host
 
 _VITE_LINE = 'server: { host: "127.0.0.1" }'
 
 JAVASCRIPT = (
-    Row(program="Next.js", names=("next", "next-server"), options=host("-H", "--hostname")),
-    Row(
+    Program(program="Next.js", names=("next", "next-server"), options=host("-H", "--hostname")),
+    Program(
         program="Nuxt",
         names=("nuxt", "nuxi", "@nuxt/cli"),
         options=host("--host", "-h"),
@@ -14,45 +14,45 @@ JAVASCRIPT = (
         file="nuxt.config.ts",
         line='devServer: { host: "127.0.0.1" }',
     ),
-    Row(program="Nuxt (built)", names=(".output/server", "server/index.mjs"), env="HOST"),
-    Row(program="SvelteKit (built)", names=("build", "build/index.js"), env="HOST"),
-    Row(
+    Program(program="Nuxt (built)", names=(".output/server", "server/index.mjs"), env="HOST"),
+    Program(program="SvelteKit (built)", names=("build", "build/index.js"), env="HOST"),
+    Program(
         program="React Router / Remix (built)",
         names=("react-router-serve", "@react-router/serve", "remix-serve", "@remix-run/serve"),
         env="HOST",
     ),
-    Row(
+    Program(
         program="React Router / Remix",
         names=("react-router", "@react-router/dev", "remix", "@remix-run/dev"),
         options=host("--host"),
         file="vite.config.ts",
         line=_VITE_LINE,
     ),
-    Row(program="Astro", names=("astro",), options=host("--host"), file="astro.config.mjs", line=_VITE_LINE),
-    Row(
+    Program(program="Astro", names=("astro",), options=host("--host"), file="astro.config.mjs", line=_VITE_LINE),
+    Program(
         program="Angular",
         names=("ng", "@angular/cli"),
         options=host("--host", "-H"),
         file="angular.json",
         line='"serve": { "options": { "host": "127.0.0.1" } }',
     ),
-    Row(program="Storybook", names=("storybook", "start-storybook"), options=host("-h", "--host")),
-    Row(
+    Program(program="Storybook", names=("storybook", "start-storybook"), options=host("-h", "--host")),
+    Program(
         program="Create React App",
         names=("react-scripts", "react-app-rewired", "craco", "@craco/craco"),
         env="HOST",
         file=".env.development.local",
         line="HOST=127.0.0.1",
     ),
-    Row(program="VitePress", names=("vitepress",), options=host("--host")),
-    Row(program="Docusaurus", names=("docusaurus", "@docusaurus/core"), options=host("--host", "-h")),
-    Row(program="Gatsby", names=("gatsby", "gatsby-cli"), options=host("-H", "--host")),
-    Row(program="Parcel", names=("parcel",), options=host("--host")),
-    Row(program="Vue CLI", names=("vue-cli-service", "@vue/cli-service"), options=host("--host")),
-    Row(program="Wrangler", names=("wrangler",), options=host("--ip")),
-    Row(program="json-server", names=("json-server",), options=host("--host", "-H", "-h")),
-    Row(program="http-server", names=("http-server",), options=host("-a")),
-    Row(
+    Program(program="VitePress", names=("vitepress",), options=host("--host")),
+    Program(program="Docusaurus", names=("docusaurus", "@docusaurus/core"), options=host("--host", "-h")),
+    Program(program="Gatsby", names=("gatsby", "gatsby-cli"), options=host("-H", "--host")),
+    Program(program="Parcel", names=("parcel",), options=host("--host")),
+    Program(program="Vue CLI", names=("vue-cli-service", "@vue/cli-service"), options=host("--host")),
+    Program(program="Wrangler", names=("wrangler",), options=host("--ip")),
+    Program(program="json-server", names=("json-server",), options=host("--host", "-H", "-h")),
+    Program(program="http-server", names=("http-server",), options=host("-a")),
+    Program(
         program="serve",
         names=("serve",),
         options=(
@@ -60,37 +60,37 @@ JAVASCRIPT = (
             Option(("-p", "--port"), "port", "-l tcp://127.0.0.1:{port}"),
         ),
     ),
-    Row(
+    Program(
         program="webpack-dev-server",
         names=("webpack-dev-server", "webpack", "webpack-cli"),
         options=host("--host"),
         file="webpack.config.js",
         line='devServer: { host: "127.0.0.1" }',
     ),
-    Row(
+    Program(
         program="Rsbuild",
         names=("rsbuild", "@rsbuild/core"),
         options=host("--host"),
         file="rsbuild.config.ts",
         line='server: { host: "127.0.0.1" }',
     ),
-    Row(
+    Program(
         program="Rspack",
         names=("rspack", "@rspack/cli"),
         options=host("--host"),
         file="rspack.config.js",
         line='devServer: { host: "127.0.0.1" }',
     ),
-    Row(program="Expo", names=("expo", "@expo/cli"), options=(Option(("--host",), safe="localhost"),)),
-    Row(
+    Program(program="Expo", names=("expo", "@expo/cli"), options=(Option(("--host",), safe="localhost"),)),
+    Program(
         program="Vite",  # SvelteKit, Solid, Qwik and others run in it
         names=("vite", "rolldown-vite"),
         options=host("--host"),
         file="vite.config.js",
         line=_VITE_LINE,
     ),
-    Row(program="Deno", names=("deno",), words=("serve",), options=(Option(("--host",), first=True),)),
-    Row(
+    Program(program="Deno", names=("deno",), words=("serve",), options=(Option(("--host",), first=True),)),
+    Program(
         program="Deno",
         names=("deno",),
         env="DENO_SERVE_ADDRESS",
@@ -99,14 +99,14 @@ JAVASCRIPT = (
         line='Deno.serve({ hostname: "127.0.0.1", port: {port} }, handler)',
         weak=True,
     ),
-    Row(
+    Program(
         program="Bun",
         names=("bun",),
         file=SERVE_CODE,
         line='Bun.serve({ hostname: "127.0.0.1", port: {port}, … })',
         weak=True,
     ),
-    Row(
+    Program(
         program="Node.js",
         names=("node", "nodejs", "tsx", "ts-node"),
         file=SERVE_CODE,

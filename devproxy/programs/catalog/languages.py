@@ -1,10 +1,10 @@
 """Ruby, Elixir, PHP, Java, Go, Rust, .NET."""
 
-from devproxy.programs.catalog import Option, Row, address, host
+from devproxy.programs.catalog import Option, Program, address, host
 
 LANGUAGES = (
-    Row(program="Rails", names=("rails",), options=host("-b", "--binding")),
-    Row(
+    Program(program="Rails", names=("rails",), options=host("-b", "--binding")),
+    Program(
         program="Puma",
         names=("puma",),
         options=(
@@ -15,9 +15,9 @@ LANGUAGES = (
         line='bind "tcp://127.0.0.1:{port}"',
         note="under `rails server` the flag is `-b 127.0.0.1`",
     ),
-    Row(program="rackup", names=("rackup",), options=host("-o", "--host")),
-    Row(program="Jekyll", names=("jekyll",), options=host("-H", "--host")),
-    Row(
+    Program(program="rackup", names=("rackup",), options=host("-o", "--host")),
+    Program(program="Jekyll", names=("jekyll",), options=host("-H", "--host")),
+    Program(
         program="Sinatra",
         names=("*.rb",),
         options=host("-o", add=False),
@@ -25,16 +25,16 @@ LANGUAGES = (
         line='set :bind, "127.0.0.1"',
         weak=True,
     ),
-    Row(
+    Program(
         program="Phoenix",
         names=("mix", "beam.smp", "beam", "iex", "elixir"),
         contains="phx.server",
         file="config/dev.exs",
         line="http: [ip: {127, 0, 0, 1}, port: {port}]",
     ),
-    Row(program="Laravel", names=("artisan",), options=host("--host")),
-    Row(program="PHP", names=("php",), words=("-S",), options=address("-S"), weak=True),
-    Row(
+    Program(program="Laravel", names=("artisan",), options=host("--host")),
+    Program(program="PHP", names=("php",), words=("-S",), options=address("-S"), weak=True),
+    Program(
         program="Elasticsearch",
         names=("elasticsearch", "java"),
         contains="elasticsearch",
@@ -42,7 +42,7 @@ LANGUAGES = (
         file="elasticsearch.yml",
         line="network.host: 127.0.0.1",
     ),
-    Row(
+    Program(
         program="Spring Boot",
         names=("java", "mvn", "mvnw", "gradle", "gradlew"),
         contains="spring",
@@ -50,7 +50,7 @@ LANGUAGES = (
         file="application.properties",
         line="server.address=127.0.0.1",
     ),
-    Row(
+    Program(
         program="Java",
         names=("java",),
         options=(Option(("--server.address=", "-Dserver.address="), add=False),),
@@ -59,21 +59,21 @@ LANGUAGES = (
         note="if it is Spring Boot",
         weak=True,
     ),
-    Row(
+    Program(
         program="Go",
         names=("go", "go-build", "air", "dlv", "__debug_bin"),
         file="the source",
         line='http.ListenAndServe("127.0.0.1:{port}", handler)',
         weak=True,
     ),
-    Row(
+    Program(
         program="Rust",
         names=("cargo", "target/debug", "target/release"),
         file="the source",
         line='TcpListener::bind("127.0.0.1:{port}")',
         weak=True,
     ),
-    Row(
+    Program(
         program=".NET",
         names=("dotnet",),
         options=(Option(("--urls",), "url", "http://127.0.0.1:{port}"),),

@@ -1,33 +1,33 @@
 """Python: frameworks, WSGI and ASGI servers, notebooks."""
 
-from devproxy.programs.catalog import SERVE_CODE, Option, Row, address, host
+from devproxy.programs.catalog import SERVE_CODE, Option, Program, address, host
 
 PYTHON = (
-    Row(
+    Program(
         program="Django",
         names=("manage.py", "django-admin", "django"),
         words=("runserver", "runserver_plus", "testserver"),
         options=(Option((), "positional", "127.0.0.1:{port}"),),
     ),
-    Row(program="Flask", names=("flask",), options=host("--host", "-h")),
-    Row(program="FastAPI", names=("fastapi", "fastapi_cli"), options=host("--host")),
-    Row(program="uvicorn", names=("uvicorn",), options=host("--host")),
-    Row(
+    Program(program="Flask", names=("flask",), options=host("--host", "-h")),
+    Program(program="FastAPI", names=("fastapi", "fastapi_cli"), options=host("--host")),
+    Program(program="uvicorn", names=("uvicorn",), options=host("--host")),
+    Program(
         program="gunicorn",
         names=("gunicorn",),
         options=address("-b", "--bind"),
         file="gunicorn.conf.py",
         line='bind = "127.0.0.1:{port}"',
     ),
-    Row(program="hypercorn", names=("hypercorn",), options=address("-b", "--bind")),
-    Row(program="granian", names=("granian",), options=host("--host")),
-    Row(program="daphne", names=("daphne",), options=host("-b", "--bind")),
-    Row(
+    Program(program="hypercorn", names=("hypercorn",), options=address("-b", "--bind")),
+    Program(program="granian", names=("granian",), options=host("--host")),
+    Program(program="daphne", names=("daphne",), options=host("-b", "--bind")),
+    Program(
         program="waitress",
         names=("waitress-serve", "waitress"),
         options=(Option(("--host=",), first=True), Option(("--listen=",), "address", add=False)),
     ),
-    Row(
+    Program(
         program="Jupyter",
         names=(
             *("jupyter", "jupyter-lab", "jupyter-notebook", "jupyter-server"),
@@ -37,16 +37,16 @@ PYTHON = (
         file="jupyter_server_config.py",
         line='c.ServerApp.ip = "127.0.0.1"',
     ),
-    Row(
+    Program(
         program="Streamlit",
         names=("streamlit",),
         options=host("--server.address"),
         file=".streamlit/config.toml",
         line='[server] address = "127.0.0.1"',
     ),
-    Row(program="MkDocs", names=("mkdocs",), options=address("-a", "--dev-addr")),
-    Row(program="python -m http.server", names=("http.server",), options=host("--bind", "-b")),
-    Row(
+    Program(program="MkDocs", names=("mkdocs",), options=address("-a", "--dev-addr")),
+    Program(program="python -m http.server", names=("http.server",), options=host("--bind", "-b")),
+    Program(
         program="Python",
         names=("python", "pypy"),
         file=SERVE_CODE,

@@ -1,11 +1,11 @@
 """Databases, brokers, web servers and container engines: what a project's services are made of."""
 
-from devproxy.programs.catalog import Option, Row, host
+from devproxy.programs.catalog import Option, Program, host
 
 _RABBIT = ("beam.smp", "beam", "rabbitmq-server", "erl")
 
 SERVICES = (
-    Row(
+    Program(
         program="Docker",
         names=(
             *("docker-proxy", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "pasta.avx2", "conmon"),
@@ -15,20 +15,20 @@ SERVICES = (
         line='ports: ["127.0.0.1:{port}:{container}"]',
         note="with `docker run`: `-p 127.0.0.1:{port}:{container}`",
     ),
-    Row(
+    Program(
         program="Docker Compose",
         names=("docker-compose", "podman-compose"),
         file="compose.yaml",
         line='ports: ["127.0.0.1:{port}:{container}"]',
     ),
-    Row(
+    Program(
         program="Docker Compose",
         names=("docker", "podman"),
         words=("compose",),
         file="compose.yaml",
         line='ports: ["127.0.0.1:{port}:{container}"]',
     ),
-    Row(
+    Program(
         program="Docker",
         names=("docker", "podman", "nerdctl"),
         words=("run", "create"),
@@ -36,7 +36,7 @@ SERVICES = (
         file="the command",
         line="-p 127.0.0.1:{port}:{container}",
     ),
-    Row(
+    Program(
         program="PostgreSQL",
         names=("postgres", "postmaster"),
         options=(
@@ -47,7 +47,7 @@ SERVICES = (
         file="postgresql.conf",
         line="listen_addresses = 'localhost'",
     ),
-    Row(
+    Program(
         program="MySQL (X protocol)",
         names=("mysqld", "mariadbd"),
         port=33060,
@@ -55,21 +55,21 @@ SERVICES = (
         file="my.cnf",
         line="[mysqld] mysqlx-bind-address = 127.0.0.1",
     ),
-    Row(
+    Program(
         program="MySQL",
         names=("mysqld", "mariadbd"),
         options=host("--bind-address=", "--bind_address="),
         file="my.cnf",
         line="[mysqld] bind-address = 127.0.0.1",
     ),
-    Row(
+    Program(
         program="Redis",
         names=("redis-server", "valkey-server", "keydb-server"),
         options=host("--bind", many=True),
         file="redis.conf",
         line="bind 127.0.0.1 -::1",
     ),
-    Row(
+    Program(
         program="MongoDB",
         names=("mongod", "mongos"),
         options=host("--bind_ip", "--bind-ip"),
@@ -77,7 +77,7 @@ SERVICES = (
         file="mongod.conf",
         line="net: { bindIp: 127.0.0.1 }",
     ),
-    Row(
+    Program(
         program="RabbitMQ (management)",
         names=_RABBIT,
         contains="rabbit",
@@ -85,7 +85,7 @@ SERVICES = (
         file="rabbitmq.conf",
         line="management.tcp.ip = 127.0.0.1",
     ),
-    Row(
+    Program(
         program="RabbitMQ (inter-node)",
         names=_RABBIT,
         contains="rabbit",
@@ -93,7 +93,7 @@ SERVICES = (
         file="advanced.config",
         line="[{kernel, [{inet_dist_use_interface, {127,0,0,1}}]}].",
     ),
-    Row(
+    Program(
         program="RabbitMQ",
         names=_RABBIT,
         contains="rabbit",
@@ -101,37 +101,37 @@ SERVICES = (
         line="listeners.tcp.local = 127.0.0.1:{port}",
         note="in place of any other `listeners.tcp` line",
     ),
-    Row(program="epmd", names=("epmd",), options=host("-address"), env="ERL_EPMD_ADDRESS"),
-    Row(
+    Program(program="epmd", names=("epmd",), options=host("-address"), env="ERL_EPMD_ADDRESS"),
+    Program(
         program="Ollama",
         names=("ollama",),
         env="OLLAMA_HOST",
         env_value="127.0.0.1:{port}",
         note="as a service: `systemctl edit ollama`, `Environment=OLLAMA_HOST=127.0.0.1:{port}`",
     ),
-    Row(
+    Program(
         program="memcached",
         names=("memcached",),
         options=host("-l", "--listen="),
         file="memcached.conf",
         line="-l 127.0.0.1",
     ),
-    Row(program="Hugo", names=("hugo",), words=("server", "serve"), options=host("--bind")),
-    Row(program="nginx", names=("nginx",), file="nginx.conf", line="listen 127.0.0.1:{port};"),
-    Row(
+    Program(program="Hugo", names=("hugo",), words=("server", "serve"), options=host("--bind")),
+    Program(program="nginx", names=("nginx",), file="nginx.conf", line="listen 127.0.0.1:{port};"),
+    Program(
         program="Apache",
         names=("apache2", "httpd"),
         file="ports.conf or httpd.conf",
         line="Listen 127.0.0.1:{port}",
     ),
-    Row(
+    Program(
         program="Caddy",
         names=("caddy",),
         options=(Option(("--listen", "-l", "--from"), "address", add=False),),
         file="Caddyfile",
         line="bind 127.0.0.1 ::1",
     ),
-    Row(
+    Program(
         program="AirPlay Receiver",
         names=("ControlCenter", "ControlCe"),
         file="System Settings → General → AirDrop & Handoff",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from devproxy.health.one_shot import glance
+from devproxy.health.socket_table import from_socket_table
 from devproxy.net import sockdiag
 from devproxy.net.sockdiag import RawListener
 from tests import require
@@ -22,7 +22,7 @@ def test_up_and_down_and_what_cannot_be_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         waits: dict[str, Any] = {"command": "vite", "start": "on-request", "trusted": True}
-        found = glance(
+        found = from_socket_table(
             [
                 *(service("up", port), service("down", free()), service("sock", path="/x"), service("none", None)),
                 *(service("asleep", free(), **waits), service("portless", None, **waits)),
@@ -52,7 +52,7 @@ def test_what_is_bound_widely_is_exposed(
     address: str, family: int, v6only: bool | None, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sockdiag, "listeners", lambda: [RawListener(address, 3000, family, 1, 0, v6only, 0)])
-    condition = glance([service()])["web"]
+    condition = from_socket_table([service()])["web"]
     assert (condition.state, condition.exposure) == (state, "exposed")
 
 
@@ -61,4 +61,4 @@ def test_where_there_is_no_such_table_nothing_is_said(monkeypatch: pytest.Monkey
         raise OSError("not Linux")
 
     monkeypatch.setattr(sockdiag, "listeners", refuse)
-    assert glance([service()]) == {}
+    assert from_socket_table([service()]) == {}

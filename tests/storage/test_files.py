@@ -231,7 +231,8 @@ def test_only_what_dead_writers_left_is_cleaned_up(tmp_path: Path) -> None:
 ADDER = """
 import sys
 from pathlib import Path
-from devproxy.registry import edit, store
+from devproxy.registry import edit
+from devproxy.storage import files
 path, name, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 files.update(path, lambda text: edit.add_service(text, name, {"port": port}))
 """

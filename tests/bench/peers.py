@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.bench import install
 from tests.bench.origin import nginx_command, nginx_config, nginx_program
+from tests.bench.process import BenchError
 
 ROOT = Path(__file__).resolve().parents[2]  # so that devproxy is found where it is not installed
 
@@ -115,6 +116,26 @@ class Devproxy(Peer):
         home = site.folder / "home"
         home.mkdir(mode=0o700, exist_ok=True)
         return {"HOME": str(site.folder), "DEVPROXY_HOME": str(home), "PYTHONPATH": str(ROOT)}
+
+
+class Before(Devproxy):
+    """Another checkout of devproxy, with a `.venv` of its own, so that a change is measured in one run."""
+
+    name = "before"
+    checkout: Path | None = None
+
+    def fetch(self) -> None:
+        if self.checkout is None or not self.script().exists():
+            raise BenchError("name a checkout in which `make demo` has run: --before FOLDER")
+
+    def script(self) -> Path:
+        return (self.checkout or Path()).absolute() / ".venv" / "bin" / "devproxy"
+
+    def program(self) -> list[str]:
+        return [str(self.script())]
+
+    def env(self, site: Site) -> Mapping[str, str]:
+        return {**super().env(site), "PYTHONPATH": str(self.script().parents[2])}
 
 
 NGINX_PREFACE = """\
@@ -262,4 +283,4 @@ class Portless(Peer):
         }
 
 
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Devproxy(), Nginx(), Caddy(), Traefik(), Portless())}
+PEERS: dict[str, Peer] = {peer.name: peer for peer in (Devproxy(), Before(), Nginx(), Caddy(), Traefik(), Portless())}

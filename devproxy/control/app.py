@@ -37,7 +37,6 @@ def runner(app: web.Application, grace: float = 1.0) -> web.AppRunner:
         app,
         access_log=None,
         shutdown_timeout=grace,
-        keepalive_timeout=10.0,  # for a connection without a request; after an answer it ends anyhow
         lingering_time=1.0,
         handler_cancellation=True,  # a reader of events that goes away ends its handler at once
     )

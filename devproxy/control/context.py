@@ -20,7 +20,8 @@ from devproxy.routing.table import CONTROL_LABEL
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlContext:
     """`registry`, `notices` and `conditions` (by service id) return what is in force now; `history` what happened to
-    one service or all, oldest first, and blocks (disk); `started` is in seconds since 1970."""
+    one service or all, oldest first, and blocks (disk); `answers` how many there were since the start, by service id
+    (empty for none) and status; `started` is in seconds since 1970."""
 
     registry: Callable[[], Registry]
     notices: Callable[[], Sequence[str]]
@@ -32,6 +33,7 @@ class ControlContext:
     started: float
     loop: str = "asyncio"
     conditions: Callable[[], Mapping[str, Condition]] = dict
+    answers: Callable[[], Mapping[str, Mapping[int, int]]] = dict
     history: Callable[[str | None], Sequence[Mapping[str, Any]]] = lambda _: ()
 
     def hosts(self) -> frozenset[str]:
@@ -56,7 +58,18 @@ class ControlContext:
             "up": sum(condition.state == "up" for condition in conditions),
             "down": sum(condition.word == "down" for condition in conditions),
             "exposed": sum(condition.exposure == "exposed" for condition in conditions),
+            "answers": _by_class(self.answers()),
             "problems": len(registry.problems),
             "notices": list(self.notices()),
             "last_event": self.events.last,
         }
+
+
+def _by_class(answers: Mapping[str, Mapping[int, int]]) -> dict[str, int]:
+    """`{"2xx": 10, "4xx": 1}`; `cut` are exchanges that ended without an answer."""
+    found: dict[str, int] = {}
+    for counts in answers.values():
+        for status, count in counts.items():
+            name = f"{status // 100}xx" if status else "cut"
+            found[name] = found.get(name, 0) + count
+    return dict(sorted(found.items()))

@@ -28,14 +28,8 @@ FIELDS: Mapping[str, str] = {
 
 
 async def secure(request: web.Request, response: web.StreamResponse) -> None:
-    """`on_response_prepare`: the fields above on every response, and nothing about what we are built with.
-
-    And the connection ends with it: the next request on it may be for another name, which only the proxy can serve; and
-    idle connections here would take descriptors from the services, whose connections alone the proxy counts.
-    """
+    """`on_response_prepare`: the fields above on every response, and nothing about what we are built with."""
     del request
-    response.force_close()
-    response.headers["Connection"] = "close"  # by now aiohttp has decided about this field
     for name, value in FIELDS.items():
         response.headers.setdefault(name, value)
     # aiohttp adds its own and Python's version where there is none.

@@ -105,7 +105,7 @@ class Activator:
             gate = self.gates.get(identity)
             if gate is not None and gate.instead is None:
                 self._show(identity, None)
-        if any(held.route.service.id == identity for held in self._proxy.held):
+        if any(held.service_id == identity for held in self._proxy.held):
             self.wake(identity)  # it was ended just now, or it is down again already
 
     def _service(self, identity: str) -> Service | None:
@@ -258,7 +258,8 @@ class IdleWatch:
 
     def _due(self, services: Sequence[Service]) -> dict[str, Service]:
         gates = self._proxy.gates
-        running = [service for service in services if not isinstance(gates.get(service.id), Dormant)]
+        dormant = {identity for identity, gate in gates.items() if gate.dormant is not None}
+        running = [service for service in services if service.id not in dormant]
         now, used = self._proxy.loop.time(), in_use(self._proxy, running) if running else ()
         self._active = {one.id: self._last(one, one.id in used, now) for one in running}
         return {one.id: one for one in running if now - self._active[one.id] >= (one.idle_stop or now)}
@@ -282,7 +283,7 @@ def pause(services: Sequence[Service]) -> float:
 def in_use(proxy: Proxy, services: Sequence[Service]) -> set[str]:
     """The ids of those that something is under way with."""
     at = {service.upstream: service.id for service in services}
-    used = {c.exchange.route.service.id for c in proxy.connections if c.exchange is not None}
+    used = {exchange.service_id for exchange in proxy.exchanges}
     return used | {at[end.upstream] for end in proxy.tunnels if end.upstream in at}
 
 

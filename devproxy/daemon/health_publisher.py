@@ -21,8 +21,8 @@ from devproxy.health.board import Board
 from devproxy.health.model import Check, Condition, Listener
 from devproxy.health.monitor import Monitor, World
 from devproxy.paths import Paths
-from devproxy.proxy.gates import Dormant, ExposureGate, WrongCheckout, warned, wrong_checkouts
-from devproxy.proxy.server import Gate, Proxy
+from devproxy.proxy.gates import Dormant, Gate, health_gates
+from devproxy.proxy.server import Proxy
 from devproxy.registry.model import Registry, Service, Upstream
 from devproxy.storage import files
 
@@ -84,16 +84,9 @@ class HealthPublisher:
 
     def publish(self) -> None:
         """Hand the proxy what stands at the gates of services, as of now."""
-        conditions = self._board.conditions
-        found = warned(self._registry(), conditions)
-        gates: dict[str, Gate] = {identity: ExposureGate(*warning) for identity, warning in found.items()}
-        taken = wrong_checkouts(self._registry(), conditions)
-        gates |= {identity: WrongCheckout(*what) for identity, what in taken.items()}
-        for service in self._registry().services:
-            condition = conditions.get(service.id)
-            if condition is not None and condition.dormant and service.id not in gates:
-                gates[service.id] = Dormant.of(service)
-        self._proxy.set_gates({**gates, **self.starts()})
+        gates = health_gates(self._registry(), self._board.conditions)
+        starts = {identity: Gate(dormant=dormant) for identity, dormant in self.starts().items()}
+        self._proxy.set_gates({**gates, **starts})
 
     async def run(self) -> None:
         """Watch, and write down what is seen."""

@@ -34,7 +34,8 @@ from devproxy.events import EventLog, Notice, Problems, Started, Stopped
 from devproxy.health.model import Condition, Listener
 from devproxy.net.loopback import BACKLOG, Listening, listen
 from devproxy.paths import Paths, ensure_private
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
 from devproxy.registry.loader import Loader
 from devproxy.storage import files
 from devproxy.storage.process_identity import start_time
@@ -136,6 +137,7 @@ class Daemon:
             registry=lambda: self._reloader.registry,
             notices=lambda: self._notices,
             conditions=self._conditions,
+            answers=lambda: self._proxy.counts,
             history=self._past,
             events=self._events,
             paths=self._paths,

@@ -16,7 +16,7 @@ import msgspec
 
 from devproxy.events import AnyEvent, Problems, Services
 from devproxy.problems import Problem
-from devproxy.proxy.server import Snapshot
+from devproxy.proxy.interfaces import Snapshot
 from devproxy.registry.loader import Loader
 from devproxy.registry.model import Registry, Service, Source
 from devproxy.registry.watch import changes as watched_changes

@@ -17,6 +17,9 @@ _REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/1\.(
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + VALUE + rb"))?\r\n")
 _ANY_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/([0-9])\.([0-9])\r\n")
 
+_BEGIN: Final = re.compile(rb"(" + TOKEN + rb") ([^ \r\n]++)(?= |$)")
+_FIRST_LINE: Final = 8192  # bytes of a refused request that are looked at for its method and target
+
 END: Final = b"\r\n\r\n"
 
 
@@ -45,6 +48,13 @@ def request_head(buffer: bytes) -> RequestHead | Fault | None:
         return explain_request_line(buffer)
     method, target, minor = line.groups()
     return method, target, 1 if minor == b"1" else 0, line.end(), end + 4
+
+
+def known_request(begun: bytes | bytearray) -> tuple[bytes, bytes]:
+    """Method and target of bytes that may be no request, as far as their first line tells; both empty where not."""
+    line = bytes(begun[:_FIRST_LINE]).partition(b"\n")[0]
+    found = _BEGIN.match(line)
+    return (found[1], found[2]) if found is not None else (b"", b"")
 
 
 def status_line(buffer: bytes) -> StatusLine | Fault | None:

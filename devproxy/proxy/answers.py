@@ -19,7 +19,7 @@ class Respond(NamedTuple):
 
     `names` is what the page may list (near names, a chain); `port` the one that the client named, for links; `reload`
     lets a page load itself again once the service is up; `close` ends the connection after the answer; `lines` are the
-    last ones of a log.
+    last ones of a log; `service` the id of the service it is about, empty for none.
     """
 
     status: int
@@ -31,6 +31,7 @@ class Respond(NamedTuple):
     close: bool = False
     port: int | None = None
     lines: tuple[str, ...] = ()
+    service: str = ""
 
     @classmethod
     def to(cls, fault: Fault) -> "Respond":

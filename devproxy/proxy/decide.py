@@ -43,6 +43,7 @@ class Reading:
         "_peer",
         "_route",
         "_untouched",
+        "absolute",
         "authority",
         "chained",
         "evidence",
@@ -63,6 +64,7 @@ class Reading:
         self.minor = minor
         self.table = table
         self.authority = authority
+        self.absolute: bytes | None = None  # the authority of a target in absolute-form
         self.host = ""
         self.routes: HostRoutes | None = None
         self.refusal: Respond | Control | None = None
@@ -120,6 +122,7 @@ def read(fields: Section, minor: int, table: RouteTable, authority: bytes | None
     as_sent = authority is None and bool(hosts)
     reading = Reading(fields, minor, table, hosts[0] if authority is None else authority, as_sent=as_sent)
     reading.length = length
+    reading.absolute = authority
     if named is not None:
         reading.host = named.host
         _route_host(reading, named.kind == "name")
@@ -233,6 +236,7 @@ def _guarded(reading: Reading, fields: Section, route: Route, method: bytes) -> 
         f"a page from elsewhere ({foreign}) tried to use {service.id}, and nothing says it may",
         "if it should (for an OAuth form_post callback, list the identity provider's origin): "
         f'cross_site = ["{listed}"] (or "allow") under [services.{service.name}], {service.source.file}',
+        service=service.id,
     )
 
 
@@ -241,10 +245,11 @@ def _unreachable(route: Route) -> Route | Respond:
     if service.upstream is None:
         if service.starts_on_request:  # there is something at its gate, always
             return route
-        return Respond(502, "no-upstream", f"{service.id} has no port yet", give_port(service), reload=True)
+        detail = f"{service.id} has no port yet"
+        return Respond(502, "no-upstream", detail, give_port(service), reload=True, service=service.id)
     detail = f"{service.id} is an {service.upstream.scheme} upstream, which this version does not speak"
     fix = "let the service listen for HTTP/1.1 as well, and write http:// in its upstream setting"
-    return Respond(502, "unsupported-upstream", detail, fix)
+    return Respond(502, "unsupported-upstream", detail, fix, service=service.id)
 
 
 def _looped(route: Route, passed: list[str]) -> Respond:
@@ -256,4 +261,5 @@ def _looped(route: Route, passed: list[str]) -> Respond:
         f"{route.service.id} forwards to a name that leads back to it; its own upstream setting should be a port, not "
         f"{route.host}",
         tuple(passed),
+        service=route.service.id,
     )

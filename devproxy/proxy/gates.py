@@ -1,11 +1,15 @@
-"""What the data path must know of services that do not run and that a request starts, and what it answers meanwhile.
+"""What stands before a service, by what is known of it: requests are refused, wait, or gain a field; pure.
 
-Lives here: the value that stands at the gate of such a service (`server.py`, `Proxy.gates`); pure.
-Not here: starting it (`daemon/activation.py`), requests that wait for it (`exchange.py`), how answers look
-(`error_pages.py`).
+Lives here: `Gate`, the one type of `Proxy.gates`, and the gates that follow from the conditions of services.
+Not here: what a request does at a gate (`dispatch.py`), starting a service (`daemon/activation.py`).
 
-A person who navigates gets a page at once, which loads again by itself; everything else waits: nothing but a browser's
-top-level navigation can show a page, and only a GET can be made again without asking.
+- A service that its first request starts, and that does not run, is `Dormant`. A person who navigates gets a page at
+  once, which loads again by itself; everything else waits: nothing but a browser's top-level navigation can show a
+  page, and only a GET can be made again without asking.
+- One that is exposed beyond loopback is closed, or its responses bear a warning, as its policy says.
+- One in whose place another checkout answers is closed: to pass requests on would show the wrong program under the
+  right name, which nobody notices. There is no setting for it: a service that both checkouts are to share is one that
+  runs in neither.
 """
 
 import sys
@@ -18,6 +22,8 @@ from devproxy.proxy import answers
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading
 from devproxy.registry.model import Registry, Service
+
+_LONGEST = 300  # bytes of a field's value: enough for a place and a fix
 
 
 class Dormant(NamedTuple):
@@ -89,111 +95,57 @@ def shows_page(method: bytes, reading: Reading, fields: Section) -> bool:
 _LOOKING = frozenset((None, b"document"))
 
 
-# What the proxy tells clients, or keeps from them, because of what is known: of exposed services by their policy, of
-# those in whose place another checkout answers.
+class Gate(NamedTuple):
+    """What stands before one service.
+
+    `refusal` is what everybody gets who asks for it; `field` the line, with its end, that responses gain; `dormant`: it
+    does not run, and a request starts it.
+    """
+
+    refusal: Respond | None = None
+    field: bytes = b""
+    dormant: Dormant | None = None
 
 
-_LONGEST = 300  # bytes of a field's value: enough for a place and a fix
-
-
-class Warned(NamedTuple):
-    """For one exposed service: the value of `Devproxy-Warning` (ASCII, one line; empty: no field), a sentence and its
-    fix for a person, and whether requests are refused."""
-
-    warning: bytes
-    detail: str
-    fix: str
-    refuse: bool
-
-
-def wrong_checkouts(registry: Registry, conditions: Mapping[str, Condition]) -> dict[str, tuple[str, str]]:
-    """By service id: a sentence and its fix for those whose port another checkout's process has."""
-    found = {}
+def health_gates(registry: Registry, conditions: Mapping[str, Condition]) -> dict[str, Gate]:
+    """By service id, the gates that the conditions of services lead to; the worst one of each service."""
+    gates: dict[str, Gate] = {}
     for service in registry.services:
         condition = conditions.get(service.id)
-        for finding in condition.findings if condition is not None else ():
-            if finding.code == "checkout":
-                found[service.id] = (f"{service.id} is not what answers: {finding.message}", finding.fix)
-    return found
+        gate = None if condition is None else _gate(registry, service, condition)
+        if gate is not None:
+            gates[service.id] = gate
+    return gates
 
 
-def warned(registry: Registry, conditions: Mapping[str, Condition]) -> dict[str, Warned]:
-    """By service id: those that are exposed and not allowed to be."""
-    found = {}
-    for service in registry.services:
-        condition = conditions.get(service.id)
-        if condition is None or condition.exposure != "exposed" or service.exposure == "allow":
-            continue
-        finding = next((one for one in condition.findings if one.code == "exposed"), None)
-        if finding is not None:
-            value = field(finding) if registry.settings.exposure_header else b""
-            detail = f"{service.id} is exposed: {finding.message}"
-            found[service.id] = Warned(value, detail, finding.fix, service.exposure == "refuse")
-    return found
+def _gate(registry: Registry, service: Service, condition: Condition) -> Gate | None:
+    taken = _finding(condition, "checkout")
+    if taken is not None:
+        detail = f"{service.id} is not what answers: {taken.message}"
+        return Gate(Respond(503, "other-checkout", detail, taken.fix, reload=True))
+    exposed = _finding(condition, "exposed")
+    if condition.exposure == "exposed" and service.exposure != "allow" and exposed is not None:
+        if service.exposure == "refuse":
+            detail = f"{service.id} is exposed: {exposed.message}"
+            return Gate(Respond(503, "exposed", detail, exposed.fix, reload=True))
+        if registry.settings.exposure_header:
+            return Gate(field=warning_field(exposed))
+    return Gate(dormant=Dormant.of(service)) if condition.dormant else None
 
 
-def field(finding: Finding) -> bytes:
-    """`exposed; 0.0.0.0:5173; fix="Vite: change --host to --host 127.0.0.1"`: nothing but printable ASCII."""
+def _finding(condition: Condition, code: str) -> Finding | None:
+    return next((one for one in condition.findings if one.code == code), None)
+
+
+def warning_field(finding: Finding) -> bytes:
+    """`Devproxy-Warning: exposed; 0.0.0.0:5173; fix="…"` and CRLF: nothing but printable ASCII, one line."""
     text = f"exposed; {finding.address}" + (f'; fix="{_quoted(finding.fix)}"' if finding.fix else "")
     if len(text) > _LONGEST:
         text = f"exposed; {finding.address}"
-    return "".join(c if " " <= c <= "~" else "?" for c in text[:_LONGEST]).encode("ascii")
+    value = "".join(c if " " <= c <= "~" else "?" for c in text[:_LONGEST])
+    return f"Devproxy-Warning: {value}\r\n".encode("ascii")
 
 
 def _quoted(text: str) -> str:
     """As a quoted-string of RFC 9110 §5.6.4, without the backticks that are for people."""
     return text.replace("`", "").replace("\\", "\\\\").replace('"', '\\"')
-
-
-# What the data path must know of services whose port another checkout's process has: they are closed meanwhile.
-#
-# To pass requests on would show the wrong program under the right name, which nobody notices. There is no setting for
-# it: a service that both checkouts are to share is one that runs in neither.
-
-
-class WrongCheckout(NamedTuple):
-    """A service in whose place another checkout answers; `detail` and `fix` are for a person."""
-
-    detail: str
-    fix: str
-
-    @property
-    def refuse(self) -> bool:
-        """As of an exposed one: nothing passes."""
-        return True
-
-    @property
-    def field(self) -> bytes:
-        """No response to add anything to."""
-        return b""
-
-    @property
-    def refusal(self) -> Respond:
-        """The answer until it is mended."""
-        return Respond(503, "other-checkout", self.detail, self.fix, reload=True)
-
-
-# What the data path must know of services that others can reach.
-
-
-class ExposureGate(NamedTuple):
-    """A service that listens beyond loopback, and what the policy says.
-
-    `warning` is the value of Devproxy-Warning, one line of ASCII, empty for none; `detail` and `fix` are for a person;
-    `refuse` closes the service to everyone until it is mended.
-    """
-
-    warning: bytes
-    detail: str
-    fix: str
-    refuse: bool
-
-    @property
-    def field(self) -> bytes:
-        """The line that responses gain, with its end; empty where nothing is added."""
-        return b"Devproxy-Warning: %b\r\n" % self.warning if self.warning else b""
-
-    @property
-    def refusal(self) -> Respond:
-        """The answer under `exposure = "refuse"`."""
-        return Respond(503, "exposed", self.detail, self.fix, reload=True)

@@ -1,12 +1,14 @@
 """Connections to services that are kept: the pool, the only state of the data path that outlives a reload.
 
-Lives here: what is known about an address, and which of its idle connections a request may have.
+Lives here: what is known about an address, which of its idle connections a request may have, and what a connection to
+a service is to everybody but itself (`UpstreamStream`).
 Not here: what goes over a connection (`upstream.py`), making one (`retry.py`).
 
 Keyed by address, never by snapshot: a reload changes names, and the connections stay. The one used last is handed out
 first.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from devproxy.http1.response import ResponseHead
@@ -14,28 +16,91 @@ from devproxy.net.sockets import is_established
 from devproxy.registry.model import Upstream
 
 if TYPE_CHECKING:
-    from devproxy.proxy.upstream import UpstreamConnection
+    from devproxy.proxy.interfaces import ResponseReceiver
 
 IDLE_CONNECTIONS: Final = 64  # kept per address; more may be open while they are in use
 _FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
 
 
-class UpstreamAddress:
-    """What is known about the address of a service: its idle connections, and when it last answered."""
+class UpstreamStream:
+    """The service's side of one exchange at a time: for HTTP/1 the connection itself. It frames what it is given.
 
-    __slots__ = ("alive_at", "capacity", "host", "idle", "key", "last_response", "opened", "server_name", "upstream")
+    `idle_since` and `idle_limit`, in seconds on the loop's clock, are for the pool.
+    """
+
+    __slots__ = ("idle_limit", "idle_since", "transport")
+
+    transport: asyncio.Transport
+    idle_since: float
+    idle_limit: float
+
+    def begin(self, exchange: "ResponseReceiver", head: bytes) -> None:
+        """Send a request's head; its response goes to `exchange`."""
+        raise NotImplementedError
+
+    def begin_with_body(self, exchange: "ResponseReceiver", head: bytes, body: bytes, trailers: bytes | None) -> None:
+        """The same with what has come of its body; `trailers` are field lines once the body is whole, else None."""
+        raise NotImplementedError
+
+    def send_body(self, data: bytes) -> None:
+        """Send body bytes, which bear no framing."""
+        raise NotImplementedError
+
+    def send_end(self, trailers: bytes) -> None:
+        """The request is whole."""
+        raise NotImplementedError
+
+    def finish_spliced(self, exchange: "ResponseReceiver") -> None:
+        """The rest of the response's body went past us."""
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        """Stop reading until `resume`: the client is slower than the service."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Read again."""
+        raise NotImplementedError
+
+    def detach(self) -> None:
+        """Give the socket to a tunnel: this connection is no longer a request's."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Close without waiting: nothing that is still to come is wanted."""
+        raise NotImplementedError
+
+
+class UpstreamAddress:
+    """What is known about the address of a service: its idle connections, and when it last answered.
+
+    `is_in_process`: no socket leads there, but a protocol of our own does; nothing is kept open to it.
+    """
+
+    __slots__ = (
+        "alive_at",
+        "capacity",
+        "host",
+        "idle",
+        "is_in_process",
+        "last_response",
+        "opened",
+        "server_name",
+        "upstream",
+    )
 
     def __init__(self, upstream: Upstream, server_name: str):
         self.upstream = upstream
         self.server_name = server_name
-        self.idle: list[UpstreamConnection] = []
-        self.opened: set[UpstreamConnection] = set()
-        self.capacity = IDLE_CONNECTIONS  # 0 once the pool has forgotten this address
+        self.is_in_process = not upstream.hosts and not upstream.path
+        self.idle: list[UpstreamStream] = []
+        self.opened: set[UpstreamStream] = set()
+        self.capacity = 0 if self.is_in_process else IDLE_CONNECTIONS  # 0 also once the pool has forgotten it
         self.host = ""  # the literal that answered last
         self.alive_at = float("-inf")  # on the loop's clock
         self.last_response: ResponseHead | None = None
 
-    def take(self, now: float, *, repeatable: bool) -> "UpstreamConnection | None":
+    def take(self, now: float, *, repeatable: bool) -> UpstreamStream | None:
         """An idle connection, or None. A request that is not `repeatable` gets only one that was used a moment ago."""
         idle = self.idle
         while idle:

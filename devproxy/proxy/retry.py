@@ -6,18 +6,35 @@ Not here: connect() and the order of addresses (`net/dial.py`), whether a reques
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from devproxy.net.dial import DialError, connect
 from devproxy.proxy.answers import Respond, dial_failed
 from devproxy.proxy.gates import Dormant
+from devproxy.proxy.interfaces import ProxyState
+from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.upstream import UpstreamConnection
-
-if TYPE_CHECKING:
-    from devproxy.proxy.exchange import Exchange
+from devproxy.routing.table import Route
 
 _RETRY_EVERY: Final = 0.04  # seconds between attempts while a service restarts
 _UP_RECENTLY: Final = 10.0  # seconds: a service that answered within them is restarting, not missing
+
+
+class Attempting(Protocol):
+    """An exchange, as far as its attempts concern it."""
+
+    proxy: ProxyState
+    route: Route
+    address: UpstreamAddress
+
+    def use(self, connection: UpstreamStream) -> None:
+        """There is a connection."""
+
+    def on_closed(self, error: Exception | None, *, answered: bool) -> None:
+        """There was one, and it is closed already."""
+
+    def answer(self, respond: Respond) -> None:
+        """Nobody takes the connection."""
 
 
 class Retry:
@@ -25,7 +42,7 @@ class Retry:
 
     __slots__ = ("_exchange", "_hold_until", "_task", "_timer")
 
-    def __init__(self, exchange: "Exchange"):
+    def __init__(self, exchange: Attempting):
         self._exchange = exchange
         self._hold_until: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -68,7 +85,7 @@ class Retry:
         except DialError as error:
             self._task = None
             if error.exhausted or not self.schedule():
-                exchange.front.answer(self._given_up(error), exchange)
+                exchange.answer(self._given_up(error))
             return
         self._task = None
         if connection.transport.is_closing():

@@ -1,6 +1,7 @@
 """The proxy: what all connections share, and the one timer that watches over them.
 
-Lives here: the current snapshot, the sets of open connections, the clock, admission and the orderly end.
+Lives here: the snapshot in force, the sets of what is open, the clock, admission, the end of an exchange as others see
+it (counts, access log), and the orderly end of all.
 Not here: sockets that listen (`net/loopback.py`), what happens on a connection (`h1.py`).
 
 How it works: a reload swaps one reference; a request keeps the snapshot it started with. While a connection is open,
@@ -10,62 +11,44 @@ the kernel about connections that cannot be heard (`LivenessWatched`). Nothing t
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple, Protocol
 
 from devproxy.net.loopback import is_loopback
 from devproxy.proxy.answers import Respond
-from devproxy.proxy.exchange import Exchange, HeldRequest
+from devproxy.proxy.dispatch import look_again
+from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.forward import Peer
-from devproxy.proxy.gates import Dormant, ExposureGate, WrongCheckout
-from devproxy.proxy.h1 import ClientConnection, Http1Connection
+from devproxy.proxy.gates import Gate
+from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.interfaces import AccessRecord, ClientConnection, LivenessWatched, ProxyState, Snapshot
 from devproxy.proxy.pool import Pool
 from devproxy.proxy.tunnel import TunnelEnd
-from devproxy.registry.model import ProxySettings, Registry, Upstream
-from devproxy.routing.table import RouteTable
+from devproxy.registry.model import Service, Source, Upstream
+from devproxy.routing.table import CONTROL_LABEL, Route
 
 _TICK = 0.1  # seconds
 _TICKS_PER_CHECK = 10
 _COMMON = frozenset(("127.0.0.1", "::1", ""))
 _DEFAULT_CONNECTIONS = 10_000
 
-AccessRecord = tuple[float, str, bytes, bytes, int, int, float]
-"""(Unix time, service id, method, target, status or 0, body bytes out, seconds)."""
+_CONTROL = Service(
+    id=CONTROL_LABEL,
+    name=CONTROL_LABEL,
+    project=None,
+    hosts=(),
+    upstream=Upstream("http"),  # no socket: `UpstreamAddress.is_in_process`
+    cross_site="allow",  # they have a guard of their own, which is stricter (`control/guard.py`)
+    source=Source("", 0),
+)
 
 
-class LivenessWatched(Protocol):
-    """Something whose peer may have gone without our hearing of it."""
-
-    def check_liveness(self, liveness_watched: "set[LivenessWatched]") -> None:
-        """Look at the peer; leave `liveness_watched` when it can be heard again."""
-
-
-Gate = ExposureGate | WrongCheckout | Dormant
-
-
-class Snapshot(NamedTuple):
-    """What one reload produced. Frozen: a request keeps the one it started with."""
-
-    table: RouteTable
-    settings: ProxySettings
-    upstreams: frozenset[Upstream]
-    portless: Mapping[str, Dormant]  # services that a request starts, and that run nowhere
-
-    @classmethod
-    def of(cls, registry: Registry) -> "Snapshot":
-        """Everything that requests need of a registry."""
-        upstreams = frozenset(service.upstream for service in registry.services if service.upstream is not None)
-        dormant = [one for one in registry.services if one.upstream is None and one.starts_on_request]
-        portless = {service.id: Dormant.of(service) for service in dormant}
-        return cls(RouteTable.build(registry), registry.settings, upstreams, portless)
-
-
-class Proxy:
+class Proxy(ProxyState):
     """All connections. `connection` is the factory for `loop.create_server`.
 
-    `control` makes the protocol that serves devproxy's own pages; `access_log` takes one AccessRecord a request;
-    `connection_limit` is how many clients the descriptor limit bears.
+    `control` makes the protocol that serves devproxy's own pages; `access_log` takes one AccessRecord an exchange;
+    `connection_limit` is how many clients the descriptor limit bears; `exchange_class` what requests become.
     """
 
     def __init__(
@@ -75,20 +58,25 @@ class Proxy:
         control: Callable[[], asyncio.BaseProtocol] | None = None,
         access_log: Callable[[AccessRecord], None] | None = None,
         connection_limit: int = _DEFAULT_CONNECTIONS,
+        exchange_class: type[Exchange] = Exchange,
     ):
         self.snapshot = snapshot
         self.control = control
+        self.control_route = Route(_CONTROL, CONTROL_LABEL, b"", strip=False)
         self.access_log = access_log
+        self.exchange_class = exchange_class
         self.pool = Pool()
         self.loop = asyncio.get_running_loop()
         self.clock = self.loop.time()
         self.draining = False
         self.connections: set[ClientConnection] = set()
+        self.exchanges: set[Exchange] = set()
+        self.held: set[Exchange] = set()
         self.tunnels: set[TunnelEnd] = set()
         self.liveness_watched: set[LivenessWatched] = set()
-        self.gates: Mapping[str, Gate] = {}  # by service id: what stands before it; replaced as a whole
-        self.held: set[HeldRequest] = set()
-        self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service at whose gate is a Dormant
+        self.gates: Mapping[str, Gate] = {}
+        self.counts: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+        self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service that is dormant
         self._seen: Mapping[str, Gate] = {}
         self._connection_limit = connection_limit
         self._peers: dict[tuple[str, int], Peer] = {}
@@ -114,11 +102,12 @@ class Proxy:
     def _gather_gates(self) -> None:
         gates = dict(self._seen)
         for identity, dormant in self.snapshot.portless.items():
-            if not isinstance(gates.get(identity), Dormant):
+            seen = gates.get(identity)
+            if seen is None or seen.dormant is None:
                 gates[identity] = dormant
         self.gates = gates
-        for held in list(self.held):
-            held.look()
+        for exchange in list(self.held):
+            look_again(exchange)
 
     def admit(self, connection: ClientConnection) -> Respond | None:
         """Take in a new connection, or say why not (its peer is no loopback address: closed without a word)."""
@@ -140,28 +129,26 @@ class Proxy:
                 "close some, or raise max_connections under [proxy] (and the descriptor limit, ulimit -n)",
                 close=True,
             )
-        peer = self._peers.get((host, port))
-        if peer is None:
-            peer = self._peers[(host, port)] = Peer(host.encode(), b"http", b"%d" % port)
-        connection.peer = peer
+        known = self._peers.get((host, port))
+        if known is None:
+            known = self._peers[(host, port)] = Peer(host.encode(), b"http", b"%d" % port)
+        connection.peer = known
         connection.deadline = self.clock + self.snapshot.settings.idle_timeout
         self.connections.add(connection)
         return None
 
     def forget(self, connection: ClientConnection) -> None:
-        """A connection is closed, or is no longer a request's."""
         self.connections.discard(connection)
         self.liveness_watched.discard(connection)
         self._check_empty()
 
     def watch_liveness(self, watched: LivenessWatched) -> None:
-        """Look after something whose peer may go unheard, even where the clock had stopped (only tunnels are open)."""
+        """Also where the clock has stopped, since only tunnels are open."""
         self.liveness_watched.add(watched)
         if self._timer is None:
             self._timer = self.loop.call_later(_TICK, self._tick)
 
     def end_tunnel(self, end: TunnelEnd) -> None:
-        """One side of a tunnel is closed."""
         self.tunnels.discard(end)
         self.liveness_watched.discard(end)
         self._check_empty()
@@ -170,13 +157,12 @@ class Proxy:
         if self._empty is not None and not self.connections and not self.tunnels:
             self._empty.set()
 
-    def log(self, exchange: Exchange | HeldRequest) -> None:
-        """Hand the record of an ended exchange to the access log."""
+    def log(self, exchange: Exchange) -> None:
         if self.access_log is not None:
             self.access_log(
                 (
                     time.time(),
-                    exchange.route.service.id,
+                    exchange.service_id,
                     exchange.method,
                     exchange.target,
                     exchange.status,
@@ -190,14 +176,16 @@ class Proxy:
     def _tick(self) -> None:
         self._timer = self.loop.call_later(_TICK, self._tick)  # first: whatever goes wrong below, time goes on
         self.clock = now = self.loop.time()
-        expired = [connection for connection in self.connections if connection.deadline < now]
-        for connection in expired:
+        for exchange in [one for one in self.exchanges if one.deadline < now]:
+            exchange.expire()
+        for connection in [one for one in self.connections if one.deadline < now]:
             connection.expire()
         self._ticks += 1
         busy = True
         if self._ticks % _TICKS_PER_CHECK == 0:
             for watched in list(self.liveness_watched):
-                watched.check_liveness(self.liveness_watched)
+                if not watched.check_liveness():
+                    self.liveness_watched.discard(watched)
             pooled = self.pool.expire(now, self.snapshot.upstreams)
             busy = bool(pooled or self.connections or self.liveness_watched)
         if not busy:
@@ -211,8 +199,8 @@ class Proxy:
         self.draining = True
         for connection in list(self.connections):
             connection.retire()
-        for held in list(self.held):  # what it waits for will not come as long as we are there
-            held.answer(held.late())
+        for exchange in list(self.held):  # what it waits for will not come as long as we are there
+            exchange.answer(exchange.late())
         for end in list(self.tunnels):
             end.transport.close()
         if self.connections or self.tunnels:

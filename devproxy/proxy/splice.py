@@ -29,7 +29,11 @@ def possible(source: asyncio.Transport, sink: asyncio.Transport) -> bool:
     """Whether bytes may go from one transport to the other without passing through either."""
     if sys.platform != "linux" or sink.get_write_buffer_size() or sink.is_closing() or source.is_closing():
         return False
-    return source.get_extra_info("sslcontext") is None and sink.get_extra_info("sslcontext") is None
+    return _is_plain_socket(source) and _is_plain_socket(sink)
+
+
+def _is_plain_socket(transport: asyncio.Transport) -> bool:
+    return transport.get_extra_info("socket") is not None and transport.get_extra_info("sslcontext") is None
 
 
 def splice(

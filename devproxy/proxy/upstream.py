@@ -9,19 +9,15 @@ doubt about framing a connection is not used again.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
-from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError
+from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError, chunk, last_chunk
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ResponseHead, early_response_fault, read_response_head
 from devproxy.net.sockets import is_gone
-from devproxy.proxy.pool import UpstreamAddress
+from devproxy.proxy.interfaces import ResponseReceiver
+from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.splice import WORTHWHILE
-
-if TYPE_CHECKING:
-    from devproxy.proxy.exchange import Exchange
-    from devproxy.proxy.server import LivenessWatched
-
 
 IDLE_LIMIT: Final = 55.0  # seconds an unused connection is kept, unless the service's Keep-Alive says less
 _INFORMATIONAL_LIMIT: Final = 64
@@ -29,8 +25,8 @@ _INFORMATIONAL_LIMIT: Final = 64
 _HEAD: Final = -3  # `_left` while a response head is awaited
 
 
-class UpstreamConnection(asyncio.Protocol):
-    """One connection to a service: at most one exchange at a time."""
+class UpstreamConnection(UpstreamStream, asyncio.Protocol):
+    """One connection to a service over HTTP/1.1: at most one exchange at a time."""
 
     __slots__ = (
         "_choked",
@@ -42,16 +38,11 @@ class UpstreamConnection(asyncio.Protocol):
         "_reusable",
         "address",
         "exchange",
-        "idle_limit",
-        "idle_since",
-        "transport",
     )
-
-    transport: asyncio.Transport
 
     def __init__(self, address: UpstreamAddress):
         self.address = address
-        self.exchange: Exchange | None = None
+        self.exchange: ResponseReceiver | None = None
         self.idle_since = 0.0
         self.idle_limit = IDLE_LIMIT
         self._held = b""
@@ -66,11 +57,27 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are Transports by shape, not by class
         self.address.opened.add(self)
 
-    def begin(self, exchange: "Exchange", data: bytes) -> None:
-        """Send the head (and what there is of the body) of a request; its response goes to `exchange`."""
+    def begin(self, exchange: ResponseReceiver, head: bytes) -> None:
         self.exchange = exchange
         self._left = _HEAD
-        self.transport.write(data)
+        self.transport.write(head)
+
+    def begin_with_body(self, exchange: ResponseReceiver, head: bytes, body: bytes, trailers: bytes | None) -> None:
+        self.exchange = exchange
+        self._left = _HEAD
+        if exchange.length == CHUNKED:
+            body = chunk(body) if body else b""
+            body += last_chunk(trailers) if trailers is not None else b""
+        self.transport.write(head + body)
+
+    def send_body(self, data: bytes) -> None:
+        exchange = self.exchange
+        self.transport.write(chunk(data) if exchange is not None and exchange.length == CHUNKED else data)
+
+    def send_end(self, trailers: bytes) -> None:
+        exchange = self.exchange
+        if exchange is not None and exchange.length == CHUNKED:
+            self.transport.write(last_chunk(trailers))
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -90,11 +97,11 @@ class UpstreamConnection(asyncio.Protocol):
         elif self._left >= 0:
             self._fixed(exchange, data)
         elif self._left == CHUNKED:
-            self._chunked(exchange, data)
+            self._take_chunks(exchange, data)
         else:
             exchange.on_body(data)
 
-    def _read_head(self, exchange: "Exchange", data: bytes) -> None:
+    def _read_head(self, exchange: ResponseReceiver, data: bytes) -> None:
         buffer = self._held + data if self._held else data
         settings = exchange.settings
         while True:
@@ -129,7 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.address.last_response = response
         self._respond(exchange, response, buffer, len(response.head))
 
-    def _respond(self, exchange: "Exchange", response: ResponseHead, data: bytes, offset: int) -> None:
+    def _respond(self, exchange: ResponseReceiver, response: ResponseHead, data: bytes, offset: int) -> None:
         """Pass on a response head with what came of its body."""
         self._reusable = response.reusable
         self.idle_limit = response.idle_limit
@@ -160,20 +167,20 @@ class UpstreamConnection(asyncio.Protocol):
         if reader.done:
             self._end_chunked(exchange, reader)
 
-    def _fixed(self, exchange: "Exchange", data: bytes) -> None:
+    def _fixed(self, exchange: ResponseReceiver, data: bytes) -> None:
         left = self._left - len(data)
         if left < 0:
             self._reusable = False
             data = data[:left]
             left = 0
         self._left = left
-        if left >= WORTHWHILE and exchange.splice_response(self, data, left):
+        if left >= WORTHWHILE and exchange.splice_response(self.transport, data, left):
             return
         exchange.on_body(data)
         if left == 0:
             self._end(exchange)
 
-    def _chunked(self, exchange: "Exchange", data: bytes) -> None:
+    def _take_chunks(self, exchange: ResponseReceiver, data: bytes) -> None:
         reader = self._reader
         assert reader is not None
         try:
@@ -186,13 +193,13 @@ class UpstreamConnection(asyncio.Protocol):
         if reader.done and self.exchange is exchange:
             self._end_chunked(exchange, reader)
 
-    def _end_chunked(self, exchange: "Exchange", reader: ChunkedReader) -> None:
+    def _end_chunked(self, exchange: ResponseReceiver, reader: ChunkedReader) -> None:
         if reader.rest:
             self._reusable = False
         self._reader = None
         self._end(exchange, reader.trailers)
 
-    def _end(self, exchange: "Exchange", trailers: bytes = b"") -> None:
+    def _end(self, exchange: ResponseReceiver, trailers: bytes = b"") -> None:
         """The response is whole: keep this connection or close it, then let the exchange finish."""
         if self.exchange is not exchange:
             return
@@ -210,8 +217,7 @@ class UpstreamConnection(asyncio.Protocol):
             address.idle.append(self)
         exchange.on_end(trailers)
 
-    def finish_spliced(self, exchange: "Exchange") -> None:
-        """The rest of the body went past us."""
+    def finish_spliced(self, exchange: ResponseReceiver) -> None:
         self._left = 0
         self._paused = True  # not through us
         self._end(exchange)
@@ -233,12 +239,10 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.cut()
 
     def detach(self) -> None:
-        """Give the socket to a tunnel: this connection is no longer a request's."""
         self.exchange = None
         self.address.opened.discard(self)
 
     def discard(self) -> None:
-        """Close without waiting: nothing that is still to come is wanted."""
         self.exchange = None
         if self in self.address.idle:
             self.address.idle.remove(self)
@@ -247,30 +251,29 @@ class UpstreamConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._choked = True
         if self.exchange is not None:
-            self.exchange.front.pause()
+            self.exchange.stream.pause()
 
     def resume_writing(self) -> None:
         self._choked = False
         if self.exchange is not None:
-            self.exchange.front.resume()
+            self.exchange.stream.resume()
 
     def pause(self) -> None:
-        """Stop reading until `resume`: the client is slower than the service."""
         if self.exchange is not None and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
-            self.exchange.proxy.liveness_watched.add(self)
+            self.exchange.proxy.watch_liveness(self)
 
     def resume(self) -> None:
-        """Read again."""
         self._paused = False
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def check_liveness(self, liveness_watched: "set[LivenessWatched]") -> None:
+    def check_liveness(self) -> bool:
         """Called once a second while this connection is not read: a service that is gone shows only when it is read."""
         exchange = self.exchange
         if exchange is None or exchange.splice is not None or self.transport.is_reading():
-            liveness_watched.discard(self)
-        elif is_gone(self.transport):
+            return False
+        if is_gone(self.transport):
             self.resume()  # what it sent before is bounded by the kernel's buffer
+        return True

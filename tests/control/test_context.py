@@ -1,5 +1,7 @@
 """What the pages may see of the daemon."""
 
+import dataclasses
+
 import msgspec
 
 from devproxy.registry.model import ProxySettings
@@ -19,3 +21,9 @@ def test_status_is_json_and_says_where_everything_is() -> None:
     assert (status["config"], status["state"]) == ("/c", "/s")
     assert status["https"] is None
     assert status["last_event"] == 0
+
+
+def test_answers_are_counted_by_class() -> None:
+    counted = {"": {404: 2}, "web": {200: 3, 204: 1, 502: 1, 0: 4}}
+    found = dataclasses.replace(Pages().view(), answers=lambda: counted).status()
+    assert found["answers"] == {"2xx": 4, "4xx": 2, "5xx": 1, "cut": 4}

@@ -1,6 +1,5 @@
 """Who may talk to devproxy's own pages."""
 
-import asyncio
 from collections.abc import Mapping
 
 import pytest
@@ -79,23 +78,6 @@ def test_no_text_raises(target: str, fields: list[str]) -> None:
 )
 def test_only_our_own_pages_and_followed_links_pass(fields: Mapping[str, str], foreign: str | None) -> None:
     assert foreign_page("GET", fields, f"{HOST}:7080") == foreign
-
-
-@pytest.mark.parametrize(
-    ("host", "status"), [(HOST, b"200 OK"), ("rebound.example", b"421 Misdirected Request")], ids=["ours", "another"]
-)
-async def test_a_connection_has_one_answer(host: str, status: bytes) -> None:
-    pages = Pages()
-    async with serving(pages):
-        reader, writer = await asyncio.open_connection("127.0.0.1", pages.port)
-        writer.write(f"GET /api/status HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-        writer.write(f"GET /api/services HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        answer = await asyncio.wait_for(reader.read(), 20)
-        writer.close()
-    assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert b"\r\nConnection: close\r\n" in answer
-    assert b"shop" not in answer
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from devproxy.proxy.gates import Dormant
-from devproxy.proxy.server import Snapshot
+from devproxy.proxy.interfaces import Snapshot
 from devproxy.registry.model import Registry
 from devproxy.run.group_state import MemberState
 from tests.daemon.waking import GROUP, NOTHING, RUNS, Scene, web
@@ -24,7 +23,7 @@ async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 async def test_the_first_request_starts_it_and_goes_on_once_it_is_up(scene: Scene) -> None:
     transport = scene.ask()
     await until(lambda: scene.spawned)
-    assert isinstance(scene.proxy.gates["web"], Dormant)
+    assert scene.proxy.gates["web"].dormant is not None
     with scene.come_up() as listener:
         await until(lambda: not scene.proxy.held)
         listener.settimeout(20)

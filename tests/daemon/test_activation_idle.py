@@ -8,7 +8,7 @@ import pytest
 
 from devproxy.daemon import activation
 from devproxy.daemon.activation import IdleWatch, endable, pause, watched
-from devproxy.proxy.gates import Dormant
+from devproxy.proxy.gates import Dormant, Gate
 from devproxy.registry.model import Service, Upstream
 from devproxy.run.group_state import GroupFile, MemberPhase, MemberState
 from tests.daemon.waking import Scene, web
@@ -49,7 +49,7 @@ class Watch:
 async def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watch]:
     made = Watch(tmp_path, monkeypatch)
     yield made
-    made.scene.proxy.connections.clear()
+    made.scene.proxy.exchanges.clear()
     made.scene.proxy.tunnels.clear()
 
 
@@ -69,17 +69,15 @@ async def test_time_counts_from_the_last_answer(watch: Watch) -> None:
 async def test_an_exchange_or_a_tunnel_is_use_and_time_counts_from_its_end(watch: Watch) -> None:
     class Busy:
         def __init__(self, service: Service):
-            self.route = self
-            self.service = service
-            self.exchange = self
+            self.service_id = service.id
             self.upstream = service.upstream
 
     proxy: Any = watch.scene.proxy
     await watch.at(0)
     busy = Busy(watch.service)
-    proxy.connections = {busy}
+    proxy.exchanges = {busy}
     assert await watch.at(100) == []
-    proxy.connections = {Busy(web("other"))}
+    proxy.exchanges = {Busy(web("other"))}
     proxy.tunnels = {busy}
     assert await watch.at(200) == []
     proxy.tunnels = set()
@@ -89,7 +87,7 @@ async def test_an_exchange_or_a_tunnel_is_use_and_time_counts_from_its_end(watch
 
 async def test_one_that_does_not_run_is_not_idle_and_begins_anew(watch: Watch) -> None:
     await watch.at(0)
-    watch.scene.proxy.set_gates({"web": Dormant(watch.service)})
+    watch.scene.proxy.set_gates({"web": Gate(dormant=Dormant(watch.service))})
     assert await watch.at(100) == []
     watch.scene.proxy.set_gates({})
     assert await watch.at(150) == []

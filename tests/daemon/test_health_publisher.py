@@ -18,8 +18,9 @@ from devproxy.health.findings import examine
 from devproxy.health.model import Check, ServiceOwner
 from devproxy.health.monitor import Monitor
 from devproxy.paths import Paths
-from devproxy.proxy.gates import Dormant, ExposureGate
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.gates import Dormant
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry, Service, Upstream
 from devproxy.storage import files
 from tests.health.things import PYTHON, at, scan, service
@@ -79,9 +80,8 @@ async def until(condition: Callable[[], object]) -> None:
 async def test_the_proxy_is_told_and_untold(scene: Scene) -> None:
     scene.see("0.0.0.0")
     exposed = scene.proxy.gates["web"]
-    assert isinstance(exposed, ExposureGate)
-    assert exposed.warning.startswith(b"exposed; 0.0.0.0:3000")
-    assert not exposed.refuse
+    assert exposed.field.startswith(b"Devproxy-Warning: exposed; 0.0.0.0:3000")
+    assert exposed.refusal is None
     scene.see("127.0.0.1")
     assert scene.proxy.gates == {}
     assert scene.kinds() == ["Exposed", "Mended"]
@@ -93,8 +93,8 @@ async def test_another_policy_holds_before_the_next_look(scene: Scene) -> None:
     scene.registry = Registry(services=(refusing,), settings=ProxySettings(exposure_header=False))
     scene.publisher.registry_changed()
     exposed = scene.proxy.gates["web"]
-    assert isinstance(exposed, ExposureGate)
-    assert (exposed.refuse, exposed.warning) == (True, b"")
+    assert exposed.refusal is not None
+    assert (exposed.refusal.code, exposed.field) == ("exposed", b"")
 
 
 def asleep(port: int | None = 3000) -> Service:
@@ -108,13 +108,13 @@ async def test_a_gate_stands_before_what_is_dormant_until_somebody_sees_it_up(sc
     assert scene.proxy.gates == {}  # not looked at yet: somebody may run it by hand
     scene.publisher.saw(asleep(), Check(up=False, why="refused"))
     scene.publisher.publish()
-    assert isinstance(scene.proxy.gates["web"], Dormant)
+    assert scene.proxy.gates["web"].dormant is not None
     scene.publisher.saw(asleep(), Check(up=True, why="listens", accepted=True))
     scene.publisher.publish()
     assert scene.proxy.gates == {}
     scene.publisher.rest("web")
     scene.publisher.publish()
-    assert isinstance(scene.proxy.gates["web"], Dormant)
+    assert scene.proxy.gates["web"].dormant is not None
     assert scene.publisher.conditions()["web"].dormant
 
 
@@ -128,8 +128,8 @@ async def test_what_is_being_started_is_at_the_gate_whatever_else_is_known(scene
     scene.publisher.starts = lambda: {"web": Dormant(asleep(), lines=("compiling",))}
     scene.see("0.0.0.0")
     gate = scene.proxy.gates["web"]
-    assert isinstance(gate, Dormant)
-    assert gate.lines == ("compiling",)
+    assert gate.dormant is not None
+    assert gate.dormant.lines == ("compiling",)
 
 
 async def test_what_is_known_is_in_health_json_and_what_happened_in_the_history(scene: Scene) -> None:

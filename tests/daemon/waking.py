@@ -15,7 +15,9 @@ from devproxy.daemon.activation import Activator
 from devproxy.events import EventLog
 from devproxy.health.model import Check
 from devproxy.paths import Paths
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.gates import Gate
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
 from devproxy.registry.model import Registry, Service, Upstream
 from devproxy.run.activation import AttemptStatus
 from devproxy.run.group_state import GroupFile, MemberState
@@ -61,7 +63,7 @@ class Scene:
         self.told.append(("rest", identity))
 
     def publish(self) -> None:
-        self.proxy.set_gates(self.made.gates)
+        self.proxy.set_gates({name: Gate(dormant=dormant) for name, dormant in self.made.gates.items()})
 
     # What a client and a service do:
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any, cast
 
+from devproxy.http1.response import ResponseHead, read_response_head
+from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.server import Proxy
 
@@ -70,6 +72,31 @@ class Transport:
     def statuses(self) -> list[int]:
         """Of the answers that were written, whose bodies hold no status line."""
         return [int(status) for status in re.findall(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [A-Z]", self.written)]
+
+
+class Waiting(Exchange):
+    """An exchange that dials nobody: what happens to it is noted, and a test gives its response."""
+
+    __slots__ = ("events",)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.events: list[str] = []
+
+    def start(self) -> None:
+        self.events.append("start")
+
+    def finish(self) -> None:
+        super().finish()
+        self.events.append("finish")
+
+    def respond(self, head: bytes, body: bytes = b"", *, whole: bool = True) -> None:
+        """As if the service had answered so."""
+        response = read_response_head(head, self.head_method, 100)
+        assert isinstance(response, ResponseHead), response
+        self.on_head(response, body)
+        if whole:
+            self.on_end(b"")
 
 
 def real(transport: Transport) -> asyncio.Transport:

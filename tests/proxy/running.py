@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry, Upstream
 from tests.loops import until
 from tests.proxy.values import service

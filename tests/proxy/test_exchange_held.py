@@ -2,36 +2,69 @@
 
 import pytest
 
-from devproxy.proxy.exchange import HeldRequest
-from devproxy.proxy.gates import Dormant, failed
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.gates import Dormant, Gate, failed
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
 from devproxy.registry.model import Registry
-from tests.proxy.fakes import accepted
+from tests.proxy.fakes import Waiting, accepted
 from tests.proxy.values import service
 
 WEB = service("web", upstream=None, command="make", start="on-request", trusted=True)
 GET = b"GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n"
+FAILED = Gate(dormant=Dormant(WEB, instead=failed(WEB, "it ended", ())))
 
 
 @pytest.fixture
 async def proxy() -> Proxy:
-    return Proxy(Snapshot.of(Registry(services=(WEB,))))
+    return Proxy(Snapshot.of(Registry(services=(WEB,))), exchange_class=Waiting)
 
 
-async def test_its_bytes_stay_as_they_came_and_so_do_those_behind_it(proxy: Proxy) -> None:
+def come_up(proxy: Proxy) -> None:
+    proxy.swap(Snapshot.of(Registry(services=(service("web"),))))
+
+
+async def test_it_is_a_value_and_the_bytes_behind_it_wait(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
     connection.data_received(GET + b"GE")
     connection.data_received(b"T /2")
-    assert isinstance(connection.exchange, HeldRequest)
-    assert connection._buffer == GET + b"GET /2"
+    (held,) = proxy.held
+    assert connection.exchange is held
+    assert (held.method, held.target, held.service_id) == (b"GET", b"/", "web")
+    assert connection._buffer == b"GET /2"
     assert transport.written == b""
+
+
+async def test_once_its_service_is_up_it_is_dispatched_by_the_registry_that_is_in_force(proxy: Proxy) -> None:
+    connection, _ = accepted(proxy)
+    connection.data_received(GET)
+    held = connection.exchange
+    assert isinstance(held, Waiting)
+    come_up(proxy)
+    assert not proxy.held
+    assert held.events == ["start"]
+    assert held.reading.table is proxy.snapshot.table
+    assert held.address.upstream == proxy.snapshot.table.services["web"].upstream
+
+
+async def test_its_body_is_read_once_it_goes_on(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    connection.data_received(GET[:-2].replace(b"GET", b"POST") + b"Content-Length: 200000\r\n\r\n" + b"a" * 70_000)
+    assert not transport.is_reading()
+    held = connection.exchange
+    assert isinstance(held, Waiting)
+    come_up(proxy)
+    assert (len(held._held), held.events) == (70_000, ["start"])
+    held.stream.resume()  # as a connection that takes the body has it
+    connection.data_received(b"a" * 130_000 + GET)
+    assert held.request_done
+    assert connection._buffer == GET
 
 
 async def test_gates_that_leave_it_waiting_change_nothing(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
     connection.data_received(GET)
     held = connection.exchange
-    proxy.set_gates({"web": Dormant(WEB, lines=("compiling",))})
+    proxy.set_gates({"web": Gate(dormant=Dormant(WEB, lines=("compiling",)))})
     assert connection.exchange is held
     assert proxy.held == {held}
     assert transport.written == b""
@@ -40,21 +73,28 @@ async def test_gates_that_leave_it_waiting_change_nothing(proxy: Proxy) -> None:
 async def test_an_answer_takes_it_out_and_what_is_behind_it_has_its_turn(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
     connection.data_received(GET + GET)
-    proxy.set_gates({"web": Dormant(WEB, instead=failed(WEB, "it ended", ()))})
+    proxy.set_gates({"web": FAILED})
     assert transport.statuses == [502, 502]
     assert connection.exchange is None
     assert connection._buffer == b""
     assert not proxy.held
 
 
-async def test_it_does_not_go_on_before_its_client_has_read_what_it_was_sent(proxy: Proxy) -> None:
+async def test_one_whose_name_is_gone_is_told_so(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
     connection.data_received(GET)
+    proxy.swap(Snapshot.of(Registry(services=(service("other"),))))
+    assert (connection.exchange, transport.statuses) == (None, [404])
+
+
+async def test_what_is_behind_it_does_not_go_on_before_its_client_has_read_what_it_was_sent(proxy: Proxy) -> None:
+    connection, transport = accepted(proxy)
+    connection.data_received(GET + GET)
     connection.pause_writing()
     proxy.swap(Snapshot.of(Registry(services=(service("other"),))))
-    assert (connection.exchange, transport.statuses) == (None, [])
+    assert (connection.exchange, transport.statuses) == (None, [404])
     connection.resume_writing()
-    assert transport.statuses == [404]
+    assert transport.statuses == [404, 404]
 
 
 async def test_an_access_log_has_it(proxy: Proxy) -> None:
@@ -62,7 +102,7 @@ async def test_an_access_log_has_it(proxy: Proxy) -> None:
     proxy.access_log = records.append
     connection, _ = accepted(proxy)
     connection.data_received(GET)
-    proxy.set_gates({"web": Dormant(WEB, instead=failed(WEB, "it ended", ()))})
+    proxy.set_gates({"web": FAILED})
     assert [record[1:6] for record in records] == [("web", b"GET", b"/", 502, 0)]
 
 
@@ -71,4 +111,5 @@ async def test_a_connection_that_is_lost_waits_for_nothing(proxy: Proxy) -> None
     connection.data_received(GET)
     connection.connection_lost(None)
     assert not proxy.held
+    assert not proxy.exchanges
     assert not proxy.connections

@@ -4,14 +4,14 @@ Nobody is registered here, so that every request gets an answer of the proxy's o
 `tests/wire/`.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry
 from tests.proxy.fakes import Transport, accepted, receive
 
@@ -112,33 +112,12 @@ async def test_a_head_that_is_not_complete_has_a_deadline_and_an_idle_connection
     connection, transport = accepted(proxy)
     assert connection.deadline == proxy.clock + limits.idle_timeout
     connection.data_received(GOOD[0][:30])
-    assert connection.head_is_partial
     proxy.clock += 5.0
     connection.data_received(GOOD[0][30:40])
     assert connection.deadline == proxy.clock - 5.0 + limits.header_timeout
     connection.data_received(GOOD[0][40:])
-    assert not connection.head_is_partial
     assert connection.deadline == proxy.clock + limits.idle_timeout
     assert transport.statuses == [404]
-
-
-async def test_requests_for_devproxys_own_pages_take_the_connection_along(proxy: Proxy) -> None:
-    received: list[bytes] = []
-
-    class Pages(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            received.append(b"made")
-
-        def data_received(self, data: bytes) -> None:
-            received.append(data)
-
-    proxy.control = Pages
-    own = GOOD[0].replace(b"nobody", b"devproxy")
-    transport = told(proxy, GOOD[0] + own + own, [])
-    assert transport.statuses == [404]
-    assert isinstance(transport.protocol, Pages)
-    assert received == [b"made", own + own]
-    assert not proxy.connections
 
 
 async def test_end_of_input_closes_an_idle_connection(proxy: Proxy) -> None:

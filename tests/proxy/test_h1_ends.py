@@ -3,50 +3,45 @@
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 import pytest
 
 from devproxy.proxy.answers import Respond
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
+from devproxy.proxy.splice import Splice
 from devproxy.registry.model import Registry
-from tests.proxy.fakes import Transport, accepted
+from tests.proxy.fakes import Transport, Waiting, accepted
+from tests.proxy.values import service
 
-ANSWER = Respond(400, "bad-request", "no")
 GET = b"GET / HTTP/1.1\r\nHost: nobody.localhost\r\n\r\n"
+WEB = GET.replace(b"nobody", b"web")
+POST = WEB.replace(b"GET", b"POST")[:-2] + b"Content-Length: 5\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+NO_REQUEST = b"\x00\r\n\r\n"
 
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
-    found = Proxy(Snapshot.of(Registry()))
+    found = Proxy(Snapshot.of(Registry(services=(service("web"),))), exchange_class=Waiting)
     yield found
     found.close()
 
 
-def exchange(**options: Any) -> Any:
-    """An exchange as its connection sees it, which notes what is done with it."""
-    done: list[str] = []
-    values = {
-        "done": done,
-        "responded": False,
-        "request_done": True,
-        "status": 0,
-        "method": b"GET",
-        "splice": None,
-        "upstream": None,
-        "fields": None,
-        "reading": SimpleNamespace(minor=1),
-        "release": lambda: done.append("release"),
-        "expired": lambda: Respond(504, "upstream-timeout", "late"),
-        **options,
-    }
-    return SimpleNamespace(**values)
+def begun(connection: Http1Connection, request: bytes = WEB) -> Waiting:
+    """The exchange of a request that its service does not answer."""
+    connection.data_received(request)
+    found = connection.exchange
+    assert isinstance(found, Waiting)
+    return found
 
 
 async def test_a_refusal_is_read_before_the_connection_ends(proxy: Proxy) -> None:
     """FIN first, and what still comes is thrown away: a RST would take the answer away from the client."""
     connection, transport = accepted(proxy)
-    connection.refuse(ANSWER)
+    connection.data_received(NO_REQUEST)
     assert transport.statuses == [400]
     assert b"Connection: close\r\n" in transport.written
     assert transport.done[0] == "eof"
@@ -61,7 +56,7 @@ async def test_a_refusal_is_read_before_the_connection_ends(proxy: Proxy) -> Non
 
 async def test_a_transport_that_cannot_half_close_is_closed(proxy: Proxy) -> None:
     connection, transport = accepted(proxy, half_close=False)
-    connection.refuse(ANSWER)
+    connection.data_received(NO_REQUEST)
     assert transport.done == ["close"]
 
 
@@ -78,38 +73,45 @@ async def test_time_ends_an_idle_connection_without_a_word_and_half_a_head_with_
 
 async def test_time_ends_a_request_that_is_not_answered(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
-    connection.exchange = exchange()
-    connection.expire()
+    exchange = begun(connection)
+    assert exchange.deadline == proxy.clock + 60.0
+    assert connection.deadline == float("inf")
+    exchange.expire()
     assert transport.statuses == [504]
     assert connection.exchange is None
     assert connection.keep_alive
+    assert connection.deadline == proxy.clock + 75.0
 
 
 async def test_time_does_not_end_a_body_that_moves_inside_the_kernel(proxy: Proxy) -> None:
     moves = [True, False]
-    route = SimpleNamespace(service=SimpleNamespace(response_timeout=9.0))
     connection, transport = accepted(proxy)
-    connection.exchange = exchange(splice=SimpleNamespace(progressed=lambda: moves.pop(0)), route=route)
-    connection.expire()
+    exchange = begun(connection, POST)
+    exchange.splice = cast(Splice, SimpleNamespace(progressed=lambda: moves.pop(0), close=lambda: None))
+    exchange.deadline = 0.0
+    exchange.expire()
     assert transport.written == b""
-    assert connection.deadline == proxy.clock + 9.0
-    connection.expire()
-    assert transport.statuses == [504]
+    assert exchange.deadline == proxy.clock + 60.0
+    exchange.expire()
+    assert transport.statuses == [408]
 
 
 @pytest.mark.parametrize(("responded", "whole"), [(False, True), (False, False), (True, True), (True, False)])
 async def test_a_failure_is_answered_or_cut(proxy: Proxy, responded: bool, whole: bool) -> None:
     """Where bytes of a response are out, an answer would be taken for part of it: only RST is understood."""
     connection, transport = accepted(proxy)
-    failed = connection.exchange = exchange(responded=responded, request_done=whole)
-    connection.answer(Respond(502, "upstream-closed", "x"), failed)
-    assert transport.statuses == ([] if responded else [502])
+    failed = begun(connection, WEB if whole else POST)
+    if responded:
+        failed.respond(OK, b"o", whole=False)
+    failed.answer(Respond(502, "upstream-closed", "x"))
+    assert transport.statuses == ([200] if responded else [502])
     assert ("abort" in transport.done) is responded
     assert ("eof" in transport.done) is (not responded and not whole)
     assert connection.exchange is None
-    connection.answer(ANSWER, failed)
-    connection.cut(failed)
-    assert transport.statuses == ([] if responded else [502])
+    failed.answer(Respond(400, "bad-request", "no"))
+    failed.cut()
+    assert transport.statuses == ([200] if responded else [502])
+    assert failed.events == ["start", "finish"]
 
 
 async def test_a_proxy_that_stops_closes_what_is_idle_and_lets_the_rest_end(proxy: Proxy) -> None:
@@ -117,22 +119,24 @@ async def test_a_proxy_that_stops_closes_what_is_idle_and_lets_the_rest_end(prox
     idle.retire()
     assert transport.done == ["close"]
     busy, transport = accepted(proxy)
-    busy.exchange = exchange()
+    begun(busy)
     busy.retire()
     assert transport.done == []
     assert not busy.keep_alive
     leaving, transport = accepted(proxy)
-    leaving.refuse(ANSWER)
+    leaving.data_received(NO_REQUEST)
     leaving.retire()
     assert not transport.is_closing()
 
 
 async def test_a_client_that_is_gone_takes_its_request_along(proxy: Proxy) -> None:
     connection, _ = accepted(proxy)
-    under_way = connection.exchange = exchange()
+    under_way = begun(connection)
     connection.connection_lost(None)
-    assert under_way.done == ["release"]
+    assert under_way.ended
+    assert under_way.status == 0
     assert connection not in proxy.connections
+    assert not proxy.exchanges
 
 
 async def test_pauses_are_asked_for_once_and_looked_after(proxy: Proxy) -> None:
@@ -155,28 +159,28 @@ async def test_pages_of_our_own_may_not_be_there(proxy: Proxy) -> None:
 
 async def test_pipelined_requests_wait_for_the_one_under_way_and_at_some_point_on_the_wire(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
-    first = connection.exchange = exchange()
+    first = begun(connection)
     connection.data_received(GET)
     assert transport.statuses == []
     assert transport.is_reading()
     connection.data_received(GET * 2000)
     assert not transport.is_reading()
-    connection.finished(first)
+    first.respond(OK, b"ok")
     assert transport.is_reading()
-    assert transport.statuses == [404] * 2001
+    assert transport.statuses == [200, *[404] * 2001]
 
 
 async def test_a_client_that_sends_requests_and_reads_nothing_is_not_answered_without_end(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
-    first = connection.exchange = exchange()
+    first = begun(connection)
     connection.data_received(GET * 10)
     connection.pause_writing()
-    connection.finished(first)
+    first.respond(OK, b"ok")
     connection.data_received(GET * 2000)
-    assert transport.statuses == []
+    assert transport.statuses == [200]
     assert not transport.is_reading()
     connection.resume_writing()
-    assert transport.statuses == [404] * 2010
+    assert transport.statuses == [200, *[404] * 2010]
     assert transport.is_reading()
 
 
@@ -194,15 +198,16 @@ async def test_a_client_that_reads_slowly_gets_the_end_of_its_response(proxy: Pr
     """What waits in the transport is cut by no timeout, neither of an idle connection nor of one that ends."""
     connection, transport = accepted(proxy)
     connection.pause_writing()
-    ended = exchange(request_done=True)
-    connection.exchange = ended
-    connection.finished(ended)
+    connection.resume_writing()
+    ended = begun(connection)
+    connection.pause_writing()
+    ended.respond(OK, b"ok")
     assert connection.deadline == float("inf")
     connection.resume_writing()
     assert connection.deadline < float("inf")
 
     transport.waiting = 1000
-    connection.refuse(ANSWER)
+    connection.data_received(NO_REQUEST)
     connection.expire()
     assert not transport.is_closing()
     transport.waiting = 0
@@ -219,11 +224,11 @@ async def test_a_client_that_never_reads_is_let_go(proxy: Proxy) -> None:
 
 async def test_half_closed_clients_get_the_rest_and_are_closed(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
-    first = connection.exchange = exchange()
+    first = begun(connection)
     assert connection.eof_received() is True
     assert connection in proxy.liveness_watched
     assert not transport.is_closing()
-    connection.finished(first)
+    first.respond(OK, b"ok")
     assert transport.done == ["close"]
 
 

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from devproxy.proxy import h1, splice, upstream
-from devproxy.proxy.h1 import HIGH_WATER
+from devproxy.proxy.h1 import HIGH_WATER, Http1Connection
 from devproxy.proxy.splice import Splice
 from tests import require
 from tests.loops import until
@@ -193,7 +193,7 @@ async def test_a_client_that_asks_on_and_reads_nothing_gets_no_further_ahead_tha
         transport = cast(asyncio.Transport, writer.transport)
         transport.pause_reading()
         writer.write(get(size) * count)
-        await until(lambda: any(connection._choked for connection in stage.proxy.connections))
+        await until(lambda: any(cast(Http1Connection, connection)._choked for connection in stage.proxy.connections))
         await quiet(stage)
         (connection,) = stage.proxy.connections
         assert connection.transport.get_write_buffer_size() <= HIGH_WATER + size

@@ -30,7 +30,7 @@ class Stage:
         self.loop = asyncio.get_running_loop()
 
     def exchange(self, *, hold: float = 30.0, **more: Any) -> Any:
-        def answered(respond: Respond, _exchange: object) -> None:
+        def answered(respond: Respond) -> None:
             self.answer = respond
             self.happened.append("answer")
 
@@ -38,7 +38,7 @@ class Stage:
             proxy=SimpleNamespace(loop=self.loop, wake=lambda name: self.happened.append(f"wake {name}")),
             address=self.address,
             route=route(hold=hold, **more),
-            front=SimpleNamespace(answer=answered),
+            answer=answered,
             use=lambda _connection: self.happened.append("use"),
             on_closed=lambda error, answered: self.happened.append(f"closed {error} {answered}"),
         )

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from devproxy.proxy import server
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry, Upstream
 from tests import require
 from tests.loops import until

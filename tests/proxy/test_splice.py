@@ -131,8 +131,9 @@ async def test_a_lack_of_descriptors_halfway_leaves_none_behind(monkeypatch: pyt
 
 async def test_what_waits_in_a_transport_or_is_encrypted_is_not_bypassed() -> None:
     class Transport:
-        def __init__(self, waiting: int = 0, closing: bool = False, tls: object = None):
-            self.waiting, self.closing, self.tls = waiting, closing, tls
+        def __init__(self, waiting: int = 0, closing: bool = False, tls: object = None, has_socket: bool = True):
+            self.waiting, self.closing = waiting, closing
+            self.extra = {"sslcontext": tls, "socket": object() if has_socket else None}
 
         def get_write_buffer_size(self) -> int:
             return self.waiting
@@ -140,14 +141,14 @@ async def test_what_waits_in_a_transport_or_is_encrypted_is_not_bypassed() -> No
         def is_closing(self) -> bool:
             return self.closing
 
-        def get_extra_info(self, _name: str) -> object:
-            return self.tls
+        def get_extra_info(self, name: str) -> object:
+            return self.extra[name]
 
     plain = Transport()
     possible: Callable[..., bool] = splice.possible
     assert possible(plain, plain)
     assert possible(Transport(waiting=1), plain)
-    for other in (Transport(closing=True), Transport(tls=object())):
+    for other in (Transport(closing=True), Transport(tls=object()), Transport(has_socket=False)):
         assert not possible(plain, other)
         assert not possible(other, plain)
     assert not possible(plain, Transport(waiting=1))

@@ -19,10 +19,7 @@ class Tunnel:
     def __init__(self) -> None:
         self.tunnels: set[TunnelEnd] = set()
         self.liveness_watched: set[Any] = set()
-        self.proxy: Any = SimpleNamespace(
-            tunnels=self.tunnels, liveness_watched=self.liveness_watched, end_tunnel=self.tunnels.discard
-        )
-        self.proxy.watch_liveness = self.liveness_watched.add
+        self.owner: Any = SimpleNamespace(watch_liveness=self.liveness_watched.add, end_tunnel=self.tunnels.discard)
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -35,7 +32,7 @@ class Tunnel:
             transport, _ = await loop.create_connection(asyncio.Protocol, sock=sock)
             transport.pause_reading()
             ours.append(transport)
-        join(self.proxy, ours[0], ours[1], LOCAL)
+        self.tunnels.update(join(ours[0], ours[1], self.owner, LOCAL))
         self.ours = ours
 
     async def receive(self, sock: socket.socket, size: int = 100) -> bytes:
@@ -99,6 +96,4 @@ async def test_a_side_that_does_not_read_stops_the_other_and_gets_everything_aft
         received += await tunnel.receive(tunnel.far, 1 << 18)
     await sending
     assert received == data
-    for watched in list(tunnel.liveness_watched):
-        watched.check_liveness(tunnel.liveness_watched)
-    assert not tunnel.liveness_watched
+    assert not any(watched.check_liveness() for watched in tunnel.liveness_watched)

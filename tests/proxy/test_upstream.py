@@ -28,8 +28,10 @@ class Exchange:
         self.events: list[Any] = []
         self.body = b""
         self.splice = None
-        self.proxy = SimpleNamespace(clock=7.0, liveness_watched=set())
-        self.front = SimpleNamespace(
+        self.length = 0
+        self.watched: list[Any] = []
+        self.proxy = SimpleNamespace(clock=7.0, watch_liveness=self.watched.append)
+        self.stream = SimpleNamespace(
             pause=lambda: self.events.append("pause"), resume=lambda: self.events.append("resume")
         )
 
@@ -250,9 +252,8 @@ def test_pauses_pass_between_the_sides() -> None:
     connection.pause()
     connection.resume()
     assert transport.done == ["pause", "resume"]
-    assert found.proxy.liveness_watched == {connection}
+    assert found.watched == [connection]
     connection.pause_writing()
     connection.resume_writing()
     assert found.events == ["pause", "resume"]
-    connection.check_liveness(found.proxy.liveness_watched)
-    assert found.proxy.liveness_watched == set()
+    assert connection.check_liveness() is False

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from devproxy.net.sockets import bound_buffers
-from devproxy.proxy.server import Proxy, Snapshot
+from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from tests.wire.peer import DEADLINE, Head, Message, Peer
 
@@ -169,6 +171,13 @@ class Stage:
     def swap(self, *services: Service, **settings: Any) -> None:
         """What a reload does."""
         self.proxy.swap(self._snapshot(services, settings))
+
+    @property
+    def connection(self) -> Http1Connection:
+        """The one connection of a client that there is."""
+        (found,) = self.proxy.connections
+        assert isinstance(found, Http1Connection)
+        return found
 
     def _snapshot(self, services: tuple[Service, ...], settings: dict[str, Any]) -> Snapshot:
         chosen = ProxySettings(**{**_SHORT, **settings})

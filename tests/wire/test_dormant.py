@@ -5,7 +5,7 @@ Not here: waiting (`test_held.py`).
 
 import pytest
 
-from devproxy.proxy.gates import Dormant, failed
+from devproxy.proxy.gates import Dormant, Gate, failed
 from tests.wire.asleep import KEY, PAGE, UPGRADE, Asleep
 from tests.wire.harness import HOST, Stage, crlf, get
 
@@ -13,7 +13,7 @@ from tests.wire.harness import HOST, Stage, crlf, get
 async def test_a_start_that_fails_is_told_to_everyone_who_waits(asleep: Asleep) -> None:
     clients = [await asleep.ask(get(b"/%d" % number)) for number in range(3)]
     instead = failed(asleep.web(), "its command has ended", ("oops", "<b>bad</b>"))
-    asleep.stage.proxy.set_gates({"web": Dormant(asleep.web(), instead=instead)})
+    asleep.stage.proxy.set_gates({"web": Gate(dormant=Dormant(asleep.web(), instead=instead))})
     for client in clients:
         message = await client.response()
         assert (message.status, message.error) == (502, "start-failed")
@@ -36,7 +36,7 @@ async def test_who_navigates_gets_a_page_at_once_that_loads_again(asleep: Asleep
     assert (message.status, message.error, message.head.one(b"Retry-After")) == (503, "starting", b"1")
     assert b"<h1>web is starting</h1>" in message.body
     assert asleep.woken == ["web"]
-    asleep.stage.proxy.set_gates({"web": Dormant(asleep.web(), lines=("compiling <a>",))})
+    asleep.stage.proxy.set_gates({"web": Gate(dormant=Dormant(asleep.web(), lines=("compiling <a>",)))})
     await client.send(get(b"/", PAGE))
     assert b"compiling &lt;a&gt;" in (await client.response()).body
     await client.send(get(method=b"HEAD"))  # its script's question waits

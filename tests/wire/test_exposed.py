@@ -1,12 +1,14 @@
 """What clients see of services that others can reach: a field on every response, or a refusal until it is mended; and
 of those in whose place another checkout answers."""
 
-from devproxy.proxy.gates import ExposureGate, WrongCheckout
+from devproxy.proxy.answers import Respond
+from devproxy.proxy.gates import Gate
 from tests.wire.harness import OK, Stage, crlf, get
 
 WARNING = b'exposed; 0.0.0.0:5173; fix="vite --host 127.0.0.1"'
-WARNED = ExposureGate(WARNING, "web listens on 0.0.0.0:5173", "vite --host 127.0.0.1", refuse=False)
-REFUSED = WARNED._replace(refuse=True)
+WARNED = Gate(field=b"Devproxy-Warning: " + WARNING + b"\r\n")
+REFUSED = Gate(Respond(503, "exposed", "web listens on 0.0.0.0:5173", "vite --host 127.0.0.1", reload=True))
+OTHER_CHECKOUT = Gate(Respond(503, "other-checkout", "web is not what answers: node in /fix does", "end that process"))
 
 
 async def test_warning_is_a_field_of_every_response(wire: Stage) -> None:
@@ -22,7 +24,7 @@ async def test_warning_is_a_field_of_every_response(wire: Stage) -> None:
 
 
 async def test_warning_setting_off_adds_nothing(wire: Stage) -> None:
-    wire.proxy.set_gates({"web": WARNED._replace(warning=b"")})
+    wire.proxy.set_gates({"web": Gate()})
     client, up, _ = await wire.ask(get())
     await up.send(OK)
     await client.expect(OK)
@@ -62,7 +64,7 @@ async def test_other_services_are_not_concerned(wire: Stage) -> None:
 
 
 async def test_the_program_of_another_checkout_gets_nothing(wire: Stage) -> None:
-    wire.proxy.set_gates({"web": WrongCheckout("web is not what answers: node in /fix does", "end that process")})
+    wire.proxy.set_gates({"web": OTHER_CHECKOUT})
     client = await wire.connect()
     await client.send(get())
     message = await client.response()

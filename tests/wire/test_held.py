@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from devproxy.proxy.gates import Dormant
+from devproxy.proxy.gates import Dormant, Gate
 from tests.loops import until
 from tests.wire.asleep import ACCEPTED, KEY, UPGRADE, Asleep
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
@@ -52,7 +52,7 @@ async def test_a_client_that_sends_much_is_not_read_further(asleep: Asleep) -> N
     body = b"x" * (4 << 20)
     client = await asleep.ask(crlf(b"POST /in HTTP/1.1", HOST, b"Content-Length: %d" % len(body)))
     sending = asyncio.create_task(client.send(body))
-    (connection,) = asleep.stage.proxy.connections
+    connection = asleep.stage.connection
     await until(lambda: connection._paused)
     assert len(connection._buffer) < 1 << 20
     asleep.come_up()
@@ -96,7 +96,7 @@ async def test_a_half_close_is_no_reason_not_to_answer(asleep: Asleep) -> None:
 
 async def test_a_body_that_broke_off_while_it_waited_never_looks_whole(asleep: Asleep) -> None:
     client = await asleep.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 10") + b"abc")
-    (connection,) = asleep.stage.proxy.connections
+    connection = asleep.stage.connection
     client.half_close()
     await until(lambda: connection._eof)
     asleep.come_up()
@@ -116,7 +116,7 @@ async def test_a_client_that_goes_away_is_forgotten(asleep: Asleep, how: str) ->
 async def test_one_that_goes_away_while_it_is_not_read_is_forgotten_too(asleep: Asleep) -> None:
     client = await asleep.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 9999999"))
     await client.send(b"x" * 200_000)
-    (connection,) = asleep.stage.proxy.connections
+    connection = asleep.stage.connection
     await until(lambda: connection._paused)
     client.close()
     await until(lambda: not asleep.stage.proxy.held)
@@ -152,7 +152,8 @@ async def test_a_body_that_nobody_reads_ends_the_connection(stage: Stage) -> Non
 
 async def test_one_with_a_port_waits_at_the_gate_that_health_has_closed(asleep: Asleep) -> None:
     asleep.come_up()
-    asleep.stage.proxy.set_gates({"web": Dormant(asleep.web(up=True))})  # it is down, and has a port of its own
+    dormant = Dormant(asleep.web(up=True))  # it is down, and has a port of its own
+    asleep.stage.proxy.set_gates({"web": Gate(dormant=dormant)})
     client = await asleep.ask(get())
     asleep.stage.proxy.set_gates({})
     up = await asleep.stage.origin.accept()

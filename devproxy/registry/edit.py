@@ -18,7 +18,8 @@ from typing import Any
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import SCHEMA_FILE
-from devproxy.registry.toml import Statement, statements
+from devproxy.problems import Problem
+from devproxy.registry.toml import Statement, parse, statements
 
 SCHEMA_LINE = f"#:schema ./{SCHEMA_FILE}\n"
 
@@ -52,7 +53,7 @@ def trust_project(text: str, name: str, digest: str) -> str:
     if links[name].get("trust", "") == digest:
         return text
     table = {key: value for key, value in links[name].items() if key != "trust"} | ({"trust": digest} if digest else {})
-    found = list(statements(text))
+    found = statements(text)
     own = next(iter(_runs(found, ("projects", name))), [])
     if _is_inline(found, "projects") or not own or own[0].keys != ("projects", name) or not own[0].header:
         return _add(text, "projects", name, table, replace=True)
@@ -79,7 +80,7 @@ def _add(text: str, group: str, name: str, table: EditedTable, replace: bool) ->
             why=f"it is {_summary(members[name])}",
             fix="choose another name, or replace it: add --force",
         )
-    found = list(statements(text))
+    found = statements(text)
     if _is_inline(found, group):
         new = _inline(text, group, name, table)
     else:
@@ -89,7 +90,7 @@ def _add(text: str, group: str, name: str, table: EditedTable, replace: bool) ->
             new = _cut(text, runs, block)
         else:
             rest = _cut(text, runs)
-            new = _insert(rest, _place(rest, list(statements(rest)), group), block)
+            new = _insert(rest, _place(rest, statements(rest), group), block)
     wanted[group] = {**members, name: table}
     return _checked(new, wanted)
 
@@ -104,7 +105,7 @@ def _remove(text: str, group: str, name: str) -> str:
             why=f"there is {', '.join(sorted(members)[:20])}" if members else f"it has no {_NOUNS[group]}",
             fix=f"did you mean {near[0]}?" if near else "see what there is: devproxy ls",
         )
-    found = list(statements(text))
+    found = statements(text)
     new = _inline(text, group, name, None) if _is_inline(found, group) else _cut(text, _runs(found, (group, name)))
     del members[name]
     wanted[group] = members
@@ -112,14 +113,14 @@ def _remove(text: str, group: str, name: str) -> str:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    parsed = parse(text, "")
+    if isinstance(parsed, Problem):
         raise DevproxyError(
             "the registry is not valid TOML, so it cannot be edited safely",
-            why=str(error),
+            why=f"line {parsed.line}, column {parsed.column}: {parsed.message}",
             fix="mend it first: devproxy check",
-        ) from error
+        )
+    return parsed[0]
 
 
 def _group(data: dict[str, Any], group: str) -> dict[str, Any]:

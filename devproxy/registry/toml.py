@@ -1,23 +1,24 @@
-"""Where a key stands in a TOML text: key path → line and column.
+"""TOML text → its data, where each key stands, and where each statement begins and ends; or the one problem with it.
 
-Lives here: a scanner of our own, because no TOML library tells positions. It goes through the text once, linearly,
-knows just enough of TOML 1.0 to find every key, table header and array element, and takes more than TOML allows:
-whether the text is valid is tomllib's to say.
-Not here: values.
+Lives here: `parse` (data and places, or why the text is no TOML), `Places` (key path → line and column), `statements`
+(the spans that `edit.py` cuts), and the scanner that finds places and statements in one pass.
+
+tomllib reads the values; no TOML library tells positions, so the scanner is our own. It goes through the text once,
+linearly, knows just enough of TOML 1.0 to find every key, table header and array element, and takes more than TOML
+allows: whether the text is valid is tomllib's to say. tomllib stops at the first fault, so a file with a syntax error
+has one problem.
 
 A path is a tuple of keys, and of indices from 0 for the elements of arrays: ("services", "api", "mount", 0, "path"). A
 table stands where the last part of its own header stands, or, without one, where it is first mentioned.
 
 Nesting is limited, since tomllib's time grows with the square of the length of a dotted key, and it recurses into
-brackets: Places raises TooDeep before a hostile file gets that far, and tomllib must not be given such a text.
+brackets: the scanner raises TooDeep before a hostile file gets that far, and tomllib must not be given such a text.
 """
 
 import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from devproxy.problems import Problem
 
@@ -27,6 +28,7 @@ DEEPEST = 64  # keys and indices in a path
 
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _SPACE = re.compile(r"[ \t]*+")
+_REST = re.compile(r"[ \t\r]*+(?:#[^\n]*+)?+\n?+")  # what may follow a statement in its line
 _PART = re.compile(r"""[A-Za-z0-9_-]++|"(?:[^"\\\n]++|\\[^\n])*+"|'[^'\n]*+'""")
 _STRING = re.compile(
     r'''"""(?:[^"\\]++|\\.|"{1,2}+(?!"))*+""""{0,2}+'''
@@ -35,8 +37,8 @@ _STRING = re.compile(
     re.DOTALL,
 )
 _PLAIN = re.compile(  # nearly every line of a registry, in one match: [a.b], or key = a short value
-    r"""[ \t\n]*+(?:\[([A-Za-z0-9_-]++)\.([A-Za-z0-9_-]++)\]|([A-Za-z0-9_-]++)[ ]*+=[ ]*+(?:"[^"\\\n]*+"|[a-z0-9]++))"""
-    r"""[ ]*+(?=\n|\Z)"""
+    r"""[ \t\r\n]*+(?:\[([A-Za-z0-9_-]++)\.([A-Za-z0-9_-]++)\]"""
+    r"""|([A-Za-z0-9_-]++)[ ]*+=[ ]*+(?:"[^"\\\n]*+"|[a-z0-9]++))[ \r]*+(?=\n|\Z)"""
 )
 _BARE = re.compile(r"[^,\]}#\n]++")
 
@@ -49,74 +51,121 @@ class TooDeep(ValueError):  # noqa: N818 - says what the text is
         self.offset = offset
 
 
-class _Stop(Exception):  # noqa: N818 - not an error of ours
-    """This is not TOML; what was found until here stands."""
+class Statement(NamedTuple):
+    """A header or a key with its value: `text[start:end]`, whole lines with their line ends.
+
+    `keys` is the path from the root, through the header that it stands under, without indices; `header` tells the two
+    kinds apart.
+    """
+
+    keys: tuple[str, ...]
+    start: int
+    end: int
+    header: bool
 
 
 class Places:
     """The places of one text. Raises TooDeep when made; never anything else, whatever the text."""
 
     def __init__(self, text: str):
-        self._text = text.replace("\r\n", "\n")
-        self._breaks: list[int] | None = None
-        self.offsets = _Scanner(self._text).scan()
+        self.offsets = _Scanner(text).scan().offsets
+        self._lines = _Lines(text)
 
     def at(self, path: Path) -> tuple[int, int]:
         """Line and column, from 1, in characters; of the nearest table around it where `path` itself is nowhere."""
         while path:
             offset = self.offsets.get(path)
             if offset is not None:
-                return self.of(offset)
+                return self._lines.place(offset)
             path = path[:-1]
         return 1, 1
 
-    def of(self, offset: int) -> tuple[int, int]:
-        """Line and column of a character."""
-        if self._breaks is None:
-            self._breaks = [match.start() for match in re.finditer("\n", self._text)]
-        line = bisect_left(self._breaks, offset)
-        return line + 1, offset - (self._breaks[line - 1] if line else -1)
+
+def statements(text: str) -> list[Statement]:
+    """The statements of `text`, which tomllib accepts, in order; only comments and blank lines lie between them.
+
+    Raises TooDeep.
+    """
+    found: list[Statement] = []
+    _Scanner(text, found).scan()
+    return found
+
+
+class _Lines:
+    """The lines of a text, counted once somebody asks for a place."""
+
+    def __init__(self, text: str):
+        self._text = text
+        self._ends: list[int] | None = None
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column of a character, both from 1."""
+        if self._ends is None:
+            self._ends = [match.start() for match in re.finditer("\n", self._text)]
+        line = bisect_left(self._ends, offset)
+        return line + 1, offset - (self._ends[line - 1] if line else -1)
+
+
+# One pass over the text
+
+
+class _Stop(Exception):  # noqa: N818 - not an error of ours
+    """This is not TOML; what was found until here stands."""
 
 
 class _Scanner:
-    """One pass over a text; `offsets` fills up with the place of each path."""
+    """One pass over a text; `offsets` fills up with the place of each path, and `statements`, if given, with spans."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, statements: list[Statement] | None = None):
         self.text = text
         self.position = 0
         self.offsets: dict[Path, int] = {}
         self.tables: dict[Path, int] = {}  # arrays of tables: how many elements so far
+        self.statements = statements
 
-    def scan(self) -> dict[Path, int]:
+    def scan(self) -> "_Scanner":
         prefix: Path = ()
         try:
             while True:
                 prefix = self.plain(prefix)
                 if self.skip(_BLANK) == len(self.text):
                     break
-                if self.text[self.position] == "[":
-                    prefix = self.header()
+                start = self.position
+                if is_header := self.text[start] == "[":
+                    path = prefix = self.header()
                 else:
-                    self.pair(prefix)
+                    path = self.pair(prefix)
+                if self.statements is not None:
+                    self.end_statement(path, start, header=is_header)
         except _Stop:
             pass
-        return self.offsets
+        return self
 
     def plain(self, prefix: Path) -> Path:
         """The plain lines from here on, and the path that the first other line is below."""
-        offsets, match_at, text = self.offsets, _PLAIN.match, self.text
+        offsets, match_at, text, spans = self.offsets, _PLAIN.match, self.text, self.statements
         while (match := match_at(text, self.position)) is not None:
             table, last, name = match.groups()
             if name is not None:
-                offsets.setdefault((*prefix, name), match.start(3))
+                path, start = (*prefix, name), match.start(3)
+                offsets.setdefault(path, start)
             elif (table,) in self.tables:
                 break
             else:
-                prefix = (table, last)
-                offsets.setdefault((table,), match.start(1))
+                path = prefix = (table, last)
+                start = match.start(1)
+                offsets.setdefault((table,), start)
                 offsets[prefix] = match.start(2)
             self.position = match.end()
+            if spans is not None:
+                self.end_statement(path, start, header=name is None)
         return prefix
+
+    def end_statement(self, path: Path, start: int, *, header: bool) -> None:
+        """Go to the end of the line, which ends the statement that has something of its first line at `start`."""
+        assert self.statements is not None
+        keys = tuple(part for part in path if isinstance(part, str))
+        self.statements.append(Statement(keys, self.text.rfind("\n", 0, start) + 1, self.skip(_REST), header))
 
     def skip(self, pattern: re.Pattern[str]) -> int:
         match = pattern.match(self.text, self.position)
@@ -171,8 +220,8 @@ class _Scanner:
         self.offsets[(*path, count)] = start
         return (*path, count)
 
-    def pair(self, prefix: Path) -> None:
-        """`key = value`, the key dotted or not."""
+    def pair(self, prefix: Path) -> Path:
+        """`key = value`, the key dotted or not; its path."""
         path = prefix
         for part, offset in self.key():
             path = (*path, part)
@@ -182,6 +231,7 @@ class _Scanner:
         self.expect("=")
         self.skip(_SPACE)
         self.value(path)
+        return path
 
     def value(self, path: Path) -> None:
         if len(path) > DEEPEST:
@@ -226,107 +276,13 @@ def _unquoted(part: str) -> str:
         return part
     if "\\" not in part:
         return part[1:-1]
-    import tomllib  # escapes in keys are rare, and TOML's own
-
-    try:
+    try:  # escapes in keys are rare, and TOML's own
         return next(iter(tomllib.loads(f"{part} = 0")))
     except ValueError:
         raise _Stop from None
 
 
-# TOML text as its statements: where each table header and each `key = value` begins and ends.
-
-
-_TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'  # a multi-line string may end in one or two quotes of its own
-    r"|'''.*?'''(?:'{0,2})"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'"
-    r"|(?P<comment>\#[^\n]*)"
-    r"|(?P<open>[\[{])"
-    r"|(?P<close>[\]}])"
-    r"|(?P<equals>=)"
-    r"|(?P<newline>\n)"
-    r"|[^\"'#\[\]{}=\n]+",
-    re.DOTALL,
-)
-_BARE_KEY = re.compile(r"[A-Za-z0-9_.-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A header or a key with its value: `text[start:end]`, whole lines with their line ends.
-
-    `keys` is the path from the root, through the header that it stands under; `header` tells the two kinds apart.
-    """
-
-    keys: tuple[str, ...]
-    start: int
-    end: int
-    header: bool
-
-
-def statements(text: str) -> Iterator[Statement]:
-    """The statements of `text`, which tomllib has accepted, in order; comments and blank lines lie between them."""
-    table: tuple[str, ...] = ()
-    position = 0
-    while position < len(text):
-        end, equals = _extent(text, position)
-        body = text[position : end if equals is None else equals].strip()
-        if equals is not None:
-            yield Statement((*table, *_keys(body)), position, end, header=False)
-        elif body.startswith("["):
-            table = _keys(_header(body))
-            yield Statement(table, position, end, header=True)
-        position = end
-
-
-def _extent(text: str, position: int) -> tuple[int, int | None]:
-    """Where the statement (or blank line, or comment) at `position` ends, and where its first `=` is."""
-    depth = 0
-    equals: int | None = None
-    while position < len(text):
-        token = _TOKEN.match(text, position)
-        if token is None:
-            raise ValueError(f"not TOML at {position}")
-        position = token.end()
-        kind = token.lastgroup
-        if kind == "open":
-            depth += 1
-        elif kind == "close":
-            depth -= 1
-        elif kind == "equals" and depth == 0 and equals is None:
-            equals = token.start()
-        elif kind == "newline" and depth == 0:
-            break
-    return position, equals
-
-
-def _header(line: str) -> str:
-    """What stands between the brackets of `[a.b]` or `[[a.b]]`, whatever comment follows."""
-    inner = line[2:] if line.startswith("[[") else line[1:]
-    position = 0
-    while (token := _TOKEN.match(inner, position)) and token.lastgroup != "close":
-        position = token.end()
-    return inner[:position]
-
-
-def _keys(text: str) -> tuple[str, ...]:
-    """The parts of a dotted key."""
-    if _BARE_KEY.fullmatch(text):
-        return tuple(text.split("."))
-    keys = []
-    value = tomllib.loads(f"{text} = 0")
-    while isinstance(value, dict):
-        [(key, value)] = value.items()
-        keys.append(key)
-    return tuple(keys)
-
-
-# TOML text → its data and the places of its keys, or the one problem that makes it no TOML.
-#
-# tomllib stops at the first fault, so a file with a syntax error has one problem.
-
+# Syntax: what tomllib says, and the fix
 
 _PLACE = r" \(at (?:line (\d+), column (\d+)|end of document)\)$"
 _KEY = r"\('[^()]*'\)|\('[^()]*',\)"  # a key as tomllib prints it: ('a', 'b')
@@ -356,9 +312,9 @@ def parse(text: str, file: str) -> tuple[dict[str, Any], Places] | Problem:
         places = Places(text)  # first: it refuses what would keep tomllib busy for hours
         return tomllib.loads(text), places
     except TooDeep as error:
-        return _too_deep(error.offset, text.replace("\r\n", "\n"), file)
+        return _too_deep(error.offset, text, file)
     except ValueError as error:  # TOMLDecodeError, and int() of more digits than it takes
-        return _syntax(str(error), text.replace("\r\n", "\n"), file)
+        return _syntax(str(error), text, file)
 
 
 def _syntax(said: str, text: str, file: str) -> Problem:
@@ -369,7 +325,8 @@ def _syntax(said: str, text: str, file: str) -> Problem:
     elif match[1]:
         line, column = int(match[1]), int(match[2])
     else:
-        line, column = _line_and_column(text.rstrip("\n"), len(text.rstrip("\n")))
+        text = text.rstrip("\r\n")
+        line, column = _Lines(text).place(len(text))
     sentence = re.sub(_KEY, _key, said[: match.start()] if match else said)
     return Problem(
         code="syntax",
@@ -387,7 +344,7 @@ def _key(match: re.Match[str]) -> str:
 
 
 def _too_deep(offset: int, text: str, file: str) -> Problem:
-    line, column = _line_and_column(text, offset)
+    line, column = _Lines(text).place(offset)
     return Problem(
         code="too-deep",
         message=f"nested deeper than {DEEPEST} levels",
@@ -397,7 +354,3 @@ def _too_deep(offset: int, text: str, file: str) -> Problem:
         why="a registry needs five",
         fix="is it the right file?",
     )
-
-
-def _line_and_column(text: str, offset: int) -> tuple[int, int]:
-    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)

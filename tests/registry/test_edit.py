@@ -191,7 +191,9 @@ def test_a_name_that_is_not_there() -> None:
 # What cannot be edited
 
 
-@pytest.mark.parametrize("text", ["[services", "services = 1\n[services.a]\n", "a = " + "[" * 5000])
+@pytest.mark.parametrize(
+    "text", ["[services", "services = 1\n[services.a]\n", "a = " + "[" * 5000, "a = " + "[" * 99 + "]" * 99]
+)
 def test_a_broken_file_is_not_made_worse(text: str) -> None:
     with pytest.raises(DevproxyError, match="not valid TOML"):
         add_service(text, "a", {"port": 1})

@@ -1,14 +1,16 @@
 """Cutting TOML into statements."""
 
+import re
 import tomllib
 from itertools import pairwise
 from typing import Any
 
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from devproxy.registry.toml import statements
+from tests.registry.toml_texts import documents
 
 TEXT = '''\
 # a comment with = and [brackets]
@@ -84,7 +86,7 @@ def paths(value: Any, prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.booleans())
 def test_whatever_a_writer_makes_of_a_document(document: dict[str, Any], multiline: bool) -> None:
     text = tomli_w.dumps(document, multiline_strings=multiline)
-    found = list(statements(text))
+    found = statements(text)
     assert {statement.keys for statement in found} <= paths(document) | set(array_paths(document))
     assert all(first.end <= second.start for first, second in pairwise(found))
     for statement in found:
@@ -99,3 +101,29 @@ def array_paths(value: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...
     if isinstance(value, list):
         return [path for part in value for path in array_paths(part, prefix)]
     return []
+
+
+@settings(deadline=None, max_examples=300)
+@given(documents())
+def test_statements_are_whole_and_nothing_but_comments_lies_between(text: str) -> None:
+    try:
+        tomllib.loads(text)
+    except ValueError:
+        assume(False)
+    table: tuple[str, ...] = ()
+    end = 0
+    for statement in statements(text):
+        assert re.fullmatch(r"(?:[ \t]*(?:#.*)?\r?\n)*", text[end : statement.start])
+        own = text[statement.start : statement.end]
+        value: Any = tomllib.loads(own)
+        for key in statement.keys if statement.header else statement.keys[len(table) :]:
+            value = value[0] if isinstance(value, list) else value
+            assert list(value) == [key]
+            value = value[key]
+        if statement.header:
+            assert value in ({}, [{}])
+            table = statement.keys
+        else:
+            assert statement.keys[: len(table)] == table
+        end = statement.end
+    assert re.fullmatch(r"(?:[ \t]*(?:#.*)?\r?\n)*(?:[ \t]*(?:#.*)?)", text[end:])

@@ -38,6 +38,8 @@ def json_schema() -> str:
     files = (schema.UserFile, schema.ProjectFile, schema.LocalFile)
     (_, components) = msgspec.json.schema_components(files, ref_template="#/definitions/{name}")
     definitions: dict[str, Any] = dict(components)
+    for table in definitions.values():
+        table["description"] = " ".join(table["description"].split())  # lines of a docstring: msgspec's to break or not
     properties: dict[str, Any] = {}
     for file in files:
         properties = definitions.pop(file.__name__)["properties"] | properties

@@ -16,7 +16,6 @@ import msgspec
 from devproxy.health.model import Condition
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE
 from devproxy.problems import Problem
-from devproxy.registry.hostnames import split
 from devproxy.registry.model import Registry, Service
 from devproxy.urls import service_url
 
@@ -45,8 +44,8 @@ def service_row(
     return {
         "id": service.id,
         "name": service.name,
-        "project": split(service.project)[1] if service.project else None,
-        "worktree": service.checkout or None,
+        "project": service.project.base if service.project else None,
+        "worktree": (service.project.label or None) if service.project else None,
         "hosts": list(service.hosts),
         "mounts": [{"host": m.host, "path": m.path, "strip": m.strip} for m in service.mounts],
         "url": service_url(service, http_port),

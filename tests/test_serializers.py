@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.problems import Problem
-from devproxy.registry.model import Mount, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import Mount, Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.serializers import problem_row, service_rows
 from devproxy.urls import service_url
 
@@ -20,7 +20,7 @@ def service(name: str = "web", project: str | None = "shop", file: str = "/r/dev
         "source": Source(file, 3),
     }
     id_ = f"{name}.{project}" if project else name
-    return Service(id=id_, name=name, project=project, **{**fields, **more})  # type: ignore[arg-type]
+    return Service(id=id_, name=name, project=Project.of(project) if project else None, **{**fields, **more})  # type: ignore[arg-type]
 
 
 def problem(file: str, name: str = "web") -> Problem:

@@ -12,7 +12,7 @@ import click
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.model import Project, Registry, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +110,7 @@ def complete_own(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 def complete_project(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "Items":
     """For an argument that takes a linked project."""
-    return _items(incomplete, {service.project: "" for service in _registered() if service.project})
+    return _items(incomplete, {str(service.project): "" for service in _registered() if service.project})
 
 
 def _items(incomplete: str, names: dict[str, str]) -> "Items":
@@ -177,7 +177,7 @@ def _none_of(file: Path, registry: Registry) -> DevproxyError:
     return DevproxyError("this project has no services that could be used", why=why, fix=fix, where=str(file))
 
 
-def _none_linked(projects: Sequence[str]) -> DevproxyError:
+def _none_linked(projects: Sequence[Project]) -> DevproxyError:
     fix = f"go to a project's folder, or name services as in web.{projects[0]}" if projects else ""
     return DevproxyError(
         f"no {PROJECT_FILE} here or in any folder above",

@@ -24,6 +24,7 @@ from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
 from devproxy.registry.loader import Loader
 from devproxy.registry.merge import Linked, merge
+from devproxy.registry.model import Project
 from devproxy.serializers import problem_row
 from devproxy.storage.files import UnreadableError, decode_text, read
 
@@ -222,7 +223,7 @@ def _kind(file: Path, text: str) -> str:
 
 def _alone(project: Decoded[Any]) -> Sequence[Problem]:
     name = project.value.project if project.value else ""
-    return merge(None, [Linked(name, project)]).problems
+    return merge(None, [Linked(Project(name), project)]).problems
 
 
 def _with_project(local: Decoded[Any], file: Path) -> Sequence[Problem]:
@@ -235,7 +236,7 @@ def _with_project(local: Decoded[Any], file: Path) -> Sequence[Problem]:
         return local.problems
     project = decode_project(text, str(file))
     name = project.value.project if project.value else ""
-    merged = merge(None, [Linked(name, project, local)]).problems
+    merged = merge(None, [Linked(Project(name), project, local)]).problems
     return [problem for problem in merged if problem.file == local.file]
 
 

@@ -24,10 +24,10 @@ from devproxy.problems import Wrong
 from devproxy.registry import hostnames, worktrees
 from devproxy.registry.decode import Decoded, decode_local, decode_project
 from devproxy.registry.edit import link_project, trust_project, unlink_project
-from devproxy.registry.hostnames import joined, split
-from devproxy.registry.layers import of_project, project_name
+from devproxy.registry.layers import of_project, own_name
 from devproxy.registry.loader import place
 from devproxy.registry.merge import Linked
+from devproxy.registry.model import Project
 from devproxy.registry.resolve import digest
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 from devproxy.storage.files import UnreadableError, decode_text, read
@@ -56,41 +56,45 @@ class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """The name that a file is linked by, the registry's text with it, and the checkouts that are gone from both."""
+    """The project as its file is linked, the registry's text with it, and the checkouts that are gone from both."""
 
-    key: str
+    project: Project
     text: str
-    gone: tuple[str, ...] = ()
+    gone: tuple[Project, ...] = ()
 
 
 def linked(text: str, user: Decoded[UserFile], wish: LinkOptions) -> Link:
     """The registry with the file in it. Raises DevproxyError where somebody else has the name."""
-    links = user.value.projects if user.value else {}
-    files = {key: place(user.file, link.path) for key, link in links.items()}
-    own = [key for key, file in files.items() if file == wish.file]
-    key = _key(files, own, wish)
-    holder = files.get(key)
-    if holder not in (None, wish.file) and not wish.force and not (split(key)[0] and not holder.exists()):
-        raise _taken(key, holder)
-    gone = [other for other, file in files.items() if _is_gone_beside(other, file, wish.name) and other != key]
+    links = {Project.of(key): link for key, link in user.value.projects.items()} if user.value else {}
+    files = {project: place(user.file, link.path) for project, link in links.items()}
+    own = [project for project, file in files.items() if file == wish.file]
+    project = _project_to_link(files, own, wish)
+    holder = files.get(project)
+    if holder not in (None, wish.file) and not wish.force and not (project.label and not holder.exists()):
+        raise _taken(project, holder)
+    gone = [
+        other
+        for other, file in files.items()
+        if other.label and other.base == wish.name and not file.exists() and other != project
+    ]
     trust = next((links[one].trust for one in own), msgspec.UNSET) or ""
-    for other in {*own, *gone} - {key}:  # it was renamed, or its worktree was removed
-        text = unlink_project(text, other)
-    text = link_project(text, key, str(wish.file), replace=True)
-    return Link(key, trust_project(text, key, trust if wish.trust is None else wish.trust), tuple(gone))
+    for other in {*own, *gone} - {project}:  # it was renamed, or its worktree was removed
+        text = unlink_project(text, str(other))
+    text = link_project(text, str(project), str(wish.file), replace=True)
+    return Link(project, trust_project(text, str(project), trust if wish.trust is None else wish.trust), tuple(gone))
 
 
-def _key(files: dict[str, Path], own: list[str], wish: LinkOptions) -> str:
+def _project_to_link(files: dict[Project, Path], own: list[Project], wish: LinkOptions) -> Project:
     if wish.label is not None:
-        return joined(wish.label, wish.name)
-    known = [key for key in own if split(key)[1] == wish.name]
-    if known and (not wish.worktree or _is_numbered(split(known[0])[0], wish.worktree)):
+        return Project(wish.name, wish.label)
+    known = [project for project in own if project.base == wish.name]
+    if known and (not wish.worktree or _is_numbered(known[0].label, wish.worktree)):
         return known[0]
-    key, number = joined(wish.worktree, wish.name), 1
-    while wish.worktree and key in files and key not in own and files[key].exists():  # two branches, one label
-        number += 1
-        key = joined(f"{wish.worktree}-{number}", wish.name)
-    return key
+    project, number = Project(wish.name, wish.worktree), 1
+    while project.label and project in files and project not in own and files[project].exists():
+        number += 1  # two branches, one label
+        project = Project(wish.name, f"{wish.worktree}-{number}")
+    return project
 
 
 def _is_numbered(label: str, worktree: str) -> bool:
@@ -98,15 +102,9 @@ def _is_numbered(label: str, worktree: str) -> bool:
     return label == worktree or (label != number and number.isdecimal())
 
 
-def _is_gone_beside(key: str, file: Path, name: str) -> bool:
-    """Whether a link is to a checkout of the project `name` that is not there any more."""
-    label, base = split(key)
-    return bool(label) and base == name and not file.exists()
-
-
-def _taken(key: str, holder: Path) -> DevproxyError:
+def _taken(project: Project, holder: Path) -> DevproxyError:
     return DevproxyError(
-        f"the project `{key}` is linked already, to another file",
+        f"the project `{project}` is linked already, to another file",
         why=f"it is {holder}",
         fix="devproxy link --as NAME links this one beside it, with NAME in its hostnames; --force takes the name over",
     )
@@ -125,21 +123,24 @@ def command(path: str | None, label: str | None, trust: bool | None, force: bool
     """
     # abspath, unlike Path.absolute, takes `..` out
     file = find_project(Path(os.path.abspath(path)) if path else None, Path.cwd())  # noqa: PTH100
-    key = take(Paths.from_environment(), file, force=force, label=_label(label), trust=trust)
-    _show(key, file, trusted=trust)
+    project = take(Paths.from_environment(), file, force=force, label=_label(label), trust=trust)
+    _show(project, file, trusted=trust)
 
 
-def take(paths: Paths, file: Path, *, force: bool = False, label: str | None = None, trust: bool | None = None) -> str:
-    """Link `file`, and return the name it is linked by. Raises DevproxyError where it would not work."""
-    project, local = _project(file), _local(file)
-    name = project_name(Linked("", project, local)) or ""
+def take(
+    paths: Paths, file: Path, *, force: bool = False, label: str | None = None, trust: bool | None = None
+) -> Project:
+    """Link `file`, and return the project as it is linked. Raises DevproxyError where it would not work."""
+    shared, local = _shared(file), _local(file)
+    name = own_name(shared, local) or ""
+    commands = of_project(Linked(Project(name), shared, local))
     wish = LinkOptions(
         file=file,
         name=name,
         worktree=worktrees.label(file.parent),
         label=label,
         force=force,
-        trust=None if trust is None else digest(str(file), of_project(Linked(name, project, local))) if trust else "",
+        trust=None if trust is None else digest(str(file), commands) if trust else "",
     )
     made: list[Link] = []
 
@@ -150,7 +151,7 @@ def take(paths: Paths, file: Path, *, force: bool = False, label: str | None = N
     change_registry(paths, edit)
     for other in made[-1].gone:
         remark(f"`{other}` is no longer linked: its checkout is gone")
-    return made[-1].key
+    return made[-1].project
 
 
 def _label(text: str | None) -> str | None:
@@ -181,7 +182,7 @@ def find_project(path: Path | None, folder: Path) -> Path:
     return file
 
 
-def _project(file: Path) -> Decoded[ProjectFile]:
+def _shared(file: Path) -> Decoded[ProjectFile]:
     """The file's content, without a single error. Raises DevproxyError, after printing the problems."""
     try:
         content = read(file)
@@ -193,11 +194,11 @@ def _project(file: Path) -> Decoded[ProjectFile]:
         raise DevproxyError(
             f"there is no {file}", fix="devproxy link PATH, where PATH is a devproxy.toml or its folder"
         )
-    project = decode_project(text, str(file))
-    if project.value is None or not project.ok:
-        remark_problems(project.problems)
+    shared = decode_project(text, str(file))
+    if shared.value is None or not shared.ok:
+        remark_problems(shared.problems)
         raise DevproxyError("not linked", why="the file has errors", fix="mend the lines above, then link it again")
-    return project
+    return shared
 
 
 def _local(file: Path) -> Decoded[LocalFile] | None:
@@ -210,25 +211,25 @@ def _local(file: Path) -> Decoded[LocalFile] | None:
         return None
 
 
-def _show(key: str, file: Path, *, trusted: bool | None) -> None:
+def _show(project: Project, file: Path, *, trusted: bool | None) -> None:
     view = load_context()
-    services = [service for service in view.registry.services if service.project == key]
+    services = [service for service in view.registry.services if service.project == project]
     if services:
         print_table(("NAME", "URL"), [(service.id, view.url(service)) for service in services])
-    remark(f"`{key}` is linked: {file}")
+    remark(f"`{project}` is linked: {file}")
     if not services:
         remark("it has no services yet", fg="yellow")
     if trusted is not None:
-        _show_trust(key, services, trusted=trusted)
+        _show_trust(project, services, trusted=trusted)
     remark_stopped(view)
 
 
-def _show_trust(key: str, services: "Sequence[Service]", *, trusted: bool) -> None:
+def _show_trust(project: Project, services: "Sequence[Service]", *, trusted: bool) -> None:
     commands = [service for service in services if service.command is not None]
     if not trusted:
-        remark(f"no request starts a command of `{key}`")
+        remark(f"no request starts a command of `{project}`")
         return
-    remark(f"requests may start these commands of `{key}`, until one of them changes:")
+    remark(f"requests may start these commands of `{project}`, until one of them changes:")
     for service in commands:
         more = "".join(f" {name}={value!r}" for name, value in service.env)
         remark(f"  {service.id}:{more} {service.command_line}  (in {service.cwd})")

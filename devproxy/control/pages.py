@@ -17,7 +17,7 @@ from devproxy.control.context import ControlContext
 from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding
 from devproxy.problems import Problem
-from devproxy.registry.model import Service
+from devproxy.registry.model import Project, Service
 from devproxy.urls import service_url
 
 # How the condition of services looks on the dashboard: a cell in the table, and what is wrong with the fix.
@@ -144,18 +144,20 @@ def _services(services: tuple[Service, ...], port: int, conditions: Mapping[str,
             "<pre>devproxy add app 3000</pre><p>or take in a project that has a <code>devproxy.toml</code>:</p>"
             "<pre>devproxy link path/to/project</pre></section>"
         )
-    shown = sorted(services[:MOST_ROWS], key=lambda service: (service.project or "", service.id))
+    shown = sorted(services[:MOST_ROWS], key=lambda service: (service.project or Project(""), service.id))
     groups = groupby(shown, key=lambda service: service.project)
-    bodies = "".join(_project(name, group, port, conditions) for name, group in groups)
+    bodies = "".join(_project(project, group, port, conditions) for project, group in groups)
     return (
         "<section><table><thead><tr><th>Name<th>Leads to<th>Is<th>Declared in</tr></thead>"
         f"{bodies}</table>{_rest(len(services), MOST_ROWS)}</section>"
     )
 
 
-def _project(name: str | None, services: Iterable[Service], port: int, conditions: Mapping[str, Condition]) -> str:
+def _project(
+    project: Project | None, services: Iterable[Service], port: int, conditions: Mapping[str, Condition]
+) -> str:
     rows = "".join(_row(service, port, conditions.get(service.id, UNKNOWN)) for service in services)
-    head = f'<tr class="project"><th colspan="4" scope="rowgroup">{escape(name)}</th></tr>' if name else ""
+    head = f'<tr class="project"><th colspan="4" scope="rowgroup">{escape(str(project))}</th></tr>' if project else ""
     return f"<tbody>{head}{rows}</tbody>"
 
 

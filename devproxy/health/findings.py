@@ -36,7 +36,6 @@ from devproxy.health.model import (
     Verdict,
 )
 from devproxy.programs.fixes import program_of, propose
-from devproxy.registry.hostnames import split
 from devproxy.registry.model import ExposurePolicy, Registry, Service
 
 LOOPBACKS = ("127.0.0.1", "::1")
@@ -262,7 +261,7 @@ def port_conflicts(registry: Registry) -> dict[str, RawFinding]:
 
 
 def _twins(service: Service) -> str:
-    return f"{service.name}.{split(service.project)[1]}" if service.project else ""
+    return f"{service.name}.{service.project.base}" if service.project else ""
 
 
 def by_port(scan: Scan) -> dict[int, Scan]:

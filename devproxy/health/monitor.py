@@ -34,7 +34,7 @@ from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
 from devproxy.health.schedule import listening_host, next_check, told_by_table
 from devproxy.health.worktrees import checkouts
-from devproxy.registry.model import Registry, Upstream
+from devproxy.registry.model import Project, Registry, Upstream
 
 TICK = 1.0  # seconds
 RECHECK = 5.0
@@ -72,7 +72,7 @@ class Monitor:
         self._scan = Scan()
         self._by_port: dict[int, Scan] = {}
         self._conflicts: dict[str, RawFinding] = {}
-        self._checkouts: dict[str, Checkouts] = {}
+        self._checkouts: dict[Project, Checkouts] = {}
         self._registry: Registry | None = None
         self._wake = asyncio.Event()
         self._read_at = float("-inf")
@@ -155,7 +155,7 @@ class Monitor:
             if record.port and before.get(record.port) != self._by_port.get(record.port)
         }
 
-    def _look(self, ports: set[int]) -> tuple[Scan, dict[str, Checkouts]]:
+    def _look(self, ports: set[int]) -> tuple[Scan, dict[Project, Checkouts]]:
         """In a thread. A worktree may be new since the registry was read."""
         return self._scanner.scan(ports), checkouts(self._registry) if self._registry else {}
 
@@ -268,6 +268,6 @@ class Monitor:
                 record.owner,
                 own_ports=own,
                 conflict=conflict,
-                checkouts=self._checkouts.get(record.service.project or ""),
+                checkouts=self._checkouts.get(project) if (project := record.service.project) else None,
             )
             self.board.see(record, exam, time.time())

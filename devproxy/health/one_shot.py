@@ -47,7 +47,7 @@ async def check_once(
             (owners or {}).get(service.id),
             own_ports=own_ports,
             conflict=shared.get(service.id),
-            checkouts=twins.get(service.project or ""),
+            checkouts=twins.get(service.project) if service.project else None,
         )
         found[service.id] = structs.replace(
             _state(service, checks[service.id]),

@@ -13,22 +13,21 @@ from pathlib import Path
 from devproxy.health.findings import Checkouts
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE
 from devproxy.registry import worktrees
-from devproxy.registry.hostnames import split
-from devproxy.registry.model import Registry
+from devproxy.registry.model import Project, Registry
 
 
-def checkouts(registry: Registry) -> dict[str, Checkouts]:
+def checkouts(registry: Registry) -> dict[Project, Checkouts]:
     """By project, as it is linked by: its own folder and the others'; without projects that have one checkout only."""
     folders = {
         service.project: os.path.realpath(file.parent)
         for service in registry.services
         if service.project and (file := Path(service.source.file)).name in (PROJECT_FILE, LOCAL_FILE)
     }
-    found = {}
+    found: dict[Project, Checkouts] = {}
     for project, own in folders.items():
         others = {folder: folder for one in worktrees.siblings(Path(own)) if (folder := os.path.realpath(one)) != own}
-        plain = split(project)[1]
-        others |= {folder: name for name, folder in folders.items() if split(name)[1] == plain and folder != own}
+        beside = ((other, folder) for other, folder in folders.items() if other.base == project.base)
+        others |= {folder: str(other) for other, folder in beside if folder != own}
         if others:
             found[project] = Checkouts(own, tuple(sorted(others.items())))
     return found

@@ -11,7 +11,7 @@ The order, and so who keeps a name that two want (none is ever taken over silent
 5. what only leases name;
 6. mounts, in the same order of files. They are paths of a host, so a host itself is never theirs.
 
-A checkout that has a label gets names below it alone (`hostnames.py`), so two checkouts of one project share none.
+A checkout that has a label gets names below it alone (`model.py`: Project), so two checkouts of one project share none.
 
 A project file comes from someone else. Beyond exact duplicates it gets no name or mount below another project's name
 or below a service of the user registry: such a name could read their cookies (RFC 6265 §5.2.3), or be taken for them.
@@ -23,7 +23,6 @@ from msgspec import UNSET
 
 from devproxy.problems import Problem, Severity, Wrong, shown
 from devproxy.registry import hostnames
-from devproxy.registry.hostnames import moved, own_host
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import Mount, ProxySettings
 from devproxy.registry.schema import MountTable
@@ -47,13 +46,15 @@ class Claims:
     def own_names(self, declared: Declared) -> None:
         """`<service>.<project>.<tld>`, or `<service>.<tld>` without a project."""
         for tld in self.proxy.tlds:
-            self.host(declared, own_host(self.proxy.host_template, declared.name, declared.project, tld), ())
+            project = declared.project
+            host = project.host(declared.name, self.proxy.host_template, tld) if project else f"{declared.name}.{tld}"
+            self.host(declared, host, ())
 
     def more_hosts(self, declared: Declared) -> None:
         """The `hosts` of its file."""
         for index, host in enumerate(declared.table.hosts or ()):
             path = ("hosts", index)
-            name = moved(host.lower(), declared.project, self.proxy.tlds)
+            name = self._moved(declared, host)
             wrong = self._fault(declared, name)
             if wrong is not None:
                 self.problems.append(declared.problem(path, wrong))
@@ -83,7 +84,7 @@ class Claims:
     def mount(self, declared: Declared, index: int, table: MountTable) -> None:
         """Give a path of a host to a service unless somebody has it."""
         path: Path = ("mount", index)
-        host = moved(table.host.lower(), declared.project, self.proxy.tlds)
+        host = self._moved(declared, table.host)
         wrong = self._fault(declared, host) or self._foreign_host(declared, host)
         if wrong is not None:
             self.problems.append(declared.problem((*path, "host"), wrong))
@@ -100,6 +101,11 @@ class Claims:
         if not self._is_answered(host) and host not in self._short_names(declared):
             self.problems.append(declared.problem((*path, "host"), self._lonely(host), "warning"))
 
+    def _moved(self, declared: Declared, host: str) -> str:
+        """A hostname that a file spells, as the service's checkout has it."""
+        lower = host.lower()
+        return declared.project.moved(lower, self.proxy.tlds) if declared.project else lower
+
     def _fault(self, declared: Declared, host: str) -> Wrong | None:
         """Why no file may name this host, or not this file."""
         wrong = hostnames.misplaced(host, self.proxy.tlds)
@@ -107,7 +113,7 @@ class Claims:
             return wrong
         tld = hostnames.under(host, self.proxy.tlds)
         label = host.removesuffix(f".{tld}").rpartition(".")[2]
-        if label not in self.owners or declared.plain_project in (None, label):
+        if label not in self.owners or declared.project is None or declared.project.base == label:
             return None
         owner = self.owners[label]
         whose = f"the project `{label}`" if owner is None else owner.cite()

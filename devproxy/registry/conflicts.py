@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET
 
 from devproxy.problems import Problem, Wrong
-from devproxy.registry.hostnames import split
 from devproxy.registry.layers import Declared
-from devproxy.registry.model import ProxySettings, Service
+from devproxy.registry.model import ProxySettings, Service, service_id
 from devproxy.registry.toml import Path
 from devproxy.registry.values import placeholders
 
@@ -65,7 +64,7 @@ def listeners(pairs: list[tuple[Declared, Service]], own: OwnPorts) -> tuple[dic
     problems = []
     for declared in asking:
         port = declared.table.listen
-        if port is UNSET or (declared.is_labelled and declared.is_shared(("listen",))):
+        if port is UNSET or (declared.label and declared.is_shared(("listen",))):
             continue  # it leads to the checkout without a label
         if port not in taken:
             given[declared.id] = port
@@ -88,8 +87,8 @@ def find(name: str, asker: Declared | Service, services: Mapping[str, object]) -
     """The id of the service that `asker` calls `name`: one of its own checkout first, then any by its id."""
     if asker.project is None:
         return name if name in services else None
-    label, base = split(asker.project)
-    own = f"{name}.{asker.project}"
+    base, label = asker.project.base, asker.project.label
+    own = service_id(name, asker.project)
     full = f"{name.removesuffix(base)}{asker.project}" if label and name.endswith(f".{base}") else ""
     return next((one for one in (own, full, name) if one in services), None)
 

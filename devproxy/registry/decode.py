@@ -24,6 +24,7 @@ import msgspec
 
 from devproxy.problems import Problem, Wrong, shown
 from devproxy.registry import hostnames, messages
+from devproxy.registry.model import Project
 from devproxy.registry.schema import LinkTable, LocalFile, ProjectFile, ProxyTable, ServiceTable, UserFile
 from devproxy.registry.toml import Places, parse
 from devproxy.registry.validate import Findings, Tables
@@ -204,7 +205,7 @@ class _Parts:
         else:
             self.findings.wrong(path, messages.not_a_table(f"{part}.{name}", data))
         try:
-            (hostnames.checkout if part == "projects" else hostnames.name)(name)
+            (Project.parse if part == "projects" else hostnames.name)(name)
         except Wrong as wrong:
             self.findings.wrong(path, wrong)
             return None

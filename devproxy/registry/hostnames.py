@@ -1,7 +1,8 @@
 """Names: of services, projects and hosts.
 
 Lives here: what a name may look like, and what is ours.
-Not here: who holds which name (`claims.py`), the Host field of a request (`routing/authority.py`).
+Not here: a project and the label of its checkout (`model.py`), who holds which name (`claims.py`), the Host field of a
+request (`routing/authority.py`).
 
 RFC 1123 §2.1 and RFC 1035 §2.3.4: labels of letters, digits and hyphens, 63 characters each, 253 in all. Service and
 project names are lower-case because they are keys that files share; hostnames may be written in either case.
@@ -41,13 +42,6 @@ def name(text: str) -> str:
             code="reserved-name",
         )
     return text
-
-
-def checkout(text: str) -> str:
-    """The name of a project, or of a checkout of it: `shop`, `fix-ui.shop`."""
-    label, dot, base = text.rpartition(".")
-    name(base)
-    return f"{name(label)}{dot}{base}" if dot else base
 
 
 def slug(text: str) -> str:
@@ -181,54 +175,3 @@ def _too_wide(host: str) -> Wrong:
         fix=f'write it as in "*.shop{host[1:]}"',
         code="bad-host",
     )
-
-
-# Several checkouts of one project side by side: what tells them apart in keys, ids and hostnames. Pure.
-#
-# A checkout has a label in front of the project's name, everywhere: in the key of its link, in ids of services
-# (`web.fix-ui.shop`), in hostnames. What `shop` and `fix-ui.shop` are called never meets: a host that the file names is
-# moved below the label as well, or both checkouts would claim it.
-
-
-_AFTER = re.compile(r"[.-]\{worktree\}")
-_BEFORE = re.compile(r"\{worktree\}[.-]?")
-
-
-def split(project: str) -> tuple[str, str]:
-    """The label ("" for the checkout without one) and the name that its file gives the project."""
-    label, _, base = project.rpartition(".")
-    return label, base
-
-
-def joined(label: str, base: str) -> str:
-    """The name of a checkout; the reverse of `split`."""
-    return f"{label}.{base}" if label else base
-
-
-def header(project: str) -> str:
-    """The header of a link in the user registry."""
-    return f'[projects."{project}"]' if "." in project else f"[projects.{project}]"
-
-
-def own_host(template: str, service: str, project: str | None, tld: str) -> str:
-    """The hostname that a service has by its names; without a project the template does not count."""
-    if project is None:
-        return f"{service}.{tld}"
-    label, base = split(project)
-    if "{worktree}" not in template:
-        base = project
-    elif not label:
-        template = _BEFORE.sub("", _AFTER.sub("", template))
-    filled = template.replace("{worktree}", label).replace("{service}", service).replace("{project}", base)
-    return filled.replace("{tld}", tld)
-
-
-def moved(host: str, project: str | None, tlds: tuple[str, ...]) -> str:
-    """A hostname of a file (in lower case, maybe a wildcard) as the checkout has it: `shop.localhost` is
-    `fix-ui.shop.localhost` there. The label stands right before the last label in front of the TLD."""
-    label = split(project)[0] if project else ""
-    tld = under(host, tlds)
-    if not label or tld is None:
-        return host
-    front, dot, last = host.removesuffix(f".{tld}").rpartition(".")
-    return f"{front}{dot}{label}.{last}.{tld}" if last != "*" else f"{front}{dot}{last}.{label}.{tld}"

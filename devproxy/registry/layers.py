@@ -17,8 +17,7 @@ from msgspec import UNSET
 
 from devproxy.problems import Problem, Severity, Wrong
 from devproxy.registry.decode import Decoded
-from devproxy.registry.hostnames import split
-from devproxy.registry.model import Lease
+from devproxy.registry.model import Lease, Project, service_id, split_id
 from devproxy.registry.schema import LocalFile, ProjectFile, ServiceTable, UserFile
 from devproxy.registry.toml import Path
 
@@ -27,35 +26,27 @@ _ALTERNATIVES = {"port": "upstream", "upstream": "port"}
 
 
 class Linked(msgspec.Struct, frozen=True):
-    """A linked project: its key in `[projects]`, its file (None: nothing usable yet), and the local file beside it.
+    """A linked project, its file (None: nothing usable yet), and the local file beside it.
 
     `trust` is the digest of the commands that were trusted, "" where none were.
     """
 
-    name: str
-    project: Decoded[ProjectFile] | None
+    project: Project
+    shared: Decoded[ProjectFile] | None
     local: Decoded[LocalFile] | None = None
     trust: str = ""
 
     @property
     def file(self) -> str:
         """The project's file, "" where nothing of it is usable."""
-        return self.project.file if self.project else ""
-
-    @property
-    def plain_name(self) -> str:
-        """The project's name by its key, without the label of a checkout."""
-        return split(self.name)[1]
+        return self.shared.file if self.shared else ""
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A service as its files declare it. `changed` are the keys that stand in the local file (`over`).
-
-    `project` is that of its link: with the label in front where it is a checkout that has one.
-    """
+    """A service as its files declare it. `changed` are the keys that stand in the local file (`over`)."""
 
     name: str
-    project: str | None
+    project: Project | None
     table: ServiceTable
     base: Decoded[UserFile] | Decoded[ProjectFile] | Decoded[LocalFile]
     over: Decoded[LocalFile] | None = None
@@ -63,8 +54,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def id(self) -> str:
-        """Unique in a registry: a name has no dot in it."""
-        return self.name if self.project is None else f"{self.name}.{self.project}"
+        return service_id(self.name, self.project)
 
     def place(self, path: Path = ()) -> tuple[str, int, int]:
         """File, line and column of a key of its table; of its header without one."""
@@ -72,14 +62,9 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return decoded.file, *decoded.places.at(("services", self.name, *path))
 
     @property
-    def plain_project(self) -> str | None:
-        """The project's name without the label of a checkout."""
-        return None if self.project is None else split(self.project)[1]
-
-    @property
-    def is_labelled(self) -> bool:
-        """Whether it is of a checkout beside another one."""
-        return self.project is not None and "." in self.project
+    def label(self) -> str:
+        """The label of its checkout, "" where it has none."""
+        return self.project.label if self.project else ""
 
     def is_shared(self, path: Path) -> bool:
         """Whether a key of its table stands in a project's own file, which comes from someone else."""
@@ -133,32 +118,32 @@ def of_user(user: Decoded[UserFile]) -> Iterator[Declared]:
 
 def of_project(link: Linked) -> Iterator[Declared]:
     """The services of a project, under the name it is linked by, with the local file laid over them."""
-    if link.project is None or link.project.value is None:
+    if link.shared is None or link.shared.value is None:
         return
     local = link.local.value.services if link.local and link.local.value else {}
-    for name, table in link.project.value.services.items():
+    for name, table in link.shared.value.services.items():
         if name in local:
             merged, changed = override(table, local[name])
-            base, over = link.project, link.local
-            yield Declared(name=name, project=link.name, table=merged, base=base, over=over, changed=changed)
+            base, over = link.shared, link.local
+            yield Declared(name=name, project=link.project, table=merged, base=base, over=over, changed=changed)
         else:
-            yield Declared(name=name, project=link.name, table=table, base=link.project)
+            yield Declared(name=name, project=link.project, table=table, base=link.shared)
     for name, table in local.items():
-        if name not in link.project.value.services and name not in link.project.left_out and link.local is not None:
-            yield Declared(name=name, project=link.name, table=table, base=link.local)
+        if name not in link.shared.value.services and name not in link.shared.left_out and link.local is not None:
+            yield Declared(name=name, project=link.project, table=table, base=link.local)
 
 
 def of_lease(lease: Lease) -> Declared:
     """The service that nothing but a lease declares."""
-    name, _, project = lease.service.partition(".")
+    name, project = split_id(lease.service)
     hosts = list(lease.hosts) if lease.hosts else UNSET
     base = Decoded[LocalFile](file=lease.file, value=None)
-    return Declared(name=name, project=project or None, table=ServiceTable(port=lease.port, hosts=hosts), base=base)
+    return Declared(name=name, project=project, table=ServiceTable(port=lease.port, hosts=hosts), base=base)
 
 
-def project_name(link: Linked) -> str | None:
+def own_name(shared: Decoded[ProjectFile] | None, local: Decoded[LocalFile] | None) -> str | None:
     """The name that a project gives itself, in the local file before its own; None while nothing says it."""
-    for decoded in (link.local, link.project):
+    for decoded in (local, shared):
         if decoded is not None and decoded.value is not None and decoded.value.project is not UNSET:
             return decoded.value.project
     return None
@@ -166,18 +151,18 @@ def project_name(link: Linked) -> str | None:
 
 def left_out(link: Linked) -> frozenset[str]:
     """The services of a project that its files have, but with errors."""
-    files = (link.project, link.local)
+    files = (link.shared, link.local)
     return frozenset().union(*(decoded.left_out for decoded in files if decoded is not None))
 
 
-def short_named(project: str, services: Sequence[Declared], missing: frozenset[str]) -> Declared | None:
+def short_named(project: Project, services: Sequence[Declared], missing: frozenset[str]) -> Declared | None:
     """The service that also answers at `<project>.<tld>`: the one that is named like it, or its only one.
 
     TCP services have no say. Those in error (`missing`) do: mending one must not take the name from another.
     """
     web = [declared for declared in services if declared.table.protocol != "tcp"]
     for declared in web:
-        if declared.name == split(project)[1]:
+        if declared.name == project.base:
             return declared
     names = {declared.name for declared in web} | missing
     return web[0] if len(web) == len(names) == 1 else None

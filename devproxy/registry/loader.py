@@ -26,7 +26,7 @@ from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
 from devproxy.registry.leases import read_leases
 from devproxy.registry.merge import Lease, Linked, beside, merge
-from devproxy.registry.model import Registry
+from devproxy.registry.model import Project, Registry
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 from devproxy.storage.files import UnreadableError, decode_text
 from devproxy.storage.files import read as read_file
@@ -101,20 +101,23 @@ class Loader:
     def _linked(self, user: Decoded[UserFile], now: float, problems: list[Problem]) -> list[Linked]:
         """Load what `user` links, forget what it links no more, and add what is wrong to `problems`."""
         links = user.value.projects if user.value is not None else {}
-        places = {name: place(user.file, link.path) for name, link in links.items()}
+        places = {Project.of(name): place(user.file, link.path) for name, link in links.items()}
         self._projects = {path: self._projects.get(path) or _Project(path) for path in places.values()}
-        for project in self._projects.values():
-            problems += project.load(now)
-        for name, path in places.items():
+        for files in self._projects.values():
+            problems += files.load(now)
+        for project, path in places.items():
             if self._projects[path].is_missing:
-                problems.append(_missing(name, path, user))
-        return [Linked(name, *self._projects[path].in_force, links[name].trust or "") for name, path in places.items()]
+                problems.append(_missing(project, path, user))
+        return [
+            Linked(project, *self._projects[path].in_force, links[str(project)].trust or "")
+            for project, path in places.items()
+        ]
 
     def _merged(self, user: Decoded[UserFile] | None, linked: list[Linked], problems: list[Problem]) -> Registry:
-        parts: list[object] = [user, *(part for link in linked for part in (link.project, link.local))]
+        parts: list[object] = [user, *(part for link in linked for part in (link.shared, link.local))]
         inputs: list[object] = [
             *map(id, parts),
-            *((link.name, link.trust) for link in linked),
+            *((link.project, link.trust) for link in linked),
             *problems,
             self.own_ports,
             self._leases,
@@ -219,15 +222,15 @@ def place(file: str, path: str) -> Path:
         return Path(beside(file, path))
 
 
-def _missing(name: str, path: Path, user: Decoded[UserFile]) -> Problem:
-    line, column = user.places.at(("projects", name, "path"))
+def _missing(project: Project, path: Path, user: Decoded[UserFile]) -> Problem:
+    line, column = user.places.at(("projects", str(project), "path"))
     return Problem(
         code="missing-project-file",
-        severity="warning" if "." in name else "error",  # worktrees come and go
+        severity="warning" if project.label else "error",  # worktrees come and go
         file=user.file,
         line=line,
         column=column,
-        message=f"the project `{name}` has no file: {path} does not exist",
+        message=f"the project `{project}` has no file: {path} does not exist",
         why="it was moved or deleted after it was linked",
-        fix=f"correct the path, or take the link out: devproxy unlink {name}",
+        fix=f"correct the path, or take the link out: devproxy unlink {project}",
     )

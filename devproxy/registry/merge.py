@@ -12,7 +12,7 @@ Signatures (fixed; `loader.py` builds on them):
         own_ports: Iterable[int] = (),           # the ports that the running proxy really has, where known
     ) -> Registry
 
-    Linked(name, project: Decoded[ProjectFile] | None, local: Decoded[LocalFile] | None)
+    Linked(project: Project, shared: Decoded[ProjectFile] | None, local: Decoded[LocalFile] | None)
     Lease(service, port, pid, …)
     beside(file: str, path: str) -> str          # `path` as written in `file`, made absolute (no `~`)
 
@@ -37,7 +37,6 @@ from devproxy.registry import conflicts, hostnames, resolve
 from devproxy.registry.addresses import upstream
 from devproxy.registry.claims import Claims, divide
 from devproxy.registry.decode import Decoded
-from devproxy.registry.hostnames import header, joined, split
 from devproxy.registry.layers import (
     Declared,
     Linked,
@@ -46,11 +45,11 @@ from devproxy.registry.layers import (
     of_lease,
     of_project,
     of_user,
+    own_name,
     problem_at,
-    project_name,
     short_named,
 )
-from devproxy.registry.model import Lease, ProxySettings, Registry, Service
+from devproxy.registry.model import Lease, Project, ProxySettings, Registry, Service
 from devproxy.registry.schema import UserFile
 from devproxy.registry.toml import Path
 
@@ -68,10 +67,10 @@ def problems(user: Decoded[UserFile] | None, links: Iterable[Linked], tlds: tupl
         for name in left_out(link):
             own = _own(link, name)
             yield from _of_table(link.local, name, own, tlds)
-            if link.project and name in link.project.left_out:
-                table = link.project.left_out[name]
+            if link.shared and name in link.shared.left_out:
+                table = link.shared.left_out[name]
                 kept = {key: value for key, value in table.items() if key not in _replaced(own)}
-                yield from _of_table(link.project, name, kept, tlds, is_shared=True)
+                yield from _of_table(link.shared, name, kept, tlds, is_shared=True)
 
 
 def _own(link: Linked, name: str) -> Table:
@@ -149,17 +148,17 @@ class _Merge:
 
     def __init__(self, user: Decoded[UserFile] | None, projects: Sequence[Linked], leases: dict[str, Lease]):
         self.problems: list[Problem] = []
-        for decoded in (user, *(part for link in projects for part in (link.project, link.local))):
+        for decoded in (user, *(part for link in projects for part in (link.shared, link.local))):
             self.problems += decoded.problems if decoded is not None else ()
         self.proxy = resolve.settings(user.value.proxy) if user and user.value else ProxySettings()
         links, wrong = _sound_links(projects, user)
         self.problems += wrong
         self.problems += problems(user, links, self.proxy.tlds)
         self.leases = leases
-        self.links = {link.name: link for link in links} if user is not None else {}
+        self.links = {link.project: link for link in links} if user is not None else {}
         self.user = list(of_user(user)) if user else []
-        self.projects = {link.name: list(of_project(link)) for link in links}
-        self.left_out = {link.name: left_out(link) for link in links}
+        self.projects = {link.project: list(of_project(link)) for link in links}
+        self.left_out = {link.project: left_out(link) for link in links}
         self.declared = {declared.id: declared for declared in (*self.user, *chain(*self.projects.values()))}
         self.leased = [of_lease(lease) for name, lease in leases.items() if name not in self.declared]
         self.declared |= {declared.id: declared for declared in self.leased}
@@ -167,7 +166,7 @@ class _Merge:
         self.claims = Claims(self.proxy, self._owners())
 
     def _owners(self) -> dict[str, Declared | None]:
-        bases = (split(project)[1] for project in self.projects)
+        bases = (project.base for project in self.projects)
         return dict.fromkeys(bases) | {declared.name: declared for declared in self.user}
 
     def name(self) -> None:
@@ -187,11 +186,12 @@ class _Merge:
             for project, link in self.links.items()
         }
         for name, declared in self.declared.items():
-            is_trusted = declared.project is None or trusted.get(declared.project, False)
+            link = self.links.get(declared.project) if declared.project else None
+            is_trusted = declared.project is None or (link is not None and trusted[link.project])
             lease = self.leases.get(name)
             self.services[name], problems = resolve.service(declared, self.proxy, lease, trusted=is_trusted)
             self.problems += problems
-            if not is_trusted and (link := self.links.get(declared.project or "")):
+            if not is_trusted and link is not None:
                 self.problems += resolve.refused(declared, link)
 
     def connect(self, own_ports: Iterable[int]) -> None:
@@ -247,44 +247,47 @@ def _sound_links(links: Sequence[Linked], user: Decoded[UserFile] | None) -> tup
     """The links, each file once, and what is wrong with the others. A link's key is the project's name in any case."""
     sound: dict[str, Linked] = {}
     problems: list[Problem] = []
-    for link in sorted(links, key=lambda link: link.plain_name != project_name(link)):  # stable: the right name first
-        file = link.project.file if link.project else f"\0{link.name}"
+    for link in sorted(links, key=_is_misnamed):  # stable: the right name first
+        file = link.shared.file if link.shared else f"\0{link.project}"
         first = sound.setdefault(file, link)
         wrong = None
         if first is not link:
             wrong = _linked_twice(link, first, user)
-        elif project_name(link) not in (None, link.plain_name):
-            wrong = _misnamed(link)
+        elif (name := own_name(link.shared, link.local)) is not None and _is_misnamed(link):
+            wrong = _misnamed(link, name)
         if wrong is not None:
             problems.append(problem_at(_place_of_link(link, user), wrong))
-    kept = {link.name for link in sound.values()}
-    return [link for link in links if link.name in kept], problems
+    kept = {link.project for link in sound.values()}
+    return [link for link in links if link.project in kept], problems
+
+
+def _is_misnamed(link: Linked) -> bool:
+    return own_name(link.shared, link.local) != link.project.base
 
 
 def _place_of_link(link: Linked, user: Decoded[UserFile] | None) -> tuple[str, int, int]:
     if user is not None:
-        return user.file, *user.places.at(("projects", link.name))
-    return link.project.file if link.project else "", 1, 1
+        return user.file, *user.places.at(("projects", str(link.project)))
+    return link.file, 1, 1
 
 
 def _linked_twice(link: Linked, first: Linked, user: Decoded[UserFile] | None) -> Wrong:
     file, line, _ = _place_of_link(first, user)
     return Wrong(
-        f"{header(link.name)} links a file that is linked already",
-        why=f"{header(first.name)} ({file}:{line}) links it, too",
-        fix=f"remove one of them: devproxy unlink {link.name}",
+        f"{link.project.header} links a file that is linked already",
+        why=f"{first.project.header} ({file}:{line}) links it, too",
+        fix=f"remove one of them: devproxy unlink {link.project}",
         code="duplicate-link",
     )
 
 
-def _misnamed(link: Linked) -> Wrong:
-    name = project_name(link)
-    named_by = link.local if link.local and link.local.value and link.local.value.project is not UNSET else link.project
+def _misnamed(link: Linked, name: str) -> Wrong:
+    named_by = link.local if link.local and link.local.value and link.local.value.project is not UNSET else link.shared
     assert named_by is not None
     line, _ = named_by.places.at(("project",))
     return Wrong(
-        f"{header(link.name)} links a project that is called `{name}`",
-        why=f"`project` says so ({named_by.file}:{line}); until both agree its hostnames are made of `{link.name}`",
-        fix=f"rename it to {header(joined(split(link.name)[0], name or ''))}",
+        f"{link.project.header} links a project that is called `{name}`",
+        why=f"`project` says so ({named_by.file}:{line}); until both agree its hostnames are made of `{link.project}`",
+        fix=f"rename it to {Project(name, link.project.label).header}",
         code="project-name",
     )

@@ -5,15 +5,89 @@ lower-case hostnames).
 Not here: what a file may say (`schema.py`), how files become this (`decode.py`, `merge.py`).
 """
 
+import re
 from typing import Literal
 
 import msgspec
 
 from devproxy.problems import Problem
+from devproxy.registry import hostnames
 
 Scheme = Literal["http", "https", "h2c", "tcp"]
 ExposurePolicy = Literal["warn", "refuse", "allow"]
 HostHeader = Literal["keep", "upstream"]
+
+
+class Project(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """A project as it is linked: the name that its file gives it, and the label of a checkout beside another one.
+
+    The label stands before the name everywhere: `fix-ui.shop` is the key of the link, `web.fix-ui.shop` the id of a
+    service, and hostnames are made likewise. What `shop` and `fix-ui.shop` are called never meets: a host that the file
+    names is moved below the label as well, or both checkouts would claim it. In order, the checkouts of a project stand
+    together, the one without a label first.
+    """
+
+    base: str
+    label: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> "Project":
+        """The project that is written `shop` or `fix-ui.shop`; the reverse of `str`."""
+        label, _, base = text.rpartition(".")
+        return cls(base, label)
+
+    @classmethod
+    def parse(cls, text: str) -> "Project":
+        """As `of`. Raises Wrong where `text` cannot be the name of a project or of a checkout."""
+        project = cls.of(text)
+        hostnames.name(project.base)
+        if "." in text:
+            hostnames.name(project.label)
+        return project
+
+    def __str__(self) -> str:
+        return f"{self.label}.{self.base}" if self.label else self.base
+
+    @property
+    def header(self) -> str:
+        """The header of its link in the user registry."""
+        return f'[projects."{self}"]' if self.label else f"[projects.{self}]"
+
+    def host(self, service: str, template: str, tld: str) -> str:
+        """The hostname that a service of it has by its names (`host_template`)."""
+        base = self.base
+        if "{worktree}" not in template:
+            base = str(self)
+        elif not self.label:
+            template = re.sub(r"\{worktree\}[.-]?", "", re.sub(r"[.-]\{worktree\}", "", template))
+        filled = template.replace("{worktree}", self.label).replace("{service}", service).replace("{project}", base)
+        return filled.replace("{tld}", tld)
+
+    def moved(self, host: str, tlds: tuple[str, ...]) -> str:
+        """A hostname of its file (in lower case, maybe a wildcard) as this checkout has it: `shop.localhost` is
+        `fix-ui.shop.localhost`. The label stands right before the last label in front of the TLD."""
+        tld = hostnames.under(host, tlds)
+        if not self.label or tld is None:
+            return host
+        front, dot, last = host.removesuffix(f".{tld}").rpartition(".")
+        return f"{front}{dot}{self.label}.{last}.{tld}" if last != "*" else f"{front}{dot}{last}.{self.label}.{tld}"
+
+
+def service_id(name: str, project: Project | None) -> str:
+    """`web.shop`, or `web` without a project: unique in a registry, since a name has no dot in it."""
+    return name if project is None else f"{name}.{project}"
+
+
+def split_id(text: str) -> tuple[str, Project | None]:
+    """The name and the project of the service with this id; the reverse of `service_id`."""
+    name, dot, project = text.partition(".")
+    return name, Project.of(project) if dot else None
+
+
+def parse_id(text: str) -> tuple[str, Project | None]:
+    """As `split_id`. Raises Wrong where `text` cannot be the id of a service."""
+    name, dot, project = text.partition(".")
+    return hostnames.name(name), Project.parse(project) if dot else None
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -73,7 +147,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    project: str | None
+    project: Project | None
     hosts: tuple[str, ...]
     mounts: tuple[Mount, ...] = ()
     upstream: Upstream | None = None
@@ -102,11 +176,6 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         import shlex
 
         return shlex.join(self.command) if isinstance(self.command, tuple) else self.command or ""
-
-    @property
-    def checkout(self) -> str:
-        """The label of its checkout of the project, "" where it has none."""
-        return self.project.rpartition(".")[0] if self.project else ""
 
     @property
     def awaits_requests(self) -> bool:

@@ -143,7 +143,7 @@ def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, 
 def _is_of_another_checkout(declared: Declared) -> bool:
     """Whether the port that the project's file names is the other checkout's: each runs the command for itself."""
     key = ("upstream",) if declared.table.upstream is not UNSET else ("port",)
-    return declared.is_labelled and declared.table.command is not UNSET and declared.is_shared(key)
+    return bool(declared.label) and declared.table.command is not UNSET and declared.is_shared(key)
 
 
 def _absolute(address: Upstream, file: str, scheme: Scheme) -> Upstream:
@@ -230,7 +230,7 @@ def refused(declared: Declared, link: Linked) -> list[Problem]:
         return []
     what = "have changed since they were trusted" if link.trust else "are not trusted"
     wrong = Wrong(
-        f"no request starts `{declared.id}`: the commands of `{link.name}` {what}",
+        f"no request starts `{declared.id}`: the commands of `{link.project}` {what}",
         why="a file that comes with a repository runs nothing by itself",
         fix=f"read its commands, then: devproxy link --trust {link.file}",
         code="untrusted",

@@ -15,7 +15,6 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.net.loopback import is_free
 from devproxy.net.port_owner import holder
 from devproxy.paths import Paths
-from devproxy.registry.hostnames import split
 from devproxy.registry.leases import remove_lease, replace_lease, take_lease
 from devproxy.registry.loader import read
 from devproxy.registry.model import Lease, Registry, Service
@@ -72,8 +71,8 @@ def _lease(paths: Paths, named: Named, folder: Path, others: tuple[Lease, ...]) 
     if port is None:
         low, high = registry.settings.ports
         taken = declared(registry, besides=named.id) | {lease.port for lease in others}
-        label, project = split(named.project or "")
-        port = reserve(paths, project, named.name, label, taken=taken, low=low, high=high)
+        base, label = (named.project.base, named.project.label) if named.project else ("", "")
+        port = reserve(paths, base, named.name, label, taken=taken, low=low, high=high)
     us = os.getpid()
     return Lease(service=named.id, port=port, pid=us, started=start_time(us) or 0.0, checkout=str(folder))
 

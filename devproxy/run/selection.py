@@ -20,9 +20,8 @@ from devproxy.paths import LOCAL_FILE, PROJECT_FILE
 from devproxy.problems import Wrong
 from devproxy.registry import hostnames, worktrees
 from devproxy.registry.decode import decode_local, decode_project
-from devproxy.registry.hostnames import joined
-from devproxy.registry.layers import Linked, beside, project_name
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.layers import beside, own_name
+from devproxy.registry.model import Project, Registry, Service, parse_id, service_id
 
 LARGEST = 4 * 1024 * 1024  # bytes of a manifest that is read
 
@@ -30,27 +29,25 @@ LARGEST = 4 * 1024 * 1024  # bytes of a manifest that is read
 class Named(msgspec.Struct, frozen=True, kw_only=True):
     """A service's name and project; `service` where the registry has it; `origin` says where the name comes from.
 
-    `project` has the label of the checkout in front, if it has one (`registry/hostnames.py`). `project_file` is the
-    `devproxy.toml` that was found in or above the folder, whether it is linked or not.
+    `project_file` is the `devproxy.toml` that was found in or above the folder, whether it is linked or not.
     """
 
     name: str
-    project: str | None = None
+    project: Project | None = None
     service: Service | None = None
     project_file: Path | None = None
     origin: str
 
     @property
     def id(self) -> str:
-        return self.name if self.project is None else f"{self.name}.{self.project}"
+        return service_id(self.name, self.project)
 
 
 class _NearProject(msgspec.Struct, frozen=True):
-    """What a project file says: the project's name, as it is linked by or would be, and the folder (absolute) of each
-    service."""
+    """What a project file says: the project, as it is linked or would be, and the folder (absolute) of each service."""
 
     file: Path
-    name: str
+    project: Project
     folders: dict[str, Path]
 
 
@@ -73,35 +70,27 @@ def pick(argument: str | None, folder: Path, registry: Registry) -> Named:
     )
 
 
-def _by_argument(argument: str, project: _NearProject | None, registry: Registry) -> Named:
+def _by_argument(argument: str, near: _NearProject | None, registry: Registry) -> Named:
     """`web` is the project's own before any other's, `web.shop` says whose it is."""
-    name, dot, of = argument.lower().partition(".")
-    _check(argument, name, of, bool(dot))
-    if dot:
-        file = project.file if project is not None and project.name == of else None
-        return Named(
-            name=name, project=of, service=_known(registry, f"{name}.{of}"), project_file=file, origin="argument"
-        )
+    try:
+        name, project = parse_id(argument.lower())
+    except Wrong as wrong:
+        raise DevproxyError(f"`{argument}`: {wrong.what}", why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
     if project is not None:
-        return _named(name, project, registry, "argument")
+        file = near.file if near is not None and near.project == project else None
+        service = _known(registry, service_id(name, project))
+        return Named(name=name, project=project, service=service, project_file=file, origin="argument")
+    if near is not None:
+        return _named(name, near, registry, "argument")
     known = _known(registry, name) or _only(registry, name)
     return Named(name=name, project=known.project if known else None, service=known, origin="argument")
 
 
-def _check(argument: str, name: str, project: str, dotted: bool) -> None:
-    try:
-        hostnames.name(name)
-        if dotted:
-            hostnames.checkout(project)
-    except Wrong as wrong:
-        raise DevproxyError(f"`{argument}`: {wrong.what}", why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
-
-
-def _named(name: str, project: _NearProject | None, registry: Registry, origin: str) -> Named:
-    if project is None:
+def _named(name: str, near: _NearProject | None, registry: Registry, origin: str) -> Named:
+    if near is None:
         return Named(name=name, service=_known(registry, name), origin=origin)
-    service = _known(registry, f"{name}.{project.name}")
-    return Named(name=name, project=project.name, service=service, project_file=project.file, origin=origin)
+    service = _known(registry, service_id(name, near.project))
+    return Named(name=name, project=near.project, service=service, project_file=near.file, origin=origin)
 
 
 def _known(registry: Registry, identity: str) -> Service | None:
@@ -137,8 +126,7 @@ def _read_project(file: Path, text: str, registry: Registry) -> _NearProject | N
     decoded = decode_project(text, str(file))
     local = file.with_name(LOCAL_FILE)
     over = _text(local)
-    link = Linked("", decoded, decode_local(over, str(local)) if over is not None else None)
-    name = project_name(link)
+    name = own_name(decoded, decode_local(over, str(local)) if over is not None else None)
     if decoded.value is None or not name:
         return None
     folders = {
@@ -146,8 +134,8 @@ def _read_project(file: Path, text: str, registry: Registry) -> _NearProject | N
         for service, table in decoded.value.services.items()
     }
     linked = (one.project for one in registry.services if one.project and _is_beside(one.source.file, file))
-    key = next(linked, None) or joined(worktrees.label(file.parent), name)
-    return _NearProject(file, key, folders)
+    project = next(linked, None) or Project(name, worktrees.label(file.parent))
+    return _NearProject(file, project, folders)
 
 
 def _is_beside(source: str, file: Path) -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 from devproxy.cli.arguments import find_service
 from devproxy.errors import DevproxyError, Exit
-from devproxy.registry.model import Registry, Service, Source
+from devproxy.registry.model import Project, Registry, Service, Source
 
 
 def service(name: str, project: str | None = None, *hosts: str) -> Service:
@@ -12,7 +12,7 @@ def service(name: str, project: str | None = None, *hosts: str) -> Service:
     return Service(
         id=identity,
         name=name,
-        project=project,
+        project=Project.of(project) if project else None,
         hosts=(f"{identity}.localhost", *hosts),
         source=Source("/registry.toml", 1),
     )

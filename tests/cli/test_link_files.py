@@ -15,7 +15,7 @@ REGISTRY = "/home/you/registry.toml"
 def link(text: str, file: Path, **more: object) -> tuple[str, str]:
     wish = LinkOptions(**{"file": file, "name": "shop", **more})  # type: ignore[arg-type]
     found = linked(text, decode_user(text, REGISTRY), wish)
-    return found.key, found.text
+    return str(found.project), found.text
 
 
 @pytest.fixture

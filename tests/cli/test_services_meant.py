@@ -7,12 +7,14 @@ import pytest
 from devproxy.cli.arguments import nearest, services_meant
 from devproxy.errors import DevproxyError
 from devproxy.problems import Problem
-from devproxy.registry.model import Registry, Service, Source
+from devproxy.registry.model import Project, Registry, Service, Source
 
 
 def service(name: str, project: str | None, file: Path) -> Service:
     identity = f"{name}.{project}" if project else name
-    return Service(id=identity, name=name, project=project, hosts=(), source=Source(str(file), 1))
+    return Service(
+        id=identity, name=name, project=Project.of(project) if project else None, hosts=(), source=Source(str(file), 1)
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from devproxy.events import EventLog
 from devproxy.health.model import Condition
 from devproxy.paths import Paths
 from devproxy.problems import Problem
-from devproxy.registry.model import Mount, Registry, Scheme, Service, Source, Upstream
+from devproxy.registry.model import Mount, Project, Registry, Scheme, Service, Source, Upstream
 
 HOST = "devproxy.localhost"
 
@@ -32,7 +32,7 @@ def service(name: str, project: str | None = None, port: int | None = 3000, line
         "upstream": upstream,
         "source": Source(f"/home/me/{project or 'x'}.toml", line),
     }
-    return Service(id=id_, name=name, project=project, **{**fields, **more})  # type: ignore[arg-type]
+    return Service(id=id_, name=name, project=Project.of(project) if project else None, **{**fields, **more})  # type: ignore[arg-type]
 
 
 def example() -> Registry:

@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from devproxy.net.loopback import is_loopback
-from devproxy.registry.model import Registry, Service, Source
+from devproxy.registry.model import Project, Registry, Service, Source
 from devproxy.run.command import prepare
 from tests import require
 from tests.e2e.processes import Program, free_port, running, wait_until
@@ -98,7 +98,9 @@ def answers_on_its_port(
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, "utf-8")
-    service = Service(id="web.shop", name="web", project="shop", hosts=(host,), cwd=str(folder), source=Source("/a", 1))
+    service = Service(
+        id="web.shop", name="web", project=Project("shop"), hosts=(host,), cwd=str(folder), source=Source("/a", 1)
+    )
     service = replace(service, command=command)
     port = free_port()
     found = prepare(service, port=port, registry=Registry(services=(service,)), http_port=80)

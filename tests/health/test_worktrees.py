@@ -10,7 +10,7 @@ import pytest
 
 from devproxy.health.findings import Checkouts
 from devproxy.health.worktrees import checkouts
-from devproxy.registry.model import Registry, Service, Source
+from devproxy.registry.model import Project, Registry, Service, Source
 from tests import require
 from tests.e2e.processes import running
 from tests.health.stage import Stage, free, looping, staged, until
@@ -32,10 +32,10 @@ def test_worktrees_are_known_linked_or_not(main: Path, tmp_path: Path) -> None:
     inside = worktree(main, main / ".trees" / "new", "new")
     registry = Registry(services=(of(main / "app"), of(fix / "app", "web.fix.shop"), of(tmp_path, "api.other")))
     assert checkouts(registry) == {
-        "shop": Checkouts(
+        Project("shop"): Checkouts(
             str(main / "app"), ((str(fix / "app"), "fix.shop"), (str(inside / "app"), str(inside / "app")))
         ),
-        "fix.shop": Checkouts(
+        Project("shop", "fix"): Checkouts(
             str(fix / "app"), ((str(inside / "app"), str(inside / "app")), (str(main / "app"), "shop"))
         ),
     }
@@ -46,7 +46,9 @@ def test_clones_that_are_linked_beside_each_other_are_known_through_symlinks_too
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "two")
     registry = Registry(services=(of(tmp_path / "one"), of(tmp_path / "link", "web.two.shop"), service("app")))
-    assert checkouts(registry)["shop"] == Checkouts(str(tmp_path / "one"), ((str(tmp_path / "two"), "two.shop"),))
+    assert checkouts(registry)[Project("shop")] == Checkouts(
+        str(tmp_path / "one"), ((str(tmp_path / "two"), "two.shop"),)
+    )
 
 
 def test_a_project_with_one_checkout_has_no_entry(main: Path) -> None:

@@ -4,7 +4,7 @@ Not here: real ones (`netns.py`).
 """
 
 from devproxy.health.model import Family, Interface, Listener, Process, Scan
-from devproxy.registry.model import Service, Source, Upstream
+from devproxy.registry.model import Project, Service, Source, Upstream
 
 LO = Interface("lo", 1, ("127.0.0.1", "::1"), loopback=True)
 ETH0 = Interface("eth0", 2, ("192.168.1.20", "fd00::20", "fe80::aa:1"))
@@ -22,7 +22,7 @@ def service(id_: str = "web", port: int | None = 3000, path: str = "", **more: o
         "upstream": upstream,
         "source": Source("/r/devproxy.toml", 3),
     }
-    return Service(id=id_, name=name, project=project or None, **{**fields, **more})  # type: ignore[arg-type]
+    return Service(id=id_, name=name, project=Project.of(project) if project else None, **{**fields, **more})  # type: ignore[arg-type]
 
 
 def at(address: str, process: Process = VITE, v6only: bool | None = None, port: int = 3000) -> Listener:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devproxy.registry.decode import decode_local, decode_project, decode_user
 from devproxy.registry.merge import Linked, merge
-from devproxy.registry.model import Registry
+from devproxy.registry.model import Project, Registry
 
 FOLDER = Path(__file__).with_name("golden")
 
@@ -28,7 +28,7 @@ def merged(texts: str) -> Registry:
         local = link.path.replace("devproxy.toml", "devproxy.local.toml")
         projects.append(
             Linked(
-                name,
+                Project.of(name),
                 decode_project(files[link.path], link.path) if link.path in files else None,
                 decode_local(files[local], local) if local in files else None,
                 link.trust or "",

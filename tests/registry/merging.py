@@ -7,7 +7,7 @@ import msgspec
 from devproxy.registry.decode import decode_local, decode_project, decode_user
 from devproxy.registry.layers import of_project
 from devproxy.registry.merge import Linked, merge
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.model import Project, Registry, Service
 from devproxy.registry.resolve import digest
 
 BOTH = ("127.0.0.1", "::1")
@@ -23,7 +23,9 @@ def services(registry: Registry) -> dict[str, Service]:
 
 def linked(project: str, local: str | None = None, name: str = "shop", *, trusted: bool = False) -> Linked:
     """A linked project of these texts; `trusted`: with its commands as they are."""
-    link = Linked(name, decode_project(project, SHOP), None if local is None else decode_local(local, LOCAL))
+    link = Linked(
+        Project.of(name), decode_project(project, SHOP), None if local is None else decode_local(local, LOCAL)
+    )
     return msgspec.structs.replace(link, trust=digest(SHOP, of_project(link))) if trusted else link
 
 

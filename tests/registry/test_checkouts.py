@@ -1,13 +1,13 @@
-"""`registry/hostnames.py`: what two checkouts of one project are called."""
+"""What two checkouts of one project are called."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devproxy.problems import Wrong
 from devproxy.registry.decode import decode_project, decode_user
-from devproxy.registry.hostnames import header, joined, moved, own_host, split
 from devproxy.registry.merge import Linked, merge
-from devproxy.registry.model import Mount, Registry, Upstream
+from devproxy.registry.model import Mount, Project, Registry, Upstream, parse_id, service_id, split_id
 from tests.registry.merging import BOTH, USER, services
 
 TLDS = ("localhost", "dev.test")
@@ -37,8 +37,8 @@ listen = 5432
 def both(**local: str) -> Registry:
     user = '[projects.shop]\npath = "/a"\n[projects."fix-ui.shop"]\npath = "/b"\n'
     links = [
-        Linked("shop", decode_project(FILE, "/home/you/shop/devproxy.toml")),
-        Linked("fix-ui.shop", decode_project(FILE, "/home/you/fix/devproxy.toml")),
+        Linked(Project("shop"), decode_project(FILE, "/home/you/shop/devproxy.toml")),
+        Linked(Project("shop", "fix-ui"), decode_project(FILE, "/home/you/fix/devproxy.toml")),
     ]
     return merge(decode_user(user, USER), links)
 
@@ -51,8 +51,8 @@ def test_every_name_of_a_checkout_has_its_label() -> None:
     assert found["web.fix-ui.shop"].hosts == ("web.fix-ui.shop.localhost", "fix-ui.shop.localhost")
     assert found["api.shop"].mounts == (Mount("shop.localhost", "/api"),)
     assert found["api.fix-ui.shop"].mounts == (Mount("fix-ui.shop.localhost", "/api"),)
-    assert not {host for one in found.values() if one.project == "shop" for host in one.hosts} & {
-        host for one in found.values() if one.project == "fix-ui.shop" for host in one.hosts
+    assert not {host for one in found.values() if one.project == Project("shop") for host in one.hosts} & {
+        host for one in found.values() if one.project == Project("shop", "fix-ui") for host in one.hosts
     }
 
 
@@ -84,9 +84,10 @@ def test_a_port_with_a_command_belongs_to_the_checkout_without_a_label() -> None
     ],
 )
 def test_the_template_says_where_the_label_stands(template: str, main: str, other: str) -> None:
-    assert own_host(template, "web", "shop", "localhost") == main
-    assert own_host(template, "web", "fix-ui.shop", "localhost") == other
-    assert own_host(template, "web", None, "localhost") == "web.localhost"
+    assert Project("shop").host("web", template, "localhost") == main
+    assert Project("shop", "fix-ui").host("web", template, "localhost") == other
+    user = f'[proxy]\nhost_template = "{template}"\n[services.web]\nport = 5173\n'
+    assert services(merge(decode_user(user, USER)))["web"].hosts == ("web.localhost",)
 
 
 @pytest.mark.parametrize(
@@ -100,21 +101,44 @@ def test_the_template_says_where_the_label_stands(template: str, main: str, othe
     ],
 )
 def test_a_host_of_the_file_moves_below_the_label(host: str, there: str) -> None:
-    assert moved(host, "fix-ui.shop", TLDS) == there
-    assert moved(host, "shop", TLDS) == moved(host, None, TLDS) == host
+    assert Project("shop", "fix-ui").moved(host, TLDS) == there
+    assert Project("shop").moved(host, TLDS) == host
 
 
 @given(LABELS, LABELS, LABELS)
 def test_no_two_checkouts_move_a_host_to_the_same_place(first: str, second: str, host: str) -> None:
-    names = {moved(f"{host}.localhost", project, TLDS) for project in ("shop", f"{first}.shop", f"{second}.shop")}
+    names = {Project("shop", label).moved(f"{host}.localhost", TLDS) for label in ("", first, second)}
     assert len(names) == (2 if first == second else 3)
 
 
 @given(LABELS | st.just(""), LABELS)
-def test_split_undoes_joined(label: str, base: str) -> None:
-    assert split(joined(label, base)) == (label, base)
+def test_a_project_is_read_as_it_is_written(label: str, base: str) -> None:
+    project = Project(base, label)
+    assert Project.of(str(project)) == project
+    assert hash(Project.of(str(project))) == hash(project)
+    assert split_id(service_id("web", project)) == ("web", project)
+    assert split_id(service_id("web", None)) == ("web", None)
+
+
+@pytest.mark.parametrize("text", ["", ".shop", "fix.", "a.b.shop", "Shop", "fix ui.shop", "devproxy", "devproxy.shop"])
+def test_what_is_no_project_is_refused(text: str) -> None:
+    with pytest.raises(Wrong):
+        Project.parse(text)
+    with pytest.raises(Wrong):
+        parse_id(f"web.{text}")
+
+
+def test_what_is_a_project_is_not() -> None:
+    assert Project.parse("fix-ui.shop") == Project("shop", "fix-ui")
+    assert parse_id("web.fix-ui.shop") == ("web", Project("shop", "fix-ui"))
+    assert parse_id("web") == ("web", None)
+
+
+def test_the_checkouts_of_a_project_stand_together() -> None:
+    texts = ["zebra", "shop", "b.shop", "blog", "a.shop"]
+    assert [str(project) for project in sorted(map(Project.of, texts))] == ["blog", "shop", "a.shop", "b.shop", "zebra"]
 
 
 def test_headers() -> None:
-    assert header("shop") == "[projects.shop]"
-    assert header("fix-ui.shop") == '[projects."fix-ui.shop"]'
+    assert Project("shop").header == "[projects.shop]"
+    assert Project("shop", "fix-ui").header == '[projects."fix-ui.shop"]'

@@ -4,7 +4,7 @@ import pytest
 
 from devproxy.registry.decode import decode_project, decode_user
 from devproxy.registry.merge import Lease, Linked, merge
-from devproxy.registry.model import Mount
+from devproxy.registry.model import Mount, Project
 from tests.registry.merging import USER, linked, of, services
 
 
@@ -77,7 +77,9 @@ mount = [{ host = "shop.localhost", path = "/a" }, { host = "x.y.shop.localhost"
 
 def test_a_project_without_a_usable_file_is_no_service_and_holds_its_name() -> None:
     user = '[services.a]\nport = 1\n[projects.shop]\npath = "x"\n[projects.evil]\npath = "y"\n'
-    evil = Linked("evil", decode_project('project = "evil"\n[services.web]\nhosts = ["shop.localhost"]\n', "/y"))
-    registry = merge(decode_user(user, USER), [Linked("shop", None), evil])
+    evil = Linked(
+        Project("evil"), decode_project('project = "evil"\n[services.web]\nhosts = ["shop.localhost"]\n', "/y")
+    )
+    registry = merge(decode_user(user, USER), [Linked(Project("shop"), None), evil])
     assert sorted(services(registry)) == ["a", "web.evil"]
     assert [problem.code for problem in registry.problems] == ["foreign-name"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from devproxy.problems import Problem
 from devproxy.registry.decode import decode_local, decode_project, decode_user
 from devproxy.registry.merge import Lease, Linked, merge
-from devproxy.registry.model import ProxySettings, Registry
+from devproxy.registry.model import Project, ProxySettings, Registry
 from tests.registry import letter
 from tests.registry.merging import USER
 
@@ -69,11 +69,11 @@ def test_whatever_is_merged_is_consistent(user: Any, one: Any, two: Any, local: 
         decode_user(tomli_w.dumps({"services": user}), "/u"),
         [
             Linked(
-                "shop",
+                Project("shop"),
                 decode_project(tomli_w.dumps({"project": "shop", "services": one}), "/1"),
                 decode_local(tomli_w.dumps({"services": local}), "/l"),
             ),
-            Linked("other", decode_project(tomli_w.dumps({"project": "other", "services": two}), "/2")),
+            Linked(Project("other"), decode_project(tomli_w.dumps({"project": "other", "services": two}), "/2")),
         ],
         [Lease(service="lease", port=1, pid=1, hosts=("x.localhost",), file="/lease")],
     )

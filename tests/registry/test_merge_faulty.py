@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from devproxy.problems import Problem
 from devproxy.registry.decode import decode_local, decode_project, decode_user
 from devproxy.registry.merge import Linked, merge
+from devproxy.registry.model import Project
 from tests.registry.merging import USER, linked, services
 
 
@@ -94,7 +95,7 @@ def test_whatever_else_is_wrong_nothing_is_hidden_and_nothing_raises(table: Any,
         text = tomli_w.dumps({"services": {"web": table | more}})
         local = decode_local(text if is_local else "", "/shop/devproxy.local.toml")
         project = decode_project('project = "shop"\n' + ("" if is_local else text), "/shop/devproxy.toml")
-        problems = merge(None, [Linked("shop", project, local)]).problems
+        problems = merge(None, [Linked(Project("shop"), project, local)]).problems
         settings_only = {"foreign-tld", "reserved-name", "socket-outside", "bad-host"}
         return {problem.message for problem in problems if problem.code in settings_only}
 

@@ -2,7 +2,7 @@
 
 from devproxy.registry.decode import decode_user
 from devproxy.registry.merge import merge
-from devproxy.registry.model import Health, Mount, ProxySettings, Service, Source, Upstream
+from devproxy.registry.model import Health, Mount, Project, ProxySettings, Service, Source, Upstream
 from tests.registry.merging import BOTH, SHOP, USER, linked, of
 
 
@@ -51,7 +51,7 @@ def test_every_key_of_a_service_arrives() -> None:
     assert found == Service(
         id="web.shop",
         name="web",
-        project="shop",
+        project=Project("shop"),
         hosts=("web.shop.localhost", "shop-2.localhost", "*.shop.localhost"),
         mounts=(Mount("shop.localhost", "/web", True),),
         upstream=Upstream("http", path="/home/you/shop/run/web.sock"),

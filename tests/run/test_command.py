@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from devproxy.errors import DevproxyError
-from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.values import fill, placeholders
 from devproxy.run.command import SHELL, Prepared, prepare
 
@@ -20,7 +20,7 @@ def service(name: str, project: str | None = "shop", port: int = 0) -> Service:
     return Service(
         id=identity,
         name=name,
-        project=project,
+        project=Project.of(project) if project else None,
         hosts=(f"{identity}.localhost",),
         upstream=Upstream("http", ("127.0.0.1", "::1"), port) if port else None,
         command=COMMAND,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.registry.model import Registry, Service, Source
+from devproxy.registry.model import Project, Registry, Service, Source
 from devproxy.run.selection import pick
 from tests.repository import repository, worktree
 
@@ -14,7 +14,11 @@ EMPTY = Registry()
 
 def service(name: str, project: str | None = None) -> Service:
     return Service(
-        id=f"{name}.{project}" if project else name, name=name, project=project, hosts=(), source=Source("", 1)
+        id=f"{name}.{project}" if project else name,
+        name=name,
+        project=Project.of(project) if project else None,
+        hosts=(),
+        source=Source("", 1),
     )
 
 
@@ -121,7 +125,11 @@ def test_in_a_worktree_the_project_has_its_label_linked_or_not(tmp_path: Path) -
     assert pick("web", there, EMPTY).id == "web.fix-ui.shop"
     assert pick("web.shop", there, EMPTY).id == "web.shop"
     linked = Service(
-        id="web.two.shop", name="web", project="two.shop", hosts=(), source=Source(str(there / "devproxy.toml"), 2)
+        id="web.two.shop",
+        name="web",
+        project=Project("shop", "two"),
+        hosts=(),
+        source=Source(str(there / "devproxy.toml"), 2),
     )
     found = pick("web", there, Registry(services=(linked,)))
     assert (found.id, found.service) == ("web.two.shop", linked)

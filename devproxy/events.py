@@ -8,18 +8,32 @@ How: every event gets the next number, so that a reader that comes back asks for
 
 from collections import deque
 from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import msgspec
 
 CAPACITY = 500
 
+Tone = Literal["good", "neutral", "warning", "bad"]
+
 
 class Event(msgspec.Struct, frozen=True, tag_field="kind", tag=str.lower):
-    """Something worth telling once. Its JSON has `kind`, the lower-case name of its type."""
+    """Something worth telling once. Its JSON has `kind`, the lower-case name of its type.
+
+    `tone` is how a person is to take it: commands give it a colour, the log a level.
+    """
+
+    tone: ClassVar[Tone] = "neutral"
 
     def text(self) -> str:
         """One line for a person."""
         raise NotImplementedError
+
+
+class ServiceEvent(Event, frozen=True):
+    """What became of one service, by its id."""
+
+    service: str
 
 
 class Started(Event, frozen=True):
@@ -69,10 +83,10 @@ class Checked(Event, frozen=True):
         return "; ".join(f"{state}: {_enumerated(ids)}" for state, ids in groups if ids)
 
 
-class Up(Event, frozen=True):
+class Up(ServiceEvent, frozen=True):
     """A service that was down answers again; `why` says how that is known, `after` how many seconds it was down."""
 
-    service: str
+    tone: ClassVar[Tone] = "good"
     why: str = ""
     after: float = 0.0
 
@@ -80,49 +94,46 @@ class Up(Event, frozen=True):
         return f"{self.service} is up again after {duration(self.after)}: {self.why}"
 
 
-class Down(Event, frozen=True):
+class Down(ServiceEvent, frozen=True):
     """A service that was up does not answer any more."""
 
-    service: str
+    tone: ClassVar[Tone] = "bad"
     why: str = ""
 
     def text(self) -> str:
         return f"{self.service} is down: {self.why}"
 
 
-class Waking(Event, frozen=True):
+class Waking(ServiceEvent, frozen=True):
     """A request has a service started."""
-
-    service: str
 
     def text(self) -> str:
         return f"{self.service} is started: a request came"
 
 
-class Failed(Event, frozen=True):
+class Failed(ServiceEvent, frozen=True):
     """A service that a request had started did not come up."""
 
-    service: str
+    tone: ClassVar[Tone] = "bad"
     why: str = ""
 
     def text(self) -> str:
         return f"{self.service} did not start: {self.why}"
 
 
-class Idle(Event, frozen=True):
+class Idle(ServiceEvent, frozen=True):
     """A service was ended since nobody had asked for it for so many seconds; the next request starts it again."""
 
-    service: str
     after: float = 0.0
 
     def text(self) -> str:
         return f"{self.service} was ended after {duration(self.after)} without a request"
 
 
-class Exposed(Event, frozen=True):
+class Exposed(ServiceEvent, frozen=True):
     """Others can reach a service; `fix` is one line."""
 
-    service: str
+    tone: ClassVar[Tone] = "bad"
     message: str
     fix: str = ""
 
@@ -130,10 +141,10 @@ class Exposed(Event, frozen=True):
         return f"{self.service} is exposed: {self.message}"
 
 
-class Owner(Event, frozen=True):
+class Owner(ServiceEvent, frozen=True):
     """Another program answers for a service than before."""
 
-    service: str
+    tone: ClassVar[Tone] = "warning"
     before: str
     now: str
 
@@ -141,10 +152,10 @@ class Owner(Event, frozen=True):
         return f"{self.service} is answered by {self.now} now, and was by {self.before}"
 
 
-class Found(Event, frozen=True):
+class Found(ServiceEvent, frozen=True):
     """Something else is wrong with a service; `code` as in its findings."""
 
-    service: str
+    tone: ClassVar[Tone] = "warning"
     code: str
     message: str
     fix: str = ""
@@ -153,10 +164,10 @@ class Found(Event, frozen=True):
         return f"{self.service}: {self.message}"
 
 
-class Mended(Event, frozen=True):
+class Mended(ServiceEvent, frozen=True):
     """What an earlier event said is wrong with a service is no longer so; `message` is what was said then."""
 
-    service: str
+    tone: ClassVar[Tone] = "good"
     code: str
     message: str = ""
 

@@ -10,16 +10,59 @@ import msgspec
 
 Severity = Literal["error", "warning"]
 
+# Every code that a problem can have, in alphabetical order. They are stable: scripts may rely on them.
+ProblemCode = Literal[
+    "bad-host",
+    "bad-name",
+    "bad-upstream",
+    "bad-value",
+    "blocked-port",
+    "circular-dependency",
+    "control-character",
+    "does-not-apply",
+    "duplicate-host",
+    "duplicate-link",
+    "duplicate-mount",
+    "duplicate-port",
+    "foreign-name",
+    "foreign-owner",
+    "foreign-tld",
+    "misplaced-key",
+    "missing-key",
+    "missing-project-file",
+    "no-such-file",
+    "not-a-file",
+    "not-readable",
+    "not-this-machine",
+    "not-utf-8",
+    "out-of-range",
+    "own-port",
+    "poor-tld",
+    "port-and-upstream",
+    "project-name",
+    "reserved-name",
+    "socket-outside",
+    "syntax",
+    "too-deep",
+    "too-large",
+    "too-many",
+    "unknown-host",
+    "unknown-key",
+    "unknown-service",
+    "untrusted",
+    "wrong-type",
+]
+
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):
     """One thing that is wrong in a file: what (`message`), why, and the line that fixes it.
 
     `file` is absolute; `line` and `column` count from 1 (column in characters), 0 where no place is known.
-    `code` is stable (`unknown-key`, `wrong-type`, …): scripts may rely on it. `service` is the name, as its file
+    `service` is the name, as its file
     has it, of the service that it is about, if it is about one.
     """
 
-    code: str
+    code: ProblemCode
     message: str
     file: str
     line: int = 0
@@ -76,7 +119,7 @@ _BREAKS = "\t\r\n"
 class Wrong(ValueError):  # noqa: N818 - it is the value that is wrong
     """A value that cannot be used: a stable `code`, `what` is wrong with it, why, and the fix (both may be empty)."""
 
-    def __init__(self, what: str, *, why: str = "", fix: str = "", code: str = "bad-value"):
+    def __init__(self, what: str, *, why: str = "", fix: str = "", code: ProblemCode = "bad-value"):
         super().__init__(what)
         self.what = what
         self.why = why

@@ -1,11 +1,13 @@
 """The event log: numbered, bounded, told to whoever subscribed."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.events import AnyEvent, Entry, EventLog, Failed, Idle, Notice, Problems, Services, Started, Waking
+from devproxy.events import AnyEvent, Entry, Event, EventLog, Failed, Idle, Notice, Problems, Services, Started, Waking
 
 
 def log(capacity: int = 3) -> EventLog:
@@ -97,3 +99,13 @@ def test_a_service_that_requests_start_is_told_of_in_sentences() -> None:
     assert Waking("web.shop").text() == "web.shop is started: a request came"
     assert Failed("web.shop", "its command has ended").text() == "web.shop did not start: its command has ended"
     assert Idle("web.shop", 1800.0).text() == "web.shop was ended after 30 min without a request"
+
+
+def kinds(base: type[Event]) -> set[type[Event]]:
+    """The events below a class; one that has others below it is none itself."""
+    below = base.__subclasses__()
+    return {base}.union(*map(kinds, below)) - {base} if below else {base}
+
+
+def test_every_kind_of_event_can_be_read_back() -> None:
+    assert kinds(Event) == set(get_args(AnyEvent))

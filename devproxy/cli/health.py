@@ -15,7 +15,7 @@ from devproxy.cli.arguments import complete_service, find_service
 from devproxy.cli.context import CommandContext, counted, load_context
 from devproxy.cli.output import for_person, print_json, remark, say
 from devproxy.errors import Exit
-from devproxy.health.model import Condition, Finding
+from devproxy.health.model import SEVERITIES, Condition, Finding
 from devproxy.registry.model import Service
 
 if TYPE_CHECKING:
@@ -25,21 +25,19 @@ if TYPE_CHECKING:
     from devproxy.registry.model import Service
 
 
-STATES = ("down", "starting")
-CODES = ("exposed", "owner", "checkout", "shadowed", "conflict", "self", "family", "unknown")
-DEFAULT = "down,exposed,owner,checkout,shadowed,conflict,self"
+WORDS = ("down", "starting", *SEVERITIES)
+DEFAULT = ",".join(("down", *(code for code, severity in SEVERITIES.items() if severity != "note")))
 
 
 def fail_on(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[str]:
     """Words by comma, `all` and `none` among them. Raises BadParameter."""
     words = {word.strip() for word in text.split(",") if word.strip()}
-    known = {*STATES, *CODES}
     if words <= {"none"}:
         return frozenset()
     if words == {"all"}:
-        return frozenset(known)
-    if unknown := sorted(words - known):
-        raise click.BadParameter(f"'{unknown[0]}' is none of {', '.join((*STATES, *CODES))}, all, none")
+        return frozenset(WORDS)
+    if unknown := sorted(words.difference(WORDS)):
+        raise click.BadParameter(f"'{unknown[0]}' is none of {', '.join(WORDS)}, all, none")
     return frozenset(words)
 
 
@@ -50,7 +48,7 @@ def fail_on(_ctx: click.Context, _param: click.Parameter, text: str) -> frozense
     callback=fail_on,
     default=DEFAULT,
     metavar="LIST",
-    help=f"What makes the exit code 1, by comma: {', '.join((*STATES, *CODES))}; or all, or none. Default: {DEFAULT}.",
+    help=f"What makes the exit code 1, by comma: {', '.join(WORDS)}; or all, or none. Default: {DEFAULT}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a service, as ls does.")
 @click.option("--watch", is_flag=True, help="Go on, and print a line for every change, until Ctrl-C.")
@@ -120,7 +118,7 @@ def _print_json(view: CommandContext, services: "Sequence[Service]", conditions:
 
 
 COLOURS = {"up": "green", "down": "red", "starting": "yellow", "unknown": "yellow", "on-request": None}
-SEVERITIES = {"error": "red", "warning": "yellow", "note": "blue"}
+SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 _INDENT = " " * 11  # as wide as `  shadowed ` and every label below it
 
 
@@ -153,7 +151,7 @@ def about(condition: Condition) -> str:
 
 
 def _print_finding(finding: Finding) -> None:
-    _print_lines(finding.code, [finding.message], fg=SEVERITIES[finding.severity], bold=True)
+    _print_lines(finding.code, [finding.message], fg=SEVERITY_COLOURS[finding.severity], bold=True)
     for label, text in (("proof", finding.proof), ("who", finding.who), ("fix", finding.fix), ("run", finding.command)):
         if text:
             _print_lines(label, [text])

@@ -10,21 +10,13 @@ import msgspec
 
 from devproxy.cli.context import CommandContext
 from devproxy.cli.output import print_json, remark, say
-from devproxy.events import AnyEvent, Checked, Down, Exposed, Failed, Found, Mended, Owner, Up
+from devproxy.events import AnyEvent, Checked, Exposed, Found, Tone
 from devproxy.health.history import ABOUT_ALL, HistoryEntry, concerns, read, row
 from devproxy.health.model import Condition
 from devproxy.registry.model import Service
 
 LAST = 200  # lines for a person
-_COLOURS: dict[type, str] = {
-    Up: "green",
-    Mended: "green",
-    Down: "red",
-    Failed: "red",
-    Exposed: "red",
-    Owner: "yellow",
-    Found: "yellow",
-}
+_COLOURS: dict[Tone, str] = {"good": "green", "warning": "yellow", "bad": "red"}
 
 
 def print_history(view: CommandContext, services: Sequence[Service] | None, as_json: bool) -> None:
@@ -34,7 +26,7 @@ def print_history(view: CommandContext, services: Sequence[Service] | None, as_j
         print_json([row(entry) for entry in entries])
         return
     for entry in entries[-LAST:]:
-        say(f"{_stamp(entry.time)}  {text_of(entry.event, services)}", fg=_COLOURS.get(type(entry.event)))
+        say(f"{_stamp(entry.time)}  {text_of(entry.event, services)}", fg=_COLOURS.get(entry.event.tone))
     if len(entries) > LAST:
         remark(f"… and {len(entries) - LAST} earlier ones: --json shows all")
     if not entries:
@@ -96,4 +88,4 @@ def _print_event(entry: HistoryEntry, as_json: bool) -> None:
         say(msgspec.json.encode(row(entry)).decode())
         return
     stamp = time.strftime("%H:%M:%S", time.localtime(entry.time))
-    say(f"{stamp}  {entry.event.text()}", fg=_COLOURS.get(type(entry.event)))
+    say(f"{stamp}  {entry.event.text()}", fg=_COLOURS.get(entry.event.tone))

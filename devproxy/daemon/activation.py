@@ -121,7 +121,7 @@ class Activator:
 
     def _tell(self, event: Waking | Failed | Idle) -> None:
         self._events.add(event)
-        _log.log(logging.WARNING if isinstance(event, Failed) else logging.INFO, "%s", event.text())
+        _log.log(logging.WARNING if event.tone == "bad" else logging.INFO, "%s", event.text())
 
     # Starting
 

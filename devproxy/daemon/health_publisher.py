@@ -15,7 +15,7 @@ from typing import Any
 
 from devproxy.daemon.runtime import HealthReport, read_health
 from devproxy.errors import DevproxyError
-from devproxy.events import AnyEvent, Down, Entry, EventLog, Exposed, Found, Owner
+from devproxy.events import AnyEvent, Entry, EventLog, Exposed, Found
 from devproxy.health import history
 from devproxy.health.board import Board
 from devproxy.health.model import Check, Condition, Listener
@@ -28,8 +28,6 @@ from devproxy.storage import files
 
 SETTLE = 0.2  # seconds between two writes: what happens together is written together
 MOST_UNWRITTEN = 1000  # events kept for a disk that is full
-_WORRYING = (Down, Exposed, Found, Owner)
-
 _log = logging.getLogger(__name__)
 
 
@@ -120,7 +118,7 @@ class HealthPublisher:
         self.publish()
         for event in events:
             self._events.add(event)
-            _log.log(logging.WARNING if isinstance(event, _WORRYING) else logging.INFO, "%s", _line(event))
+            _log.log(logging.WARNING if event.tone in ("warning", "bad") else logging.INFO, "%s", _line(event))
         self._wanted.set()
 
     def _alarm(self, listener: Listener) -> None:

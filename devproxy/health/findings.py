@@ -24,6 +24,7 @@ import msgspec
 
 from devproxy.health.exposure import Judgement, PortJudgement, judge, judge_port, takes
 from devproxy.health.model import (
+    SEVERITIES,
     Code,
     Finding,
     FindingSeverity,
@@ -228,15 +229,6 @@ def _process(process: Process, user: str | None) -> str:
 # All that a look at the machine says about one service, apart from whether it is up.
 
 
-_SEVERITY: Mapping[str, FindingSeverity] = {
-    "unknown": "note",
-    "shadowed": "warning",
-    "family": "note",
-    "owner": "warning",
-    "conflict": "warning",
-    "self": "error",
-    "checkout": "error",
-}
 _EXPOSED: Mapping[ExposurePolicy, FindingSeverity] = {"refuse": "error", "warn": "warning", "allow": "note"}
 NOTHING = Reach()
 
@@ -348,7 +340,7 @@ def _shown(finding: RawFinding, policy: ExposurePolicy, reach: Reach, port: int)
         fix = propose(listener.process.argv, listener.process.parents, listener.port)
     return Finding(
         code=finding.code,
-        severity=_EXPOSED[policy] if finding.code == "exposed" else _SEVERITY[finding.code],
+        severity=_EXPOSED[policy] if finding.code == "exposed" else SEVERITIES[finding.code],
         message=finding.message,
         address=listener.where if listener else "",
         proof=_proof(reach, port) if finding.code == "exposed" else "",

@@ -9,18 +9,13 @@ from typing import Any
 
 import msgspec
 
-from devproxy import events
-from devproxy.events import AnyEvent, Checked, Started, Stopped
+from devproxy.events import AnyEvent, Checked, ServiceEvent, Started, Stopped
 from devproxy.paths import Paths
 from devproxy.storage.rotating_file import RotatedFile
 
 LIMIT = 512 << 10  # bytes a file; there are at most two
 KEPT = 1
 ABOUT_ALL = (Started, Stopped)
-ABOUT_ONE = (
-    *(events.Up, events.Down, events.Waking, events.Failed, events.Idle),
-    *(events.Exposed, events.Owner, events.Found, events.Mended),
-)
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
@@ -38,14 +33,14 @@ def row(entry: HistoryEntry) -> dict[str, Any]:
 
 def is_kept(event: AnyEvent) -> bool:
     """Whether an event tells what became of a service."""
-    return isinstance(event, (*ABOUT_ALL, *ABOUT_ONE, Checked))
+    return isinstance(event, (*ABOUT_ALL, Checked, ServiceEvent))
 
 
 def concerns(event: AnyEvent, service: str) -> bool:
     """Whether it is about that service, or about the watch over all of them."""
     if isinstance(event, Checked):
         return service in event.up or service in event.down
-    return isinstance(event, ABOUT_ALL) or (isinstance(event, ABOUT_ONE) and event.service == service)
+    return isinstance(event, ABOUT_ALL) or (isinstance(event, ServiceEvent) and event.service == service)
 
 
 class History:

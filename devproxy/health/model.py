@@ -7,14 +7,26 @@ Pure.
 """
 
 import shlex
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
 State = Literal["up", "down", "starting", "unknown"]
 Verdict = Literal["loopback", "exposed", "unknown"]
-Code = Literal["exposed", "unknown", "owner", "shadowed", "family", "conflict", "self", "checkout"]
 FindingSeverity = Literal["error", "warning", "note"]
+# What can be wrong with a service: `findings.py` says when. Stable: scripts may rely on them.
+Code = Literal["exposed", "owner", "checkout", "shadowed", "conflict", "self", "family", "unknown"]
+SEVERITIES: Mapping[Code, FindingSeverity] = {
+    "exposed": "warning",  # or what the registry says of it: `exposure`
+    "owner": "warning",
+    "checkout": "error",
+    "shadowed": "warning",
+    "conflict": "warning",
+    "self": "error",
+    "family": "note",
+    "unknown": "note",
+}
 
 DORMANT = "it starts at its first request"
 

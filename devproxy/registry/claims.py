@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
-from devproxy.problems import Problem, Severity, Wrong, shown
+from devproxy.problems import Problem, ProblemCode, Severity, Wrong, shown
 from devproxy.registry import hostnames
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import Mount, ProxySettings
@@ -204,6 +204,6 @@ def _impossible(host: str) -> Wrong:
     )
 
 
-def _taken(name: str, holder: tuple[Declared, Path], fix: str, code: str) -> Wrong:
+def _taken(name: str, holder: tuple[Declared, Path], fix: str, code: ProblemCode) -> Wrong:
     why = f"{holder[0].cite(holder[1])} has it"
     return Wrong(f'"{name}" is taken already', why=why, fix=fix, code=code)

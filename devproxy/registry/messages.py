@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from devproxy.problems import LONGEST, Wrong, shown
+from devproxy.problems import LONGEST, ProblemCode, Wrong, shown
 
 # What the types of `schema.py` say about a key, for people.
 #
@@ -178,7 +178,7 @@ def misfit(label: str, value: Any, key: Key) -> Wrong:
     if value == 0 and key.wants == "a whole number from 1 to 65535":
         why = "port 0 means any free port, and only to a program that listens"
         fix = "leave `port` out, and `devproxy run` allocates one" if key.name == "port" else fix
-    code = "wrong-type"
+    code: ProblemCode = "wrong-type"
     if type(value) in kinds:
         code = "out-of-range" if isinstance(value, int) else "bad-value"
     return Wrong(

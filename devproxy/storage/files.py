@@ -25,7 +25,7 @@ from pathlib import Path
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import ensure_private, quote
-from devproxy.problems import Problem
+from devproxy.problems import Problem, ProblemCode
 from devproxy.storage import locks
 
 # The only reader of the files that people write: text out, or the problem that says why not.
@@ -132,7 +132,7 @@ def _denied(path: Path, error: OSError | ValueError) -> UnreadableError:
     return _refused(path, "not-readable", "the file cannot be read", why, fix)
 
 
-def _refused(path: Path, code: str, message: str, why: str, fix: str) -> UnreadableError:
+def _refused(path: Path, code: ProblemCode, message: str, why: str, fix: str) -> UnreadableError:
     return UnreadableError(Problem(code=code, file=str(path), message=message, why=why, fix=fix))
 
 

@@ -52,7 +52,7 @@ def test_counted() -> None:
 
 
 def test_ten_problems_are_told_and_the_rest_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    remark_problems(Problem(code="c", message=f"m{number}", file="/r.toml") for number in range(12))
+    remark_problems(Problem(code="syntax", message=f"m{number}", file="/r.toml") for number in range(12))
     shown = capsys.readouterr().err
     assert shown.count("error:") == 10
     assert shown.endswith("… and 2 more: devproxy check\n")

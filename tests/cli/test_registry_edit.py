@@ -11,7 +11,7 @@ from tests.cli.command import Home
 
 
 def problem(message: str, line: int = 1) -> Problem:
-    return Problem(code="c", message=message, file="/r.toml", line=line)
+    return Problem(code="syntax", message=message, file="/r.toml", line=line)
 
 
 def test_a_problem_that_only_moved_is_not_new() -> None:

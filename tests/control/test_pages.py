@@ -115,7 +115,9 @@ def test_no_value_becomes_markup(text: str) -> None:
                 source=Source(nasty, 1),
             ),
         ),
-        problems=(Problem(code=nasty, message=nasty, file=nasty, line=1, why=nasty, fix=nasty),),
+        problems=(
+            Problem(code=nasty, message=nasty, file=nasty, line=1, why=nasty, fix=nasty),  # type: ignore[arg-type]
+        ),
     )
     pages = Pages(registry, [nasty])
     pages.events.add(Notice(nasty))
@@ -134,7 +136,7 @@ def test_counts_are_grammatical(count: int) -> None:
 def test_what_is_too_much_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "MOST_ROWS", 3)
     monkeypatch.setattr(html, "MOST_PROBLEMS", 1)
-    problem = Problem(code="x", message="y", file="/f")
+    problem = Problem(code="syntax", message="y", file="/f")
     registry = Registry(
         services=tuple(service(f"s{number}") for number in range(5)),
         problems=tuple(msgspec.structs.replace(problem, line=line) for line in range(3)),

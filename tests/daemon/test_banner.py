@@ -46,7 +46,7 @@ def test_problems_come_last_with_place_and_fix() -> None:
 
 def test_what_is_too_much_is_counted() -> None:
     services = tuple(service(f"s{number:03}", 3000) for number in range(150))
-    problems = tuple(Problem(code="x", message="m", file="/f", line=line) for line in range(30))
+    problems = tuple(Problem(code="syntax", message="m", file="/f", line=line) for line in range(30))
     text = announcement(Registry(services=services, problems=problems), BOTH, 80, [])
     assert "  and 50 more: devproxy ls" in text
     assert text.endswith("  and 10 more: devproxy check")

@@ -44,7 +44,7 @@ def test_settings_are_a_change() -> None:
 
 
 def test_problems_appear_and_are_mended() -> None:
-    problems = [Problem(code="x", message=f"m{number}", file="/f", line=number) for number in range(3)]
+    problems = [Problem(code="syntax", message=f"m{number}", file="/f", line=number) for number in range(3)]
     change = RegistryChange.between(registry(problems=tuple(problems[:2])), registry(problems=tuple(problems[1:])))
     assert change.appeared == (problems[2],)
     assert change.mended == (problems[0],)
@@ -53,7 +53,7 @@ def test_problems_appear_and_are_mended() -> None:
 
 
 def test_an_event_lists_only_so_many_problems() -> None:
-    problems = tuple(Problem(code="x", message="m", file="/f", line=line) for line in range(1, MOST_TOLD + 6))
+    problems = tuple(Problem(code="syntax", message="m", file="/f", line=line) for line in range(1, MOST_TOLD + 6))
     (event,) = RegistryChange.between(Registry(), registry(problems=problems)).events
     assert isinstance(event, Problems)
     assert len(event.appeared) == MOST_TOLD + 1

@@ -29,7 +29,7 @@ def test_nothing_makes_an_empty_registry_with_every_default() -> None:
 
 
 def test_services_are_sorted_and_problems_are_in_the_order_of_files_and_not_repeated() -> None:
-    early = Problem(code="x", message="x", file="/a", line=3)
+    early = Problem(code="syntax", message="x", file="/a", line=3)
     registry = merge(
         decode_user("[services.b]\nport = 0\n[services.a]\nport = 1\n[services.A]\n", USER), problems=[early, early]
     )

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+MODULES = {"pyyaml": "yaml"}  # where the module is not called as the distribution
 
 
 def imported() -> set[str]:
@@ -24,4 +25,5 @@ def imported() -> set[str]:
 def test_every_dependency_is_imported_and_every_import_is_a_dependency() -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     named = {re.split(r"[>=<;\[ ]", dependency)[0].replace("-", "_") for dependency in dependencies}
-    assert imported() - set(sys.stdlib_module_names) - {"devproxy"} == named
+    modules = {MODULES.get(name, name) for name in named}
+    assert imported() - set(sys.stdlib_module_names) - {"devproxy"} == modules

@@ -1,20 +1,21 @@
 """A compose file (the Compose Specification): the services that publish a port on this machine.
 
 Lives here: published ports in both syntaxes, `${NAME:-default}`, and which ports do not speak HTTP.
-Not here: YAML (`yaml.py`), asking a container engine.
+Not here: YAML (`storage/yaml.py`), asking a container engine.
 """
 
 import re
 from pathlib import Path
 
-from devproxy.detect import yaml
 from devproxy.detect.model import Candidate, Seen, text_of
-from devproxy.detect.yaml import Value
+from devproxy.problems import shown
+from devproxy.storage.yaml import Value, YamlError, parse_yaml
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 # by the port inside the container: databases, queues and caches, mail
 _TCP = frozenset({25, 1025, 1433, 1521, 3306, 5432, 5672, 6379, 9042, 9092, 11211, 26257, 27017, 33060})
 _SHORT = re.compile(r"(?:(?P<address>\d+(?:\.\d+){3}|\[[0-9a-fA-F:]+\]):)?(?P<port>\d+):(?P<target>\d+)(?:/tcp)?")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*:?-([^}]*)\}")
 
 
@@ -24,12 +25,15 @@ def look(root: Path) -> Seen:
     if file is None:
         return Seen()
     try:
-        document = yaml.parse(text_of(root / file))
-    except ValueError as error:
-        return Seen(remarks=(f"{file} is left out: {error}",))
+        document = parse_yaml(text_of(root / file), file)
+    except YamlError as error:
+        return Seen(remarks=(f"{error.where}: the file is left out: {error.what}",))
     services = document.get("services") if isinstance(document, dict) else None
     found, remarks = [], []
     for name, table in services.items() if isinstance(services, dict) else ():
+        if not _NAME.fullmatch(name):
+            remarks.append(f"{file}: `{shown(name)}` is left out: it is not a name for a service")
+            continue
         candidate = _candidate(file, name, table)
         if candidate is None:
             remarks.append(f"{file}: `{name}` is left out: it publishes no port that is fixed")

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from devproxy.detect import yaml
 from devproxy.detect.model import Candidate, Seen, members, text_of
+from devproxy.storage.yaml import YamlError, parse_yaml
 
+PNPM_FILE = "pnpm-workspace.yaml"
 SCRIPTS = ("dev", "start", "serve", "develop")
 _MANAGERS = (
-    ("pnpm", ("pnpm-lock.yaml", "pnpm-workspace.yaml")),
+    ("pnpm", ("pnpm-lock.yaml", PNPM_FILE)),
     ("yarn", ("yarn.lock",)),
     ("bun", ("bun.lock", "bun.lockb")),
     ("npm", ("package-lock.json",)),
@@ -29,7 +30,7 @@ def look(root: Path) -> Seen:
     if package is None:
         return Seen()
     manager = _manager(root, package)
-    patterns, remarks = _patterns(root, package)
+    patterns, remarks = workspace_patterns(package, text_of(root / PNPM_FILE))
     services = list(_services(root, members(root, patterns, "package.json"), manager))
     own = _candidate(root, root, package, manager)
     if own is not None and services:
@@ -82,14 +83,15 @@ def _manager(root: Path, package: dict[str, Any]) -> str:
     return next(locks, "npm")
 
 
-def _patterns(root: Path, package: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """The globs of the workspace, and remarks."""
+def workspace_patterns(package: dict[str, Any], pnpm: str) -> tuple[list[str], list[str]]:
+    """The globs of a workspace's members, by its package.json and the text of its pnpm-workspace.yaml; and remarks."""
     declared = package.get("workspaces")
     listed = declared.get("packages") if isinstance(declared, dict) else declared
-    found = [str(pattern) for pattern in listed] if isinstance(listed, list) else []
+    found = [pattern for pattern in listed if isinstance(pattern, str)] if isinstance(listed, list) else []
     try:
-        pnpm = yaml.parse(text_of(root / "pnpm-workspace.yaml"))
-    except ValueError as error:
-        return found, [f"pnpm-workspace.yaml is left out: {error}"]
-    packages = pnpm.get("packages") if isinstance(pnpm, dict) else None
-    return found + [str(pattern) for pattern in packages] if isinstance(packages, list) else found, []
+        workspace = parse_yaml(pnpm, PNPM_FILE)
+    except YamlError as error:
+        return found, [f"{error.where}: the file is left out: {error.what}"]
+    packages = workspace.get("packages") if isinstance(workspace, dict) else None
+    found += [pattern for pattern in packages if isinstance(pattern, str)] if isinstance(packages, list) else []
+    return found, []

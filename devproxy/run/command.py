@@ -10,7 +10,6 @@ given, so that two checkouts of it run side by side.
 """
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,17 +17,16 @@ from typing import Any
 
 import msgspec
 
+from devproxy.detect.node import PNPM_FILE, workspace_patterns
 from devproxy.errors import DevproxyError, Exit
 from devproxy.programs.flags import Adapted, Scripts, adapt
 from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
+from devproxy.storage.files import manifest_text
 from devproxy.urls import service_url
 
 # The scripts of `package.json`, read from disk.
-
-
-LARGEST = 4 * 1024 * 1024  # bytes
 
 
 def reader(folder: Path) -> Scripts:
@@ -47,9 +45,8 @@ def reader(folder: Path) -> Scripts:
 def _manifest(folder: Path) -> dict[str, Any]:
     """`package.json` of the folder; empty where there is none that can be read."""
     try:
-        with (folder / "package.json").open("rb") as file:
-            found = json.loads(file.read(LARGEST).decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        found = json.loads(manifest_text(folder / "package.json") or "{}")
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -59,26 +56,12 @@ def _workspace(root: Path, package: str) -> Path | None:
     path = root / package
     if (path / "package.json").is_file():
         return path
-    for pattern in _patterns(root):
+    patterns, _ = workspace_patterns(_manifest(root), manifest_text(root / PNPM_FILE) or "")
+    for pattern in patterns:
         for folder in _matching(root, pattern):
             if _manifest(folder).get("name") == package:
                 return folder
     return None
-
-
-def _patterns(root: Path) -> Iterator[str]:
-    """npm, yarn and bun say it in `package.json`, pnpm in a YAML file, of which the one list is read here."""
-    declared = _manifest(root).get("workspaces")
-    declared = declared.get("packages") if isinstance(declared, dict) else declared
-    yield from (one for one in declared or () if isinstance(one, str))
-    try:
-        text = (root / "pnpm-workspace.yaml").read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return
-    listed = re.search(r"^packages:[ \t]*\n((?:[ \t]*-.*\n?|[ \t]*#.*\n?|[ \t]*\n)*)", text, re.MULTILINE)
-    for line in listed[1].splitlines() if listed else ():
-        if found := re.match(r"""\s*-\s*["']?([^"'#\s]+)""", line):
-            yield found[1]
 
 
 def _matching(root: Path, pattern: str) -> Iterator[Path]:

@@ -22,8 +22,7 @@ from devproxy.registry import hostnames, worktrees
 from devproxy.registry.decode import decode_local, decode_project
 from devproxy.registry.layers import beside, own_name
 from devproxy.registry.model import Project, Registry, Service, parse_id, service_id
-
-LARGEST = 4 * 1024 * 1024  # bytes of a manifest that is read
+from devproxy.storage.files import manifest_text
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +115,7 @@ def _service_here(project: _NearProject, folder: Path) -> str | None:
 def _project_above(folder: Path, registry: Registry) -> _NearProject | None:
     for parent in (folder, *folder.parents):
         file = parent / PROJECT_FILE
-        text = _text(file)
+        text = manifest_text(file)
         if text is not None:
             return _read_project(file, text, registry)
     return None
@@ -125,7 +124,7 @@ def _project_above(folder: Path, registry: Registry) -> _NearProject | None:
 def _read_project(file: Path, text: str, registry: Registry) -> _NearProject | None:
     decoded = decode_project(text, str(file))
     local = file.with_name(LOCAL_FILE)
-    over = _text(local)
+    over = manifest_text(local)
     name = own_name(decoded, decode_local(over, str(local)) if over is not None else None)
     if decoded.value is None or not name:
         return None
@@ -155,7 +154,7 @@ def _suggestions(folder: Path) -> Iterator[tuple[str, str]]:
 def _of_package(folder: Path) -> str:
     """`name` without its scope: `@acme/web` is `web`."""
     try:
-        table = json.loads(_text(folder / "package.json") or "{}")
+        table = json.loads(manifest_text(folder / "package.json") or "{}")
     except (ValueError, RecursionError):
         return ""
     return _string(table, "name").rpartition("/")[2]
@@ -163,7 +162,7 @@ def _of_package(folder: Path) -> str:
 
 def _of_pyproject(folder: Path) -> str:
     try:
-        table = tomllib.loads(_text(folder / "pyproject.toml") or "")
+        table = tomllib.loads(manifest_text(folder / "pyproject.toml") or "")
     except (tomllib.TOMLDecodeError, RecursionError):
         return ""
     return _string(table, "project", "name") or _string(table, "tool", "poetry", "name")
@@ -173,13 +172,3 @@ def _string(table: Any, *keys: str) -> str:
     for key in keys:
         table = table.get(key) if isinstance(table, dict) else None
     return table if isinstance(table, str) else ""
-
-
-def _text(file: Path) -> str | None:
-    """A small text file, None where there is none that can be read."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(LARGEST + 1)
-        return data.decode("utf-8-sig") if len(data) <= LARGEST else None
-    except (OSError, UnicodeDecodeError):
-        return None

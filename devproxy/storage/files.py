@@ -61,15 +61,16 @@ class UnreadableError(Exception):
         self.problem = problem
 
 
-def read(path: Path) -> bytes | None:
+def read(path: Path, *, any_owner: bool = False) -> bytes | None:
     """The content of `path`, at most 4 MiB; None if there is no such file, also behind a dangling symlink.
 
-    Raises UnreadableError where something else than a plain file of ours stands there. Never blocks on it.
+    Raises UnreadableError where something else than a plain file stands there, or one that is not ours unless
+    `any_owner`. Never blocks on it.
     """
     try:
-        _check(path.stat(), path)  # before the open, for opening a device can have effects of its own
+        _check(path.stat(), path, any_owner)  # before the open, for opening a device can have effects of its own
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
-            _check(os.fstat(file.fileno()), path)  # what was opened may no longer be what stood there
+            _check(os.fstat(file.fileno()), path, any_owner)  # what was opened may no longer be what stood there
             content = file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -100,13 +101,23 @@ def decode_text(content: bytes, path: Path) -> str:
         ) from None
 
 
-def _check(status: os.stat_result, path: Path) -> None:
+def manifest_text(path: Path) -> str | None:
+    """The text of a file of another program's (`package.json`), whoever owns it; None where none can be read."""
+    try:
+        content = read(path, any_owner=True)
+        return None if content is None else decode_text(content, path)
+    except UnreadableError:
+        return None
+
+
+def _check(status: os.stat_result, path: Path, any_owner: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for test, name in _KINDS if test(status.st_mode)), "not a file")
         raise _refused(path, "not-a-file", f"this is {kind}", "a plain file is needed", "name a TOML file")
     if status.st_size > MAX_BYTES:
         raise _too_large(path)
-    if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
+    is_exempt = any_owner or not hasattr(os, "geteuid")
+    if not is_exempt and os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
         raise _refused(
             path,
             "foreign-owner",

@@ -19,6 +19,7 @@ HEAVY = (
     "tomlkit",
     "uvloop",
     "watchfiles",
+    "yaml",
 )
 
 

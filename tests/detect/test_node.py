@@ -84,5 +84,6 @@ def test_what_is_no_package_has_no_server(tmp_path: Path, text: str) -> None:
 
 
 def test_yaml_that_is_not_read_is_said(tmp_path: Path) -> None:
-    write(tmp_path, {"package.json": "{}", "pnpm-workspace.yaml": "packages: !tag [a]\n"})
-    assert look(tmp_path).remarks == ("pnpm-workspace.yaml is left out: line 1 is more of YAML than is read here",)
+    write(tmp_path, {"package.json": "{}", "pnpm-workspace.yaml": "packages: [a]\npackages: [b]\n"})
+    said = "pnpm-workspace.yaml:2:1: the file is left out: `packages` is there twice"
+    assert look(tmp_path).remarks == (said,)

@@ -44,6 +44,28 @@ def test_pnpm_has_a_file_of_its_own(root: Path) -> None:
     assert reader(root)("", "@acme/web", "dev") == "vite"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "packages: [\n  'packages/*',\n]\n",
+        "catalog: &all\n  - packages/*\npackages: *all\n",
+        'packages:\n- "packages/\\u002a"\n',
+        "packages:\n  - >-\n    packages/*\n",
+    ],
+)
+def test_every_way_to_write_a_list_in_yaml_is_read(root: Path, text: str) -> None:
+    package(root)
+    (root / "pnpm-workspace.yaml").write_text(text, "utf-8")
+    assert reader(root)("", "@acme/web", "dev") == "vite"
+
+
+@pytest.mark.parametrize("text", ["packages: [", "packages: 1", "- a", "packages:\n  - [packages/*]\n", "\x00"])
+def test_a_broken_workspace_has_no_members(root: Path, text: str) -> None:
+    package(root)
+    (root / "pnpm-workspace.yaml").write_text(text, "utf-8")
+    assert reader(root)("", "@acme/web", "dev") is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"scripts": []}', '{"scripts": {"dev": 1}}', "[" * 100_000, "\xff"])
 def test_a_broken_file_has_no_scripts(tmp_path: Path, text: str) -> None:
     (tmp_path / "package.json").write_text(text, "latin-1")

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from devproxy import __version__
-from devproxy.net.loopback import is_loopback
+from devproxy.addresses import is_loopback
 from tests import require
 from tests.daemon.process import Daemon, both, daemon_in
 from tests.e2e.origin import origin, saying

@@ -7,6 +7,7 @@ Not here: YAML (`storage/yaml.py`), asking a container engine.
 import re
 from pathlib import Path
 
+from devproxy.addresses import ip_literal, is_loopback_host
 from devproxy.detect.model import Candidate, Seen, text_of
 from devproxy.problems import shown
 from devproxy.storage.yaml import Value, YamlError, parse_yaml
@@ -14,7 +15,7 @@ from devproxy.storage.yaml import Value, YamlError, parse_yaml
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 # by the port inside the container: databases, queues and caches, mail
 _TCP = frozenset({25, 1025, 1433, 1521, 3306, 5432, 5672, 6379, 9042, 9092, 11211, 26257, 27017, 33060})
-_SHORT = re.compile(r"(?:(?P<address>\d+(?:\.\d+){3}|\[[0-9a-fA-F:]+\]):)?(?P<port>\d+):(?P<target>\d+)(?:/tcp)?")
+_SHORT = re.compile(r"(?:(?P<address>\S+):)?(?P<port>\d+):(?P<target>\d+)(?:/tcp)?")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*:?-([^}]*)\}")
 
@@ -63,7 +64,7 @@ def _candidate(file: str, name: str, table: Value) -> Candidate | None:
 
 def _exposed(file: str, name: str, table: Value) -> list[str]:
     """A remark for a port that everybody in the network reaches."""
-    ports = [entry for entry in _published(table) if entry[2] not in {"127.0.0.1", "[::1]", "::1"}]
+    ports = [entry for entry in _published(table) if not is_loopback_host(entry[2])]
     if not ports:
         return []
     port, target, _ = ports[0]
@@ -79,6 +80,9 @@ def _published(table: Value) -> list[tuple[int, int, str]]:
             address = f"{entry['host_ip']}:" if entry.get("host_ip") else ""
             entry = f"{address}{entry.get('published')}:{entry.get('target')}"  # noqa: PLW2901
         match = _SHORT.fullmatch(_VARIABLE.sub(lambda default: default[1], str(entry)))
+        address = (match["address"] or "") if match else ""
+        if address and ip_literal(address) is None and not is_loopback_host(address):
+            continue
         if match and 0 < int(match["port"][:6]) < 65536 and 0 < int(match["target"][:6]) < 65536:
-            found.append((int(match["port"]), int(match["target"]), match["address"] or ""))
+            found.append((int(match["port"]), int(match["target"]), address))
     return found

@@ -25,6 +25,7 @@ from typing import Literal
 
 import msgspec
 
+from devproxy.addresses import is_loopback
 from devproxy.health.model import Interface, Listener, Scan
 
 Verdict = Literal["loopback", "exposed", "unknown"]
@@ -68,7 +69,7 @@ def judge(listener: Listener, interfaces: Sequence[Interface] = ()) -> Judgement
         if listener.address.startswith(("/", "unix:")):
             return Judgement(verdict="loopback", why="a unix socket")
         return Judgement(verdict="unknown", why=f"bound to {listener.address!r}, which is no IP address")
-    if address.is_loopback:
+    if is_loopback(listener.address):
         return Judgement(verdict="loopback", why=f"bound to {listener.address}")
     tied = _tied(listener, interfaces)
     if any(interface.loopback and interface.name == tied for interface in interfaces):

@@ -22,6 +22,7 @@ from pathlib import PurePath
 
 import msgspec
 
+from devproxy.addresses import LOOPBACKS
 from devproxy.health.exposure import Judgement, PortJudgement, judge, judge_port, takes
 from devproxy.health.model import (
     SEVERITIES,
@@ -38,8 +39,6 @@ from devproxy.health.model import (
 )
 from devproxy.programs.fixes import program_of, propose
 from devproxy.registry.model import ExposurePolicy, Registry, Service
-
-LOOPBACKS = ("127.0.0.1", "::1")
 
 
 class RawFinding(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from devproxy.addresses import is_loopback
 from devproxy.health.model import Interface, Reach
 
 MOST_ADDRESSES = 6
@@ -69,7 +70,8 @@ def prove(ports: Iterable[int], where: Sequence[str]) -> dict[int, Reach]:
 def _usable(text: str, version: int) -> bool:
     """An address of that version that a plain connect can name: a link-local one would need its zone."""
     address = ipaddress.ip_address(text)
-    return address.version == version and not (address.is_link_local or address.is_unspecified or address.is_loopback)
+    is_usable = not (address.is_link_local or address.is_unspecified or is_loopback(text))
+    return address.version == version and is_usable
 
 
 def _batches(places: Sequence[tuple[str, int]]) -> Iterator[Sequence[tuple[str, int]]]:

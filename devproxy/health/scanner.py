@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import psutil
 
+from devproxy.addresses import is_loopback
 from devproxy.health.model import Family, Interface, Listener, Process, Scan
 from devproxy.net import sockdiag
 from devproxy.net.sockdiag import ListenerTable, RawListener
@@ -40,7 +41,7 @@ def interfaces() -> tuple[Interface, ...]:
 
 def _interface(name: str, index: int, texts: list[str]) -> Interface:
     addresses = tuple(text.partition("%")[0] for text in texts if _is_address(text))
-    return Interface(name, index, addresses, any(_is_loopback(address) for address in addresses))
+    return Interface(name, index, addresses, any(is_loopback(address) for address in addresses))
 
 
 def _is_address(text: str) -> bool:
@@ -50,10 +51,6 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address).is_loopback
 
 
 # The processes that hold sockets, read from Linux' /proc (proc(5)).

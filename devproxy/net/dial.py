@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from devproxy.net.loopback import is_loopback
+from devproxy.addresses import is_loopback
 from devproxy.net.sockets import bound_buffers
 from devproxy.registry.model import Upstream
 

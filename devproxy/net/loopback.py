@@ -1,11 +1,11 @@
-"""The only sockets that devproxy listens on, and what counts as loopback.
+"""The only sockets that devproxy listens on.
 
-Lives here: `is_loopback`, the choice of a port (80, else 7080; or the one asked for), binding it on
-127.0.0.1 and ::1, whether that could be done (`is_free`), and taking over sockets that systemd holds
-(sd_listen_fds(3)).
-Not here: what is served on them (`proxy/`), who listens elsewhere (`health/`), connecting (`net/dial.py`), who
-holds a port that is taken (`net/port_owner.py`), and the one other bind(): the proof of exposure binds the near end of
-the connections that it makes, and never listens (`health/reachability.py`).
+Lives here: the choice of a port (80, else 7080; or the one asked for), binding it on 127.0.0.1 and ::1, whether that
+could be done (`is_free`), and taking over sockets that systemd holds (sd_listen_fds(3)).
+Not here: which addresses are loopback (`devproxy/addresses.py`), what is served on the sockets (`proxy/`), who listens
+elsewhere (`health/`), connecting (`net/dial.py`), who holds a port that is taken (`net/port_owner.py`), and the one
+other bind(): the proof of exposure binds the near end of the connections that it makes, and never listens
+(`health/reachability.py`).
 
 The addresses are written down in `FAMILIES` and nowhere else. They are no parameter of any function: there is
 nothing that a setting, a flag or an environment variable could widen. What was bound is read back
@@ -17,13 +17,13 @@ A port is ours only if both families give it to us. With one of them somebody el
 
 import contextlib
 import errno
-import ipaddress
 import os
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from devproxy.addresses import is_loopback
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net.port_owner import holder
 from devproxy.net.sockets import bound_buffers
@@ -86,22 +86,6 @@ class _Unavailable(Exception):  # noqa: N818  (an answer of this module to itsel
         if sys.platform == "linux":
             return f"sudo sysctl -w net.ipv4.ip_unprivileged_port_start={self.port}, or choose a port above 1023"
         return "choose a port above 1023: [proxy] http in registry.toml"
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an IP literal is of this machine alone: 127.0.0.0/8, ::1, or 127.0.0.0/8 mapped into IPv6.
-
-    A name is not (`localhost` may resolve to anything), nor is what cannot be parsed.
-    """
-    if address in {"127.0.0.1", "::1"}:
-        return True
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        return parsed.ipv4_mapped.is_loopback
-    return parsed.is_loopback
 
 
 def is_free(port: int) -> bool:

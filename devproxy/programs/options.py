@@ -11,12 +11,12 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from devproxy.addresses import is_loopback_host
 from devproxy.programs.catalog import Form, Option
 
 # A port that only the shell knows: `$PORT`, `${WEB_PORT:-8000}`, cmd's `%PORT%`, `$((PORT + 1))`, `$(cat port)`
 _VARIABLE = r"""\$\w*PORT(?!\w)|\$\{\w*PORT(?!\w)[^{}]*\}|%\w*PORT%|\$\([^$]*(?i:port)[^$]*\)"""
 _PORT = rf"\d+|{_VARIABLE}"
-_LOOPBACK = re.compile(r"localhost|127(?:\.\d{1,3}){1,3}|::1|::ffff:127(?:\.\d{1,3}){3}|0:0:0:0:0:0:0:1", re.IGNORECASE)
 _ADDRESS = re.compile(rf"(?P<host>\[[^\]]*\]|\$\{{[^{{}}]*\}}|[^:]*):(?P<port>{_PORT})")
 _ADDRESS_OR_PORT = re.compile(rf"(?:(?:\[[0-9a-fA-F:]*\]|\$\{{[^{{}}]*\}}|\$?[\w.-]*|%\w+%):)?(?:{_PORT})")
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*)://(?P<host>\[[^\]]*\]|[^:/?\[]*)(?::(?P<port>\d+))?(?P<rest>.*)")
@@ -125,11 +125,6 @@ def shown(tokens: Iterable[str]) -> str:
     return " ".join(token if re.fullmatch(r"[\w@%+=:,./*\[\]-]+", token) else shlex.quote(token) for token in tokens)
 
 
-def is_loopback_name(host: str) -> bool:
-    """Whether a host as people write it in a command is this machine's loopback."""
-    return _LOOPBACK.fullmatch(host.strip("[]")) is not None
-
-
 def _match(flag: str, option: Option, args: Sequence[str], index: int) -> Given | None:
     first, _, second = flag.partition(" ")
     if second:
@@ -181,7 +176,7 @@ def _joined(given: Given, texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _host(value: str, option: Option) -> tuple[str, int] | None:
     hosts = value.removeprefix("-").split(",")
-    if value == "false" or all(is_loopback_name(host.strip()) for host in hosts):
+    if value == "false" or all(is_loopback_host(host.strip()) for host in hosts):
         return None
     return option.safe, 0
 
@@ -191,8 +186,8 @@ def _address(value: str, _: Option) -> tuple[str, int] | None:
         return None
     found = _ADDRESS.fullmatch(value)
     if found is None:
-        return None if is_loopback_name(value) else (SAFE, 0)
-    if found["host"] and is_loopback_name(found["host"]):
+        return None if is_loopback_host(value) else (SAFE, 0)
+    if found["host"] and is_loopback_host(found["host"]):
         return None
     port = found["port"]
     return f"{SAFE}:{port}", int(port) if port.isdecimal() else 0
@@ -212,7 +207,7 @@ def _url(value: str, option: Option) -> tuple[str, int] | None:
 
 def _one_url(value: str) -> tuple[str, int] | None:
     found = _URL.fullmatch(value)
-    if found is None or found["scheme"] == "unix" or is_loopback_name(found["host"]):
+    if found is None or found["scheme"] == "unix" or is_loopback_host(found["host"]):
         return None
     port = f":{found['port']}" if found["port"] else ""
     return f"{found['scheme']}://{SAFE}{port}{found['rest']}", int(found["port"] or 0)
@@ -226,7 +221,7 @@ def _publish(value: str, _: Option) -> tuple[str, int] | None:
     host, port = found["host"] or "", found["port"] or ""
     if host.isdecimal() or re.fullmatch(r"\d+-\d+", host):  # with one colon only, the part before it is a port
         host, port = "", host
-    if host and is_loopback_name(host):
+    if host and is_loopback_host(host):
         return None
     return f"{SAFE}:{port}:{found['rest']}", int(port) if port.isdecimal() else 0
 

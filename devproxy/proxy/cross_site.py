@@ -10,6 +10,7 @@ request comes from (`Sec-Fetch-*`, `Origin`, `Referer`) cannot be forged by a pa
 from collections.abc import Callable
 from typing import Literal
 
+from devproxy.addresses import is_loopback
 from devproxy.http1.fields import Section
 from devproxy.routing.authority import parse_authority
 
@@ -70,8 +71,6 @@ def _unless_allowed(origin: bytes, allowed: CrossSite, known: Callable[[str], bo
             host, _, kind = parse_authority(rest)
         except ValueError:
             return text
-        if host == "localhost" or (kind == "name" and known(host)):
-            return None
-        if (kind == "ipv4" and host.startswith("127.")) or (kind == "ipv6" and host == "::1"):
+        if host == "localhost" or (known(host) if kind == "name" else is_loopback(host)):
             return None
     return text

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from devproxy.net.loopback import is_loopback
+from devproxy.addresses import LOOPBACKS, is_loopback
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.dispatch import look_again
 from devproxy.proxy.exchange import Exchange
@@ -30,7 +30,7 @@ from devproxy.routing.table import CONTROL_LABEL, Route
 
 _TICK = 0.1  # seconds
 _TICKS_PER_CHECK = 10
-_COMMON = frozenset(("127.0.0.1", "::1", ""))
+_COMMON = frozenset((*LOOPBACKS, ""))
 _DEFAULT_CONNECTIONS = 10_000
 
 _CONTROL = Service(

@@ -1,21 +1,15 @@
 """The address of a service as a file spells it → an `Upstream` on this machine, or the reason why not.
 
-Lives here: the grammar of `upstream`, and the one rule that it must be loopback, whatever the spelling.
-Not here: making paths absolute (`resolve.py`), connecting (`net/dial.py`).
-
-IPv4 is read as inet_aton(3) and the URL Standard's IPv4 parser read it (`127.1`, `2130706433`, `0x7f.1`, `0177.0.0.1`
-all are 127.0.0.1), because whoever checks one spelling and dials another is fooled. IPv6 is RFC 4291, with
-::ffff:0:0/96 as the IPv4 address in it. The loopback blocks are RFC 1122 §3.2.1.3(g) and RFC 4291 §2.5.3. Names are
-never looked up.
+Lives here: the grammar of `upstream`, and why an address is refused that is not loopback, whatever the spelling.
+Not here: what is loopback (`devproxy/addresses.py`), making paths absolute (`resolve.py`), connecting (`net/dial.py`).
 """
 
 import re
 from typing import NamedTuple
 
+from devproxy.addresses import LOOPBACKS, ip_literal, is_loopback
 from devproxy.problems import Wrong, shown
 from devproxy.registry.model import Scheme, Upstream
-
-LOOPBACKS = ("127.0.0.1", "::1")
 
 _SCHEMES: dict[str, tuple[Scheme, int]] = {"http": ("http", 80), "https": ("https", 443), "h2c": ("h2c", 80)}
 # texts, which `re` compiles when they are first needed
@@ -60,67 +54,20 @@ def loopback(host: str, named: _Named) -> tuple[str, ...]:
     """The literals to dial for `host`, an IPv6 address in brackets, an IPv4 address in any spelling, or `localhost`."""
     if host.lower() == "localhost":
         return LOOPBACKS
-    if host.startswith("["):
-        return _ipv6(host[1:-1], named)
-    if re.fullmatch(_ENDS_IN_NUMBER, host):
-        number = ipv4(host)
-        if number is None:
-            raise _bad(named.text, f"{shown(host)} is not an IPv4 address")
-        return (_loopback_ipv4(number, named),)
-    raise _elsewhere(named, "names are not looked up")
-
-
-def ipv4(host: str) -> int | None:
-    """The 32 bits of an IPv4 address as inet_aton(3) reads it: one to four decimal, octal or hexadecimal parts."""
-    parts = host.removesuffix(".").split(".")
-    numbers = [_number(part) for part in parts]
-    if len(parts) > 4 or None in numbers:
-        return None
-    *front, last = [number for number in numbers if number is not None]
-    if any(number > 255 for number in front) or last >= 256 ** (4 - len(front)):
-        return None
-    return last + sum(number << (24 - 8 * index) for index, number in enumerate(front))
-
-
-def _number(part: str) -> int | None:
-    if len(part) > 16:
-        return None
-    if re.fullmatch("0[xX][0-9a-fA-F]*", part):
-        return int(part[2:] or "0", 16)
-    if re.fullmatch("0[0-7]+", part):
-        return int(part, 8)
-    return int(part) if re.fullmatch("0|[1-9][0-9]*", part) else None
-
-
-def _ipv6(inside: str, named: _Named) -> tuple[str, ...]:
-    if inside == "::1":
-        return ("::1",)
-    if "%" in inside:
+    is_ipv6 = host.startswith("[")
+    if not is_ipv6 and not re.fullmatch(_ENDS_IN_NUMBER, host):
+        raise _elsewhere(named, "names are not looked up")
+    if is_ipv6 and "%" in host:
         raise _bad(named.text, "loopback needs no zone", 'write "[::1]"')
-    import ipaddress  # only here, and slow to import
-
-    try:
-        address = ipaddress.IPv6Address(inside)
-    except ValueError:
-        raise _bad(named.text, f"{shown(inside)} is not an IPv6 address") from None
-    if address.ipv4_mapped is not None:
-        return (_loopback_ipv4(int(address.ipv4_mapped), named),)
-    if address == ipaddress.IPv6Address("::1"):
-        return ("::1",)
-    raise (
-        _unspecified(named, "::")
-        if int(address) == 0
-        else _elsewhere(named, f"{address} is none of these, even where it is this machine's own")
-    )
-
-
-def _loopback_ipv4(number: int, named: _Named) -> str:
-    dotted = ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
-    if number == 0:
-        raise _unspecified(named, dotted)
-    if number >> 24 != 127:
-        raise _elsewhere(named, f"{dotted} is none of these, even where it is this machine's own")
-    return dotted
+    address = ip_literal(host)
+    if address is None:
+        kind, inside = ("IPv6", host[1:-1]) if is_ipv6 else ("IPv4", host)
+        raise _bad(named.text, f"{shown(inside)} is not an {kind} address")
+    if is_loopback(address):
+        return (address,)
+    if address in ("0.0.0.0", "::"):  # noqa: S104
+        raise _unspecified(named, address)
+    raise _elsewhere(named, f"{address} is none of these, even where it is this machine's own")
 
 
 def _elsewhere(named: _Named, more: str = "") -> Wrong:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import UNSET
 
+from devproxy.addresses import LOOPBACKS
 from devproxy.problems import Problem, Wrong
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import ProxySettings, Service, service_id
@@ -28,7 +29,7 @@ class OwnPorts:
     def check(self, declared: Declared, service: Service) -> tuple[bool, list[Problem]]:
         """Whether the service's address leads elsewhere than to the proxy, and what to say about it."""
         address = service.upstream
-        if address is None or not address.port or not {"127.0.0.1", "::1"} & set(address.hosts):
+        if address is None or not address.port or set(LOOPBACKS).isdisjoint(address.hosts):
             return True, []
         path = ("port",) if declared.table.port is not UNSET else ("upstream",)
         if address.port in self.certain:
@@ -58,7 +59,7 @@ def listeners(pairs: list[tuple[Declared, Service]], own: OwnPorts) -> tuple[dic
     taken: dict[int, tuple[Declared, Path] | None] = dict.fromkeys(own.certain)
     for declared, service in pairs if asking else ():
         address = service.upstream
-        if address is not None and {"127.0.0.1", "::1"} & set(address.hosts):
+        if address is not None and not set(LOOPBACKS).isdisjoint(address.hosts):
             taken.setdefault(address.port, (declared, ("port",)))
     given: dict[str, int] = {}
     problems = []

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, structs
 
+from devproxy.addresses import LOOPBACKS
 from devproxy.problems import Problem, Wrong, shown
-from devproxy.registry.addresses import LOOPBACKS, upstream
+from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
 from devproxy.registry.model import Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
 from devproxy.registry.schema import HealthTable, ProxyTable, ServiceTable

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from devproxy.net.loopback import is_loopback
+from devproxy.addresses import is_loopback
 from devproxy.registry.model import Project, Registry, Service, Source
 from devproxy.run.command import prepare
 from tests import require

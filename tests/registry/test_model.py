@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from devproxy.registry.addresses import LOOPBACKS, upstream
+from devproxy.addresses import LOOPBACKS
+from devproxy.registry.addresses import upstream
 from devproxy.registry.model import Service, Source, Upstream
 
 

@@ -1,6 +1,7 @@
 """NAME on the command line: a service id (`web.shop`), a bare name where it is unique (`web`), or a hostname.
 
-Lives here: finding the service that a person means, and completing names in a shell.
+Lives here: finding the service that a person means, and completing names in a shell; which services `up`, `down` and
+`logs` mean: those of the project one stands in, or the ones that are named.
 Not here: what a hostname routes to, paths and all (`routing/table.py`).
 """
 
@@ -132,9 +133,6 @@ def _registered() -> "tuple[Service, ...]":
         return read(Paths.from_environment()).services
     except (DevproxyError, OSError):
         return ()  # a shell's prompt is no place for an error
-
-
-# Which services `up`, `down` and `logs` mean: those of the project one stands in, or the ones that are named.
 
 
 def nearest(folder: Path) -> Path | None:

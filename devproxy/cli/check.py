@@ -1,7 +1,8 @@
 """`devproxy check`: validate registry files as a compiler would, without the proxy.
 
-Lives here: which files are checked, and the exit code.
-Not here: what is wrong with a file (`registry/decode.py`, `registry/merge.py`), how it prints (`check.py`).
+Lives here: which files are checked, the exit code, and problems as text for people and in the formats that CI systems
+read (GitHub's workflow commands, SARIF 2.1.0).
+Not here: what is wrong with a file (`registry/decode.py`, `registry/merge.py`).
 How: without files, everything that is in force, with all conflicts between files. With files, each as it would be
 by itself: a project with the conflicts between its own services, a local file together with the project beside it.
 """
@@ -27,9 +28,6 @@ from devproxy.registry.merge import Linked, merge
 from devproxy.registry.model import Project
 from devproxy.serializers import problem_row
 from devproxy.storage.files import UnreadableError, decode_text, read
-
-# Problems as text for people, and in the formats that CI systems read.
-
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -1,8 +1,8 @@
 """`devproxy demo`: everything devproxy does in its first minute, on its own temporary files.
 
-Lives here: the story, told while it happens: two services, a registry, the proxy, a request to each by name.
-Not here: the services (`demo.py`). The proxy is a real `devproxy serve` in a process of its own; nothing of yours is
-read or changed, and nothing is left behind.
+Lives here: the story, told while it happens: two services (the standard library's HTTP server, each in a thread of
+this process), a registry, the proxy, a request to each by name. The proxy is a real `devproxy serve` in a process of
+its own; nothing of yours is read or changed, and nothing is left behind.
 """
 
 import os
@@ -23,8 +23,6 @@ from devproxy.cli.output import aligned, remark, say
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE, Paths
-
-# The two services of `devproxy demo`: the standard library's HTTP server, each in a thread of this process.
 
 
 class Sample(socketserver.ThreadingTCPServer):

@@ -1,6 +1,7 @@
 """`devproxy health`: check now, explain, propose the fix; `--history` says what was when.
 
-Lives here: how conditions and findings read, and which of them make the exit code 1.
+Lives here: how conditions and findings read (a line a service, and below it each finding with proof, who and fix), and
+which of them make the exit code 1.
 Not here: checking (`health/one_shot.py`), the past (`health/history.py`). The proxy is not needed.
 """
 
@@ -112,9 +113,6 @@ def _print_json(view: CommandContext, services: "Sequence[Service]", conditions:
 
     wanted = {service.id for service in services}
     print_json([row for row in service_rows(view.registry, view.port, conditions) if row["id"] in wanted])
-
-
-# What `devproxy health` prints for a person: a line a service, and below it each finding with proof, who and fix.
 
 
 COLOURS = {"up": "green", "down": "red", "starting": "yellow", "unknown": "yellow", "on-request": None}

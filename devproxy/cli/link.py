@@ -1,10 +1,14 @@
 """`devproxy link`: a project's file into the registry.
 
-Lives here: finding the file, refusing one that would not work, and what is said.
-Not here: what becomes of the registry (`link.py`), what a project file says (`registry/schema.py`).
+Lives here: finding the file, refusing one that would not work, the name that it is linked by, and what is said.
+Not here: what a project file says (`registry/schema.py`), the edit of the registry's text (`registry/edit.py`).
 
 Linking makes a file take effect; a file in a cloned repository does nothing before (SECURITY.md), so the command shows
 what it now routes, and with `--trust` what requests may run.
+
+The first checkout of a project has its plain name. One in a git worktree gets its branch as a label, any other one
+the label that `--as` gives it. A checkout keeps the label that it was linked by, unless it is in a worktree whose
+branch is another one now.
 """
 
 import os
@@ -34,13 +38,6 @@ from devproxy.storage.files import UnreadableError, decode_text, read
 
 if TYPE_CHECKING:
     from devproxy.registry.model import Service
-
-
-# What a project's file becomes in the user registry: under which name it is linked, and whether it is trusted.
-#
-# The first checkout of a project has its plain name. One in a git worktree gets its branch as a label, any other one
-# the label that `--as` gives it. A checkout keeps the label that it was linked by, unless it is in a worktree whose
-# branch is another one now.
 
 
 class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,9 +20,6 @@ from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
 from devproxy.urls import service_url
 
-# How the condition of services looks on the dashboard: a cell in the table, and what is wrong with the fix.
-
-
 MOST_FINDINGS = 100
 UNKNOWN = Condition()
 _WORDS = {"unknown": "not checked yet", "on-request": "on request"}

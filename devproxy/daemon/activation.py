@@ -1,14 +1,18 @@
 """Services that their first request starts: one task for each that is being started or ended, and what its gate says.
 
-Lives here: `Activator`, which the proxy wakes.
-Not here: requests that wait (`proxy/exchange.py`), one attempt (`run/activation.py`), when a service is idle
-(`activation.py`). What runs a service is a process of its own that outlives this one (`devproxy up --on-request`), so a
-proxy that is killed takes nothing along, and the next one finds what runs by its lease.
+Lives here: `Activator`, which the proxy wakes, and `IdleWatch`, which ends what nobody asks for any more (`idle_stop`).
+Not here: requests that wait (`proxy/exchange.py`), one attempt (`run/activation.py`). What runs a service is a process
+of its own that outlives this one (`devproxy up --on-request`), so a proxy that is killed takes nothing along, and the
+next one finds what runs by its lease.
 
 How it works: a service is up when the snapshot in force has its address and the probe says so, the same as health's;
 the board is told, so that the gate that health sees and the one that stood here are never at odds. A start that failed
 is not tried again for `RESPITE`: the page that a person sees it on loads once more, and a client in a loop must not
 start processes as fast as it can ask.
+
+A service is in use while an exchange with it is under way or a tunnel to it is open; between that, its last answer
+counts. After a start of the proxy time begins anew. One that another running service depends on is left alone: that
+one may use it without us. What a group does not run (`devproxy run`, a terminal) is its owner's to end.
 """
 
 import asyncio
@@ -208,13 +212,6 @@ def _about(service: Service, sight: AttemptStatus) -> str:
     """What it waits for, if that is another service."""
     waits = [name for name in service.depends_on if sight.states.get(name) in {"waiting", "starting"}]
     return f"{' and '.join(waits)} first, which it depends on" if waits else ""
-
-
-# Which services nobody asks for any more: `idle_stop`.
-#
-# A service is in use while an exchange with it is under way or a tunnel to it is open; between that, its last answer
-# counts. After a start of the proxy time begins anew. One that another running service depends on is left alone: that
-# one may use it without us. What a group does not run (`devproxy run`, a terminal) is its owner's to end.
 
 
 _SLOWEST, _QUICKEST = 5.0, 0.05  # seconds between two looks

@@ -1,7 +1,7 @@
-"""The proxy that runs now, as `state/proxy.json` tells it.
+"""The proxy that runs now, as `state/proxy.json` tells it, and what it knows of services, as `state/health.json` does.
 
-Lives here: the file's type, and reading it so that a file left behind by a killed proxy is not believed.
-Not here: writing it (`main.py`, through `storage/files.py`).
+Lives here: the types of both files, and reading them so that what a killed proxy left behind is not believed.
+Not here: writing them (`main.py`, `health_publisher.py`).
 """
 
 import msgspec
@@ -36,9 +36,6 @@ def read_running(paths: Paths) -> Running | None:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return running if is_same(running.pid, running.started) else None
-
-
-# What the running proxy knows of services, as `state/health.json` tells it.
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):

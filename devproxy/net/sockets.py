@@ -1,10 +1,13 @@
-"""Whether the other end of a TCP connection is still there, asked of the kernel instead of by reading.
+"""What the loop does not do for a socket: is its peer still there, how much may wait in it, and ending it with RST.
 
-Lives here: `TCP_INFO` (tcp(7)) and, for this machine's own other end, the socket table (`sockdiag.py`).
-Not here: what a lost peer leads to.
-
-Neither asyncio nor uvloop reports FIN or RST while reading is paused, and a FIN alone does not say whether the peer has
-closed or only finished sending. Where the platform cannot tell, the answer is "still there": the next write finds out.
+- Neither asyncio nor uvloop reports FIN or RST while reading is paused, and a FIN alone does not say whether the peer
+  has closed or only finished sending. The kernel is asked instead: `TCP_INFO` (tcp(7)) and, for this machine's own
+  other end, the socket table (`sockdiag.py`). Where the platform cannot tell, the answer is "still there": the next
+  write finds out.
+- Left alone, Linux lets a buffer grow to several MiB a direction (socket(7), tcp(7)), so that a service could run 10
+  MiB ahead of a reader that has stopped. A fixed size keeps what is under way on a connection small, and costs nothing
+  on loopback.
+- A connection that broke off in the middle ends with RST, so that its peer cannot take what it got for whole.
 """
 
 import asyncio
@@ -47,12 +50,6 @@ def is_gone(transport: asyncio.BaseTransport) -> bool:
     return bool(local and peer and peer_is_orphan(local[:2], peer[:2]))
 
 
-# How much the kernel may hold for one of our sockets (socket(7), tcp(7)).
-#
-# Left alone, Linux lets a buffer grow to several MiB a direction, so that a service could run 10 MiB ahead of a reader
-# that has stopped. A fixed size keeps what is under way on a connection small, and costs nothing on loopback.
-
-
 # Bytes asked for; Linux grants the double, to hold its own bookkeeping as well. A smaller send buffer costs CPU: what
 # does not fit is sent in the receiver's time instead of ours, in smaller pieces.
 SEND: Final = 1 << 20
@@ -64,9 +61,6 @@ def bound_buffers(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE)
-
-
-# Ending a connection so that its peer cannot take what it got for whole.
 
 
 # SO_LINGER with no time: close sends RST, socket(7).

@@ -58,11 +58,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):
     """One thing that is wrong in a file: what (`message`), why, and the line that fixes it.
 
     `file` is absolute; `line` and `column` count from 1 (column in characters), 0 where no place is known.
-    `service` is the name, as its file
-    has it, of the service that it is about, if it is about one.
+    `service` is the name, as its file has it, of the service that it is about, if it is about one. `code` is a
+    ProblemCode; another version of devproxy, whose state files this one reads, may have more of them.
     """
 
-    code: ProblemCode
+    code: str
     message: str
     file: str
     line: int = 0

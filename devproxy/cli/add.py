@@ -17,6 +17,7 @@ from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.decode import Decoded
+from devproxy.registry.model import Registry
 from devproxy.registry.schema import UserFile
 
 _HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]+")
@@ -42,8 +43,8 @@ def command(name: str, target: str, hosts: tuple[str, ...], path: str | None, fo
         raise click.UsageError("--path needs a --host to be below", click.get_current_context())
     paths = Paths.from_environment()
     table = service_table(target, hosts, path, Path.cwd())
-    change_registry(paths, lambda text, registry: _added(text, registry, name, table, force))
-    _show(name)
+    registry = change_registry(paths, lambda text, user: _added(text, user, name, table, force))
+    _show(name, registry)
 
 
 def service_table(target: str, hosts: tuple[str, ...], path: str | None, folder: Path) -> dict[str, Any]:
@@ -95,8 +96,8 @@ def _dotted(name: str) -> DevproxyError:
     )
 
 
-def _show(name: str) -> None:
-    view = load_context()
+def _show(name: str, registry: Registry) -> None:
+    view = load_context(registry)
     service, _ = find_service(view.registry, name)
     for url in view.mount_urls(service) or [view.url(service, host) for host in service.hosts]:
         say(url)

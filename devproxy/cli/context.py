@@ -51,10 +51,13 @@ class CommandContext(NamedTuple):
         return [self.url(service, mount.host) + mount.path for mount in service.mounts]
 
 
-def load_context() -> CommandContext:
-    """Both, now. While a file has an error, the services are those the running proxy has kept."""
+def load_context(registry: Registry | None = None) -> CommandContext:
+    """Both, now; `registry` where it has just been loaded.
+
+    While a file has an error, the services are those the running proxy has kept.
+    """
     paths = Paths.from_environment()
-    registry, running = read(paths), read_running(paths)
+    registry, running = registry or read(paths), read_running(paths)  # the one load of a command that reads
     if running is not None and running.in_force is not None and registry.has_errors:
         registry = msgspec.structs.replace(running.in_force, problems=registry.problems)
     return CommandContext(paths, registry, running)

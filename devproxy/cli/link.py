@@ -26,12 +26,12 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
 from devproxy.problems import Wrong
 from devproxy.registry import hostnames, worktrees
-from devproxy.registry.decode import Decoded, decode_local, decode_project
+from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
 from devproxy.registry.edit import link_project, trust_project, unlink_project
 from devproxy.registry.layers import of_project, own_name
 from devproxy.registry.loader import place
 from devproxy.registry.merge import Linked
-from devproxy.registry.model import Project
+from devproxy.registry.model import Project, Registry
 from devproxy.registry.resolve import digest
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 from devproxy.storage.files import UnreadableError, decode_text, read
@@ -120,14 +120,14 @@ def command(path: str | None, label: str | None, trust: bool | None, force: bool
     """
     # abspath, unlike Path.absolute, takes `..` out
     file = find_project(Path(os.path.abspath(path)) if path else None, Path.cwd())  # noqa: PTH100
-    project = take(Paths.from_environment(), file, force=force, label=_label(label), trust=trust)
-    _show(project, file, trusted=trust)
+    project, registry = take(Paths.from_environment(), file, force=force, label=_label(label), trust=trust)
+    _show(project, file, registry, trusted=trust)
 
 
 def take(
     paths: Paths, file: Path, *, force: bool = False, label: str | None = None, trust: bool | None = None
-) -> Project:
-    """Link `file`, and return the project as it is linked. Raises DevproxyError where it would not work."""
+) -> tuple[Project, Registry]:
+    """Link `file`; the project as it is linked, and the registry with it. Raises DevproxyError if it would not work."""
     shared, local = _shared(file), _local(file)
     name = own_name(shared, local) or ""
     commands = of_project(Linked(Project(name), shared, local))
@@ -145,10 +145,21 @@ def take(
         made.append(linked(text, user, wish))
         return made[-1].text
 
-    change_registry(paths, edit)
+    registry = change_registry(paths, edit)
     for other in made[-1].gone:
         remark(f"`{other}` is no longer linked: its checkout is gone")
-    return made[-1].project
+    return made[-1].project, registry
+
+
+def is_linked(paths: Paths, file: Path) -> bool:
+    """Whether the user registry links `file`, by whatever way to it. Reads that file alone."""
+    try:
+        text = decode_text(read(paths.registry) or b"", paths.registry)
+    except UnreadableError:
+        return False
+    user = decode_user(text, str(paths.registry))
+    links = user.value.projects.values() if user.value else ()
+    return any(place(user.file, link.path).resolve() == file.resolve() for link in links)
 
 
 def _label(text: str | None) -> str | None:
@@ -208,8 +219,8 @@ def _local(file: Path) -> Decoded[LocalFile] | None:
         return None
 
 
-def _show(project: Project, file: Path, *, trusted: bool | None) -> None:
-    view = load_context()
+def _show(project: Project, file: Path, registry: Registry, *, trusted: bool | None) -> None:
+    view = load_context(registry)
     services = [service for service in view.registry.services if service.project == project]
     if services:
         print_table(("NAME", "URL"), [(service.id, view.url(service)) for service in services])

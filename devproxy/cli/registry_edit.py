@@ -15,31 +15,38 @@ from devproxy.paths import SCHEMA_FILE, Paths
 from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_user
 from devproxy.registry.loader import read_as
+from devproxy.registry.model import Registry
 from devproxy.registry.schema import UserFile
 from devproxy.storage.files import update
 
 Edit = Callable[[str, Decoded[UserFile]], str]
 
 
-def change_registry(paths: Paths, edit: Edit) -> None:
-    """Replace the user registry's text by `edit(text, as decoded)`.
+def change_registry(paths: Paths, edit: Edit) -> Registry:
+    """Replace the user registry's text by `edit(text, as decoded)`, and return the whole registry as it is then.
 
     Raises DevproxyError, and writes nothing, where the file cannot be read as TOML, or where the new text would bring
     a problem that was not there before: exit code 2 for one in the file itself, which is what was typed, 1 for a
     conflict with another file.
     """
 
+    made: list[Registry] = []
+
     def validated(text: str) -> str:
         old = decode_user(text, str(paths.registry))
         if old.value is None:
             raise _unreadable(old)
         new_text = edit(text, old)
-        _refuse(old.problems, decode_user(new_text, str(paths.registry)).problems, Exit.USAGE)
-        _refuse(read_as(paths, text).problems, read_as(paths, new_text).problems, Exit.BAD_NEWS)
+        new = decode_user(new_text, str(paths.registry))
+        _refuse(old.problems, new.problems, Exit.USAGE)
+        made.append(read_as(paths, new))  # the one load: conflicts show where all files are merged
+        if made[-1].problems:  # seldom: only the registry before tells which of them are new
+            _refuse(read_as(paths, old).problems, made[-1].problems, Exit.BAD_NEWS)
         return new_text
 
     update(paths.registry, validated)
     _put_schema(paths)
+    return made[-1]
 
 
 def _put_schema(paths: Paths) -> None:

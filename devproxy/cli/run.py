@@ -55,7 +55,7 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
     from devproxy.run.selection import pick
 
     folder = Path.cwd()
-    registry = read(paths)
+    registry = read(paths)  # which service is meant; `launch` loads it once more, when it is this one's turn
     named = pick(name, folder, registry)
     port = _proxy(paths, registry.settings.autostart)
     ready = launch(paths, named, folder=folder, http_port=port, argv=argv, force=force)

@@ -37,9 +37,8 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
     paths = Paths.from_environment()
     if on_request:
         return _keep_for_requests(paths, names)
-    if not group:
-        _link_if_new(paths)
-    plan = _take(paths, names, publish=not detach)
+    registry = None if group else _link_if_new(paths)
+    plan = _take(paths, names, publish=not detach, registry=registry)
     settings = plan.registry.settings
     if not (plan.todo or plan.left):
         return Exit.GOOD
@@ -81,14 +80,20 @@ def _refuse_windows() -> None:
         )
 
 
-def _link_if_new(paths: Paths) -> None:
-    """Take the project one stands in into the registry, if it is not there."""
-    file = nearest(Path.cwd())
-    if file is None or declared_by(read(paths), file):
-        return
-    from devproxy.cli.link import take
+def _link_if_new(paths: Paths) -> Registry | None:
+    """Take the project one stands in into the registry, if it is not there; the registry, if it was loaded for that."""
+    from devproxy.cli.link import is_linked, take
 
-    remark(f"`{take(paths, file)}` is linked now: {file}")
+    file = nearest(Path.cwd())
+    if file is None:
+        return None
+    if is_linked(paths, file):
+        registry = read(paths)  # the only load before a service starts: whether the link gives any, and the plan
+        if declared_by(registry, file):
+            return registry
+    project, registry = take(paths, file)  # which loads the registry to validate the link: the plan is made of that
+    remark(f"`{project}` is linked now: {file}")
+    return registry
 
 
 class UpPlan(NamedTuple):
@@ -101,13 +106,18 @@ class UpPlan(NamedTuple):
     left: list[Service]
 
 
-def _take(paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False) -> UpPlan:
-    """What is to be done; with `publish`, what is to be started is this process's from now on."""
+def _take(
+    paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False, registry: Registry | None = None
+) -> UpPlan:
+    """What is to be done; with `publish`, what is to be started is this process's from now on.
+
+    `registry` where it has just been loaded: who runs what is read here in any case, in turn with others.
+    """
     from devproxy.run import group_state
     from devproxy.run.activation import refuse_untrusted
 
     with group_state.turn(paths):
-        registry = read(paths)
+        registry = registry or read(paths)
         if on_request:
             meant = [service for service in registry.services if service.id in names]
         else:
@@ -210,7 +220,7 @@ def _detach(paths: Paths, names: list[str], port: int | None) -> int:
     from devproxy.urls import service_url
 
     parts = launch_group(paths, names)
-    registry = read(paths)
+    registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
     urls = {service.id: service_url(service, port or registry.settings.http) for service in registry.services}
     print_table(("NAME", "STATE", "URL"), [(name, part.state, urls.get(name, "")) for name, part in parts.items()])
     bad = [name for name, part in parts.items() if part.state not in {"up", "ended"}]

@@ -43,9 +43,9 @@ def read(paths: Paths, *, leases: tuple[Lease, ...] | None = None) -> Registry:
     return Loader(paths).load(leases=leases)
 
 
-def read_as(paths: Paths, text: str) -> Registry:
-    """The registry as it would be if `text` stood in the user registry: to validate a change before it is written."""
-    return Loader(paths).load(decode_user(text, str(paths.registry)))
+def read_as(paths: Paths, user: Decoded[UserFile]) -> Registry:
+    """The registry as it would be with `user` as the user registry: to validate a change before it is written."""
+    return Loader(paths).load(user)
 
 
 class Loader:

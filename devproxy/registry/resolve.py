@@ -136,9 +136,17 @@ def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, 
         found = Upstream(scheme, LOOPBACKS, table.port)
     if found is not None and found.port and _is_of_another_checkout(declared):
         found = None
-    if lease is not None:
-        found = Upstream(found.scheme if found else scheme, LOOPBACKS, lease.port)
-    return found, problems
+    return found if lease is None else _leased(found, scheme, lease), problems
+
+
+def with_lease(service: Service, lease: Lease) -> Service:
+    """A service that its files declare, as it is while a lease of it holds."""
+    scheme: Scheme = "tcp" if service.protocol == "tcp" else "http"
+    return structs.replace(service, upstream=_leased(service.upstream, scheme, lease), leased=True)
+
+
+def _leased(found: Upstream | None, scheme: Scheme, lease: Lease) -> Upstream:
+    return Upstream(found.scheme if found else scheme, LOOPBACKS, lease.port)
 
 
 def _is_of_another_checkout(declared: Declared) -> bool:

@@ -23,7 +23,7 @@ from devproxy.errors import DevproxyError
 from devproxy.health.probe import probe
 from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease
-from devproxy.registry.loader import read
+from devproxy.registry.loader import Loader
 from devproxy.registry.model import Service
 from devproxy.run.activation import refuse_untrusted
 from devproxy.run.group_state import MemberPhase, MemberState
@@ -157,7 +157,7 @@ class ServiceGroup:
                 other = self.members[name]
                 healthy = other.settled.is_set() and (other.state in {"up", "starting"} or other.is_done)
             elif name in self._besides:
-                healthy = await self._until_healthy(member, partial(self._outside, name))
+                healthy = await self._until_healthy(member, partial(self._outside, name, Loader(self._paths)))
             else:
                 continue
             if not healthy:
@@ -167,9 +167,9 @@ class ServiceGroup:
                 return False
         return not member.stop.is_set()
 
-    def _outside(self, name: str) -> Service:
+    def _outside(self, name: str, loader: Loader) -> Service:
         """A service that is not ours, as the registry has it now: its port is that of its lease."""
-        services = read(self._paths).services
+        services = loader.load().services  # at each look, which costs nothing where nothing has changed
         return next((service for service in services if service.id == name), self._besides[name])
 
     async def _keep_running(self, member: Member) -> None:

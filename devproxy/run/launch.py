@@ -18,6 +18,7 @@ from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease, replace_lease, take_lease
 from devproxy.registry.loader import read
 from devproxy.registry.model import Lease, Registry, Service
+from devproxy.registry.resolve import with_lease
 from devproxy.run.command import Prepared, prepare
 from devproxy.run.ports import declared, reserve
 from devproxy.run.selection import Named
@@ -49,12 +50,24 @@ def launch(
     _refuse_other_checkout(paths, named)
     if named.service is None and not argv:
         raise _commandless(named)
-    lease = take_lease(paths, named.id, lambda others: _lease(paths, named, folder, others), force=force)
+    loaded: list[Registry] = []
+
+    def make(others: tuple[Lease, ...]) -> Lease:
+        # Loaded in turn with all who take a lease: the port is chosen beside theirs, and the files may be new.
+        loaded.append(read(paths, leases=others))
+        return _lease(paths, named, folder, loaded[-1], others)
+
+    lease = take_lease(paths, named.id, make, force=force)
     try:
-        registry = read(paths)
-        service = next((one for one in registry.services if one.id == named.id), None)
+        service = _find(loaded[-1], named.id)
+        if service is not None:
+            service = with_lease(service, lease)
+        else:
+            loaded.append(read(paths))  # a name that no file declares: the lease itself gives it to the service
+            service = _find(loaded[-1], named.id)
         if service is None:
             raise _nameless(named)
+        registry = loaded[-1]
         prepared = prepare(service, port=lease.port, registry=registry, http_port=http_port, argv=argv or None)
         if prepared.port != lease.port:
             changed = structs.replace(lease, port=prepared.port)
@@ -65,8 +78,11 @@ def launch(
     return Launch(service, lease, prepared)
 
 
-def _lease(paths: Paths, named: Named, folder: Path, others: tuple[Lease, ...]) -> Lease:
-    registry = read(paths, leases=others)
+def _find(registry: Registry, identity: str) -> Service | None:
+    return next((one for one in registry.services if one.id == identity), None)
+
+
+def _lease(paths: Paths, named: Named, folder: Path, registry: Registry, others: tuple[Lease, ...]) -> Lease:
     port = _declared_port(named, registry)
     if port is None:
         low, high = registry.settings.ports
@@ -79,7 +95,7 @@ def _lease(paths: Paths, named: Named, folder: Path, others: tuple[Lease, ...]) 
 
 def _declared_port(named: Named, registry: Registry) -> int | None:
     """The port that its file gives it, which nobody else may have; None where it gives none."""
-    service = next((one for one in registry.services if one.id == named.id), None)
+    service = _find(registry, named.id)
     if service is None or service.upstream is None:
         return None
     if service.upstream.path:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from devproxy.registry.decode import decode_user
 from devproxy.registry.loader import GRACE, read, read_as
 from devproxy.registry.model import Registry
 from tests.registry.home import LINK, Home, ports
@@ -137,8 +138,8 @@ def test_reading_once(shop: Home) -> None:
 
 
 def test_the_registry_as_it_would_be(shop: Home) -> None:
-    assert ports(read_as(shop.paths, LINK)) == {"web.shop": 5000}
-    assert read_as(shop.paths, "[").problems[0].file == str(shop.paths.registry)
+    assert ports(read_as(shop.paths, decode_user(LINK, str(shop.paths.registry)))) == {"web.shop": 5000}
+    assert read_as(shop.paths, decode_user("[", str(shop.paths.registry))).problems[0].file == str(shop.paths.registry)
     assert ports(read(shop.paths)) == {"app": 3000, "web.shop": 5000}
 
 

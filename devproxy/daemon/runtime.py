@@ -9,7 +9,7 @@ import msgspec
 from devproxy.health.model import Condition, ServiceOwner
 from devproxy.paths import Paths
 from devproxy.problems import Problem
-from devproxy.registry.model import Registry
+from devproxy.registry.model import Project, Registry
 from devproxy.storage.process_identity import is_same
 
 
@@ -32,10 +32,17 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 def read_running(paths: Paths) -> Running | None:
     """The proxy that runs on this state folder, or None: no file, an unreadable one, or its process is gone."""
     try:
-        running = msgspec.json.decode(paths.proxy.read_bytes(), type=Running)
+        running = msgspec.json.decode(paths.proxy.read_bytes(), type=Running, dec_hook=_read_project)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return running if is_same(running.pid, running.started) else None
+
+
+def _read_project(kind: type, text: object) -> Project:
+    """A project as the file has it: `shop`, `fix-ui.shop`. Raises ValidationError, as msgspec does."""
+    if kind is not Project or not isinstance(text, str):
+        raise msgspec.ValidationError(f"Expected `str`, got `{type(text).__name__}`")
+    return Project.of(text)
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):

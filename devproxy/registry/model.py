@@ -6,7 +6,7 @@ Not here: what a file may say (`schema.py`), how files become this (`decode.py`,
 """
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -18,17 +18,23 @@ ExposurePolicy = Literal["warn", "refuse", "allow"]
 HostHeader = Literal["keep", "upstream"]
 
 
-class Project(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class Project:
     """A project as it is linked: the name that its file gives it, and the label of a checkout beside another one.
 
     The label stands before the name everywhere: `fix-ui.shop` is the key of the link, `web.fix-ui.shop` the id of a
     service, and hostnames are made likewise. What `shop` and `fix-ui.shop` are called never meets: a host that the file
     names is moved below the label as well, or both checkouts would claim it. In order, the checkouts of a project stand
-    together, the one without a label first.
+    together, the one without a label first. In JSON it is its text (`storage/files.py`, `daemon/runtime.py`).
     """
 
-    base: str
-    label: str = ""
+    __slots__ = ("base", "label")
+
+    base: Final[str]
+    label: Final[str]
+
+    def __init__(self, base: str, label: str = ""):
+        self.base = base
+        self.label = label
 
     @classmethod
     def of(cls, text: str) -> "Project":
@@ -47,6 +53,18 @@ class Project(msgspec.Struct, frozen=True, order=True, cache_hash=True):
 
     def __str__(self) -> str:
         return f"{self.label}.{self.base}" if self.label else self.base
+
+    def __repr__(self) -> str:
+        return f"Project({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Project) and (self.base, self.label) == (other.base, other.label)
+
+    def __lt__(self, other: "Project") -> bool:
+        return (self.base, self.label) < (other.base, other.label)
+
+    def __hash__(self) -> int:
+        return hash((self.base, self.label))
 
     @property
     def header(self) -> str:

@@ -188,10 +188,10 @@ def write(path: Path, text: str, *, private: bool = True) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """`write` as indented JSON; `value` is anything that msgspec encodes (a Struct, a dict, …)."""
+    """`write` as indented JSON; `value` is what msgspec encodes (a Struct, a dict, …), anything else its text."""
     import msgspec
 
-    write(path, msgspec.json.format(msgspec.json.encode(value), indent=2).decode("utf-8") + "\n")
+    write(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode("utf-8") + "\n")
 
 
 def remove(path: Path) -> None:

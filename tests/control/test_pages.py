@@ -115,9 +115,7 @@ def test_no_value_becomes_markup(text: str) -> None:
                 source=Source(nasty, 1),
             ),
         ),
-        problems=(
-            Problem(code=nasty, message=nasty, file=nasty, line=1, why=nasty, fix=nasty),  # type: ignore[arg-type]
-        ),
+        problems=(Problem(code=nasty, message=nasty, file=nasty, line=1, why=nasty, fix=nasty),),
     )
     pages = Pages(registry, [nasty])
     pages.events.add(Notice(nasty))

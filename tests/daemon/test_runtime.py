@@ -7,8 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devproxy.daemon.runtime import read_running
+from devproxy.daemon.runtime import Running, read_running
 from devproxy.paths import Paths
+from devproxy.registry.model import Project, Registry, Service, Source
+from devproxy.storage import files
 
 
 @pytest.fixture
@@ -37,4 +39,23 @@ def test_an_unreadable_file_is_no_proxy(paths: Paths, content: bytes) -> None:
 
 
 def test_no_file_is_no_proxy(paths: Paths) -> None:
+    assert read_running(paths) is None
+
+
+@pytest.mark.parametrize("text", ["fix-ui.shop", "shop", None])
+def test_what_is_in_force_is_read_as_it_was_written_with_projects_as_text(paths: Paths, text: str | None) -> None:
+    project = Project.of(text) if text else None
+    service = Service(id="web", name="web", project=project, hosts=("web.localhost",), source=Source("/r", 1))
+    us = psutil.Process()
+    running = Running(pid=us.pid, started=us.create_time(), in_force=Registry(services=(service,)))
+    files.write_json(paths.proxy, running)
+    assert json.loads(paths.proxy.read_text("utf-8"))["in_force"]["services"][0]["project"] == text
+    assert read_running(paths) == running
+
+
+def test_a_file_with_a_project_that_is_no_text_is_no_proxy(paths: Paths) -> None:
+    us = psutil.Process()
+    service = {"id": "web", "name": "web", "project": 1, "hosts": [], "source": {"file": "/r", "line": 1}}
+    state = {"pid": us.pid, "started": us.create_time(), "in_force": {"services": [service]}}
+    paths.proxy.write_text(json.dumps(state))
     assert read_running(paths) is None

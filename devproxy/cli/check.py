@@ -23,8 +23,9 @@ from devproxy.errors import Exit
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
 from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
+from devproxy.registry.layers import Linked
 from devproxy.registry.loader import Loader
-from devproxy.registry.merge import Linked, merge
+from devproxy.registry.merge import merge
 from devproxy.registry.model import Project
 from devproxy.serializers import problem_row
 from devproxy.storage.files import UnreadableError, decode_text, read

@@ -28,9 +28,8 @@ from devproxy.problems import Wrong
 from devproxy.registry import hostnames, worktrees
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
 from devproxy.registry.edit import link_project, trust_project, unlink_project
-from devproxy.registry.layers import of_project, own_name
+from devproxy.registry.layers import Linked, of_project, own_name
 from devproxy.registry.loader import place
-from devproxy.registry.merge import Linked
 from devproxy.registry.model import Project, Registry
 from devproxy.registry.resolve import digest
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile

@@ -24,9 +24,10 @@ import msgspec
 from devproxy.paths import LOCAL_FILE, Paths
 from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
+from devproxy.registry.layers import Linked, beside
 from devproxy.registry.leases import read_leases
-from devproxy.registry.merge import Lease, Linked, beside, merge
-from devproxy.registry.model import Project, Registry
+from devproxy.registry.merge import merge
+from devproxy.registry.model import Lease, Project, Registry
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 from devproxy.storage.files import UnreadableError, decode_text
 from devproxy.storage.files import read as read_file

@@ -1,28 +1,13 @@
 """Files and leases → one frozen `Registry`; conflicts between them are problems that name both places.
 
-Signatures (fixed; `loader.py` builds on them):
-
-    merge(
-        user: Decoded[UserFile] | None,          # None: no user registry
-        projects: Sequence[Linked] = (),         # in the order of [projects] of the user registry
-        leases: Iterable[Lease] = (),
-        *,
-        problems: Iterable[Problem] = (),        # of `loader.py`: unreadable files, and what is wrong with a file whose
-                                                 # last good content is passed here
-        own_ports: Iterable[int] = (),           # the ports that the running proxy really has, where known
-    ) -> Registry
-
-    Linked(project: Project, shared: Decoded[ProjectFile] | None, local: Decoded[LocalFile] | None)
-    Lease(service, port, pid, …)
-    beside(file: str, path: str) -> str          # `path` as written in `file`, made absolute (no `~`)
-
-The `problems` of the Decoded values are taken over into `Registry.problems`, which are sorted by place.
-
-Lives here: the order of the steps, and what is wrong with links.
-Not here: the steps (`layers.py`, `resolve.py`, `claims.py`, `conflicts.py`, `merge.py`).
+How it works: `merge` goes through the steps in order, each of which has a file: the layers and what they declare
+(`layers.py`), who has which name (`claims.py`), what each service says (`resolve.py`), and what services say about
+ports and about each other (`conflicts.py`). What is wrong with links is found here, and so is what more can be said of
+services that are left out for an error: all that needs the settings and nothing else.
 
 Layers, weakest first: user registry, project file, local file, lease. A conflict never costs more than the name, port
-or dependency it is about: the rest of both services works.
+or dependency it is about: the rest of both services works. The problems of the files come along, and all are sorted by
+place.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +25,6 @@ from devproxy.registry.decode import Decoded
 from devproxy.registry.layers import (
     Declared,
     Linked,
-    beside,
     left_out,
     of_lease,
     of_project,
@@ -53,77 +37,7 @@ from devproxy.registry.model import Lease, Project, ProxySettings, Registry, Ser
 from devproxy.registry.schema import UserFile
 from devproxy.registry.toml import Path
 
-# What is said besides of services that are left out for an error: all that needs the settings and nothing else.
-
-
 Table = Mapping[str, Any]
-
-
-def problems(user: Decoded[UserFile] | None, links: Iterable[Linked], tlds: tuple[str, ...]) -> Iterator[Problem]:
-    """More problems of the services that have errors in the user registry, a project's file or the one beside it."""
-    for name, table in user.left_out.items() if user else ():
-        yield from _of_table(user, name, table, tlds)
-    for link in links:
-        for name in left_out(link):
-            own = _own(link, name)
-            yield from _of_table(link.local, name, own, tlds)
-            if link.shared and name in link.shared.left_out:
-                table = link.shared.left_out[name]
-                kept = {key: value for key, value in table.items() if key not in _replaced(own)}
-                yield from _of_table(link.shared, name, kept, tlds, is_shared=True)
-
-
-def _own(link: Linked, name: str) -> Table:
-    """The service's table in the local file, with an error or without."""
-    if link.local is None:
-        return {}
-    good = link.local.value.services.get(name) if link.local.value else None
-    return link.local.left_out.get(name, {}) if good is None else msgspec.to_builtins(good)
-
-
-def _replaced(own: Table) -> Collection[str]:
-    return {*own, "upstream"} if "port" in own else own.keys()
-
-
-def _of_table(
-    decoded: Decoded[Any] | None, name: str, table: Table, tlds: tuple[str, ...], *, is_shared: bool = False
-) -> Iterator[Problem]:
-    if decoded is None:
-        return
-    found = [(path, hostnames.misplaced(host.lower(), tlds)) for path, host in _hosts(table)]
-    found.append((("upstream",), _socket_fault(table.get("upstream"), decoded.file, is_shared)))
-    for path, wrong in found:
-        if wrong is not None:
-            place = (decoded.file, *decoded.places.at(("services", name, *path)))
-            yield problem_at(place, wrong, service=name)
-
-
-def _hosts(table: Table) -> Iterator[tuple[Path, str]]:
-    """The hostnames of a table that are right in themselves, each with its place."""
-    hosts, mounts = table.get("hosts"), table.get("mount")
-    for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
-        if _is_sound(host, hostnames.host_pattern):
-            yield ("hosts", index), host
-    for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
-        if isinstance(mount, dict) and _is_sound(mount.get("host"), hostnames.host):
-            yield ("mount", index, "host"), mount["host"]
-
-
-def _socket_fault(text: Any, file: str, is_shared: bool) -> Wrong | None:
-    if not _is_sound(text, upstream):
-        return None
-    path = upstream(text).path
-    return resolve.fault(path, file, is_shared=is_shared) if path else None
-
-
-def _is_sound(value: Any, parse: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(parse(value))
-    except Wrong:
-        return False
-
-
-__all__ = ["Lease", "Linked", "beside", "merge"]
 
 
 def merge(
@@ -134,7 +48,12 @@ def merge(
     problems: Iterable[Problem] = (),
     own_ports: Iterable[int] = (),
 ) -> Registry:
-    """The registry that these files make together."""
+    """The registry that these files make together.
+
+    `user` is None where there is no user registry; `projects` are in the order of its [projects]. `problems` are those
+    of `loader.py`: unreadable files, and what is wrong with a file whose last good content is passed here. `own_ports`
+    are those that the running proxy really has, where known.
+    """
     step = _Merge(user, projects, {lease.service: lease for lease in leases})
     step.problems += problems
     step.name()
@@ -153,7 +72,7 @@ class _Merge:
         self.proxy = resolve.settings(user.value.proxy) if user and user.value else ProxySettings()
         links, wrong = _sound_links(projects, user)
         self.problems += wrong
-        self.problems += problems(user, links, self.proxy.tlds)
+        self.problems += _left_out_problems(user, links, self.proxy.tlds)
         self.leases = leases
         self.links = {link.project: link for link in links} if user is not None else {}
         self.user = list(of_user(user)) if user else []
@@ -243,6 +162,9 @@ def _order(problem: Problem) -> tuple[str, int, int]:
     return problem.file, problem.line, problem.column
 
 
+# Links
+
+
 def _sound_links(links: Sequence[Linked], user: Decoded[UserFile] | None) -> tuple[list[Linked], list[Problem]]:
     """The links, each file once, and what is wrong with the others. A link's key is the project's name in any case."""
     sound: dict[str, Linked] = {}
@@ -291,3 +213,72 @@ def _misnamed(link: Linked, name: str) -> Wrong:
         fix=f"rename it to {Project(name, link.project.label).header}",
         code="project-name",
     )
+
+
+# Services that are left out
+
+
+def _left_out_problems(
+    user: Decoded[UserFile] | None, links: Iterable[Linked], tlds: tuple[str, ...]
+) -> Iterator[Problem]:
+    """More problems of the services that have errors in the user registry, a project's file or the one beside it."""
+    for name, table in user.left_out.items() if user else ():
+        yield from _of_table(user, name, table, tlds)
+    for link in links:
+        for name in left_out(link):
+            own = _own(link, name)
+            yield from _of_table(link.local, name, own, tlds)
+            if link.shared and name in link.shared.left_out:
+                table = link.shared.left_out[name]
+                kept = {key: value for key, value in table.items() if key not in _replaced(own)}
+                yield from _of_table(link.shared, name, kept, tlds, is_shared=True)
+
+
+def _own(link: Linked, name: str) -> Table:
+    """The service's table in the local file, with an error or without."""
+    if link.local is None:
+        return {}
+    good = link.local.value.services.get(name) if link.local.value else None
+    return link.local.left_out.get(name, {}) if good is None else msgspec.to_builtins(good)
+
+
+def _replaced(own: Table) -> Collection[str]:
+    return {*own, "upstream"} if "port" in own else own.keys()
+
+
+def _of_table(
+    decoded: Decoded[Any] | None, name: str, table: Table, tlds: tuple[str, ...], *, is_shared: bool = False
+) -> Iterator[Problem]:
+    if decoded is None:
+        return
+    found = [(path, hostnames.misplaced(host.lower(), tlds)) for path, host in _hosts(table)]
+    found.append((("upstream",), _socket_fault(table.get("upstream"), decoded.file, is_shared)))
+    for path, wrong in found:
+        if wrong is not None:
+            place = (decoded.file, *decoded.places.at(("services", name, *path)))
+            yield problem_at(place, wrong, service=name)
+
+
+def _hosts(table: Table) -> Iterator[tuple[Path, str]]:
+    """The hostnames of a table that are right in themselves, each with its place."""
+    hosts, mounts = table.get("hosts"), table.get("mount")
+    for index, host in enumerate(hosts if isinstance(hosts, list) else ()):
+        if _is_sound(host, hostnames.host_pattern):
+            yield ("hosts", index), host
+    for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        if isinstance(mount, dict) and _is_sound(mount.get("host"), hostnames.host):
+            yield ("mount", index, "host"), mount["host"]
+
+
+def _socket_fault(text: Any, file: str, is_shared: bool) -> Wrong | None:
+    if not _is_sound(text, upstream):
+        return None
+    path = upstream(text).path
+    return resolve.fault(path, file, is_shared=is_shared) if path else None
+
+
+def _is_sound(value: Any, parse: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(parse(value))
+    except Wrong:
+        return False

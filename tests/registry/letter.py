@@ -7,7 +7,8 @@ by lines `---`. The problems are written as `Problem.text()` prints them.
 from pathlib import Path
 
 from devproxy.registry.decode import decode_local, decode_project, decode_user
-from devproxy.registry.merge import Linked, merge
+from devproxy.registry.layers import Linked
+from devproxy.registry.merge import merge
 from devproxy.registry.model import Project, Registry
 
 FOLDER = Path(__file__).with_name("golden")

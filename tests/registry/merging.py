@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from devproxy.registry.decode import decode_local, decode_project, decode_user
-from devproxy.registry.layers import of_project
-from devproxy.registry.merge import Linked, merge
+from devproxy.registry.layers import Linked, of_project
+from devproxy.registry.merge import merge
 from devproxy.registry.model import Project, Registry, Service
 from devproxy.registry.resolve import digest
 

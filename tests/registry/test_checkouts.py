@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from devproxy.problems import Wrong
 from devproxy.registry.decode import decode_project, decode_user
-from devproxy.registry.merge import Linked, merge
+from devproxy.registry.layers import Linked
+from devproxy.registry.merge import merge
 from devproxy.registry.model import Mount, Project, Registry, Upstream, parse_id, service_id, split_id
 from tests.registry.merging import BOTH, USER, services
 

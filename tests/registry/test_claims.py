@@ -3,8 +3,9 @@
 import pytest
 
 from devproxy.registry.decode import decode_project, decode_user
-from devproxy.registry.merge import Lease, Linked, merge
-from devproxy.registry.model import Mount, Project
+from devproxy.registry.layers import Linked
+from devproxy.registry.merge import merge
+from devproxy.registry.model import Lease, Mount, Project
 from tests.registry.merging import USER, linked, of, services
 
 

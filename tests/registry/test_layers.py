@@ -1,7 +1,8 @@
 """`registry/layers.py`: project file, local file, lease: what lies over what."""
 
-from devproxy.registry.merge import Lease, beside, merge
-from devproxy.registry.model import Health, Source, Upstream
+from devproxy.registry.layers import beside
+from devproxy.registry.merge import merge
+from devproxy.registry.model import Health, Lease, Source, Upstream
 from tests.registry.merging import BOTH, LOCAL, SHOP, linked, of, services
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from devproxy.problems import Problem
 from devproxy.registry.decode import decode_local, decode_project, decode_user
-from devproxy.registry.merge import Lease, Linked, merge
-from devproxy.registry.model import Project, ProxySettings, Registry
+from devproxy.registry.layers import Linked
+from devproxy.registry.merge import merge
+from devproxy.registry.model import Lease, Project, ProxySettings, Registry
 from tests.registry import letter
 from tests.registry.merging import USER
 

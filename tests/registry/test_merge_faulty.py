@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from devproxy.problems import Problem
 from devproxy.registry.decode import decode_local, decode_project, decode_user
-from devproxy.registry.merge import Linked, merge
+from devproxy.registry.layers import Linked
+from devproxy.registry.merge import merge
 from devproxy.registry.model import Project
 from tests.registry.merging import USER, linked, services
 

@@ -8,13 +8,12 @@ request comes from (`Sec-Fetch-*`, `Origin`, `Referer`) cannot be forged by a pa
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 from devproxy.addresses import is_loopback
 from devproxy.http1.fields import Section
+from devproxy.registry.model import CrossSite
 from devproxy.routing.authority import parse_authority
 
-CrossSite = Literal["refuse", "allow"] | tuple[str, ...]
 _OWN_SITE = frozenset((b"same-origin", b"same-site", b"none"))
 _NAVIGATION = frozenset((b"GET", b"HEAD"))
 

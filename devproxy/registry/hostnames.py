@@ -12,10 +12,10 @@ RFC 6761 §6.3 reserves `.localhost`, RFC 6762 §3 gives `.local` to multicast D
 import re
 
 from devproxy.problems import Wrong, shown
-from devproxy.registry.schema import LABEL
 
 RESERVED = "devproxy"  # devproxy.localhost: our own pages
 LONGEST = 253
+LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 _LABEL = re.compile(LABEL)
 _NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")

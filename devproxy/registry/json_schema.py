@@ -1,11 +1,9 @@
 """The documents made from the types of `schema.py`: the JSON Schema for editors, and the annotated example.
 
-Lives here: both documents as text. They stand in `config/`, and a test holds them equal to what this makes:
+Both documents stand in `config/`, and a test holds them equal to what this makes:
 
     python -m devproxy.registry.json_schema schema > config/registry.schema.json
     python -m devproxy.registry.json_schema toml > config/registry.toml
-
-Not here: what they say (`schema.py`, `schema.py`).
 
 One schema is for all three files, because an editor cannot tell them apart: whether a table is in the right one is for
 `decode.py` to say. JSON Schema draft 7, which taplo reads.

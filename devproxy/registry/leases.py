@@ -25,8 +25,8 @@ import msgspec
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, check_private
+from devproxy.registry.hostnames import LABEL
 from devproxy.registry.model import Lease
-from devproxy.registry.schema import LABEL
 from devproxy.storage import locks
 from devproxy.storage.process_identity import in_group, is_same, start_time
 

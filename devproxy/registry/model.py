@@ -14,8 +14,12 @@ from devproxy.problems import Problem
 from devproxy.registry import hostnames
 
 Scheme = Literal["http", "https", "h2c", "tcp"]
-ExposurePolicy = Literal["warn", "refuse", "allow"]
+Protocol = Literal["http", "tcp"]
 HostHeader = Literal["keep", "upstream"]
+CrossSite = Literal["refuse", "allow"] | tuple[str, ...]  # or the origins that may use the service
+ExposurePolicy = Literal["warn", "refuse", "allow"]
+StartPolicy = Literal["manual", "on-request"]
+RestartPolicy = Literal["never", "on-failure", "always"]
 
 
 class Project:
@@ -169,20 +173,20 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...]
     mounts: tuple[Mount, ...] = ()
     upstream: Upstream | None = None
-    protocol: Literal["http", "tcp"] = "http"
+    protocol: Protocol = "http"
     listen: int | None = None
     host_header: HostHeader = "keep"
     response_timeout: float = 60.0
     hold: float = 3.0
-    cross_site: Literal["refuse", "allow"] | tuple[str, ...] = "refuse"
+    cross_site: CrossSite = "refuse"
     exposure: ExposurePolicy = "warn"
     health: Health = Health()
     command: str | tuple[str, ...] | None = None
     cwd: str = ""
     env: tuple[tuple[str, str], ...] = ()
     depends_on: tuple[str, ...] = ()
-    start: Literal["manual", "on-request"] = "manual"
-    restart: Literal["never", "on-failure", "always"] = "on-failure"
+    start: StartPolicy = "manual"
+    restart: RestartPolicy = "on-failure"
     idle_stop: float | None = None
     trusted: bool = False
     leased: bool = False
@@ -225,7 +229,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_header: int = 65536
     max_headers: int = 256
     max_connections: int | None = None
-    cross_site: Literal["refuse", "allow"] | tuple[str, ...] = "refuse"
+    cross_site: CrossSite = "refuse"
     exposure: ExposurePolicy = "warn"
     exposure_header: bool = True
     exposure_proof: bool = True

@@ -1,27 +1,24 @@
 """The registry files as types: what may stand in them, and what each key means (format version 1).
 
-Lives here: one msgspec type a table, one field a key, as the file spells it (durations and sizes are still strings,
+How it works: one msgspec type a table, one field a key, as the file spells it (durations and sizes are still strings,
 paths still relative). They are the one source of validation (`decode.py`), of `config/registry.schema.json` and of
-`config/registry.toml` (both `json_schema.py`).
-Not here: the kinds of value (`schema.py`), rules that a type cannot say (`validate.py`), defaults in force (`model.py`;
-an absent key is UNSET here, so that layers can be told apart; a test holds the default that `key` shows equal to it).
+`config/registry.toml` (both `json_schema.py`). Above them stand the kinds of value, each with what it must look like. A
+pattern is for editors: it accepts everything that the parser of the same kind accepts (a test holds that), and the
+parser, which is stricter and says why, is what decides. Numbers and lengths are msgspec's to hold.
+Not here: rules that a type cannot say (`validate.py`), defaults in force (`model.py`; an absent key is UNSET here, so
+that layers can be told apart; a test holds the default that `key` shows equal to it).
 """
 
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-# The kinds of value that the registry files hold, each with what it must look like.
-#
-# A pattern is for editors: it accepts everything that the parser of the same kind accepts (a test holds that), and the
-# parser, which is stricter and says why, is what decides. Numbers and lengths are msgspec's to hold. RFC 1123 §2.1 for
-# labels, RFC 6454 for origins.
-
+from devproxy.registry.hostnames import LABEL
+from devproxy.registry.model import ExposurePolicy, HostHeader, Protocol, RestartPolicy, StartPolicy
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | UnsetType
 
-LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _CODES = "[1-5](?:xx|[0-9]{2}(?:-[1-5][0-9]{2})?)"
 
 
@@ -37,6 +34,12 @@ def key(text: str, default: Any = None, example: str | None = None) -> Meta:
 def _kind(wants: str, example: str, pattern: str | None = None, **constraints: Any) -> Meta:
     shown = None if pattern is None else {"pattern": pattern}
     return Meta(extra={"wants": wants, "example": example}, extra_json_schema=shown, **constraints)
+
+
+def _one_of(choices: Any, example: str | None = None) -> Meta:
+    """A Literal: what is wanted is its list, `"warn", "refuse" or "allow"`."""
+    *front, last = (f'"{choice}"' for choice in get_args(choices))
+    return _kind(f"{', '.join(front)} or {last}", example or front[0])
 
 
 Switch = Annotated[bool, _kind("true or false", "true")]
@@ -66,18 +69,12 @@ Tlds = Annotated[
 ServiceNames = Annotated[list[ServiceName], _kind("a list of service names", '["api", "db"]')]
 Text = Annotated[str, _kind("a string that is not empty", '"web"', min_length=1)]
 Template = Annotated[str, _kind("a template", '"{service}.{project}.{tld}"', pattern=r"\{service\}.*\.\{tld\}$")]
-Address = Annotated[str, _kind("an address on this machine", '"http://127.0.0.1:9000"', min_length=1)]
-Protocol = Annotated[Literal["http", "tcp"], _kind('"http" or "tcp"', '"http"')]
-HostHeader = Annotated[Literal["keep", "upstream"], _kind('"keep" or "upstream"', '"keep"')]
-Exposure = Annotated[Literal["warn", "refuse", "allow"], _kind('"warn", "refuse" or "allow"', '"warn"')]
-Start = Annotated[Literal["manual", "on-request"], _kind('"manual" or "on-request"', '"manual"')]
-Restart = Annotated[
-    Literal["never", "on-failure", "always"], _kind('"never", "on-failure" or "always"', '"on-failure"')
-]
+UpstreamAddress = Annotated[str, _kind("an address on this machine", '"http://127.0.0.1:9000"', min_length=1)]
+Exposure = Annotated[ExposurePolicy, _one_of(ExposurePolicy)]
 Origin = Annotated[
     str, _kind("an origin", '"https://login.example.com"', pattern="^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]+$")
 ]
-CrossSite = Annotated[
+CrossSiteRule = Annotated[
     Literal["refuse", "allow"] | list[Origin],
     _kind('"refuse", "allow" or a list of origins', '["https://login.example.com"]'),
 ]
@@ -143,7 +140,7 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     ] = UNSET
     upstream: Maybe[
         Annotated[
-            Address,
+            UpstreamAddress,
             key(
                 "Address, instead of `port`: `http://127.0.0.1:9000`, `https://[::1]:9443`, `h2c://localhost:50051`,"
                 " or `unix:run/app.sock` relative to this file. It must be on this machine; a project's file names"
@@ -160,7 +157,11 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         Annotated[list[MountTable], key("Paths below other hostnames at which the service also answers.", [])]
     ] = UNSET
     protocol: Maybe[
-        Annotated[Protocol, key("`tcp` is for what does not speak HTTP, such as a database; see `listen`.", "http")]
+        Annotated[
+            Protocol,
+            _one_of(Protocol),
+            key("`tcp` is for what does not speak HTTP, such as a database; see `listen`.", "http"),
+        ]
     ] = UNSET
     listen: Maybe[
         Annotated[
@@ -171,6 +172,7 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     host_header: Maybe[
         Annotated[
             HostHeader,
+            _one_of(HostHeader),
             key("`keep` passes the Host field that the client sent; `upstream` sets the address instead.", "keep"),
         ]
     ] = UNSET
@@ -183,7 +185,9 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         ]
     ] = UNSET
     cross_site: Maybe[
-        Annotated[CrossSite, key("Pages of other sites that may use the service; the setting of [proxy] if absent.")]
+        Annotated[
+            CrossSiteRule, key("Pages of other sites that may use the service; the setting of [proxy] if absent.")
+        ]
     ] = UNSET
     exposure: Maybe[
         Annotated[
@@ -208,7 +212,8 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     depends_on: Maybe[Annotated[ServiceNames, key("Services that are started first.", [])]] = UNSET
     start: Maybe[
         Annotated[
-            Start,
+            StartPolicy,
+            _one_of(StartPolicy),
             key(
                 "`on-request` starts the command when the first request comes: in a project's file once its commands"
                 " are trusted (`devproxy link --trust`).",
@@ -216,7 +221,13 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             ),
         ]
     ] = UNSET
-    restart: Maybe[Annotated[Restart, key("What happens when the command ends by itself.", "on-failure")]] = UNSET
+    restart: Maybe[
+        Annotated[
+            RestartPolicy,
+            _one_of(RestartPolicy, '"on-failure"'),
+            key("What happens when the command ends by itself.", "on-failure"),
+        ]
+    ] = UNSET
     idle_stop: Maybe[
         Annotated[
             Duration,
@@ -276,7 +287,7 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     ] = UNSET
     cross_site: Maybe[
         Annotated[
-            CrossSite,
+            CrossSiteRule,
             key('Pages of other sites that may use services: "refuse", "allow", or a list of origins.', "refuse"),
         ]
     ] = UNSET

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.proxy.cross_site import CrossSite, foreign_origin
+from devproxy.proxy.cross_site import foreign_origin
+from devproxy.registry.model import CrossSite
 from tests.proxy.values import fields
 
 KNOWN = frozenset(("web.localhost", "api.shop.localhost", "devproxy.localhost"))

@@ -21,7 +21,7 @@ PARSERS: list[tuple[Any, Callable[[str], object]]] = [
     (schema.Host, hostnames.host),
     (schema.HostPattern, hostnames.host_pattern),
     (schema.Template, values.host_template),
-    (schema.Address, addresses.upstream),
+    (schema.UpstreamAddress, addresses.upstream),
     (schema.Origin, values.origin),
     (schema.MountPath, values.mount_path),
     (schema.ProbePath, values.probe_path),

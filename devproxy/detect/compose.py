@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from devproxy.addresses import ip_literal, is_loopback_host
-from devproxy.detect.model import Candidate, Seen, text_of
+from devproxy.detect.files import text_of
+from devproxy.detect.model import Candidate, Seen
 from devproxy.problems import shown
 from devproxy.storage.yaml import Value, YamlError, parse_yaml
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from devproxy.detect.model import Candidate, Seen, members, text_of
+from devproxy.detect.files import members, text_of
+from devproxy.detect.model import Candidate, Seen
 from devproxy.storage.yaml import YamlError, parse_yaml
 
 PNPM_FILE = "pnpm-workspace.yaml"

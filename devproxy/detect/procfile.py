@@ -7,7 +7,8 @@ Not here: running them.
 import re
 from pathlib import Path
 
-from devproxy.detect.model import Candidate, Seen, text_of
+from devproxy.detect.files import text_of
+from devproxy.detect.model import Candidate, Seen
 
 FILES = ("Procfile.dev", "Procfile")
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")

@@ -64,7 +64,7 @@ class Loader:
         self._paths = paths
         self._leases: tuple[Lease, ...] = ()
         self._user = _File(paths.registry, decode_user)
-        self._projects: dict[Path, _Project] = {}
+        self._projects: dict[Path, _ProjectFiles] = {}
         self._inputs: list[object] = []
         self._parts: list[object] = []
         self._registry = Registry()
@@ -103,7 +103,7 @@ class Loader:
         """Load what `user` links, forget what it links no more, and add what is wrong to `problems`."""
         links = user.value.projects if user.value is not None else {}
         places = {Project.of(name): place(user.file, link.path) for name, link in links.items()}
-        self._projects = {path: self._projects.get(path) or _Project(path) for path in places.values()}
+        self._projects = {path: self._projects.get(path) or _ProjectFiles(path) for path in places.values()}
         for files in self._projects.values():
             problems += files.load(now)
         for project, path in places.items():
@@ -194,7 +194,7 @@ def _has_text(content: bytes | None) -> bool:
     return content is not None and not content.isspace() and content != b""
 
 
-class _Project:
+class _ProjectFiles:
     """A project file and the local file beside it."""
 
     def __init__(self, path: Path):

@@ -68,8 +68,8 @@ class Places:
     """The places of one text. Raises TooDeep when made; never anything else, whatever the text."""
 
     def __init__(self, text: str):
-        self.offsets = _Scanner(text).scan().offsets
-        self._lines = _Lines(text)
+        self.offsets = _KeyScanner(text).scan().offsets
+        self._lines = _LineIndex(text)
 
     def at(self, path: Path) -> tuple[int, int]:
         """Line and column, from 1, in characters; of the nearest table around it where `path` itself is nowhere."""
@@ -87,11 +87,11 @@ def statements(text: str) -> list[Statement]:
     Raises TooDeep.
     """
     found: list[Statement] = []
-    _Scanner(text, found).scan()
+    _KeyScanner(text, found).scan()
     return found
 
 
-class _Lines:
+class _LineIndex:
     """The lines of a text, counted once somebody asks for a place."""
 
     def __init__(self, text: str):
@@ -113,7 +113,7 @@ class _Stop(Exception):  # noqa: N818 - not an error of ours
     """This is not TOML; what was found until here stands."""
 
 
-class _Scanner:
+class _KeyScanner:
     """One pass over a text; `offsets` fills up with the place of each path, and `statements`, if given, with spans."""
 
     def __init__(self, text: str, statements: list[Statement] | None = None):
@@ -123,7 +123,7 @@ class _Scanner:
         self.tables: dict[Path, int] = {}  # arrays of tables: how many elements so far
         self.statements = statements
 
-    def scan(self) -> "_Scanner":
+    def scan(self) -> "_KeyScanner":
         prefix: Path = ()
         try:
             while True:
@@ -326,7 +326,7 @@ def _syntax(said: str, text: str, file: str) -> Problem:
         line, column = int(match[1]), int(match[2])
     else:
         text = text.rstrip("\r\n")
-        line, column = _Lines(text).place(len(text))
+        line, column = _LineIndex(text).place(len(text))
     sentence = re.sub(_KEY, _key, said[: match.start()] if match else said)
     return Problem(
         code="syntax",
@@ -344,7 +344,7 @@ def _key(match: re.Match[str]) -> str:
 
 
 def _too_deep(offset: int, text: str, file: str) -> Problem:
-    line, column = _Lines(text).place(offset)
+    line, column = _LineIndex(text).place(offset)
     return Problem(
         code="too-deep",
         message=f"nested deeper than {DEEPEST} levels",

@@ -1,15 +1,17 @@
-"""The only writer of files.
+"""Reading and writing whole files: the only reader of the files that people write, and the only writer of any.
 
-Lives here: lock, read, edit, temp file in the same folder, fsync, `os.replace`, fsync of the folder; and what
-a person is told when the disk does not want to.
-Not here: what is written (`registry/edit.py` makes registry text), the lock (`locks.py`), reading without one
-(`storage/files.py`).
+Reading: text out, or the problem that says why not. A registry file decides where requests go and what `devproxy run`
+executes, so one that another ordinary user of this machine can change at will is not read (git calls it "dubious
+ownership"). Root is exempt, as owner and as reader: in a container everything is root's, and the files of a mounted
+folder keep the numbers of their owners.
 
-How it holds together:
+Writing: lock (`locks.py`), read, edit, temp file in the same folder, fsync, `os.replace`, fsync of the folder.
 - A reader sees the old file or the new one, whole, whatever moment the writer is killed at: rename(2) is atomic,
   and the data is on disk before the name is (fsync(2)).
 - A temp file exists only while its writer holds the lock, so one that the next writer finds is a dead writer's.
 - A symlink (dotfiles) is written through: lock, temp file and replace happen where the file really is.
+
+Not here: what is written (`registry/edit.py` makes registry text), files that are appended to (`rotating_file.py`).
 """
 
 import contextlib
@@ -27,13 +29,6 @@ from devproxy.errors import DevproxyError
 from devproxy.paths import ensure_private, quote
 from devproxy.problems import Problem, ProblemCode
 from devproxy.storage import locks
-
-# The only reader of the files that people write: text out, or the problem that says why not.
-#
-# A registry file decides where requests go and what `devproxy run` executes, so one that another ordinary user of this
-# machine can change at will is not read (git calls it "dubious ownership"). Root is exempt, as owner and as reader: in
-# a container everything is root's, and the files of a mounted folder keep the numbers of their owners.
-
 
 MAX_BYTES = 4 * 1024 * 1024
 
@@ -145,6 +140,9 @@ def _denied(path: Path, error: OSError | ValueError) -> UnreadableError:
 
 def _refused(path: Path, code: ProblemCode, message: str, why: str, fix: str) -> UnreadableError:
     return UnreadableError(Problem(code=code, file=str(path), message=message, why=why, fix=fix))
+
+
+# Writing
 
 
 _SHARING = 2.0  # seconds; how long Windows may refuse a replace because a reader has the file open

@@ -1,10 +1,10 @@
-"""The members of a workspace, by its globs; nothing outside the root and nothing endless."""
+"""`detect/files.py`: what is found below a root, and how far the search goes."""
 
 from pathlib import Path
 
 import pytest
 
-from devproxy.detect.model import members, text_of
+from devproxy.detect.files import members, text_of
 from tests.detect.checkout import write
 
 FILES = {

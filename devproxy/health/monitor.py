@@ -27,13 +27,13 @@ from typing import NamedTuple
 from devproxy.events import AnyEvent
 from devproxy.health import reachability
 from devproxy.health.board import Board, ServiceRecord
+from devproxy.health.checkouts import checkouts
 from devproxy.health.exposure import judge
 from devproxy.health.findings import NOTHING, Checkouts, RawFinding, by_port, examine, port_conflicts
 from devproxy.health.model import Listener, Reach, Scan
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
 from devproxy.health.schedule import listening_host, next_check, told_by_table
-from devproxy.health.worktrees import checkouts
 from devproxy.registry.model import Project, Registry, Upstream
 
 TICK = 1.0  # seconds

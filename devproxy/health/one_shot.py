@@ -11,11 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from msgspec import structs
 
 from devproxy.health import reachability
+from devproxy.health.checkouts import checkouts
 from devproxy.health.findings import NOTHING, by_port, examine, port_conflicts
 from devproxy.health.model import DORMANT, Check, Condition, Reach, Scan, ServiceOwner, State
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
-from devproxy.health.worktrees import checkouts
 from devproxy.registry.model import Registry, Service
 
 MOST_AT_ONCE = 50

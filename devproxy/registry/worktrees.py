@@ -1,7 +1,7 @@
 """Whether a folder is in a linked git worktree, and what its checkout is called.
 
 Lives here: reading what git writes (gitrepository-layout(5), git-worktree(1)), the other checkouts too; no git is run.
-Not here: what a label does (`model.py`: Project), which checkouts of a project count (`health/worktrees.py`).
+Not here: what a label does (`model.py`: Project), which checkouts of a project count (`health/checkouts.py`).
 
 The top of a linked worktree has a file `.git` that names a folder of the main repository, in which `commondir` leads
 back to it and `HEAD` says what is checked out. A submodule has such a file too, and no `commondir`: what it lies in

@@ -1,4 +1,4 @@
-"""`health/worktrees.py`, with real worktrees, and what the monitor makes of a server that runs in the wrong one."""
+"""`health/checkouts.py`, with real worktrees, and what the monitor makes of a server that runs in the wrong one."""
 
 import contextlib
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from devproxy.health.checkouts import checkouts
 from devproxy.health.findings import Checkouts
-from devproxy.health.worktrees import checkouts
 from devproxy.registry.model import Project, Registry, Service, Source
 from tests import require
 from tests.e2e.processes import running

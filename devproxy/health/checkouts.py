@@ -1,8 +1,8 @@
 """Where the checkouts of each project lie on the disk, so that a process can be told from its twin next door.
 
 Lives here: `checkouts`, from the registry and from what git says of linked worktrees.
-Not here: what git says of a folder (`registry/worktrees.py`), what follows from it all (`findings.py`). Blocks for a few
-file names a project; raises nothing.
+Not here: what git says of a folder (`registry/worktrees.py`), what follows from it all (`findings.py`). Blocks for a
+few file names a project; raises nothing.
 
 Two kinds count: checkouts that are linked beside each other (`shop`, `fix-ui.shop`), and the git worktrees of the same
 repository that nobody has linked: a server that was started there by hand has the very port that the file names.

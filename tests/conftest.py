@@ -1,11 +1,13 @@
-"""For every test: no proof of exposure by connecting, unless the test is on a machine of its own (a namespace); and
-nothing left running when all are done."""
+"""For every test: no proof of exposure by connecting, unless the test is on a machine of its own (a namespace); ports
+that are held until it ends; and nothing left running when all are done."""
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
+from tests import ports
 from tests.leftovers import Leftovers
 
 # Before anything of devproxy's runs, and inherited by whatever a test starts.
@@ -17,3 +19,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # a worker of xdist has the mark already, and ends before the look
         config.pluginmanager.register(Leftovers(config), "leftovers")
+
+
+@pytest.fixture(autouse=True)
+def _ports() -> Iterator[None]:
+    """Set up before every other fixture, so that what they started has ended when the ports are let go."""
+    yield
+    ports.release()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests import require
+from tests.waiting import DEADLINE
 
 _ENV = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -18,7 +19,9 @@ _ENV = {
 
 def git(folder: Path, *argv: str) -> None:
     """Run git in a folder; fails the test with what it said."""
-    done = subprocess.run(["git", *argv], cwd=folder, env=_ENV, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        ["git", *argv], cwd=folder, env=_ENV, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

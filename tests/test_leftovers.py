@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.processes import wait_until
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 CONFTEST = """

@@ -18,7 +18,8 @@ from devproxy.addresses import is_loopback
 from tests import require
 from tests.daemon.process import Daemon, both, daemon_in
 from tests.e2e.origin import origin, saying
-from tests.e2e.processes import clean_environment, wait_until
+from tests.e2e.processes import clean_environment
+from tests.waiting import DEADLINE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and sockets as POSIX has them")
 
@@ -59,7 +60,7 @@ def test_no_variable_and_no_setting_widens_it(daemon: Daemon) -> None:
         assert sorted(entry.laddr[:2] for entry in found if entry.status == "LISTEN") == both(daemon.port)
     finally:
         program.terminate()
-        program.communicate(timeout=30)
+        program.communicate(timeout=DEADLINE)
 
 
 @pytest.mark.parametrize("flag", ["--host", "--bind", "--address", "--listen", "--interface", "--expose", "--public"])
@@ -131,4 +132,4 @@ def test_sockets_of_systemd_are_served(daemon: Daemon) -> None:
         assert len(psutil.Process(program.pid).net_connections(kind="inet")) >= 2
     finally:
         program.terminate()
-        assert program.wait(30) == 0
+        assert program.wait(DEADLINE) == 0

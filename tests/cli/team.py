@@ -15,7 +15,9 @@ from pathlib import Path
 import psutil
 
 from tests.cli.command import Home, Result
-from tests.e2e.processes import Program, free_port, port_range, wait_until
+from tests.e2e.processes import Program
+from tests.ports import free_port, port_range
+from tests.waiting import DEADLINE, wait_until
 
 SERVER = """\
 import http.server, os, sys, threading
@@ -75,7 +77,7 @@ class Team:
     def interrupt(self, program: Program) -> int:
         """Ctrl-C; returns the exit code."""
         program.popen.send_signal(signal.SIGINT)
-        return program.wait(60)
+        return program.wait()
 
     def states(self) -> dict[str, str]:
         """Of every service of every `up` that runs."""
@@ -128,7 +130,7 @@ def get(port: int, host: str) -> str:
     """The body of a GET through the proxy."""
     from http.client import HTTPConnection
 
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
     try:
         connection.request("GET", "/", headers={"Host": host})
         return connection.getresponse().read().decode()

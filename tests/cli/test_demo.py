@@ -5,8 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,6 +14,7 @@ from devproxy.cli import demo
 from devproxy.cli.demo import sample_service
 from devproxy.errors import DevproxyError
 from tests.cli.command import Home
+from tests.waiting import DEADLINE, wait_until
 
 
 def test_the_demo_works_and_leaves_nothing(home: Home) -> None:
@@ -30,13 +29,6 @@ def test_the_demo_works_and_leaves_nothing(home: Home) -> None:
     pid = re.search(r"pid (\d+)", done.out)
     assert pid is not None
     assert not psutil.pid_exists(int(pid[1]))
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "waited 30 seconds"
-        time.sleep(0.02)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -54,10 +46,10 @@ def test_it_stays_until_it_is_told_to_end(home: Home, number: signal.Signals, co
             stderr=output,
         )
     try:
-        until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None)
+        wait_until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, "the demo")
         children = psutil.Process(process.pid).children()
         os.kill(process.pid, number)
-        assert process.wait(30) == code, log.read_text()
+        assert process.wait(DEADLINE) == code, log.read_text()
     finally:
         if process.poll() is None:
             process.kill()
@@ -74,7 +66,7 @@ def test_a_proxy_that_does_not_start_is_explained(tmp_path: Path) -> None:
         with pytest.raises(DevproxyError, match="the proxy did not start") as raised:
             demo._ready(process, tmp_path, log)
     finally:
-        process.wait(30)
+        process.wait(DEADLINE)
     assert raised.value.why == "port 7080 is busy"
 
 

@@ -48,7 +48,7 @@ def test_it_ends_what_run_started(team: Team) -> None:
     team.programs.append(program)
     program.wait_output("web serves on")
     assert team.run("down").out == "`web.shop` has ended\n", program.output()
-    program.wait(20)
+    program.wait()
     assert team.processes() == []
 
 
@@ -58,4 +58,4 @@ def test_one_that_does_not_want_to_is_killed_after_the_grace(team: Team) -> None
     up = team.up()
     up.wait_output(r"\| ready")
     assert team.run("down").out == "`web.shop` has ended\n"
-    assert up.wait(20) == 0
+    assert up.wait() == 0

@@ -13,6 +13,7 @@ from devproxy import events
 from devproxy.health.history import History, HistoryEntry
 from devproxy.paths import Paths
 from tests.cli.command import Home
+from tests.waiting import DEADLINE
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_watch_prints_a_line_a_change_until_ctrl_c(home: Home, tmp_path: Path) -
             event = json.loads(program.stdout.readline())
             assert (event["kind"], event["service"]) == ("down", "web")
             program.send_signal(signal.SIGINT)
-            assert program.wait(20) == 130
+            assert program.wait(DEADLINE) == 130
         finally:
             program.kill()
             program.communicate()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cli.command import PROJECT, Home, pretend_running, write_project
-from tests.e2e.processes import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -14,6 +13,7 @@ import pytest
 from devproxy.cli.demo import sample_service
 from devproxy.cli.serve import command
 from tests.cli.command import Home
+from tests.waiting import DEADLINE, wait_until
 
 
 @contextmanager
@@ -29,16 +29,13 @@ def serving(home: Home, *argv: str) -> "Iterator[subprocess.Popen[bytes]]":
             stderr=output,
         )
     try:
-        deadline = time.monotonic() + 30
-        while not (home.state / "proxy.json").exists():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
+        wait_until(lambda: process.poll() or (home.state / "proxy.json").exists(), "proxy.json", log=log.read_text)
+        assert process.poll() is None, log.read_text()
         yield process
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(30)
+        process.wait(DEADLINE)
 
 
 def test_no_option_widens_where_it_listens() -> None:
@@ -66,22 +63,24 @@ def test_the_other_commands_know_the_port_that_it_really_has(home: Home) -> None
         assert second.code == 1
         assert f"pid {process.pid}" in second.err
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(DEADLINE) == 0
     assert home.run("status").code == 3
 
 
 def get(port: int, host: str) -> str:
-    """The body of a GET, once the service is routed (a change is live within milliseconds)."""
-    deadline = time.monotonic() + 10
-    while True:
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    """The body of a GET, once the service is routed."""
+    answers: list[tuple[int, str]] = []
+
+    def is_routed() -> bool:
+        connection = HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
         connection.request("GET", "/", headers={"Host": host})
         response = connection.getresponse()
-        body = response.read().decode().strip()
+        answers.append((response.status, response.read().decode().strip()))
         connection.close()
-        if response.status == 200 or time.monotonic() > deadline:
-            return body
-        time.sleep(0.02)
+        return response.status == 200
+
+    wait_until(is_routed, f"{host} to be routed", log=lambda: str(answers[-1]))
+    return answers[-1][1]
 
 
 def test_a_port_that_is_taken_is_an_error_with_its_holder(home: Home) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.command import ROOT
 from tests.cli.team import Team, get, kill, service, team_in
-from tests.e2e.processes import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
 
@@ -102,7 +102,7 @@ def test_five_at_once_start_each_service_once(team: Team) -> None:
     team.project(service("web", 'depends_on = ["api"]'), service("api"))
     team.run("link")
     starters = [team.up("-d") for _ in range(5)]
-    assert [starter.wait(90) for starter in starters] == [0] * 5, team.said()
+    assert [starter.wait() for starter in starters] == [0] * 5, team.said()
     assert len(team.processes("web")) == len(team.processes("api")) == 1
 
 
@@ -118,7 +118,7 @@ def test_it_works_on_a_terminal_whose_ctrl_c_it_hears(team: Team) -> None:
 
     def read_until(text: bytes) -> None:
         while text not in shown:
-            assert select.select([terminal], [], [], 30)[0], bytes(shown)
+            assert select.select([terminal], [], [], DEADLINE)[0], bytes(shown)
             shown.extend(os.read(terminal, 65536))
 
     try:
@@ -126,10 +126,10 @@ def test_it_works_on_a_terminal_whose_ctrl_c_it_hears(team: Team) -> None:
         team.wait_states(web="up")
         os.write(terminal, b"\x03")
         read_until(b"ending all of it")
-        assert up.wait(30) == 0
+        assert up.wait(DEADLINE) == 0
     finally:
         up.kill()
-        up.wait(20)
+        up.wait(DEADLINE)
         os.close(terminal)
     assert b"\x1b[" in shown
     assert team.processes() == []
@@ -194,7 +194,7 @@ def test_one_that_is_killed_is_back_under_its_name(team: Team) -> None:
 def test_restart_never(team: Team) -> None:
     team.project('[services.bad]\ncommand = "exit 4"\nrestart = "never"\n')
     up = team.up()
-    assert up.wait(60) == 1
+    assert up.wait() == 1
     assert up.output().count("exit code 4") == 1
 
 
@@ -230,7 +230,7 @@ def test_killed_with_9_nothing_is_left(team: Team) -> None:
     up = team.up()
     team.wait_states(web="up")
     up.popen.kill()
-    up.popen.wait(20)
+    up.popen.wait(DEADLINE)
     wait_until(lambda: not team.processes(), "web to be gone")
     done = team.run("up", "-d")
     assert done.code == 0, done.err
@@ -240,7 +240,7 @@ def test_killed_with_9_nothing_is_left(team: Team) -> None:
 def test_a_command_that_does_not_exist_is_said(team: Team) -> None:
     team.project('[services.web]\ncommand = ["/nowhere/to/be/found"]\n')
     up = team.up()
-    assert up.wait(60) == 1
+    assert up.wait() == 1
     assert "/nowhere/to/be/found could not be started" in up.output()
     assert "Traceback" not in up.output()
 

@@ -11,6 +11,7 @@ import pytest
 from devproxy.control import stream
 from devproxy.events import Notice, Services
 from tests.control.pages_server import Pages, serving
+from tests.waiting import DEADLINE
 
 
 async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
@@ -27,7 +28,7 @@ async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]
 
 async def _block(answer: aiohttp.ClientResponse) -> str:
     lines = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         while line := (await answer.content.readline()).decode():
             if line == "\n":
                 break
@@ -89,7 +90,7 @@ async def test_a_reader_that_left_is_forgotten_at_once() -> None:
         async with client.get(pages.url("/api/events")) as answer:
             await _block(answer)
             assert len(pages.events._subscribers) == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while pages.events._subscribers:  # noqa: ASYNC110  (nobody is told)
                 await asyncio.sleep(0.005)
 
@@ -100,7 +101,7 @@ async def test_a_reader_that_does_not_read_is_cut_off(monkeypatch: pytest.Monkey
     pages = Pages()
     async with serving(pages) as client, client.get(pages.url("/api/events")) as answer:
         await _block(answer)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             while pages.events._subscribers:
                 pages.events.add(Notice("x" * 100_000))
                 await asyncio.sleep(0)
@@ -122,6 +123,6 @@ async def test_a_shutdown_ends_the_streams() -> None:
         async with serving(pages):
             answer = await client.get(pages.url("/api/events"))
             await _block(answer)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             assert await answer.content.read() == b""
         answer.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from devproxy.daemon import access_log
 from devproxy.daemon.access_log import AccessLog, Record, line
 from devproxy.storage.rotating_file import RotatedFile
+from tests.waiting import until
 
 NOON = 1_700_000_000.25
 
@@ -104,12 +104,6 @@ async def test_a_disk_that_refuses_is_said_and_nothing_raises(tmp_path: Path, ca
     log(record(b"/"))
     await log.close()
     assert "could not be written" in caplog.text
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110  (a file and tasks tell nobody when they are done)
-            await asyncio.sleep(0.005)
 
 
 def _lines(folder: Path) -> int:

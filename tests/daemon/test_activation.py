@@ -10,7 +10,7 @@ from devproxy.proxy.interfaces import Snapshot
 from devproxy.registry.model import Registry
 from devproxy.run.group_state import MemberState
 from tests.daemon.waking import GROUP, NOTHING, RUNS, Scene, web
-from tests.loops import until
+from tests.waiting import DEADLINE, until
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def test_the_first_request_starts_it_and_goes_on_once_it_is_up(scene: Scen
     assert scene.proxy.gates["web"].dormant is not None
     with scene.come_up() as listener:
         await until(lambda: not scene.proxy.held)
-        listener.settimeout(20)
+        listener.settimeout(DEADLINE)
         listener.accept()[0].close()
     assert scene.told == [("saw", True)]
     assert scene.kinds() == ["Waking"]

@@ -16,7 +16,8 @@ from devproxy.daemon import control
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from tests.cli.command import Home
-from tests.e2e.processes import accepts, wait_until
+from tests.e2e.processes import accepts
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sessions and signals as POSIX has them")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry, Service, Upstream
 from devproxy.storage import files
 from tests.health.things import PYTHON, at, scan, service
+from tests.waiting import until
 
 
 @dataclass
@@ -68,13 +69,6 @@ def scene_in(folder: Path) -> Scene:
     log = events.EventLog(lambda: 5.0)
     made = Scene(paths, registry, proxy, log, HealthPublisher(paths, proxy, log, lambda: made.registry, (7080,)))
     return made
-
-
-async def until(condition: Callable[[], object]) -> None:
-    deadline = asyncio.get_running_loop().time() + 20
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.001)
 
 
 async def test_the_proxy_is_told_and_untold(scene: Scene) -> None:

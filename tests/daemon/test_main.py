@@ -21,7 +21,9 @@ from devproxy import __version__
 from tests.daemon.process import OWN, Daemon, both, daemon_in
 from tests.e2e.clients import open_request, open_websocket, read_head
 from tests.e2e.origin import Handler, origin, saying
-from tests.e2e.processes import clean_environment, free_port, wait_until
+from tests.e2e.processes import clean_environment
+from tests.ports import free_port
+from tests.waiting import DEADLINE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and sockets as POSIX has them")
 
@@ -76,7 +78,7 @@ def test_a_reader_of_its_output_that_leaves_does_not_end_it(daemon: Daemon) -> N
         wait_until(lambda: daemon.api("services"), "the change")
     finally:
         program.terminate()
-        assert program.wait(30) == 0
+        assert program.wait(DEADLINE) == 0
 
 
 def test_another_port_takes_a_restart_and_a_notice_says_so(daemon: Daemon) -> None:
@@ -217,7 +219,7 @@ def test_a_second_ctrl_c_ends_it_at_once(daemon: Daemon) -> None:
             wait_until(lambda: "stopping: 1 connection" in daemon.output(), "the first", log=daemon.output)
             assert daemon.program.popen.poll() is None
             daemon.program.popen.send_signal(signal.SIGINT)
-            assert daemon.program.wait(30) == 130
+            assert daemon.program.wait() == 130
     assert not daemon.state.exists()
     assert "Traceback" not in daemon.output()
 

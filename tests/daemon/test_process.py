@@ -17,6 +17,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.storage import files
 from devproxy.storage.process_identity import start_time
+from tests.waiting import DEADLINE
 
 HOLD = """
 import sys
@@ -77,7 +78,7 @@ def test_one_that_has_not_said_yet_who_it_is_is_no_riddle(paths: Paths, holder: 
 def test_a_killed_holder_leaves_nothing_stale(paths: Paths, holder: "subprocess.Popen[str]") -> None:
     files.write_json(paths.proxy, Running(pid=holder.pid, started=start_time(holder.pid) or 0))
     holder.send_signal(signal.SIGKILL)
-    holder.wait(30)
+    holder.wait(DEADLINE)
     module.claim(paths).release()
 
 

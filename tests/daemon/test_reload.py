@@ -15,6 +15,7 @@ from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.loader import Loader
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
+from tests.waiting import DEADLINE, until
 
 
 def service(name: str, port: int = 3000, line: int = 1) -> Service:
@@ -81,14 +82,8 @@ async def following(reloader: Reloader, changed: Callable[[RegistryChange], None
         yield stop
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             await task
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110  (what is waited for has no event)
-            await asyncio.sleep(0.005)
 
 
 async def test_a_written_file_is_a_change_and_the_same_content_none(paths: Paths) -> None:
@@ -117,7 +112,7 @@ async def test_what_changed_before_the_watch_stood_is_not_missed(paths: Paths) -
         seen.append(change)
         stop.set()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         await reloader.follow(stop, take)
     assert seen[0].events == (Services(added=("z",), removed=("a",)),)
 
@@ -195,7 +190,7 @@ async def test_the_loop_goes_on_during_a_load(paths: Paths) -> None:
 
         def load(self, user: object = None, *, leases: object = None) -> Registry:
             if self.started.is_set():
-                assert self.go_on.wait(20)
+                assert self.go_on.wait(DEADLINE)
             return super().load()
 
     loader = Slow(paths)

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.processes import clean_environment, wait_until
+from tests.e2e.processes import clean_environment
 from tests.e2e.run import Folder
+from tests.waiting import wait_until
 
 
 class Project(Folder):

@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 
 from tests.e2e.clients import Answer, request
-from tests.e2e.processes import Program, accepts, clean_environment, free_port, wait_until
+from tests.e2e.processes import Program, accepts, clean_environment
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 
 class Devproxy:
@@ -52,13 +54,13 @@ class Devproxy:
     def start(self) -> "Devproxy":
         """Start `serve`, and return once it says that it is ready and takes connections."""
         self.program = Program(self.argv("serve"), self.log, cwd=self.home, env=self.env)
-        wait_until(self._ready, "devproxy to be ready", seconds=30, log=self.output)
+        wait_until(self._ready, "devproxy to be ready", log=self.output)
         return self
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         assert self.program is not None
-        return self.program.stop(seconds=30)
+        return self.program.stop()
 
     def kill(self) -> None:
         assert self.program is not None
@@ -87,14 +89,14 @@ class Devproxy:
     def url(self, host: str, path: str = "/") -> str:
         return f"http://{host}:{self.port}{path}"
 
-    def wait_answer(self, host: str, path: str = "/", *, body: bytes, seconds: float = 10) -> None:
+    def wait_answer(self, host: str, path: str = "/", *, body: bytes) -> None:
         """Wait until a GET on `host` is answered 200 with `body`."""
 
         def answers() -> bool:
             answer = self.get(host, path)
             return (answer.status, answer.body) == (200, body)
 
-        wait_until(answers, f"{host}{path} to answer {body!r}", seconds=seconds, log=self.output)
+        wait_until(answers, f"{host}{path} to answer {body!r}", log=self.output)
 
     def problems(self) -> list[dict[str, object]]:
         """The problems that the running proxy reports in `state/proxy.json`."""

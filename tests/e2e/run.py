@@ -22,8 +22,10 @@ from typing import Any
 
 import psutil
 
-from tests.e2e.processes import Program, clean_environment, port_range, wait_until
+from tests.e2e.processes import Program, clean_environment
 from tests.e2e.proxy import Devproxy
+from tests.ports import port_range
+from tests.waiting import DEADLINE, wait_until
 
 MARK = "DEVPROXY_TEST_MARK"  # in the environment of everything that a test starts
 
@@ -49,13 +51,11 @@ class Folder(Devproxy):
         log = self.home.parent / f"run-{self.count}.log"
         return Program(self.argv("run", *argv), log, cwd=self.folder, env={**self.env, **(env or {})})
 
-    def wait_answer(self, host: str, path: str = "/", *, body: bytes, seconds: float = 20) -> None:
-        self.wait_status(host, path, 200, seconds=seconds)
-        wait_until(
-            lambda: self.get(host, path).body == body, f"{host} to say {body!r}", seconds=seconds, log=self._told
-        )
+    def wait_answer(self, host: str, path: str = "/", *, body: bytes) -> None:
+        self.wait_status(host, path, 200)
+        wait_until(lambda: self.get(host, path).body == body, f"{host} to say {body!r}", log=self._told)
 
-    def wait_status(self, host: str, path: str = "/", status: int = 200, *, seconds: float = 20) -> None:
+    def wait_status(self, host: str, path: str = "/", status: int = 200) -> None:
         """Wait for an answer with this status; the proxy need not be there yet."""
 
         def answers() -> bool:
@@ -63,7 +63,7 @@ class Folder(Devproxy):
                 return self.get(host, path).status == status
             return False
 
-        wait_until(answers, f"{host} to answer {status}", seconds=seconds, log=self._told)
+        wait_until(answers, f"{host} to answer {status}", log=self._told)
 
     def _told(self) -> str:
         return "\n".join(log.read_text("utf-8", "replace") for log in self.home.parent.glob("run-*.log"))[-4000:]
@@ -138,9 +138,9 @@ class OnTerminal:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
-    def wait_seen(self, pattern: str, seconds: float = 20) -> "re.Match[str]":
+    def wait_seen(self, pattern: str) -> "re.Match[str]":
         """Read until `pattern` stands in what was shown since the last time; what is before it is done with."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + DEADLINE
         while not (found := re.search(pattern, self.seen.decode("utf-8", "replace"))):
             assert time.monotonic() < deadline, f"waited for {pattern!r} in {self.seen!r}"
             if not self._read():
@@ -153,8 +153,8 @@ class OnTerminal:
     def is_raw(self) -> bool:
         return not termios.tcgetattr(self.master)[3] & termios.ICANON
 
-    def wait(self, seconds: float = 20) -> int:
-        deadline = time.monotonic() + seconds
+    def wait(self) -> int:
+        deadline = time.monotonic() + DEADLINE
         while self.popen.poll() is None:
             assert time.monotonic() < deadline, f"it does not end: {self.seen!r}"
             self._read()
@@ -165,7 +165,7 @@ class OnTerminal:
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
-        self.popen.wait(20)
+        self.popen.wait(DEADLINE)
         os.close(self.master)
 
     def _read(self) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.origin import origin, saying
-from tests.e2e.processes import Program, clean_environment, wait_until
+from tests.e2e.processes import Program, clean_environment
 from tests.e2e.proxy import Devproxy
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

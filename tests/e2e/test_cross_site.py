@@ -14,8 +14,8 @@ import pytest
 
 from tests.e2e.browser import Launch
 from tests.e2e.origin import Answer, Handler, Record, origin
-from tests.e2e.processes import wait_until
 from tests.e2e.proxy import Devproxy
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Response

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import open_request, read_head
-from tests.e2e.processes import ROOT, Program, accepts, free_port, running, wait_until
+from tests.e2e.processes import ROOT, Program, accepts, running
 from tests.e2e.proxy import Devproxy
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

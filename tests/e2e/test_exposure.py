@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import Answer, request
-from tests.e2e.processes import Program, accepts, running, wait_until
+from tests.e2e.processes import Program, accepts, running
 from tests.e2e.proxy import Devproxy
 from tests.health.container import container, publish_by_iptables
 from tests.health.netns import Machine, neighbours
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.netns]
 
@@ -37,7 +38,7 @@ class Inside(Devproxy):
 
     def start(self) -> "Inside":
         self.program = Program(self.machine.command(super().argv("serve")), self.log, cwd=self.home, env=self.env)
-        wait_until(self.is_ready, "devproxy to be ready", seconds=30, log=self.output)
+        wait_until(self.is_ready, "devproxy to be ready", log=self.output)
         return self
 
     def is_ready(self) -> bool:
@@ -48,7 +49,7 @@ class Inside(Devproxy):
         program = Program(
             self.machine.command(self.argv(*argv)), self.home.parent / "command.log", cwd=self.home, env=self.env
         )
-        code = program.wait(60)
+        code = program.wait()
         text = program.output()
         program.log.unlink()
         return code, text
@@ -68,10 +69,10 @@ class Inside(Devproxy):
     def exposure(self, service: str = "web") -> object:
         return self.conditions().get(service, {}).get("exposure")
 
-    def wait_exposure(self, wanted: str, service: str = "web", seconds: float = 20) -> float:
+    def wait_exposure(self, wanted: str, service: str = "web") -> float:
         """Seconds until it is known."""
         began = time.monotonic()
-        wait_until(lambda: self.exposure(service) == wanted, f"{service} {wanted}", seconds=seconds, log=self.output)
+        wait_until(lambda: self.exposure(service) == wanted, f"{service} {wanted}", log=self.output)
         return time.monotonic() - began
 
     def events(self, kind: str) -> list[dict[str, object]]:
@@ -171,13 +172,13 @@ def test_refuse_closes_it_until_it_is_mended(inside: Inside, wire: tuple[Machine
     inside.wait_exposure("loopback")
     assert inside.get("web.localhost").status == 200
     service.popen.send_signal(signal.SIGUSR1)
-    wait_until(lambda: inside.get("web.localhost").status == 503, "the refusal", seconds=5, log=inside.output)
+    wait_until(lambda: inside.get("web.localhost").status == 503, "the refusal", log=inside.output)
     answer = inside.get("web.localhost")
     assert answer.header("Devproxy-Error") == "exposed"
     assert f"on port {PORT}".encode() in answer.body
     assert inside.get("other.localhost").status == 502
     service.popen.send_signal(signal.SIGUSR2)
-    wait_until(lambda: inside.get("web.localhost").status == 200, "the mend", seconds=5, log=inside.output)
+    wait_until(lambda: inside.get("web.localhost").status == 200, "the mend", log=inside.output)
 
 
 def test_a_policy_that_changes_holds_at_once(inside: Inside, wire: tuple[Machine, Machine], service: Program) -> None:
@@ -263,7 +264,7 @@ def test_a_socket_of_its_own_beyond_loopback_ends_it_with_4(inside: Inside) -> N
     inside.write("")
     argv = inside.machine.command([sys.executable, "-c", WIDENED, str(inside.state)])
     inside.program = Program(argv, inside.log, cwd=inside.home, env=inside.env | {"PORT": str(inside.port)})
-    assert inside.program.wait(60) == 4
+    assert inside.program.wait() == 4
     assert f"devproxy's own socket 192.0.2.1:{inside.port} can be reached" in inside.output()
     assert "Traceback" not in inside.output()
     assert not inside.state.exists()

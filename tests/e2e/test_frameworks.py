@@ -19,8 +19,10 @@ from devproxy.addresses import is_loopback
 from devproxy.registry.model import Project, Registry, Service, Source
 from devproxy.run.command import prepare
 from tests import require
-from tests.e2e.processes import Program, free_port, running, wait_until
+from tests.e2e.processes import Program, running
 from tests.health.packages import node_modules
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

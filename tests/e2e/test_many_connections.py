@@ -14,8 +14,9 @@ import pytest
 from tests import require
 from tests.e2e.clients import open_request
 from tests.e2e.origin import Handler, Record, origin
-from tests.e2e.processes import APPS, app, running, wait_until
+from tests.e2e.processes import APPS, app, running
 from tests.e2e.proxy import Devproxy
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -54,7 +55,7 @@ def test_idle_websockets_cost_little(serve: Callable[[str], Devproxy], tmp_path:
         baseline = _settled(devproxy)
         before = devproxy.rss()
         with running(client(_COUNT), tmp_path / "client.log", cwd=tmp_path) as clients:
-            clients.wait_output(f"open {_COUNT}", seconds=60)
+            clients.wait_output(f"open {_COUNT}")
             each = (devproxy.rss() - before) / _COUNT
             print(f"{each / 1024:.1f} KiB each, {devproxy.descriptors() - baseline} descriptors")
             assert each <= _EACH

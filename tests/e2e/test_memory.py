@@ -15,8 +15,8 @@ import pytest
 from tests import require
 from tests.e2e.clients import open_request, read_head
 from tests.e2e.origin import Handler, origin
-from tests.e2e.processes import wait_until
 from tests.e2e.proxy import Devproxy
+from tests.waiting import DEADLINE, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -99,7 +99,7 @@ def wait_still(value: Callable[[], int]) -> int:
             last, since = value(), time.monotonic()
         return time.monotonic() - since > 1
 
-    wait_until(still, "the sender to be stopped", seconds=40)
+    wait_until(still, "the sender to be stopped")
     return last
 
 
@@ -154,7 +154,7 @@ def test_a_reader_that_stops_holds_the_service(serve: Callable[[str], Devproxy],
             print(f"the service is {ahead / 2**20:.1f} MiB ahead")
             assert ahead <= _AHEAD
         # The client is gone: the service is let go as well.
-        assert service.ended.wait(20)
+        assert service.ended.wait(DEADLINE)
 
 
 def test_a_service_that_stops_reading_holds_the_client(serve: Callable[[str], Devproxy]) -> None:
@@ -175,4 +175,4 @@ def test_a_service_that_stops_reading_holds_the_client(serve: Callable[[str], De
 
             assert wait_still(push) <= _AHEAD
         service.reading.set()
-        assert service.ended.wait(20)
+        assert service.ended.wait(DEADLINE)

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.processes import running
 from tests.e2e.proxy import Devproxy
 from tests.require import module, program
+from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.e2e
 
@@ -30,15 +31,15 @@ def test_ws_echoes_through_a_name(serve: Callable[[str], Devproxy], node_modules
         protocols = ["echo.v1", "echo.v2"]
         with connect(uri, sock=sock, subprotocols=protocols, proxy=None, max_size=None) as client:
             assert client.subprotocol == "echo.v2"
-            hello = json.loads(client.recv(timeout=20))
+            hello = json.loads(client.recv(timeout=DEADLINE))
             assert hello == {"host": f"echo.localhost:{devproxy.port}", "protocol": "echo.v2"}
             # Compression was agreed between the two ends: the proxy has no part in it.
             assert "permessage-deflate" in client.response.headers["Sec-WebSocket-Extensions"]
             for message in ("text", b"\x00\x80\xff", "long " * 300_000):
                 client.send(message)
-                assert client.recv(timeout=20) == message
-            assert client.ping(b"are you there").wait(20)
+                assert client.recv(timeout=DEADLINE) == message
+            assert client.ping(b"are you there").wait(DEADLINE)
             client.send("close 4321 goodbye")
             with pytest.raises(closed) as caught:
-                client.recv(timeout=20)
+                client.recv(timeout=DEADLINE)
         assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4321, "goodbye")

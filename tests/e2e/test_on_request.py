@@ -18,8 +18,9 @@ import pytest
 
 from tests import require
 from tests.e2e.clients import open_websocket, request
-from tests.e2e.processes import free_port, wait_until
 from tests.e2e.proxy import Devproxy
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.browser import Launch
@@ -149,7 +150,7 @@ def test_a_killed_proxy_takes_no_start_along(sleepers: Sleepers) -> None:
     sleepers.devproxy.kill()
     (sleepers.folder / "go").touch()
     sleepers.devproxy.start()
-    sleepers.devproxy.wait_answer("web.localhost", body=b"hello", seconds=20)
+    sleepers.devproxy.wait_answer("web.localhost", body=b"hello")
     assert sleepers.starts("web") == 1
 
 
@@ -164,7 +165,7 @@ def test_a_failing_command_is_told_with_its_log_and_tried_again_by_a_later_reque
     assert b"devproxy logs web" in page.body
     assert sleepers.starts("web") == 1
     go.touch()
-    sleepers.devproxy.wait_answer("web.localhost", body=b"hello", seconds=30)
+    sleepers.devproxy.wait_answer("web.localhost", body=b"hello")
     assert "web did not start: its command has failed" in sleepers.devproxy.cli("health", "--history").stdout
 
 

@@ -19,9 +19,9 @@ import pytest
 
 from tests import require
 from tests.e2e.clients import Answer, request
-from tests.e2e.processes import wait_until
 from tests.e2e.project import Project, project_in
 from tests.health.packages import node_modules
+from tests.waiting import DEADLINE, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -183,7 +183,7 @@ def websocket(project: Project, path: str, protocol: str | None = None) -> Any:
     client = require.module("websockets.sync.client")
     return client.connect(
         f"ws://{HOST}:{project.port}{path}",
-        sock=socket.create_connection(("127.0.0.1", project.port), timeout=30),
+        sock=socket.create_connection(("127.0.0.1", project.port), timeout=DEADLINE),
         subprotocols=[protocol] if protocol else None,
         origin=f"http://{HOST}:{project.port}",
         proxy=None,

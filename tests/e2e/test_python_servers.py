@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import Answer, open_request, request
-from tests.e2e.processes import APPS, accepts, free_port, running, wait_until
+from tests.e2e.processes import APPS, accepts, running
 from tests.e2e.proxy import Devproxy
+from tests.ports import free_port
 from tests.require import module
+from tests.waiting import DEADLINE, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -102,11 +104,11 @@ def test_a_websocket_of_uvicorn_keeps_frames_subprotocol_and_close_code(fastapi:
         assert client.subprotocol == "chat"
         for message in ("hello", "grüße", b"\x00\xff" * 10, "x" * (1 << 20), b""):
             client.send(message)
-            assert client.recv(timeout=20) == message
-        assert client.ping().wait(20)
+            assert client.recv(timeout=DEADLINE) == message
+        assert client.ping().wait(DEADLINE)
         client.send("bye")
         with pytest.raises(closed) as caught:
-            client.recv(timeout=20)
+            client.recv(timeout=DEADLINE)
     assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4001, "as asked")
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from tests.e2e.clients import Hammer, open_websocket
 from tests.e2e.origin import Handler, origin, saying
-from tests.e2e.processes import wait_until
 from tests.e2e.proxy import Devproxy
 from tests.e2e.test_git import git
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

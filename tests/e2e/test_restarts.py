@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clients import Hammer
-from tests.e2e.processes import APPS, Program, free_port, wait_until
+from tests.e2e.processes import APPS, Program
 from tests.e2e.proxy import Devproxy
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

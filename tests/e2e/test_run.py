@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests import require
-from tests.e2e.processes import free_port, wait_until
 from tests.e2e.run import Folder, folder_in
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests import require
-from tests.e2e.processes import wait_until
 from tests.e2e.run import Folder, OnTerminal, folder_in
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

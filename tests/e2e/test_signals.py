@@ -14,8 +14,9 @@ import pytest
 
 from tests.e2e.clients import open_request, open_websocket
 from tests.e2e.origin import Handler, Origin, origin, saying
-from tests.e2e.processes import accepts, wait_until
+from tests.e2e.processes import accepts
 from tests.e2e.proxy import Devproxy
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.browser import Launch
-from tests.e2e.processes import accepts, free_port, running, wait_until
+from tests.e2e.processes import accepts, running
 from tests.e2e.proxy import Devproxy
+from tests.ports import free_port
 from tests.require import program
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

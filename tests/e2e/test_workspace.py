@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests import require
-from tests.e2e.processes import wait_until
 from tests.e2e.project import Project, project_in
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

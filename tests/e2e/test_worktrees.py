@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests import require
-from tests.e2e.processes import free_port, running
+from tests.e2e.processes import running
 from tests.e2e.run import Folder, folder_in
+from tests.ports import free_port
 from tests.repository import git, repository, worktree
 
 pytestmark = pytest.mark.e2e

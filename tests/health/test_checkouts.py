@@ -13,9 +13,10 @@ from devproxy.health.findings import Checkouts
 from devproxy.registry.model import Project, Registry, Service, Source
 from tests import require
 from tests.e2e.processes import running
-from tests.health.stage import Stage, free, looping, staged, until
+from tests.health.stage import Stage, free, looping, staged
 from tests.health.things import service
 from tests.repository import repository, worktree
+from tests.waiting import until
 
 
 @pytest.fixture

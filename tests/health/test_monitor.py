@@ -13,8 +13,9 @@ from devproxy.health import reachability
 from devproxy.health.model import Check, Interface, Listener, Process, Reach, Scan
 from devproxy.registry.model import Health, ProxySettings, Service
 from tests import require
-from tests.health.stage import Stage, free, listening, looping, staged, until
+from tests.health.stage import Stage, free, listening, looping, staged
 from tests.health.things import LO, service
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from devproxy.health.model import Listener, Scan
 from devproxy.health.scanner import Scanner, Walk
 from devproxy.net import sockdiag
 from tests import require
+from tests.waiting import DEADLINE
 
 HOLD = """
 import os, socket, sys
@@ -153,7 +154,7 @@ def test_a_socket_that_was_handed_on_is_noticed(walks: list[set[int]]) -> None:
         before = on(scanner.scan(), ports[0])
         worker = psutil.Process(process.pid).children()[0]
         process.kill()
-        process.wait(10)
+        process.wait(DEADLINE)
         after = on(scanner.scan(), ports[0])
         worker.kill()
     assert (before.pid, after.process.pids) == (process.pid, (worker.pid,))

@@ -23,6 +23,7 @@ from devproxy.programs.fixes import Fix, propose
 from tests.health.netns import Machine, neighbours
 from tests.health.packages import node_modules
 from tests.health.servers import SERVERS, Server, postgres
+from tests.waiting import DEADLINE
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(400)]
 
@@ -125,8 +126,8 @@ def _finding(machine: Machine, neighbour: Machine, server: Server) -> Fix | None
 def _answers(machine: Machine, address: str, server: Server) -> bool:
     def ask() -> bool:
         try:
-            with socket.create_connection((address, server.port), timeout=10) as connection:
-                connection.settimeout(10)
+            with socket.create_connection((address, server.port), timeout=DEADLINE) as connection:
+                connection.settimeout(DEADLINE)
                 if server.hello is None:
                     return True
                 connection.sendall(server.hello)
@@ -139,9 +140,9 @@ def _answers(machine: Machine, address: str, server: Server) -> bool:
 
 def eventually(log: Path, look: Callable[[], T | None]) -> T:
     """What `look` finds, asked until there is something; the server's output if there never is."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         if (found := look()) is not None:
             return found
         time.sleep(0.05)
-    pytest.fail(f"nothing after 60 s; the server said:\n{log.read_text('utf-8', 'replace')[-3000:]}")
+    pytest.fail(f"nothing after {DEADLINE} s; the server said:\n{log.read_text('utf-8', 'replace')[-3000:]}")

@@ -18,6 +18,7 @@ from devproxy.net import dial
 from devproxy.net.dial import DialError, _refuse_ourselves, connect
 from devproxy.registry.model import Upstream
 from tests import require
+from tests.waiting import DEADLINE
 
 BOTH = ("127.0.0.1", "::1")
 Listen = Callable[..., int]
@@ -45,7 +46,7 @@ class Client(asyncio.Protocol):
 
 async def close(client: Client) -> None:
     client.transport.abort()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         await client.lost
 
 

@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from devproxy.net import sockdiag
 from devproxy.net.sockdiag import peer_is_orphan
 from tests import require
+from tests.waiting import DEADLINE, wait_until
 
 HOLDER = """
 import socket, sys
@@ -47,11 +47,9 @@ def ask(ours: socket.socket) -> bool | None:
 
 
 def becomes(ours: tuple[tuple[str, int], tuple[str, int]], wanted: bool) -> bool | None:
-    """The answer, once it is `wanted` or 5 s have gone."""
-    deadline = time.monotonic() + 5
-    while (answer := peer_is_orphan(*ours)) is not wanted and time.monotonic() < deadline:
-        time.sleep(0.002)
-    return answer
+    """Wait until the answer is `wanted`, and return it."""
+    wait_until(lambda: peer_is_orphan(*ours) is wanted, f"{wanted}")
+    return wanted
 
 
 both = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -133,14 +131,14 @@ def test_killed_process_leaves_an_orphan(address: str) -> None:
         port = server.getsockname()[1]
         child = subprocess.Popen([sys.executable, "-c", HOLDER, address, str(port)], stdin=subprocess.PIPE)
         try:
-            server.settimeout(20)
+            server.settimeout(DEADLINE)
             ours, _ = server.accept()
             with ours:
                 assert ours.recv(1) == b"x"
                 ends = ours.getsockname()[:2], ours.getpeername()[:2]
                 assert peer_is_orphan(*ends) is False
                 child.send_signal(signal.SIGKILL)
-                child.wait(10)
+                child.wait(DEADLINE)
                 assert becomes(ends, True) is True
         finally:
             child.kill()

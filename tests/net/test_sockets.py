@@ -9,7 +9,7 @@ import pytest
 
 from devproxy.net.sockets import is_established, is_gone
 from tests import require
-from tests.loops import until
+from tests.waiting import until
 
 RESET = struct.pack("ii", 1, 0)
 Pair = tuple[asyncio.Transport, socket.socket]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from devproxy.net.sockets import reset
-from tests.loops import until
+from tests.waiting import until
 
 
 async def test_the_peer_sees_an_error_and_no_end() -> None:

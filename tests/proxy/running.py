@@ -13,8 +13,8 @@ from typing import Any
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry, Upstream
-from tests.loops import until
 from tests.proxy.values import service
+from tests.waiting import until
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -17,8 +17,8 @@ from devproxy.proxy import h1, splice, upstream
 from devproxy.proxy.h1 import HIGH_WATER, Http1Connection
 from devproxy.proxy.splice import Splice
 from tests import require
-from tests.loops import until
 from tests.proxy.running import Running, Streams, descriptors, running
+from tests.waiting import DEADLINE, until
 
 SIZES = [0, 1, 4095, 65_537, (1 << 20) + 1, 1 << 21, (5 << 20) + 12_345]
 DATA = random.Random(7).randbytes(SIZES[-1])
@@ -251,7 +251,7 @@ async def test_a_client_that_leaves_a_download_frees_the_service(way: str, balan
         writer.write(get(0))
         await reader.readexactly(3 << 20)
         writer.transport.abort()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             await freed.wait()
         await until(lambda: not stage.proxy.connections)
 
@@ -271,7 +271,7 @@ async def test_a_client_that_leaves_an_upload_never_makes_it_look_whole(way: str
         writer.write(put(len(DATA)) + DATA[: len(DATA) // 2])
         await until(lambda: writer.transport.get_write_buffer_size() == 0)
         writer.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             await broken.wait()
 
 

@@ -12,8 +12,8 @@ from devproxy.proxy import retry
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.pool import UpstreamAddress
 from devproxy.proxy.retry import Retry
-from tests.loops import until
 from tests.proxy.values import LOCAL, route
+from tests.waiting import until
 
 REFUSED = DialError([("127.0.0.1:5173", "connection refused")])
 

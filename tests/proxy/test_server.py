@@ -12,9 +12,9 @@ from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry, Upstream
 from tests import require
-from tests.loops import until
 from tests.proxy.running import Running, running, snapshot
 from tests.proxy.values import LOCAL, service
+from tests.waiting import DEADLINE, until
 
 GET = b"GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -62,13 +62,13 @@ async def ask(stage: Running, data: bytes = GET) -> tuple[asyncio.StreamReader, 
 
 
 async def response(reader: asyncio.StreamReader) -> bytes:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         head = await reader.readuntil(b"\r\n\r\n")
         return head + await reader.readexactly(2) if head.endswith(OK[-6:-2]) and b"Length: 2" in head else head
 
 
 async def ended(reader: asyncio.StreamReader) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         await reader.read()
 
 
@@ -224,7 +224,7 @@ async def test_tunnels_end_at_once_with_fin(stage: Running) -> None:
 
 
 async def test_a_proxy_without_connections_ends_at_once(stage: Running) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         await stage.proxy.drain(1e6)
 
 

@@ -11,8 +11,8 @@ import pytest
 from devproxy.proxy import splice
 from devproxy.proxy.splice import SINK, SOURCE, Splice
 from tests import require
-from tests.loops import until
 from tests.proxy.running import descriptors
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from devproxy.proxy.tunnel import TunnelEnd, join
-from tests.loops import until
 from tests.proxy.values import LOCAL
+from tests.waiting import DEADLINE, until
 
 
 class Tunnel:
@@ -36,7 +36,7 @@ class Tunnel:
         self.ours = ours
 
     async def receive(self, sock: socket.socket, size: int = 100) -> bytes:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             return await asyncio.get_running_loop().sock_recv(sock, size)
 
     def close(self) -> None:

@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from devproxy.registry.watch import changes
-
-DEADLINE = 20.0  # seconds; reached only by a test that fails
+from tests.waiting import DEADLINE
 
 
 class Reader:

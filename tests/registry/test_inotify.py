@@ -10,6 +10,7 @@ import pytest
 
 from devproxy.registry.inotify import Inotify
 from tests import require
+from tests.waiting import DEADLINE
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +30,13 @@ class Ear:
         self._heard.set()
 
     async def until(self, *paths: Path) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             while not self.paths.issuperset(paths):
                 self._heard.clear()
                 await self._heard.wait()
 
     async def overflow(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             while not self.overflowed:
                 self._heard.clear()
                 await self._heard.wait()

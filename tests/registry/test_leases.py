@@ -14,6 +14,7 @@ from devproxy.registry.leases import holds, lease_file, read_leases, remove_leas
 from devproxy.registry.loader import LEASE_CHECK, Loader
 from devproxy.registry.model import Lease
 from devproxy.storage.process_identity import start_time
+from tests.waiting import DEADLINE
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_what_a_dead_lease_left_running_is_ended(paths: Paths, other: "subproces
     started = start_time(other.pid) or 0.0
     take(paths, Lease(service="web", port=4000, pid=2**22 + 1, started=1.0, group=other.pid, group_started=started))
     read_leases(paths)
-    assert other.wait(20) == -15
+    assert other.wait(DEADLINE) == -15
 
 
 def test_a_group_whose_number_is_anothers_by_now_is_left_alone(paths: Paths, other: "subprocess.Popen[bytes]") -> None:

@@ -17,7 +17,7 @@ from devproxy.registry.leases import read_leases, settle, take_lease
 from devproxy.registry.model import Lease
 from devproxy.storage.process_identity import in_group, start_time
 from tests import require
-from tests.e2e.processes import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
 
@@ -79,7 +79,7 @@ def test_it_is_asked_once_and_forgotten_when_it_is_gone(paths: Paths, start: Sta
     left = start(OBEDIENT)
     leave(paths, left.pid)
     assert read_leases(paths) == ()
-    assert left.wait(20) == -signal.SIGTERM
+    assert left.wait(DEADLINE) == -signal.SIGTERM
     read_leases(paths)
     assert files(paths) == []
 
@@ -95,7 +95,7 @@ def test_the_name_is_free_while_it_has_its_time(paths: Paths, start: Start, pati
     assert files(paths) == [f"web.{left.pid}.ending"]
     patience(0)
     read_leases(paths)
-    assert left.wait(20) == -signal.SIGKILL
+    assert left.wait(DEADLINE) == -signal.SIGKILL
     assert left.stdout.read() == ""  # it was not asked twice
 
 
@@ -122,7 +122,7 @@ def test_settling_waits_for_that_service_alone(paths: Paths, start: Start) -> No
     settle(paths, "we")
     assert left.poll() is None
     settle(paths, "web")
-    assert left.wait(20) == -signal.SIGKILL
+    assert left.wait(DEADLINE) == -signal.SIGKILL
     assert files(paths) == []
 
 
@@ -131,7 +131,7 @@ def test_whoever_outlives_the_leader_of_its_group_is_ended_as_well(paths: Paths,
     left = start(FAMILY)
     leave(paths, left.pid)
     read_leases(paths)
-    left.wait(20)
+    left.wait(DEADLINE)
     settle(paths, "web")
     # what it had begun in between, a moment ago, was killed with it, and may not be gone yet
     wait_until(lambda: not [pid for pid in in_group(left.pid) if start_time(pid) is not None], "all of it to be gone")

@@ -10,6 +10,7 @@ from devproxy.registry.decode import decode_user
 from devproxy.registry.loader import GRACE, read, read_as
 from devproxy.registry.model import Registry
 from tests.registry.home import LINK, Home, ports
+from tests.waiting import DEADLINE
 
 
 def test_nothing_there_is_an_empty_registry(home: Home) -> None:
@@ -151,4 +152,4 @@ from devproxy.storage import files
 slow = {"asyncio", "aiohttp", "tomlkit", "watchfiles", "psutil", "rich", "click"} & set(sys.modules)
 sys.exit(str(slow) if slow else 0)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=DEADLINE)

@@ -4,13 +4,13 @@
 import asyncio
 import errno
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from devproxy.registry import watch
-from tests.registry.reader import DEADLINE, Reader, reading, replace, threads_end
+from tests.registry.reader import Reader, reading, replace, threads_end
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("listener")
 
@@ -172,10 +172,7 @@ def descriptors() -> int:
 
 def wait_for_descriptors(most: int) -> None:
     """The threads inside of watchfiles close theirs a moment after it was dropped."""
-    deadline = time.monotonic() + DEADLINE
-    while descriptors() > most and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert descriptors() <= most
+    wait_until(lambda: descriptors() <= most, f"{most} descriptors")
 
 
 async def test_nothing_is_left_behind(config: Path) -> None:

@@ -15,6 +15,7 @@ from devproxy.run.activation import Attempt
 from devproxy.run.group_state import MemberState, publish, withdraw
 from devproxy.run.logs import ServiceLog
 from devproxy.storage.process_identity import start_time
+from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no `up` on Windows")
 
@@ -65,16 +66,16 @@ def test_a_lease_runs_it_too(paths: Paths) -> None:
 
 def test_what_was_started_counts_until_it_ends_and_then_says_why(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Attempt(paths, "web")
-    spawned(made, "raise SystemExit('it is not trusted')", monkeypatch).wait(20)
+    spawned(made, "raise SystemExit('it is not trusted')", monkeypatch).wait(DEADLINE)
     assert made.look() == (False, True, 1, {}, ("it is not trusted",))
     made = Attempt(paths, "web")
-    spawned(made, "print('it \\x1b[1mbroke')", monkeypatch).wait(20)
+    spawned(made, "print('it \\x1b[1mbroke')", monkeypatch).wait(DEADLINE)
     assert made.look() == (False, True, 0, {}, ("it broke",))
 
 
 def test_what_somebody_else_has_meanwhile_is_not_ended(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Attempt(paths, "web")
-    spawned(made, "", monkeypatch).wait(20)
+    spawned(made, "", monkeypatch).wait(DEADLINE)
     publish(paths, {"web": MemberState("starting", "y")})
     assert (made.look().runs, made.look().ended) == (True, False)
     withdraw(paths)

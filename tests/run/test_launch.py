@@ -12,7 +12,7 @@ from devproxy.registry.leases import read_leases
 from devproxy.registry.loader import read
 from devproxy.run.launch import Launch, launch
 from devproxy.run.selection import pick
-from tests.e2e.processes import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

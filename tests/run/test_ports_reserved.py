@@ -8,6 +8,7 @@ from pathlib import Path
 from devproxy.net.loopback import is_free, listen
 from devproxy.paths import Paths
 from devproxy.run.ports import release, reserve
+from tests.waiting import DEADLINE
 
 ASK = """
 import sys
@@ -62,7 +63,7 @@ def test_what_a_killed_process_held_is_free_again(tmp_path: Path) -> None:
     assert reserved(tmp_path, "web") != port
     release(paths(tmp_path), reserved(tmp_path, "web"))
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=DEADLINE)
     assert reserved(tmp_path, "web") == port
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from devproxy.run.listeners import Observed, Watcher
 from devproxy.run.session import NOT_FOUND, Session
 from devproxy.storage.process_identity import start_time
 from tests import require
-from tests.e2e.processes import free_port
+from tests.ports import free_port
+from tests.waiting import DEADLINE, until
 
 SERVER = "import http.server as h, sys; h.HTTPServer((sys.argv[1], int(sys.argv[2])), h.SimpleHTTPRequestHandler)"
 SERVE = f"{SERVER}.serve_forever()"
@@ -60,20 +61,9 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-async def until(condition: Callable[[], object], what: str) -> None:
-    async def wait() -> None:
-        while not condition():  # noqa: ASYNC110  (what it waits for is in another process)
-            await asyncio.sleep(0.01)
-
-    try:
-        await asyncio.wait_for(wait(), 20)
-    except TimeoutError:
-        raise AssertionError(f"waited for {what}") from None
-
-
 async def ended(session: Session, running: Awaitable[int]) -> int:
     session.signal(signal.SIGTERM)
-    return await asyncio.wait_for(running, 20)
+    return await asyncio.wait_for(running, DEADLINE)
 
 
 async def test_output_and_exit_code_are_passed_on(stage: Stage) -> None:
@@ -101,7 +91,7 @@ async def test_a_command_that_is_not_there(stage: Stage) -> None:
 async def test_it_is_ready_when_it_listens(stage: Stage) -> None:
     session = stage.session(sys.executable, "-c", SERVE, "127.0.0.1", str(stage.port))
     running = asyncio.ensure_future(session.run())
-    await asyncio.wait_for(session.ready.wait(), 20)
+    await asyncio.wait_for(session.ready.wait(), DEADLINE)
     assert stage.lease.port == stage.port
     assert stage.lease.group > 1
     assert await ended(session, running) == 128 + signal.SIGTERM
@@ -146,7 +136,7 @@ async def test_the_lease_follows_a_command_that_daemonises_itself(stage: Stage) 
 async def test_what_a_command_leaves_behind_without_serving_is_ended(stage: Stage) -> None:
     require.linux()
     session = stage.session("sh", "-c", "setsid sleep 600 & echo $! > pid")
-    assert await asyncio.wait_for(session.run(), 30) == 0
+    assert await asyncio.wait_for(session.run(), DEADLINE) == 0
     assert start_time(int((stage.folder / "pid").read_text())) is None
 
 
@@ -179,7 +169,7 @@ async def test_a_server_that_takes_its_time_to_end_behind_a_shell_is_no_daemon(
     (stage.folder / "slow.py").write_text(SLOW_END)
     session = stage.session("sh", "-c", f"{sys.executable} slow.py $PORT; true")
     running = asyncio.ensure_future(session.run())
-    await asyncio.wait_for(session.ready.wait(), 20)
+    await asyncio.wait_for(session.ready.wait(), DEADLINE)
     if grace is None:
         session.signal(signal.SIGTERM)
     else:
@@ -187,7 +177,7 @@ async def test_a_server_that_takes_its_time_to_end_behind_a_shell_is_no_daemon(
     await until(lambda: looks.count(True) > 2, "a look or two after the shell's end")
     assert stage.lease.pid == os.getpid()
     (stage.folder / "go").touch()
-    assert await asyncio.wait_for(running, 20) == 128 + signal.SIGTERM
+    assert await asyncio.wait_for(running, DEADLINE) == 128 + signal.SIGTERM
     assert stage.output.decode() == "asked\r\nended well\r\n"
     assert stage.told == []
     assert read_leases(stage.paths) == ()
@@ -214,7 +204,7 @@ async def test_when_the_supervisor_is_killed_its_orphans_are_too(stage: Stage) -
     await until(lambda: stage.lease.group, "the supervisor to have told of it")
     assert session._process is not None
     session._process.kill()
-    assert await asyncio.wait_for(running, 20) == 1
+    assert await asyncio.wait_for(running, DEADLINE) == 1
     assert start_time(int(file.read_text())) is None
     assert read_leases(stage.paths) == ()
 
@@ -243,4 +233,4 @@ async def test_end_kills_what_does_not_listen_to_reason(stage: Stage) -> None:
     running = asyncio.ensure_future(session.run())
     await until(lambda: b"up" in stage.output, "the command")
     session.end(0.2)
-    assert await asyncio.wait_for(running, 20) == 137
+    assert await asyncio.wait_for(running, DEADLINE) == 137

@@ -15,7 +15,7 @@ import pytest
 
 from devproxy.run import supervisor
 from tests import require
-from tests.e2e.processes import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 # A grandchild, one in a session of its own, and one whose parent has ended; each writes its pid down.
 INNER = "sleep 600 & echo $! >> pids; setsid sleep 600 & echo $! >> pids; wait"
@@ -34,7 +34,7 @@ class Supervised:
                 pass_fds=[theirs.fileno()],
                 process_group=0,
             )
-        self.lifeline.settimeout(30)
+        self.lifeline.settimeout(DEADLINE)
         self.file = self.lifeline.makefile("rb")
         self.tell(argv=argv, env=dict(os.environ), cwd=str(folder))
 
@@ -67,7 +67,7 @@ def started(tmp_path: Path) -> Iterator[Any]:
     yield start
     for one in made:
         one.close()
-        one.process.wait(20)
+        one.process.wait(DEADLINE)
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -115,7 +115,7 @@ def test_the_whole_tree_ends_when_the_lifeline_does(started: Any) -> None:
     one.hear()
     tree = one.pids(3)
     one.close()
-    assert one.process.wait(20) == 0
+    assert one.process.wait(DEADLINE) == 0
     assert gone(tree)
 
 
@@ -125,7 +125,7 @@ def test_what_ignores_sigterm_is_killed(started: Any) -> None:
     stubborn = one.pids(1)
     one.tell(end=0.2)
     assert one.hear() == {"exited": 137}
-    assert one.process.wait(20) == 0
+    assert one.process.wait(DEADLINE) == 0
     assert gone(stubborn)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.storage import files
+from tests.waiting import DEADLINE
 
 
 def mode(path: Path) -> int:
@@ -196,7 +197,7 @@ except DevproxyError as error:
     sys.exit(error.why)
 """
     writer = start(code, registry)
-    assert writer.communicate(timeout=30)[1] == b"the file would be larger than this process may write\n"
+    assert writer.communicate(timeout=DEADLINE)[1] == b"the file would be larger than this process may write\n"
     assert registry.read_text() == "a = 1\n"
     assert len(list(registry.parent.iterdir())) == 1
 

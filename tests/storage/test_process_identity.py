@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 
 from devproxy.storage.process_identity import in_group, is_same, start_time
+from tests.waiting import DEADLINE, wait_until
 
 
 def test_start_time_agrees_with_psutil() -> None:
@@ -25,19 +25,17 @@ def test_a_process_is_itself_and_not_an_older_one_with_its_pid() -> None:
 
 def test_a_process_that_ended_is_gone() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        child.wait(30)
+        child.wait(DEADLINE)
     assert start_time(child.pid) is None
 
 
 def test_a_zombie_is_gone() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     try:
-        deadline = time.monotonic() + 30
-        while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE, "the child to end")
         assert start_time(child.pid) is None
     finally:
-        child.wait(30)
+        child.wait(DEADLINE)
 
 
 def test_numbers_that_are_no_pid() -> None:
@@ -51,12 +49,10 @@ def test_who_is_in_a_process_group() -> None:
         (child,) = _children(leader.pid)
         assert sorted(in_group(leader.pid)) == sorted([leader.pid, child])
         assert leader.pid not in in_group(os.getpgrp())
-        leader.communicate(timeout=30)
+        leader.communicate(timeout=DEADLINE)
     assert in_group(leader.pid) == []
 
 
 def _children(pid: int) -> list[int]:
-    deadline = time.monotonic() + 30
-    while not (found := psutil.Process(pid).children()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return [child.pid for child in found]
+    wait_until(psutil.Process(pid).children, "a child")
+    return [child.pid for child in psutil.Process(pid).children()]

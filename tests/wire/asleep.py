@@ -6,7 +6,7 @@ Lives here: what the starter does in the running proxy, as calls. Not here: test
 from typing import Any
 
 from devproxy.registry.model import Service
-from tests.loops import until
+from tests.waiting import until
 from tests.wire.harness import Stage, crlf, service
 from tests.wire.peer import Peer
 

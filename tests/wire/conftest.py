@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.loops import factories
 from tests.wire.asleep import Asleep
 from tests.wire.harness import Stage, family_of
 
@@ -19,12 +20,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """asyncio's loop, and uvloop where there is one: they report the end of a connection differently."""
-    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.SelectorEventLoop}
-    try:
-        import uvloop
-    except ImportError:
-        return factories
-    return {**factories, "uvloop": uvloop.new_event_loop}
+    return factories()
 
 
 def need_loopback(host: str) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from devproxy.proxy.gates import Dormant, Gate
-from tests.loops import until
+from tests.waiting import until
 from tests.wire.asleep import ACCEPTED, KEY, UPGRADE, Asleep
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
 

@@ -9,6 +9,7 @@ import contextlib
 
 import pytest
 
+from tests.waiting import DEADLINE
 from tests.wire.harness import HOST, OK, Origin, Stage, crlf, get, service
 from tests.wire.peer import Message, Peer
 
@@ -228,7 +229,7 @@ async def test_connections_over_the_cap_get_503_and_it_recovers(stage: Stage) ->
 
 
 async def _until_served(stage: Stage) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while (found := await _ask_once(stage))[1].status != 200:
             found[0].close()
 

@@ -1,6 +1,7 @@
 """Ports that a test has to itself, whatever else runs on the machine.
 
-Lives here: one port on both loopback addresses, held until the test ends; a range for devproxy to choose from.
+Lives here: one port on both loopback addresses, held until the test ends; listeners on it; a range for devproxy to
+choose from.
 
 A number that was free a moment ago is anybody's. So the sockets that proved it free stay bound, and are never listened
 on: the kernel refuses whoever connects, and gives the number to nobody. Who is meant to have it takes it by setting
@@ -14,7 +15,8 @@ import errno
 import random
 import socket
 import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 # Below the ephemeral ranges of Linux and macOS: no outgoing connection takes one. Below devproxy's own choice, too.
 _PORTS = range(10100, 15000)  # above 10080, which browsers do not open
@@ -30,6 +32,17 @@ def free_port() -> int:
             _held.append(_hold(port, shared=True))
             return port
     raise AssertionError("no port is free on both loopback addresses")
+
+
+@contextmanager
+def listening(*hosts: str, port: int | None = None) -> Iterator[int]:
+    """A port where these loopback addresses listen (127.0.0.1 unless told otherwise), and nobody at the other one."""
+    port = free_port() if port is None else port
+    with ExitStack() as stack:
+        for host in hosts or ("127.0.0.1",):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            stack.enter_context(socket.create_server((host, port), family=family))
+        yield port
 
 
 def port_range() -> str:

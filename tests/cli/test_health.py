@@ -1,7 +1,6 @@
 """`devproxy health`: what it prints, and above all its exit code."""
 
 import json
-import socket
 from collections.abc import Iterator
 from typing import get_args
 
@@ -10,14 +9,14 @@ import pytest
 from devproxy.cli.health import fail_on, is_bad
 from devproxy.health.model import Code, Condition, Finding, FindingSeverity, State
 from tests.cli.command import Home
+from tests.ports import free_port, listening
 
 
 @pytest.fixture
 def ports() -> Iterator[tuple[int, int]]:
     """One that listens on 127.0.0.1, one that does not."""
-    with socket.create_server(("127.0.0.1", 0)) as up, socket.socket() as down:
-        down.bind(("127.0.0.1", 0))
-        yield up.getsockname()[1], down.getsockname()[1]
+    with listening() as up:
+        yield up, free_port()
 
 
 def write(home: Home, *ports: int) -> None:

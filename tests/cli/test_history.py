@@ -13,6 +13,7 @@ from devproxy import events
 from devproxy.health.history import History, HistoryEntry
 from devproxy.paths import Paths
 from tests.cli.command import Home
+from tests.ports import free_port
 from tests.waiting import DEADLINE
 
 
@@ -67,8 +68,8 @@ def test_nothing_yet(home: Home) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT as POSIX has it")
 def test_watch_prints_a_line_a_change_until_ctrl_c(home: Home, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)) as server:
         home.write(f"[services.web]\nport = {port}\n")
         argv = [sys.executable, "-u", "-m", "devproxy", "health", "--watch", "--json"]
         program = subprocess.Popen(

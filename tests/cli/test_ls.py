@@ -1,7 +1,6 @@
 """`devproxy ls`: what a pipe gets, what a program gets, and what is said about problems."""
 
 import json
-import socket
 import sys
 
 import msgspec
@@ -10,6 +9,7 @@ import pytest
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
 from tests.cli.command import Home, pretend_running, write_all, write_health
+from tests.ports import free_port, listening
 
 
 def test_a_pipe_gets_a_plain_table_sorted_by_id(home: Home) -> None:
@@ -35,15 +35,14 @@ def test_what_another_proxy_knew_is_not_believed(home: Home) -> None:
     write_health(home, {"admin": {"state": "up"}})
     health = json.loads((home.state / "health.json").read_text())
     (home.state / "health.json").write_text(json.dumps(health | {"pid": health["pid"] + 1}))
-    assert "up " not in home.run("ls").out
+    rows = {row["id"]: row["state"] for row in json.loads(home.run("ls", "--json").out)}
+    assert rows["admin"] == "unknown"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the socket table is too dear for ls")
 def test_without_a_proxy_one_look_at_the_socket_table_tells(home: Home) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as up, socket.socket() as down:
-        down.bind(("127.0.0.1", 0))
-        ports = up.getsockname()[1], down.getsockname()[1]
-        home.write(f"[services.up]\nport = {ports[0]}\n[services.down]\nport = {ports[1]}\n[services.none]\n")
+    with listening() as up:
+        home.write(f"[services.up]\nport = {up}\n[services.down]\nport = {free_port()}\n[services.none]\n")
         rows = {row["id"]: row for row in json.loads(home.run("ls", "--json").out)}
     assert [(rows[name]["state"], rows[name]["exposure"]) for name in ("up", "down", "none")] == [
         ("up", "loopback"),

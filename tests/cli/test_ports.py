@@ -3,13 +3,12 @@
 import json
 import os
 import shlex
-import socket
 
 import psutil
-import pytest
 
 from tests import require
 from tests.cli.command import Home, pretend_running
+from tests.ports import listening
 
 
 def rows(home: Home, *argv: str) -> list[dict[str, object]]:
@@ -18,8 +17,8 @@ def rows(home: Home, *argv: str) -> list[dict[str, object]]:
 
 
 def test_every_listener_registered_or_not(home: Home) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as ours, socket.create_server(("127.0.0.1", 0)) as other:
-        ports = ours.getsockname()[1], other.getsockname()[1]
+    with listening() as ours, listening() as other:
+        ports = ours, other
         home.write(f"[services.web]\nport = {ports[0]}\n[services.also]\nport = {ports[0]}\n")
         found = {row["port"]: row for row in rows(home)}
     for port, services in zip(ports, (["also", "web"], []), strict=True):
@@ -34,8 +33,7 @@ def test_every_listener_registered_or_not(home: Home) -> None:
 
 
 def test_the_proxys_own_are_called_so(home: Home) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as own:
-        port = own.getsockname()[1]
+    with listening() as port:
         home.write("")
         pretend_running(home, port)
         assert [row["services"] for row in rows(home) if row["port"] == port] == [["(devproxy)"]]
@@ -43,15 +41,9 @@ def test_the_proxys_own_are_called_so(home: Home) -> None:
 
 def test_a_process_with_two_addresses_is_one_line_of_the_table(home: Home) -> None:
     require.ipv6()
-    with socket.create_server(("127.0.0.1", 0)) as four:
-        port = four.getsockname()[1]
-        try:
-            six = socket.create_server(("::1", port), family=socket.AF_INET6)
-        except OSError:
-            pytest.skip("somebody has the other one")
-        with six:
-            home.write(f"[services.web]\nport = {port}\n")
-            lines = home.run("ports").out.splitlines()
+    with listening("127.0.0.1", "::1") as port:
+        home.write(f"[services.web]\nport = {port}\n")
+        lines = home.run("ports").out.splitlines()
     assert lines[0].split() == ["PORT", "ADDRESS", "EXPOSURE", "SERVICE", "PROCESS"]
     (line,) = [line for line in lines if line.startswith(f"{port} ")]
     assert line.split()[:5] == [str(port), "127.0.0.1", "::1", "loopback", "web"]
@@ -59,7 +51,6 @@ def test_a_process_with_two_addresses_is_one_line_of_the_table(home: Home) -> No
 
 
 def test_exposed_leaves_out_what_is_on_loopback(home: Home) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with listening() as port:
         home.write(f"[services.web]\nport = {port}\n")
         assert all(row["port"] != port and row["verdict"] == "exposed" for row in rows(home, "--exposed"))

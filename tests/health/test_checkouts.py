@@ -13,8 +13,9 @@ from devproxy.health.findings import Checkouts
 from devproxy.registry.model import Project, Registry, Service, Source
 from tests import require
 from tests.e2e.processes import running
-from tests.health.stage import Stage, free, looping, staged
+from tests.health.stage import Stage, looping, staged
 from tests.health.things import service
+from tests.ports import free_port
 from tests.repository import repository, worktree
 from tests.waiting import until
 
@@ -83,7 +84,7 @@ def serving(folder: Path, port: int, log: Path) -> Iterator[None]:
 async def test_a_server_of_another_checkout_is_found_and_its_own_is_not(
     stage: Stage, main: Path, tmp_path: Path
 ) -> None:
-    fix, port = worktree(main, tmp_path / "fix", "fix"), free()
+    fix, port = worktree(main, tmp_path / "fix", "fix"), free_port()
     stage.follow(of(main / "app", port=port), of(fix / "app", "web.fix.shop", port=port))
 
     def codes(name: str) -> list[str]:
@@ -103,7 +104,7 @@ async def test_a_server_of_another_checkout_is_found_and_its_own_is_not(
 
 
 async def test_what_runs_elsewhere_serves_all_checkouts(stage: Stage, main: Path, tmp_path: Path) -> None:
-    fix, port = worktree(main, tmp_path / "fix", "fix"), free()
+    fix, port = worktree(main, tmp_path / "fix", "fix"), free_port()
     stage.follow(of(main / "app", "db.shop", port=port), of(fix / "app", "db.fix.shop", port=port))
     with serving(Path(os.sep), port, tmp_path / "log"):
         await until(lambda: {one.state for one in stage.monitor.board.conditions.values()} == {"up"})

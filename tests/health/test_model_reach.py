@@ -11,6 +11,7 @@ from devproxy.health.model import Listener
 from devproxy.health.scanner import Scanner
 from devproxy.net import sockdiag
 from tests.health.netns import Machine, neighbours
+from tests.ports import free_port
 
 pytestmark = pytest.mark.netns
 
@@ -135,5 +136,6 @@ def test_the_kernel_tells_dual_stack_from_ipv6_only(wire: tuple[Machine, Machine
 def test_nothing_of_the_host_is_seen_in_there(wire: tuple[Machine, Machine]) -> None:
     """The namespaces are apart: what runs exposed in one cannot be on the host."""
     machine, _ = wire
-    with bound(machine, "0.0.0.0") as port:
+    # On the host nobody else can have this one.
+    with bound(machine, "0.0.0.0", port=free_port()) as port:
         assert all((one.port, one.address) != (port, "0.0.0.0") for one in Scanner().scan().listeners)

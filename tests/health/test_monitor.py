@@ -1,6 +1,5 @@
 """The loop against real sockets on loopback: what it notices, what it asks, and above all what it does not ask."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Collection
 
@@ -13,8 +12,9 @@ from devproxy.health import reachability
 from devproxy.health.model import Check, Interface, Listener, Process, Reach, Scan
 from devproxy.registry.model import Health, ProxySettings, Service
 from tests import require
-from tests.health.stage import Stage, free, listening, looping, staged
+from tests.health.stage import Stage, looping, staged
 from tests.health.things import LO, service
+from tests.ports import free_port, listening
 from tests.waiting import until
 
 
@@ -51,17 +51,17 @@ class TestByTheTable:
         assert stage.told[-1] == events.Down("web", f"nothing listens on port {port}")
 
     async def test_what_comes_back_is_up_at_the_next_look(self, stage: Stage) -> None:
-        port = free()
+        port = free_port()
         stage.follow(service(port=port))
         await stage.look()
         assert stage.state() == "down"
-        with listening(port):
+        with listening(port=port):
             await stage.look()
         assert stage.state() == "up"
         assert isinstance(stage.told[-1], events.Up)
 
     async def test_what_is_down_is_hardly_asked(self, stage: Stage) -> None:
-        stage.follow(service(port=free()))
+        stage.follow(service(port=free_port()))
         await stage.look(10)
         assert len(stage.probed) == 1
         assert stage.due() > 20
@@ -102,18 +102,18 @@ class TestAsking:
 
     async def test_a_health_path_is_asked_each_interval(self, stage: Stage) -> None:
         stage.outcome = Check(up=True, why="200", accepted=True)
-        stage.follow(self.healthy(free()))
+        stage.follow(self.healthy(free_port()))
         await stage.look(3)
         assert stage.probed == ["web"]
         assert 8 < stage.due() < 12
 
     async def test_traffic_is_evidence_a_busy_service_is_not_asked(self, stage: Stage) -> None:
         stage.outcome = Check(up=True, why="200", accepted=True)
-        busy = self.healthy(free())
+        busy = self.healthy(free_port())
         stage.follow(busy)
         await stage.look()
         assert busy.upstream is not None
-        stage.answered[busy.upstream] = asyncio.get_running_loop().time()
+        stage.answered[busy.upstream] = stage.now
         stage.make_due()
         await stage.look(3)
         assert stage.probed == ["web"]
@@ -121,14 +121,14 @@ class TestAsking:
 
     async def test_traffic_to_one_that_is_down_makes_it_be_asked(self, stage: Stage) -> None:
         stage.outcome = Check(up=False, why="500", accepted=True)
-        sick = self.healthy(free())
+        sick = self.healthy(free_port())
         stage.follow(sick)
         await stage.look()
         stage.monitor.board.records["web"].due = float("inf")
         await stage.look()
         assert stage.probed == ["web"]
         assert sick.upstream is not None
-        stage.answered[sick.upstream] = asyncio.get_running_loop().time() + 0.001
+        stage.answered[sick.upstream] = stage.now + 0.001
         stage.outcome = Check(up=True, why="200", accepted=True)
         await stage.look()
         assert stage.state() == "up"
@@ -167,7 +167,7 @@ class TestProof:
         monkeypatch.delenv(reachability.OFF)
 
     async def test_ports_that_changed_are_proved_at_once_and_then_rarely(self, stage: Stage) -> None:
-        port = free()
+        port = free_port()
         stage.follow(service(port=port), service("sock", path="/x"))
         await stage.look(3)
         assert stage.proved == [[port]]
@@ -176,7 +176,7 @@ class TestProof:
         assert len(stage.proved) == 2
 
     async def test_what_it_reaches_is_exposed(self, stage: Stage) -> None:
-        port = free()
+        port = free_port()
         stage.reach = {port: Reach(("192.0.2.1",), ("192.0.2.1",))}
         stage.follow(service(port=port))
         await stage.look()
@@ -189,7 +189,7 @@ class TestProof:
     ) -> None:
         if way == "environment":
             monkeypatch.setenv(reachability.OFF, "1")
-        stage.follow(service(port=free()), settings=ProxySettings(exposure_proof=way != "setting"))
+        stage.follow(service(port=free_port()), settings=ProxySettings(exposure_proof=way != "setting"))
         await stage.look(3)
         assert stage.proved == []
 
@@ -216,9 +216,9 @@ class TestAudit:
 
 class TestLoop:
     async def test_a_registry_that_changes_is_followed(self, stage: Stage) -> None:
-        stage.follow(service("a", free()))
+        stage.follow(service("a", free_port()))
         await stage.look()
-        stage.follow(service("b", free()))
+        stage.follow(service("b", free_port()))
         await stage.look()
         assert list(stage.monitor.board.conditions) == ["b"]
 
@@ -226,7 +226,7 @@ class TestLoop:
         monkeypatch.setattr(module, "TICK", 1000.0)
         async with looping(stage):
             await until(lambda: stage.monitor._read_at > 0)
-            stage.follow(service("a", free()))
+            stage.follow(service("a", free_port()))
             stage.monitor.wake()
             await until(lambda: stage.told)
 
@@ -259,7 +259,7 @@ class TestLoop:
         monkeypatch.setattr(stage.monitor._scanner, "changed", refuse)
         monkeypatch.setattr(stage.monitor._scanner, "scan", scan)
         stage.outcome = Check(up=True, why="accepts", accepted=True)
-        stage.follow(service(port=free()))
+        stage.follow(service(port=free_port()))
         await stage.look(5)
         assert len(reads) == 1
         assert stage.monitor.board.conditions["web"].exposure_why == "macOS hides it"
@@ -268,7 +268,7 @@ class TestLoop:
 
 async def test_other_names_are_no_news_of_health(stage: Stage) -> None:
     stage.reach = {}
-    quiet = service(port=free())
+    quiet = service(port=free_port())
     stage.follow(quiet)
     await stage.look()
     told = stage.times_told

@@ -1,7 +1,6 @@
 """All services checked once: every kind of service, against real sockets on loopback."""
 
 import asyncio
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from devproxy.health import reachability
 from devproxy.health.model import Reach, ServiceOwner
 from devproxy.health.one_shot import check_once
 from devproxy.registry.model import Health, ProxySettings, Registry
-from tests.health.stage import free
 from tests.health.things import service
+from tests.ports import free_port, listening
 
 
 async def test_every_kind_of_service(tmp_path: Path) -> None:
@@ -20,12 +19,12 @@ async def test_every_kind_of_service(tmp_path: Path) -> None:
         writer.write(b"HTTP/1.1 500 Sick\r\n\r\n")
         writer.close()
 
-    server = await asyncio.start_server(sick, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    port = free_port()
+    server = await asyncio.start_server(sick, "127.0.0.1", port)
     waits: dict[str, Any] = {"command": "vite", "start": "on-request", "trusted": True}
     services = (
-        service("asleep", free(), **waits),
-        service("down", free()),
+        service("asleep", free_port(), **waits),
+        service("down", free_port()),
         service("gone", path=str(tmp_path / "x.sock")),
         service("none", None),
         service("portless", None, **waits),
@@ -51,8 +50,7 @@ async def test_every_kind_of_service(tmp_path: Path) -> None:
 
 
 async def test_only_those_asked_for_but_conflicts_with_all() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with listening() as port:
         both = service("a", port), service("b", port)
         found = await check_once(Registry(services=both), both[:1])
     assert list(found) == ["a"]
@@ -60,8 +58,7 @@ async def test_only_those_asked_for_but_conflicts_with_all() -> None:
 
 
 async def test_the_owner_that_was_known_and_the_proxys_own_port() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with listening() as port:
         made = (service(port=port),)
         known = {"web": ServiceOwner("another program")}
         found = await check_once(Registry(services=made), made, own_ports=[port], owners=known)
@@ -73,6 +70,6 @@ async def test_the_proof_is_the_registrys_choice(allowed: bool, monkeypatch: pyt
     monkeypatch.delenv(reachability.OFF)
     reach = Reach(("192.0.2.1",), ("192.0.2.1",))
     monkeypatch.setattr(reachability, "prove", lambda ports, _: dict.fromkeys(ports, reach))
-    made = (service(port=free()),)
+    made = (service(port=free_port()),)
     found = await check_once(Registry(services=made, settings=ProxySettings(exposure_proof=allowed)), made)
     assert (found["web"].exposure == "exposed") == allowed

@@ -14,14 +14,16 @@ from devproxy.health.probe import _Answer, counts, probe, request
 from devproxy.registry.model import Health, HostHeader, Scheme, Service, Upstream
 from tests import require
 from tests.health.things import service
+from tests.ports import free_port
+from tests.waiting import DEADLINE
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
-HEALTHY = Health(path="/healthz?full=1", timeout=5.0)
+HEALTHY = Health(path="/healthz?full=1", timeout=DEADLINE)
 
 
 @contextlib.asynccontextmanager
 async def answering(talk: Talk | bytes, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """A server on a free port that answers every request with these bytes, and closes."""
+    """A server on a port of its own that answers every request with these bytes, and closes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -31,9 +33,10 @@ async def answering(talk: Talk | bytes, host: str = "127.0.0.1") -> AsyncIterato
             await writer.drain()
             writer.close()
 
-    server = await asyncio.start_server(serve if isinstance(talk, bytes) else talk, host, 0)  # type: ignore[arg-type]
+    port = free_port()  # nobody answers at the other address
+    server = await asyncio.start_server(serve if isinstance(talk, bytes) else talk, host, port)  # type: ignore[arg-type]
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield port
     finally:
         server.close()
 
@@ -148,7 +151,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 
 async def test_tls_where_there_is_none() -> None:
     async with answering(b"HTTP/1.1 400 Bad\r\n\r\n") as port:
-        check = await probe(at(port, Health(path="/", timeout=5), "https"))
+        check = await probe(at(port, Health(path="/", timeout=DEADLINE), "https"))
     assert not check.up
 
 

@@ -18,14 +18,17 @@ from devproxy.health.model import Listener, Scan
 from devproxy.health.scanner import Scanner, Walk
 from devproxy.net import sockdiag
 from tests import require
-from tests.waiting import DEADLINE
+from tests.ports import listening
+from tests.waiting import DEADLINE, wait_until
 
 HOLD = """
 import os, socket, sys
 servers = [socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
            for host in sys.argv[1].split(",")]
-children = [os.fork() for _ in range(int(sys.argv[2]))] if len(sys.argv) > 2 else []
-if 0 not in children:
+is_worker = False
+for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 0):
+    is_worker = is_worker or os.fork() == 0
+if not is_worker:
     print(*(server.getsockname()[1] for server in servers), flush=True)
 sys.stdin.read()
 """
@@ -58,8 +61,8 @@ def no_netlink() -> list[sockdiag.RawListener]:
     raise OSError("sock_diag is Linux only")
 
 
-def on(scan: Scan, port: int) -> Listener:
-    (found,) = [listener for listener in scan.listeners if listener.port == port]
+def on(scan: Scan, port: int, address: str = "127.0.0.1") -> Listener:
+    (found,) = [listener for listener in scan.listeners if (listener.address, listener.port) == (address, port)]
     return found
 
 
@@ -68,7 +71,7 @@ def test_own_listener_has_all_of_it(scanner: Scanner, address: str) -> None:
     if address == "::1":
         require.ipv6()
     with socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET) as server:
-        found = on(scanner.scan(), server.getsockname()[1])
+        found = on(scanner.scan(), server.getsockname()[1], address)
     assert (found.address, found.family) == (address, "ipv6" if ":" in address else "ipv4")
     assert found.pid == os.getpid()
     assert found.process.argv == tuple(psutil.Process().cmdline())
@@ -81,7 +84,7 @@ def test_other_process_with_several_listeners(scanner: Scanner) -> None:
     require.ipv6()
     with holding("127.0.0.1,::1,127.0.0.1") as (process, ports):
         scan = scanner.scan()
-        found = [on(scan, port) for port in ports]
+        found = [on(scan, *place) for place in zip(ports, ("127.0.0.1", "::1", "127.0.0.1"), strict=True)]
     assert [listener.pid for listener in found] == [process.pid] * 3
     assert all(listener.command and "127.0.0.1,::1" in listener.command for listener in found)
 
@@ -97,13 +100,12 @@ def test_forked_workers_share_it_and_the_parent_comes_first() -> None:
     with holding("127.0.0.1", "2") as (process, ports):
         found = on(Scanner().scan(), ports[0])
         assert found.pid == process.pid
-        assert len(found.process.pids) >= 3
+        assert len(found.process.pids) == 3
         assert set(found.process.pids[1:]) == {child.pid for child in psutil.Process(process.pid).children(True)}
 
 
 def test_gone_listener_is_gone(scanner: Scanner) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with listening() as port:
         on(scanner.scan(), port)
     assert all(listener.port != port for listener in scanner.scan().listeners)
 
@@ -171,7 +173,7 @@ if sys.argv[2] == "psutil":
     devproxy.net.sockdiag.listeners = refuse
 scan = scanner.scan()
 for port in (int(sys.argv[1]), own.getsockname()[1]):
-    one = next(listener for listener in scan.listeners if listener.port == port)
+    one = next(listener for listener in scan.listeners if (listener.address, listener.port) == ("127.0.0.1", port))
     print(json.dumps([one.address, one.pid, one.command is None, one.user, one.process.gap]))
 """
 
@@ -264,14 +266,14 @@ def test_whether_the_table_has_changed_is_told_without_reading_it() -> None:
     scanner = Scanner()
     assert scanner.changed()
 
-    def settled() -> bool:
+    def settle() -> None:
         """Other programs of this machine come and go: twice the same in a row is enough."""
-        return any(not scanner.changed() for _ in range(200))
+        wait_until(lambda: not scanner.changed(), "the table to stay as it is")
 
-    assert settled()
+    settle()
     with socket.create_server(("127.0.0.1", 0)):
         assert scanner.changed()
-        assert settled()
+        settle()
     assert scanner.changed()
     scanner.close()
     assert scanner.changed()

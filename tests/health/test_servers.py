@@ -126,8 +126,8 @@ def _finding(machine: Machine, neighbour: Machine, server: Server) -> Fix | None
 def _answers(machine: Machine, address: str, server: Server) -> bool:
     def ask() -> bool:
         try:
-            with socket.create_connection((address, server.port), timeout=DEADLINE) as connection:
-                connection.settimeout(DEADLINE)
+            with socket.create_connection((address, server.port), timeout=10) as connection:
+                connection.settimeout(10)
                 if server.hello is None:
                     return True
                 connection.sendall(server.hello)

@@ -9,8 +9,8 @@ from devproxy.health.socket_table import from_socket_table
 from devproxy.net import sockdiag
 from devproxy.net.sockdiag import RawListener
 from tests import require
-from tests.health.stage import free
 from tests.health.things import service
+from tests.ports import free_port, listening
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +19,12 @@ def _linux() -> None:
 
 
 def test_up_and_down_and_what_cannot_be_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with listening() as port:
         waits: dict[str, Any] = {"command": "vite", "start": "on-request", "trusted": True}
         found = from_socket_table(
             [
-                *(service("up", port), service("down", free()), service("sock", path="/x"), service("none", None)),
-                *(service("asleep", free(), **waits), service("portless", None, **waits)),
+                *(service("up", port), service("down", free_port()), service("sock", path="/x"), service("none", None)),
+                *(service("asleep", free_port(), **waits), service("portless", None, **waits)),
             ]
         )
     assert {name: (condition.word, condition.exposure) for name, condition in found.items()} == {

@@ -18,6 +18,7 @@ from devproxy.net import dial
 from devproxy.net.dial import DialError, _refuse_ourselves, connect
 from devproxy.registry.model import Upstream
 from tests import require
+from tests.ports import free_port
 from tests.waiting import DEADLINE
 
 BOTH = ("127.0.0.1", "::1")
@@ -50,38 +51,17 @@ async def close(client: Client) -> None:
         await client.lost
 
 
-def on(host: str, port: int = 0) -> socket.socket:
-    """A socket bound to a loopback address; until it listens, the kernel refuses."""
-    if ":" in host:
-        require.ipv6()
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
 @pytest.fixture
 def listen() -> Iterator[Listen]:
-    """Listen on some of the two loopback addresses, with the same port of the others held; gives the port."""
+    """Listen on some of the two loopback addresses, where nobody else has the others; gives the port."""
     with ExitStack() as stack:
 
         def at(*hosts: str, backlog: int = 16) -> int:
-            for _ in range(50):
-                with ExitStack() as attempt:
-                    first = attempt.enter_context(on("127.0.0.1"))
-                    try:
-                        second = attempt.enter_context(on("::1", first.getsockname()[1]))
-                    except OSError:
-                        continue
-                    for sock in (first, second):
-                        if sock.getsockname()[0] in hosts:
-                            sock.listen(backlog)
-                    stack.push(attempt.pop_all())
-                    return int(first.getsockname()[1])
-            raise AssertionError("no port is free on both loopbacks")
+            port = free_port()
+            for host in hosts:
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                stack.enter_context(socket.create_server((host, port), family=family, backlog=backlog))
+            return port
 
         yield at
 

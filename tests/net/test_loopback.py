@@ -18,21 +18,23 @@ from devproxy.net import loopback
 from devproxy.net.loopback import Listening, listen
 from tests import require
 from tests.net.own_process import ROOT, child
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="binds as POSIX does")
 
 
 @contextmanager
-def squatter(host: str, port: int = 0, *, v6only: bool = True) -> Iterator[int]:
+def squatter(host: str, port: int | None = None, *, v6only: bool = True) -> Iterator[int]:
     """Somebody else's listener; yields its port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
+        port = free_port() if port is None else port
         sock.bind((host, port))
         sock.listen()
-        yield sock.getsockname()[1]
+        yield port
 
 
 @contextmanager
@@ -42,11 +44,6 @@ def listened(http: int | None) -> Iterator[Listening]:
         yield listening
     finally:
         listening.close()
-
-
-def free_port() -> int:
-    with listened(0) as listening:
-        return listening.port
 
 
 # Ports

@@ -2,6 +2,8 @@
 
 Lives here: Stage (the proxy, its listener and everything connected to it), Origin (a scripted service), and short ways
 to write requests, answers and registry values.
+
+The proxy's clock stands still unless the test moves it: no deadline passes by accident.
 Not here: reading and writing bytes (`peer.py`); tests.
 
 A test reads like the wire: `client.send`, `up.head`, `up.send`, `client.expect`, in the order in which they happen.
@@ -12,14 +14,19 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from devproxy.net.sockets import bound_buffers
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
-from tests.wire.peer import DEADLINE, Head, Message, Peer
+from tests.clock import Clock
+from tests.ports import free_port
+from tests.waiting import DEADLINE, until
+from tests.wire.peer import Head, Message, Peer
+
+T = TypeVar("T")
 
 HOST = b"Host: web.localhost"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -83,9 +90,9 @@ class Origin:
         if self.path:
             self._sock.bind(str(self.path))
         else:
+            self.port = self.port or free_port()  # nobody gets it while we do not listen, nor on the other family
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._sock.bind((self.host, self.port))
-            self.port = self._sock.getsockname()[1]
         self._sock.listen(64)
 
     def refuse(self) -> None:
@@ -152,7 +159,7 @@ class Stage:
         self._clients: list[Peer] = []
 
     def another(self, host: str = "", path: Path | None = None, port: int = 0) -> Origin:
-        """One more origin; on the stage's own address, at a free port, unless told otherwise."""
+        """One more origin; on the stage's own address, at a port of its own, unless told otherwise."""
         self._others.append(Origin(host or self.host, path, port))
         return self._others[-1]
 
@@ -161,12 +168,37 @@ class Stage:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: self.loop_errors.append(repr(context)))
         self.proxy = Proxy(self._snapshot(services, settings))
+        self.clock = Clock(loop)
+        self.proxy.loop = self.clock  # type: ignore[assignment]
+        self.proxy.clock = self.clock.now
         sock = socket.socket(family_of(self.host), socket.SOCK_STREAM)
         sock.setblocking(False)
         bound_buffers(sock)  # as net/loopback.py does for every listener
         sock.bind((self.host, 0))
         self.port = sock.getsockname()[1]
         self.server = await loop.create_server(self.proxy.connection, sock=sock)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let the proxy's clock go on, and the proxy look at it; it stands still else."""
+        self.clock.now += seconds
+        await asyncio.sleep(0)  # where the proxy has nothing open its clock does not tick, and nothing is waited for
+        await until(lambda: self.proxy.clock == self.clock.now or self.proxy._timer is None)
+
+    async def idle(self, seconds: float) -> None:
+        """Let time pass in which the traffic under test stays silent, and other traffic goes on."""
+        await self.pass_time(seconds)
+        client = await self.connect()
+        await client.send(get(host=b"nobody.localhost"))
+        assert (await client.response()).status == 404
+        client.close()
+
+    async def meanwhile(self, seconds: float, awaited: Awaitable[T]) -> T:
+        """What `awaited` comes to while time passes, `seconds` at once."""
+        task = asyncio.ensure_future(awaited)
+        while not task.done():
+            await self.pass_time(seconds)
+            await asyncio.wait({task}, timeout=0.05)
+        return await task
 
     def swap(self, *services: Service, **settings: Any) -> None:
         """What a reload does."""

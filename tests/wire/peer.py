@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import NamedTuple
 
-DEADLINE = 8.0
+from tests.waiting import DEADLINE
 
 _START = re.compile(rb"(?:HTTP/1\.1 [1-5][0-9][0-9] [\t -~\x80-\xff]*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!-~]+ HTTP/1\.1)")
 _FIELD = re.compile(

@@ -127,7 +127,7 @@ async def test_waiting_has_an_end_and_the_connection_goes_on(stage: Stage, metho
     asleep = Asleep(stage)
     await asleep.start(response_timeout=0.2)
     client = await asleep.ask(get(b"/1", method=method))
-    message = await client.response(method)
+    message = await stage.meanwhile(1.0, client.response(method))
     assert (message.status, message.error) == (503, "starting")
     assert message.head.one(b"Retry-After") == b"1"
     assert message.head.one(b"Content-Type") == b"application/problem+json"
@@ -143,7 +143,7 @@ async def test_a_body_that_nobody_reads_ends_the_connection(stage: Stage) -> Non
     asleep = Asleep(stage)
     await asleep.start(response_timeout=0.2)
     client = await asleep.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 3") + b"abc" + get(b"/smuggled"))
-    message = await client.response()
+    message = await stage.meanwhile(1.0, client.response())
     assert (message.status, message.head.one(b"Connection")) == (503, b"close")
     await client.eof()
     asleep.come_up()

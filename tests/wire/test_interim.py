@@ -4,8 +4,6 @@ Lives here: RFC 9110 §10.1.1 and §15.2 as they pass through to the client.
 Not here: 101 (`test_upgrade.py`), HTTP/1.0 clients (`test_connection.py`).
 """
 
-import asyncio
-
 import pytest
 
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
@@ -176,6 +174,6 @@ async def test_no_timeout_once_the_answer_streams_beside_the_body(stage: Stage, 
     await client.head()
     await client.send(b"0\r\n\r\n" if whole else b"2\r\nhi\r\n")
     await up.expect(b"0\r\n\r\n" if whole else b"2\r\nhi\r\n")
-    await asyncio.sleep(0.7)
+    await stage.idle(1.0)
     await up.send(b"3\r\nend\r\n0\r\n\r\n")
     assert await client.chunked() == (b"end", [])

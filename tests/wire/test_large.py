@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.waiting import DEADLINE
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
 from tests.wire.peer import Peer
 from tests.wire.test_pressure import MEBIBYTE, both, drain, pattern, push
@@ -190,9 +191,9 @@ async def test_interim_answers_inside_an_upload(wire: Stage) -> None:
 async def test_slow_upload_is_not_a_slow_answer(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.5))
     client, up = await uploading(stage)
-    for start in range(PART, PART + 40 * 1024, 1024):
-        await both(client, start, up, start, start + 1024)
-        await asyncio.sleep(0.025)
+    for start in range(PART, PART + 40 * 1024, 4096):
+        await both(client, start, up, start, start + 4096)
+        await stage.pass_time(0.3)
     await both(client, PART + 40 * 1024, up, PART + 40 * 1024, SIZE)
     await up.send(OK)
     await client.expect(OK)
@@ -201,9 +202,9 @@ async def test_slow_upload_is_not_a_slow_answer(stage: Stage) -> None:
 async def test_time_to_answer_begins_when_the_upload_is_whole(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=1.0))
     client, up = await uploading(stage)
-    await asyncio.sleep(0.7)
+    await stage.pass_time(0.7)
     await both(client, PART, up, PART, SIZE)
-    await asyncio.sleep(0.7)
+    await stage.pass_time(0.7)
     await up.send(OK)
     await client.expect(OK)
 
@@ -211,7 +212,7 @@ async def test_time_to_answer_begins_when_the_upload_is_whole(stage: Stage) -> N
 async def test_upload_that_stops_is_ended(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.3))
     client, up = await uploading(stage)
-    message = await client.response()
+    message = await stage.meanwhile(1.0, client.response())
     assert message.status in (408, 504)
     await up.gone()
 
@@ -219,7 +220,7 @@ async def test_upload_that_stops_is_ended(stage: Stage) -> None:
 async def test_download_that_pauses_is_not_ended(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.2), idle_timeout=0.2, header_timeout=0.2)
     client, up = await downloading(stage)
-    await asyncio.sleep(0.7)
+    await stage.idle(1.0)
     await both(up, PART, client, PART, SIZE)
 
 
@@ -268,7 +269,7 @@ async def test_drain_cuts_a_download_that_outlasts_it(wire: Stage) -> None:
 
 async def test_drain_waits_for_a_download(wire: Stage) -> None:
     client, up = await downloading(wire)
-    draining = asyncio.create_task(wire.proxy.drain(8.0))
+    draining = asyncio.create_task(wire.proxy.drain(DEADLINE))
     await both(up, PART, client, PART, SIZE)
     await client.eof()
     client.close()

@@ -9,7 +9,7 @@ import contextlib
 
 import pytest
 
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, until
 from tests.wire.harness import HOST, OK, Origin, Stage, crlf, get, service
 from tests.wire.peer import Message, Peer
 
@@ -87,13 +87,14 @@ async def test_number_of_fields(stage: Stage, count: int, status: int) -> None:
 
 async def test_client_that_dribbles_a_head_is_cut(stage: Stage) -> None:
     """Every byte on time, the whole too late."""
-    await stage.start(header_timeout=0.3)
+    await stage.start(header_timeout=3.0)
     client = await stage.connect()
+    await until(lambda: stage.proxy.connections)
     ending = asyncio.create_task(client.gone())
     for byte in get(b"/", b"X: " + b"y" * 1000):
         with contextlib.suppress(ConnectionError):
             await client.send(bytes([byte]))
-        await asyncio.wait({ending}, timeout=0.02)
+        await stage.pass_time(1.0)
         if ending.done():
             break
     assert await ending == b"" or client.received.startswith(b"HTTP/1.1 408 ")
@@ -105,7 +106,7 @@ async def test_client_that_never_sends_a_head_is_cut(stage: Stage, start: bytes)
     await stage.start(header_timeout=0.3, idle_timeout=0.3)
     client = await stage.connect()
     await client.send(start)
-    said = await client.gone()
+    said = await stage.meanwhile(1.0, client.gone())
     assert said == b"" or said.startswith(b"HTTP/1.1 408 ")
 
 
@@ -114,7 +115,7 @@ async def test_idle_connection_is_closed(stage: Stage) -> None:
     client, up, _ = await stage.ask(get())
     await up.send(OK)
     await client.expect(OK)
-    await client.eof()
+    await stage.meanwhile(1.0, client.eof())
 
 
 async def test_slow_second_head_is_cut(stage: Stage) -> None:
@@ -123,7 +124,7 @@ async def test_slow_second_head_is_cut(stage: Stage) -> None:
     await up.send(OK)
     await client.expect(OK)
     await client.send(b"GET / HTTP/1.1\r\nHo")
-    said = await client.gone()
+    said = await stage.meanwhile(1.0, client.gone())
     assert said == b"" or said.startswith(b"HTTP/1.1 408 ")
 
 
@@ -131,30 +132,18 @@ async def test_timeouts_do_not_touch_a_request_in_flight(stage: Stage) -> None:
     """Neither the idle nor the header timeout counts while a service thinks or an answer streams."""
     await stage.start(header_timeout=0.2, idle_timeout=0.2)
     client, up, _ = await stage.ask(get())
-    await idle(stage, 0.6)
+    await stage.idle(1.0)
     await up.send(crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2") + b"o")
     await client.head()
-    await idle(stage, 0.6)
+    await stage.idle(1.0)
     await up.send(b"k")
     await client.expect(b"ok")
-
-
-async def idle(stage: Stage, seconds: float) -> None:
-    """Let time pass in which the traffic under test stays silent, and other traffic goes on."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while loop.time() < end:
-        client = await stage.connect()
-        await client.send(get(host=b"nobody.localhost"))
-        assert (await client.response()).status == 404
-        client.close()
-        await asyncio.sleep(0.02)
 
 
 async def test_service_that_never_answers_is_504(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.3))
     client, up, _ = await stage.ask(get(b"/", ACCEPT_JSON))
-    message = await client.response()
+    message = await stage.meanwhile(1.0, client.response())
     assert (message.status, message.error) == (504, "upstream-timeout")
     await up.gone()
     await stage.passes()
@@ -165,7 +154,7 @@ async def test_interim_answers_do_not_stand_for_an_answer(stage: Stage) -> None:
     client, up, _ = await stage.ask(get())
     await up.send(crlf(b"HTTP/1.1 103 Early Hints", b"Link: </a>"))
     await client.head()
-    assert (await client.response()).error == "upstream-timeout"
+    assert (await stage.meanwhile(1.0, client.response())).error == "upstream-timeout"
     await up.gone()
 
 
@@ -173,7 +162,7 @@ async def test_half_a_response_head_is_504(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.3))
     client, up, _ = await stage.ask(get())
     await up.send(b"HTTP/1.1 200 OK\r\nContent-Le")
-    assert (await client.response()).error == "upstream-timeout"
+    assert (await stage.meanwhile(1.0, client.response())).error == "upstream-timeout"
     await up.gone()
 
 
@@ -182,18 +171,18 @@ async def test_no_timeout_once_the_body_streams(stage: Stage) -> None:
     client, up, _ = await stage.ask(get(b"/events"))
     await up.send(crlf(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked"))
     await client.head()
-    await idle(stage, 0.8)
+    await stage.idle(1.0)
     await up.send(b"2\r\nhi\r\n0\r\n\r\n")
     assert await client.chunked() == (b"hi", [])
 
 
 async def test_slow_upload_is_not_a_slow_answer(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.5))
-    client, up, _ = await stage.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 40"))
-    for _ in range(40):
+    client, up, _ = await stage.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 10"))
+    for _ in range(10):
         await client.send(b"x")
         await up.expect(b"x")
-        await asyncio.sleep(0.025)
+        await stage.pass_time(0.3)
     await up.send(OK)
     await client.expect(OK)
 
@@ -203,7 +192,7 @@ async def test_504_while_the_client_still_uploads(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.3))
     client, up, _ = await stage.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 5") + b"hello")
     await up.expect(b"hello")
-    assert (await client.response()).status == 504
+    assert (await stage.meanwhile(1.0, client.response())).status == 504
     await up.gone()
 
 

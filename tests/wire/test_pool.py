@@ -155,7 +155,7 @@ async def test_hold_ends(stage: Stage) -> None:
     stage.origin.refuse()
     up.close()
     await client.send(get(b"/hold"))
-    message = await client.response()
+    message = await stage.meanwhile(1.0, client.response())
     assert (message.status, message.error) == (502, "upstream-refused")
     stage.origin.listen()
     await stage.passes()

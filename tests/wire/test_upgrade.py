@@ -269,7 +269,7 @@ async def test_idle_tunnel_outlives_every_timeout(stage: Stage) -> None:
     options = {"response_timeout": 0.2, "hold": 0.2}
     await stage.start(service("web", stage.origin, **options), idle_timeout=0.2, header_timeout=0.2)
     client, up = await tunnel(stage)
-    await asyncio.sleep(0.7)
+    await stage.idle(1.0)
     await client.send(FRAME)
     await up.expect(FRAME)
     await up.send(FRAME)

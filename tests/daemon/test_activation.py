@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from devproxy.daemon import activation
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.registry.model import Registry
 from devproxy.run.group_state import MemberState
@@ -52,7 +53,7 @@ async def test_what_runs_already_is_waited_for_and_started_only_if_it_does_not_c
     await until(lambda: scene.spawned)
 
 
-async def test_a_start_that_fails_is_told_to_who_waits_and_tried_again_by_a_later_request(scene: Scene) -> None:
+async def test_a_start_that_fails_is_told_to_who_waits_and_not_tried_again_at_once(scene: Scene) -> None:
     transport = scene.ask()
     await until(lambda: scene.spawned)
     scene.sight = NOTHING._replace(ended=True, code=1, lines=("oops",))
@@ -62,6 +63,13 @@ async def test_a_start_that_fails_is_told_to_who_waits_and_tried_again_by_a_late
     assert b"oops" in transport.written
     assert scene.ask().statuses == [502]  # at once: it was tried a moment ago
     assert scene.kinds() == ["Waking", "Failed"]
+
+
+async def test_after_a_while_a_request_tries_again_what_failed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activation, "RESPITE", 0.0)
+    scene.ask()
+    await until(lambda: scene.spawned)
+    scene.sight = NOTHING._replace(ended=True, code=1)
     await until(lambda: not scene.made.gates)
     scene.sight = NOTHING
     scene.ask()
@@ -121,7 +129,6 @@ async def test_trust_that_is_taken_away_ends_the_start(scene: Scene) -> None:
 async def test_one_that_listens_and_is_sick_for_long_may_say_so_itself(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from devproxy.daemon import activation
     from devproxy.health.model import Check
 
     async def sick(_: object) -> Check:
@@ -155,8 +162,6 @@ async def test_an_end_closes_the_gate_until_it_is_over(scene: Scene) -> None:
 
 
 async def test_one_that_does_not_end_is_let_be(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    from devproxy.daemon import activation
-
     monkeypatch.setattr(activation, "MARGIN", -9.95)  # of a grace of 10 s
     with scene.come_up():
         scene.made.end(scene.proxy.snapshot.table.services["web"], GROUP, 60.0)

@@ -49,7 +49,7 @@ class Scene:
         self.proxy.wake = self.made.wake
         monkeypatch.setattr(activation, "Attempt", self._attempt)
         monkeypatch.setattr(activation, "ask_to_end", lambda _, __, names: self.asked_to_end.extend(names))
-        monkeypatch.setattr(activation, "RESPITE", 0.05)
+        monkeypatch.setattr(activation, "RESPITE", 3600.0)
 
     def _attempt(self, _: Paths, identity: str, with_: list[str] | None = None) -> "FakeAttempt":
         return FakeAttempt(self, identity)

@@ -12,6 +12,7 @@ from devproxy.proxy import retry
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.pool import UpstreamAddress
 from devproxy.proxy.retry import Retry
+from tests.clock import Clock
 from tests.proxy.values import LOCAL, route
 from tests.waiting import until
 
@@ -19,7 +20,7 @@ REFUSED = DialError([("127.0.0.1:5173", "connection refused")])
 
 
 class Stage:
-    """An exchange as a Retry sees it, and a service of which each attempt takes the next of `results`."""
+    """An exchange as a Retry sees it, and a service of which each attempt takes the next of `results`, and a while."""
 
     def __init__(self) -> None:
         self.results: Iterator[Exception | bool] = iter(())
@@ -27,7 +28,7 @@ class Stage:
         self.happened: list[str] = []
         self.answer: Respond | None = None
         self.address = UpstreamAddress(LOCAL, "web.localhost")
-        self.loop = asyncio.get_running_loop()
+        self.loop = Clock(asyncio.get_running_loop())
 
     def exchange(self, *, hold: float = 30.0, **more: Any) -> Any:
         def answered(respond: Respond) -> None:
@@ -45,6 +46,7 @@ class Stage:
 
     async def connect(self, upstream: object, factory: object, *, first: str, server_name: str) -> tuple[Any, str]:
         self.attempts.append(first)
+        self.loop.now += 0.02
         assert (upstream, server_name) == (LOCAL, "web.localhost")
         result = next(self.results, REFUSED)
         if isinstance(result, Exception):

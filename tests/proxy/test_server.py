@@ -174,8 +174,10 @@ async def test_a_client_that_only_finished_sending_is_waited_for_and_one_that_le
 
 
 async def test_a_connection_that_is_idle_for_too_long_is_closed(stage: Running) -> None:
-    stage.proxy.swap(snapshot(stage.origin_port, idle_timeout=0.02))
-    reader, _, _ = await ask(stage)
+    reader, writer, _ = await ask(stage)
+    stage.proxy.swap(snapshot(stage.origin_port, idle_timeout=0.02))  # counts once a response has ended
+    writer.write(GET)
+    assert await response(reader) == OK
     await ended(reader)
     await until(lambda: not stage.proxy.connections)
 
@@ -186,7 +188,7 @@ async def test_an_end_in_order_closes_what_is_idle_and_waits_for_what_is_not(sta
     busy, writer = await stage.connect()
     writer.write(GET)
     await until(lambda: origin.asked == 2)
-    draining = asyncio.ensure_future(stage.proxy.drain(20.0))
+    draining = asyncio.ensure_future(stage.proxy.drain(DEADLINE))
     await ended(idle)
     assert not draining.done()
     late, _ = await stage.connect()
@@ -216,7 +218,7 @@ async def test_what_does_not_end_in_time_is_cut(stage: Running, origin: Origin) 
 async def test_tunnels_end_at_once_with_fin(stage: Running) -> None:
     reader, writer, _ = await ask(stage, UPGRADE)
     await until(lambda: len(stage.proxy.tunnels) == 2)
-    draining = asyncio.ensure_future(stage.proxy.drain(20.0))
+    draining = asyncio.ensure_future(stage.proxy.drain(DEADLINE))
     await ended(reader)
     writer.close()
     await draining

@@ -3,33 +3,31 @@
 import pytest
 
 from devproxy.events import Notice
-from tests.control.pages_server import Pages, serving
+from tests.control.conftest import Client
+from tests.control.sample import Pages
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("dashboard.css", "text/css"), ("dashboard.js", "text/javascript"), ("icon.svg", "image/svg+xml")],
 )
-async def test_static_files_have_their_type(name: str, kind: str) -> None:
-    pages = Pages()
-    async with serving(pages) as client, client.get(pages.url(f"/static/{name}")) as answer:
+async def test_static_files_have_their_type(name: str, kind: str, client: Client) -> None:
+    async with client.get(f"/static/{name}") as answer:
         assert answer.status == 200
         assert answer.content_type == kind
         assert len(await answer.read()) > 100
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/static/", "/static/../app.py", "/static/%2e%2e/app.py", "/api", "//"])
-async def test_everything_else_is_404(path: str) -> None:
-    pages = Pages()
-    async with serving(pages) as client, client.get(pages.url(path)) as answer:
+async def test_everything_else_is_404(path: str, client: Client) -> None:
+    async with client.get(path) as answer:
         assert answer.status == 404
         assert answer.headers["Devproxy-Error"] == "not-found"
 
 
-async def test_the_page_is_html_and_shows_what_happened() -> None:
-    pages = Pages()
+async def test_the_page_is_html_and_shows_what_happened(client: Client, pages: Pages) -> None:
     pages.events.add(Notice("hello"))
-    async with serving(pages) as client, client.get(pages.url("/")) as answer:
+    async with client.get("/") as answer:
         assert answer.content_type == "text/html"
         assert answer.charset == "utf-8"
         text = await answer.text()

@@ -5,7 +5,7 @@ import dataclasses
 import msgspec
 
 from devproxy.registry.model import ProxySettings
-from tests.control.pages_server import Pages
+from tests.control.sample import Pages
 
 
 def test_our_names_follow_the_top_level_domains() -> None:

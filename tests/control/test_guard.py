@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.control.guard import foreign_page, is_ours
-from tests.control.pages_server import HOST, Pages, serving
+from tests.control.conftest import Client
+from tests.control.sample import HOST
 
 HOSTS = frozenset({HOST})
 LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -81,29 +82,26 @@ def test_only_our_own_pages_and_followed_links_pass(fields: Mapping[str, str], f
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-async def test_nothing_but_get_and_head(method: str) -> None:
-    pages = Pages()
-    async with serving(pages) as client, client.request(method, pages.url("/api/services")) as answer:
+async def test_nothing_but_get_and_head(method: str, client: Client) -> None:
+    async with client.request(method, "/api/services") as answer:
         assert answer.status == 405
         assert answer.headers["Allow"] == "GET, HEAD"
         assert answer.headers["Devproxy-Error"] == "method"
 
 
 @pytest.mark.parametrize("path", ["/", "/api/services", "/api/events", "/static/dashboard.js", "/nowhere"])
-async def test_another_page_gets_403_wherever_it_asks(path: str) -> None:
-    pages = Pages()
+async def test_another_page_gets_403_wherever_it_asks(path: str, client: Client) -> None:
     fields = {"Origin": "https://evil.example"}
-    async with serving(pages) as client, client.get(pages.url(path), headers=fields) as answer:
+    async with client.get(path, headers=fields) as answer:
         assert answer.status == 403
         problem = await answer.json(content_type="application/problem+json")
     assert problem["code"] == "cross-site"
     assert "shop" not in str(problem)
 
 
-async def test_a_refusal_is_a_page_for_a_browser_and_escapes_what_it_echoes() -> None:
-    pages = Pages()
+async def test_a_refusal_is_a_page_for_a_browser_and_escapes_what_it_echoes(client: Client) -> None:
     fields = {"Origin": "<script>alert(1)</script>", "Accept": "text/html"}
-    async with serving(pages) as client, client.get(pages.url("/"), headers=fields) as answer:
+    async with client.get("/", headers=fields) as answer:
         text = await answer.text()
     assert "&lt;script&gt;" in text
     assert "<script" not in text

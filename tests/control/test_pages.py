@@ -13,7 +13,7 @@ from devproxy.control import pages as html
 from devproxy.events import Notice
 from devproxy.problems import Problem
 from devproxy.registry.model import Mount, Registry, Source, Upstream
-from tests.control.pages_server import Pages, example, service
+from tests.control.sample import Pages, example, service
 
 NASTY = "\"'><script src=//evil.example>&<img onerror=alert(1)>"
 

@@ -3,7 +3,7 @@
 from devproxy.control import pages as html
 from devproxy.control.pages import MOST_FINDINGS, cell, counts, findings
 from devproxy.health.model import Condition, Finding, FindingSeverity
-from tests.control.pages_server import Pages
+from tests.control.sample import Pages
 
 NASTY = "<script>alert(1)</script>"
 

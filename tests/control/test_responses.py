@@ -2,13 +2,12 @@
 
 import pytest
 
-from tests.control.pages_server import Pages, serving
+from tests.control.conftest import Client
 
 
 @pytest.mark.parametrize("path", ["/", "/api/services", "/static/dashboard.css", "/nowhere", "/api/events"])
-async def test_every_answer_is_locked_down(path: str) -> None:
-    pages = Pages()
-    async with serving(pages) as client, client.get(pages.url(path)) as answer:
+async def test_every_answer_is_locked_down(path: str, client: Client) -> None:
+    async with client.get(path) as answer:
         policy = answer.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none';")
         assert "unsafe" not in policy
@@ -20,17 +19,15 @@ async def test_every_answer_is_locked_down(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/services", "/api/status", "/api/events", "/nowhere"])
-async def test_head_has_no_body(path: str) -> None:
-    pages = Pages()
-    async with serving(pages) as client, client.head(pages.url(path)) as answer:
+async def test_head_has_no_body(path: str, client: Client) -> None:
+    async with client.head(path) as answer:
         assert answer.status == (404 if path == "/nowhere" else 200)
         assert await answer.read() == b""
 
 
 @pytest.mark.parametrize(("accept", "kind"), [("*/*", "application/problem+json"), ("text/html", "text/html")])
-async def test_a_refusal_is_what_the_client_accepts(accept: str, kind: str) -> None:
-    pages = Pages()
-    async with serving(pages) as client, client.get(pages.url("/nowhere"), headers={"Accept": accept}) as answer:
+async def test_a_refusal_is_what_the_client_accepts(accept: str, kind: str, client: Client) -> None:
+    async with client.get("/nowhere", headers={"Accept": accept}) as answer:
         assert answer.content_type == kind
         assert answer.headers["Vary"] == "Accept"
         assert "no such page" in await answer.text()

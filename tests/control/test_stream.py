@@ -10,8 +10,9 @@ import pytest
 
 from devproxy.control import stream
 from devproxy.events import Notice, Services
-from tests.control.pages_server import Pages, serving
-from tests.waiting import DEADLINE
+from tests.control.conftest import Client
+from tests.control.sample import Pages
+from tests.waiting import DEADLINE, until
 
 
 async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
@@ -36,10 +37,9 @@ async def _block(answer: aiohttp.ClientResponse) -> str:
     return "".join(lines)
 
 
-async def test_a_reader_gets_only_what_is_new() -> None:
-    pages = Pages()
+async def test_a_reader_gets_only_what_is_new(client: Client, pages: Pages) -> None:
     pages.events.add(Notice("old"))
-    async with serving(pages) as client, client.get(pages.url("/api/events")) as answer:
+    async with client.get("/api/events") as answer:
         assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert await _block(answer) == "retry: 1000\n"
         pages.events.add(Services(added=("web",)))
@@ -57,49 +57,43 @@ async def test_a_reader_gets_only_what_is_new() -> None:
 
 
 @pytest.mark.parametrize("field", [True, False], ids=["Last-Event-ID", "query"])
-async def test_a_reader_that_comes_back_gets_what_it_missed(field: bool) -> None:
-    pages = Pages()
+async def test_a_reader_that_comes_back_gets_what_it_missed(field: bool, client: Client, pages: Pages) -> None:
     for name in "abc":
         pages.events.add(Notice(name))
     headers, path = ({"Last-Event-ID": "1"}, "/api/events") if field else ({}, "/api/events?after=1")
-    async with serving(pages) as client, client.get(pages.url(path), headers=headers) as answer:
+    async with client.get(path, headers=headers) as answer:
         stream_of = events(answer)
         assert [(await anext(stream_of))["message"] for _ in range(2)] == ["b", "c"]
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "1e3", "²", "9" * 5000])
-async def test_a_number_that_is_none_counts_as_unsaid(after: str) -> None:
-    pages = Pages()
+async def test_a_number_that_is_none_counts_as_unsaid(after: str, client: Client, pages: Pages) -> None:
     pages.events.add(Notice("old"))
-    async with serving(pages) as client, client.get(pages.url("/api/events"), params={"after": after}) as answer:
+    async with client.get("/api/events", params={"after": after}) as answer:
         assert await _block(answer) == "retry: 1000\n"
         pages.events.add(Notice("new"))
         assert (await anext(events(answer)))["message"] == "new"
 
 
-async def test_a_silent_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_stream_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
-    pages = Pages()
-    async with serving(pages) as client, client.get(pages.url("/api/events")) as answer:
+    async with client.get("/api/events") as answer:
         assert await anext(events(answer)) == {}
 
 
-async def test_a_reader_that_left_is_forgotten_at_once() -> None:
-    pages = Pages()
-    async with serving(pages) as client:
-        async with client.get(pages.url("/api/events")) as answer:
-            await _block(answer)
-            assert len(pages.events._subscribers) == 1
-        async with asyncio.timeout(DEADLINE):
-            while pages.events._subscribers:  # noqa: ASYNC110  (nobody is told)
-                await asyncio.sleep(0.005)
+async def test_a_reader_that_left_is_forgotten_at_once(client: Client, pages: Pages) -> None:
+    async with client.get("/api/events") as answer:
+        await _block(answer)
+        assert len(pages.events._subscribers) == 1
+    await until(lambda: not pages.events._subscribers)
 
 
-async def test_a_reader_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reader_that_does_not_read_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, client: Client, pages: Pages
+) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT", 0.2)
     monkeypatch.setattr(stream, "MOST_WAITING", 5)
-    pages = Pages()
-    async with serving(pages) as client, client.get(pages.url("/api/events")) as answer:
+    async with client.get("/api/events") as answer:
         await _block(answer)
         async with asyncio.timeout(DEADLINE):
             while pages.events._subscribers:
@@ -107,22 +101,18 @@ async def test_a_reader_that_does_not_read_is_cut_off(monkeypatch: pytest.Monkey
                 await asyncio.sleep(0)
 
 
-async def test_readers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readers_are_bounded(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
     monkeypatch.setattr(stream, "MOST_READERS", 1)
-    pages = Pages()
-    async with serving(pages) as client, client.get(pages.url("/api/events")) as first:
+    async with client.get("/api/events") as first:
         await _block(first)
-        async with client.get(pages.url("/api/events")) as second:
+        async with client.get("/api/events") as second:
             assert second.status == 503
             assert second.headers["Devproxy-Error"] == "too-many-readers"
 
 
-async def test_a_shutdown_ends_the_streams() -> None:
-    pages = Pages()
-    async with aiohttp.ClientSession(headers={"Host": "devproxy.localhost"}) as client:
-        async with serving(pages):
-            answer = await client.get(pages.url("/api/events"))
-            await _block(answer)
+async def test_a_shutdown_ends_the_streams(client: Client) -> None:
+    async with client.get("/api/events") as answer:
+        await _block(answer)
+        await client.server.close()
         async with asyncio.timeout(DEADLINE):
             assert await answer.content.read() == b""
-        answer.close()

@@ -1,18 +1,11 @@
-"""devproxy's own pages on a socket of the test's own, without the proxy in front.
+"""What devproxy's own pages show in the tests: a registry, and a ControlContext whose answers a test can change.
 
-Lives here: a registry to show, a View of it, and the application served on a free port.
-Not here: what is asked of them.
+How they are served: `conftest.py`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
-
-from devproxy.control.app import build_app, runner
 from devproxy.control.context import ControlContext
 from devproxy.events import EventLog
 from devproxy.health.model import Condition
@@ -60,12 +53,11 @@ def example() -> Registry:
 
 @dataclass
 class Pages:
-    """The state that the pages show; `port` once they are served."""
+    """The state that the pages show; what is changed while they are served shows at the next request."""
 
     registry: Registry = field(default_factory=example)
     notices: list[str] = field(default_factory=list)
     events: EventLog = field(default_factory=lambda: EventLog(lambda: 1_700_000_000.0))
-    port: int = 0
     conditions: dict[str, Condition] = field(default_factory=dict)
     history: list[dict[str, object]] = field(default_factory=list)
 
@@ -82,22 +74,3 @@ class Pages:
             conditions=lambda: self.conditions,
             history=lambda service: [row for row in self.history if service in {None, row.get("service")}],
         )
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
-
-
-@asynccontextmanager
-async def serving(pages: Pages) -> AsyncIterator[aiohttp.ClientSession]:
-    """The pages on a free port; yields a client that says `Host: devproxy.localhost`."""
-    made = runner(build_app(pages.view()), grace=5)
-    await made.setup()
-    assert made.server is not None
-    server = await asyncio.get_running_loop().create_server(made.server, "127.0.0.1", 0)
-    pages.port = server.sockets[0].getsockname()[1]
-    try:
-        async with aiohttp.ClientSession(headers={"Host": HOST}, timeout=aiohttp.ClientTimeout(20)) as client:
-            yield client
-    finally:
-        server.close()
-        await made.cleanup()

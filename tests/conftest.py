@@ -1,5 +1,5 @@
 """For every test: no proof of exposure by connecting, unless the test is on a machine of its own (a namespace); ports
-that are held until it ends; and nothing left running when all are done."""
+that are held until it ends; at the end, what was skipped for want of what, and nothing left running."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import ports
+from tests import ports, require
 from tests.leftovers import Leftovers
 
 # Before anything of devproxy's runs, and inherited by whatever a test starts.
@@ -19,6 +19,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # a worker of xdist has the mark already, and ends before the look
         config.pluginmanager.register(Leftovers(config), "leftovers")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    require.summarise(terminalreporter)
 
 
 @pytest.fixture(autouse=True)

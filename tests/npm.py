@@ -42,4 +42,4 @@ def node_modules(
 def _run(argv: Sequence[str], target: Path, source: Path, seconds: float, env: Mapping[str, str]) -> None:
     done = subprocess.run(argv, cwd=target, env=dict(env), capture_output=True, text=True, timeout=seconds, check=False)
     if done.returncode:
-        missing(f"npm could not install what {source / 'package-lock.json'} names:\n{done.stderr[-2000:]}")
+        missing(f"what {source / 'package-lock.json'} names, and npm could not install it:\n{done.stderr[-2000:]}")

@@ -1,17 +1,13 @@
 """The check at the end of the suite can fail, tells what it found, and ends it."""
 
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.pytest_session import session
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[1]
 CONFTEST = """
 import pytest
 import tests.leftovers
@@ -33,19 +29,6 @@ def start(pid_file, *argv, **more):
 """
 
 
-def session(folder: Path, test: str, *options: str) -> "subprocess.CompletedProcess[str]":
-    """A session of its own with one module in it."""
-    (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    (folder / "test_it.py").write_text(START + textwrap.dedent(test))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist.plugin", f"--basetemp={folder}/temp"]
-    environment = {**kept, "PYTHONPATH": str(ROOT), "PID_FILE": str(folder / "pid")}
-    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the others take seconds to load
-    argv += [*options, str(folder)]
-    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False)
-
-
 def is_gone(folder: Path) -> bool:
     try:
         return psutil.Process(int((folder / "pid").read_text())).status() == psutil.STATUS_ZOMBIE
@@ -57,6 +40,8 @@ def is_gone(folder: Path) -> bool:
 def test_what_is_left_running_fails_the_run_and_is_killed(tmp_path: Path, options: tuple[str, ...]) -> None:
     done = session(
         tmp_path,
+        CONFTEST,
+        START,
         """
         import pathlib
 
@@ -76,6 +61,8 @@ def test_what_is_left_running_fails_the_run_and_is_killed(tmp_path: Path, option
 def test_a_program_without_its_environment_is_found_by_its_folder(tmp_path: Path) -> None:
     done = session(
         tmp_path,
+        CONFTEST,
+        START,
         """
         import pathlib
 
@@ -91,6 +78,8 @@ def test_a_program_without_its_environment_is_found_by_its_folder(tmp_path: Path
 def test_what_ends_by_itself_or_by_its_test_is_no_leak(tmp_path: Path) -> None:
     done = session(
         tmp_path,
+        CONFTEST,
+        START,
         """
         import pathlib
 

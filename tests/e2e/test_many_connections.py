@@ -33,7 +33,7 @@ def descriptors() -> None:
     import resource
 
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * _COUNT + 500:
-        require.missing(f"needs a hard limit of {2 * _COUNT + 500} open files")
+        require.missing(f"a hard limit of {2 * _COUNT + 500} open files")
 
 
 def test_idle_websockets_cost_little(serve: Callable[[str], Devproxy], tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ Not here: how they work (`harness.py`); loops and families crossed (`test_famili
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests import require
 from tests.loops import factories
 from tests.wire.asleep import Asleep
-from tests.wire.harness import Stage, family_of
+from tests.wire.harness import Stage
 
 
 def pytest_asyncio_loop_factories(
@@ -23,21 +23,11 @@ def pytest_asyncio_loop_factories(
     return factories()
 
 
-def need_loopback(host: str) -> str:
-    """`host`, or a skip where this machine has no such address."""
-    with socket.socket(family_of(host)) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            pytest.skip(f"this machine has no {host}")
-    return host
-
-
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     """A stage whose proxy the test starts."""
     on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-    stage = Stage(need_loopback("::1" if on_uvloop else "127.0.0.1"))
+    stage = Stage(require.loopback("::1" if on_uvloop else "127.0.0.1"))
     yield stage
     await stage.close()
 

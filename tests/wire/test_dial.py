@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.registry.model import Upstream
-from tests.wire.conftest import need_loopback
+from tests import require
 from tests.wire.harness import HOST, OK, Origin, Stage, crlf, get, service
 
 BOTH = ("127.0.0.1", "::1")
@@ -27,7 +27,7 @@ async def served_by(stage: Stage, origin: Origin, target: bytes = b"/where") -> 
 
 @pytest.mark.parametrize("only", BOTH)
 async def test_service_on_one_family_only(stage: Stage, only: str) -> None:
-    origin = stage.another(need_loopback(only))
+    origin = stage.another(require.loopback(only))
     await stage.start(service("web", Upstream("http", BOTH, origin.port)))
     await served_by(stage, origin)
     await served_by(stage, origin, b"/again")
@@ -35,7 +35,7 @@ async def test_service_on_one_family_only(stage: Stage, only: str) -> None:
 
 async def test_service_moves_to_the_other_family(stage: Stage) -> None:
     """The one that answered last time is tried first, and is not the only one."""
-    need_loopback("::1")
+    require.loopback("::1")
     first = stage.another("127.0.0.1")
     await stage.start(service("web", Upstream("http", BOTH, first.port), hold=5.0))
     await served_by(stage, first)
@@ -48,7 +48,7 @@ async def test_service_moves_to_the_other_family(stage: Stage) -> None:
 
 
 async def test_family_that_answered_last_time_is_first(stage: Stage) -> None:
-    need_loopback("::1")
+    require.loopback("::1")
     second = stage.another("::1")
     await stage.start(service("web", Upstream("http", BOTH, second.port)))
     await served_by(stage, second)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.wire.conftest import need_loopback
+from tests import require
 from tests.wire.harness import HOST, OK, Stage, crlf, get
 from tests.wire.test_upgrade import FRAME, tunnel
 
@@ -19,7 +19,7 @@ PAIRS = [(client, origin) for client in ("127.0.0.1", "::1") for origin in ("127
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     """A started stage with its client side on one family, its service on another."""
     client, origin = request.param
-    stage = Stage(need_loopback(client), need_loopback(origin))
+    stage = Stage(require.loopback(client), require.loopback(origin))
     await stage.start()
     yield stage
     await stage.close()

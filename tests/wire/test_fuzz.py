@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests import require
 from tests.wire import oracle
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
 from tests.wire.peer import Peer
@@ -188,7 +189,7 @@ async def _next_is_right(stage: Stage) -> None:
 def loop_factory(request: pytest.FixtureRequest) -> Loop:
     if request.param == "asyncio":
         return asyncio.SelectorEventLoop
-    factory: Loop = pytest.importorskip("uvloop").new_event_loop
+    factory: Loop = require.module("uvloop").new_event_loop
     return factory
 
 

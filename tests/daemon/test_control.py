@@ -17,6 +17,7 @@ from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from tests.cli.command import Home
 from tests.e2e.processes import accepts
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sessions and signals as POSIX has them")
@@ -50,9 +51,10 @@ def state(home: Home) -> dict[str, object]:
 
 
 def test_it_takes_connections_when_start_returns_and_is_gone_when_stop_does(home: Home) -> None:
-    done = home.run("start", "--http", "0")
+    port = free_port()
+    done = home.run("start", "--http", str(port))
     assert done.code == 0, done.err
-    pid, port = state(home)["pid"], int(str(state(home)["http"]))
+    pid = state(home)["pid"]
     assert done.out == f"started (pid {pid}): http://devproxy.localhost:{port}\n"
     assert accepts(port)
     assert home.run("status").code == 0

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from tests.require import module, program
+from tests.waiting import DEADLINE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -43,7 +44,7 @@ def page(*rules: str) -> Iterator["Page"]:
         browser = playwright.chromium.launch(executable_path=executable, args=flags, env=dict(environment))
         try:
             context = browser.new_context()
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(DEADLINE * 1000)
             yield context.new_page()
         finally:
             browser.close()

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
-_TIMEOUT = 30.0
+from tests.waiting import DEADLINE
 
 
 class Answer(NamedTuple):
@@ -43,7 +43,7 @@ def request(
     address: str = "127.0.0.1",
 ) -> Answer:
     """One request on a connection of its own to `address`:`port`, for the name `host`."""
-    connection = http.client.HTTPConnection(address, port, timeout=_TIMEOUT)
+    connection = http.client.HTTPConnection(address, port, timeout=DEADLINE)
     try:
         return exchange(connection, f"{host}:{port}", path, method=method, body=body, headers=headers)
     finally:
@@ -70,7 +70,7 @@ def open_request(port: int, head: str, *, receive_buffer: int = 0) -> socket.soc
     client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if receive_buffer:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    client.settimeout(_TIMEOUT)
+    client.settimeout(DEADLINE)
     client.connect(("127.0.0.1", port))
     client.sendall(("\r\n".join(head.split("\n")) + "\r\n\r\n").encode("ascii"))
     return client
@@ -84,6 +84,19 @@ def read_head(client: socket.socket) -> bytes:
         assert byte, f"closed in the middle of a head: {head!r}"
         head += byte
     return head
+
+
+def read_answer(client: socket.socket) -> Answer:
+    """The next response, of a length that is told, and nothing of what follows."""
+    status, *lines = read_head(client).decode().split("\r\n")[:-2]
+    headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+    answer, body = Answer(int(status.split()[1]), headers, b""), b""
+    left = int(answer.header("Content-Length") or 0)
+    while len(body) < left:
+        piece = client.recv(left - len(body))
+        assert piece, f"closed in the middle of a body: {body!r}"
+        body += piece
+    return answer._replace(body=body)
 
 
 def open_websocket(port: int, host: str, path: str = "/") -> socket.socket:
@@ -119,7 +132,7 @@ class Hammer:
 
     def _run(self) -> None:
         port, host, path = self._target
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
         while not self._stop.is_set():
             try:
                 answer = exchange(connection, f"{host}:{port}", path)

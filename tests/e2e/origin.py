@@ -15,6 +15,8 @@ from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn, UnixStreamServer
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from tests.ports import free_port
+
 Answer: TypeAlias = Callable[["Handler"], None]
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
@@ -150,14 +152,14 @@ class Origin(NamedTuple):
 def origin(
     answer: Answer, *, host: str = "127.0.0.1", expect: Callable[[Handler], bool] | None = None
 ) -> Iterator[Origin]:
-    """A service on `host` (an IPv4 or IPv6 loopback literal) and a port of the system's choice.
+    """A service on `host` (an IPv4 or IPv6 loopback literal) and a port that nobody else gets before the test ends.
 
     `expect` answers `Expect: 100-continue` in the handler's place; it returns whether the request goes on.
     """
     handler, record = _handler(answer)
     if expect:
         handler.handle_expect_100 = expect  # type: ignore[method-assign,assignment]
-    with _served((_Server6 if ":" in host else _Server)((host, 0), handler)) as server:
+    with _served((_Server6 if ":" in host else _Server)((host, free_port()), handler)) as server:
         yield Origin(int(server.server_address[1]), record)
 
 

@@ -27,7 +27,7 @@ _CLIENTS = 4
 
 def test_eight_restarts_in_five_seconds_under_four_clients(serve: Callable[[str], Devproxy], tmp_path: Path) -> None:
     port = free_port()
-    devproxy = serve(f"[services.app]\nport = {port}\n")
+    devproxy = serve(f'[services.app]\nport = {port}\nhold = "5m"\n')
 
     def start(number: int) -> Program:
         argv = [sys.executable, "-S", str(APPS / "small.py"), str(port), f"life {number}"]
@@ -47,6 +47,8 @@ def test_eight_restarts_in_five_seconds_under_four_clients(serve: Callable[[str]
                 program.popen.send_signal(signal.SIGTERM if number % 2 else signal.SIGKILL)
                 program.wait()
                 program = start(number)
+                life = f"life {number}".encode()
+                wait_until(lambda: any(life in client.bodies for client in clients), "an answer")  # noqa: B023
                 # The rhythm of the restarts is the test's subject; nothing waits for anything here.
                 time.sleep(max(0.0, _WITHIN / _RESTARTS - (time.monotonic() - began)))
             devproxy.wait_answer("app.localhost", body=f"life {_RESTARTS}".encode())

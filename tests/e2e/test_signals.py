@@ -62,8 +62,10 @@ def read_to_end(client: socket.socket) -> bytes:
     return received
 
 
-def test_sigterm_lets_requests_in_flight_finish(serve: Serve, service: Origin, gate: threading.Event) -> None:
-    devproxy = serve(f"[services.app]\nport = {service.port}\n")
+def test_sigterm_lets_requests_in_flight_finish(devproxy: Devproxy, service: Origin, gate: threading.Event) -> None:
+    devproxy.settings = 'grace = "5m"'
+    devproxy.write(f"[services.app]\nport = {service.port}\n")
+    devproxy.start()
     host = f"Host: app.localhost:{devproxy.port}"
     with (
         closing(open_request(devproxy.port, f"GET /slow HTTP/1.1\n{host}")) as slow,

@@ -247,7 +247,7 @@ PATIENT = """
 from devproxy.__main__ import main
 from devproxy.daemon import activation
 activation.RESPITE = 600.0
-main()
+raise SystemExit(main())
 """
 
 

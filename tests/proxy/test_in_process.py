@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.proxy.in_process import connect_in_process
-from tests.loops import until
 from tests.proxy.values import CLIENT
+from tests.waiting import until
 
 
 class End(asyncio.Protocol):

@@ -11,7 +11,7 @@ from devproxy.proxy.answers import Respond
 from devproxy.proxy.gates import Dormant, Gate
 from devproxy.proxy.interfaces import AccessRecord
 from devproxy.registry.model import Mount, Upstream
-from tests.loops import until
+from tests.waiting import until
 from tests.wire.harness import OK, Stage, crlf, get, service
 
 Logged = tuple[str, bytes, bytes, int, int]  # service, method, target, status, body bytes
@@ -116,7 +116,7 @@ async def head_is_late(log: Log) -> Logged:
     log.stage.swap(header_timeout=0.1)
     client = await log.stage.connect()
     await client.send(b"GET /late HTTP/1.1\r\nHost")
-    assert (await client.response()).status == 408
+    assert (await log.stage.meanwhile(1.0, client.response())).status == 408
     return ("", b"GET", b"/late", 408, 0)
 
 
@@ -124,7 +124,7 @@ async def body_is_late(log: Log) -> Logged:
     log.stage.swap(service("web", log.stage.origin, response_timeout=0.1))
     client = await log.stage.connect()
     await client.send(post(5) + b"he")
-    assert (await client.response()).status == 408
+    assert (await log.stage.meanwhile(1.0, client.response())).status == 408
     return ("web", b"POST", b"/p", 408, 0)
 
 
@@ -163,7 +163,7 @@ async def nonsense(log: Log) -> Logged:
 async def no_answer(log: Log) -> Logged:
     log.stage.swap(service("web", log.stage.origin, response_timeout=0.1))
     client, _, _ = await log.stage.ask(get(b"/a"))
-    assert (await client.response()).status == 504
+    assert (await log.stage.meanwhile(1.0, client.response())).status == 504
     return ("web", b"GET", b"/a", 504, 0)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from tests.loops import until
+from tests.waiting import until
 from tests.wire.harness import OK, Stage, get
 
 OWN = b"devproxy.localhost"

@@ -54,11 +54,16 @@ class Team:
         home.mkdir(mode=0o700)
         self.home = Home(home)
         self.port = free_port()
-        self.home.write(f'[proxy]\nhttp = {self.port}\ngrace = "5s"\nports = "{port_range()}"\n')
+        self._ports = port_range()
+        self.configure('grace = "1m"')
         self.folder = folder / "shop"
         self.folder.mkdir()
         (self.folder / "server.py").write_text(SERVER)
         self.programs: list[Program] = []
+
+    def configure(self, *lines: str) -> None:
+        """Make these the settings, beside the ports that are ours."""
+        self.home.write("\n".join(["[proxy]", f"http = {self.port}", f'ports = "{self._ports}"', *lines, ""]))
 
     def project(self, *services: str) -> None:
         (self.folder / "devproxy.toml").write_text('project = "shop"\n\n' + "".join(services), "utf-8")

@@ -53,7 +53,7 @@ def test_it_ends_what_run_started(team: Team) -> None:
 
 
 def test_one_that_does_not_want_to_is_killed_after_the_grace(team: Team) -> None:
-    team.home.write(f'[proxy]\nhttp = {team.port}\ngrace = "300ms"\n')
+    team.configure('grace = "300ms"')
     team.project('[services.web]\ncommand = "trap : TERM; echo ready; while :; do sleep 0.05; done"\n')
     up = team.up()
     up.wait_output(r"\| ready")

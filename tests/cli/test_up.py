@@ -246,7 +246,7 @@ def test_a_command_that_does_not_exist_is_said(team: Team) -> None:
 
 
 def test_the_proxy_is_not_started_where_the_setting_says_so(team: Team) -> None:
-    team.home.write("[proxy]\nautostart = false\n")
+    team.configure("autostart = false")
     team.project(service("web"))
     done = team.run("up", "-d")
     assert done.code == 0, done.err

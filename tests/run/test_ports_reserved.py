@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from devproxy.net.loopback import is_free, listen
 from devproxy.paths import Paths
 from devproxy.run.ports import release, reserve
+from tests.ports import free_port, port_range
 from tests.waiting import DEADLINE
 
 ASK = """
@@ -19,26 +22,34 @@ home = Path(sys.argv[1])
 print(reserve(Paths(home / "config", home / "state"), str(home), sys.argv[2], taken=(), low=LOW, high=HIGH), flush=True)
 sys.stdin.read()
 """
-LOW, HIGH = 32000, 32767  # between those that `free_port` gives and the system's own
 
 
-def paths(home: Path) -> Paths:
-    return Paths(home / "config", home / "state")
+class Asker:
+    """Asks for ports of a range that no other test has."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.paths = Paths(home / "config", home / "state")
+        self.low, self.high = map(int, port_range().split("-"))
+
+    def reserved(self, service: str, taken: frozenset[int] = frozenset()) -> int:
+        return reserve(self.paths, str(self.home), service, taken=taken, low=self.low, high=self.high)
+
+    def process(self, service: str) -> subprocess.Popen[str]:
+        """Another process that asks, and keeps what it gets until its input ends."""
+        code = ASK.replace("LOW", str(self.low)).replace("HIGH", str(self.high))
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(self.home), service],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
 
 
-def reserved(home: Path, service: str, taken: frozenset[int] = frozenset()) -> int:
-    return reserve(paths(home), str(home), service, taken=taken, low=LOW, high=HIGH)
-
-
-def ask(home: Path, service: str) -> subprocess.Popen[str]:
-    code = ASK.replace("LOW", str(LOW)).replace("HIGH", str(HIGH))
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(home), service],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+@pytest.fixture
+def asker(tmp_path: Path) -> Asker:
+    return Asker(tmp_path)
 
 
 def answer(process: subprocess.Popen[str]) -> int:
@@ -46,48 +57,47 @@ def answer(process: subprocess.Popen[str]) -> int:
     return int(process.stdout.readline())
 
 
-def test_twenty_at_once_get_twenty_ports_even_for_one_service(tmp_path: Path) -> None:
-    asking = [ask(tmp_path, "web") for _ in range(20)]
+def test_twenty_at_once_get_twenty_ports_even_for_one_service(asker: Asker) -> None:
+    asking = [asker.process("web") for _ in range(20)]
     try:
         ports = [answer(process) for process in asking]
     finally:
         for process in asking:
             process.communicate(timeout=60)
     assert len(set(ports)) == 20
-    assert reserved(tmp_path, "web") in ports  # they have ended: nothing is held any more
+    assert asker.reserved("web") in ports  # they have ended: nothing is held any more
 
 
-def test_what_a_killed_process_held_is_free_again(tmp_path: Path) -> None:
-    process = ask(tmp_path, "web")
+def test_what_a_killed_process_held_is_free_again(asker: Asker) -> None:
+    process = asker.process("web")
     port = answer(process)
-    assert reserved(tmp_path, "web") != port
-    release(paths(tmp_path), reserved(tmp_path, "web"))
+    assert asker.reserved("web") != port
+    release(asker.paths, asker.reserved("web"))
     process.kill()
     process.communicate(timeout=DEADLINE)
-    assert reserved(tmp_path, "web") == port
+    assert asker.reserved("web") == port
 
 
-def test_one_process_gets_the_same_again_until_it_lets_go(tmp_path: Path) -> None:
-    port = reserved(tmp_path, "web")
-    listening = listen(port) if is_free(port) else None
+def test_one_process_gets_the_same_again_until_it_lets_go(asker: Asker) -> None:
+    port = asker.reserved("web")
+    listening = listen(port)
     try:
-        assert reserved(tmp_path, "web") == port
-        assert reserved(tmp_path, "web", frozenset({port})) != port
+        assert asker.reserved("web") == port
+        assert asker.reserved("web", frozenset({port})) != port
     finally:
-        if listening is not None:
-            listening.close()
-    release(paths(tmp_path), port)
-    assert reserved(tmp_path, "api") != 0
+        listening.close()
+    release(asker.paths, port)
+    assert asker.reserved("api") != 0
 
 
-def test_a_broken_file_is_no_obstacle(tmp_path: Path) -> None:
-    port = reserved(tmp_path, "web")
-    (tmp_path / "state/ports/held/ports.json").write_text("{", "utf-8")
-    assert reserved(tmp_path, "web") == port
+def test_a_broken_file_is_no_obstacle(asker: Asker) -> None:
+    port = asker.reserved("web")
+    (asker.home / "state/ports/held/ports.json").write_text("{", "utf-8")
+    assert asker.reserved("web") == port
 
 
 def test_a_port_in_use_on_one_family_is_not_free() -> None:
-    listening = listen(0)
+    listening = listen(free_port())
     try:
         assert not is_free(listening.port)
         for sock in listening.sockets[1:]:

@@ -120,8 +120,11 @@ async def test_a_listener_beyond_loopback_is_told_with_the_fix(stage: Stage) -> 
     assert "change `--bind 0.0.0.0` to `--bind 127.0.0.1`" in told
 
 
-async def test_the_lease_follows_a_command_that_daemonises_itself(stage: Stage) -> None:
+async def test_the_lease_follows_a_command_that_daemonises_itself(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require.linux()
+    monkeypatch.setattr("devproxy.run.session.DAEMON", DEADLINE)  # however long the daemon takes to listen
     session = stage.session(sys.executable, "-c", DAEMON, "127.0.0.1", str(stage.port))
     running = asyncio.ensure_future(session.run())
     await until(lambda: stage.lease.pid != os.getpid(), "the lease to follow")

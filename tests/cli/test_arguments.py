@@ -1,9 +1,12 @@
-"""NAME: an id, a unique bare name, or a hostname; and what a wrong one gets."""
+"""NAME: an id, a unique bare name, or a hostname; which services a folder means; and what a wrong one gets."""
+
+from pathlib import Path
 
 import pytest
 
-from devproxy.cli.arguments import find_service
+from devproxy.cli.arguments import find_service, nearest, services_meant
 from devproxy.errors import DevproxyError, Exit
+from devproxy.problems import Problem
 from devproxy.registry.model import Project, Registry, Service, Source
 
 
@@ -78,3 +81,71 @@ def test_a_wrong_name_is_told_what_there_is(registry: Registry, name: str, messa
 def test_a_service_that_lost_all_its_hostnames_is_still_found() -> None:
     bare = Service(id="web", name="web", project=None, hosts=(), source=Source("/registry.toml", 1))
     assert find_service(Registry(services=(bare,)), "web").host == ""
+
+
+# Which services are meant, by the folder one stands in and by names
+
+
+def service_in(name: str, project: str | None, file: Path) -> Service:
+    identity = f"{name}.{project}" if project else name
+    return Service(
+        id=identity, name=name, project=Project.of(project) if project else None, hosts=(), source=Source(str(file), 1)
+    )
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    services = []
+    for project in ("shop", "blog"):
+        (tmp_path / project / "deep").mkdir(parents=True)
+        file = tmp_path / project / "devproxy.toml"
+        file.touch()
+        services += [
+            service_in("web", project, file),
+            service_in("api", project, file.with_name("devproxy.local.toml")),
+        ]
+    return Registry(services=(*services, service_in("tool", None, tmp_path / "registry.toml")))
+
+
+def ids(registry: Registry, folder: Path, *names: str) -> list[str]:
+    return [found.id for found in services_meant(registry, names, folder)]
+
+
+def test_the_folder_says_which_project(registry: Registry, tmp_path: Path) -> None:
+    assert ids(registry, tmp_path / "shop" / "deep") == ["web.shop", "api.shop"]
+    assert ids(registry, tmp_path / "blog", "web", "web.shop", "tool", "web") == ["web.blog", "web.shop", "tool"]
+
+
+def test_elsewhere_a_project_must_be_the_only_one(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(DevproxyError, match=r"no devproxy\.toml here"):
+        ids(registry, tmp_path)
+    only = Registry(services=registry.services[:2])
+    assert ids(only, tmp_path) == ["web.shop", "api.shop"]
+    with pytest.raises(DevproxyError, match="2 services"):
+        ids(registry, tmp_path, "web")
+
+
+def test_a_file_that_is_not_linked_gives_nothing(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "devproxy.toml").touch()
+    assert nearest(tmp_path / "new") == tmp_path / "new" / "devproxy.toml"
+    with pytest.raises(DevproxyError, match="no services that could be used") as error:
+        ids(registry, tmp_path / "new")
+    assert "not linked yet" in error.value.why
+    assert "devproxy up links it" in error.value.fix
+
+
+def test_a_file_with_an_error_is_to_be_checked(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    file = tmp_path / "new" / "devproxy.toml"
+    file.touch()
+    problem = Problem(code="unknown-key", file=str(file), line=1, column=1, message="it is wrong")
+    with pytest.raises(DevproxyError, match="no services that could be used") as error:
+        ids(Registry(services=registry.services, problems=(problem,)), file.parent)
+    assert error.value.fix == f"devproxy check {file}"
+
+
+def test_before_the_first_project_there_is_init(tmp_path: Path) -> None:
+    with pytest.raises(DevproxyError, match=r"no devproxy\.toml here") as error:
+        ids(Registry(), tmp_path)
+    assert "devproxy init" in error.value.fix

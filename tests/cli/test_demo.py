@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -76,3 +77,15 @@ def test_a_wrong_answer_is_bad_news(capsys: pytest.CaptureFixture[str]) -> None:
         assert demo._ask(web, web.port)
     assert not demo._ask(web, web.port)
     assert "no answer: " in capsys.readouterr().out
+
+
+# The demo's services, by themselves
+
+
+def test_a_sample_says_who_it_is() -> None:
+    with sample_service("web") as sample:
+        url = f"http://127.0.0.1:{sample.port}/"
+        with urllib.request.urlopen(url, timeout=DEADLINE) as response:
+            assert response.read().decode() == sample.answer(f"127.0.0.1:{sample.port}") + "\n"
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url, timeout=DEADLINE)

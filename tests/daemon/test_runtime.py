@@ -1,13 +1,15 @@
-"""state/proxy.json is believed only while its process lives."""
+"""`state/proxy.json` and `state/health.json` are believed only of the proxy that runs now."""
 
 import json
 import os
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
-from devproxy.daemon.runtime import Running, read_running
+from devproxy.daemon.runtime import HealthReport, Running, read_health, read_running, watched
+from devproxy.health.model import Condition, Finding, ServiceOwner
 from devproxy.paths import Paths
 from devproxy.registry.model import Project, Registry, Service, Source
 from devproxy.storage import files
@@ -59,3 +61,44 @@ def test_a_file_with_a_project_that_is_no_text_is_no_proxy(paths: Paths) -> None
     state = {"pid": us.pid, "started": us.create_time(), "in_force": {"services": [service]}}
     paths.proxy.write_text(json.dumps(state))
     assert read_running(paths) is None
+
+
+# Believed only of the proxy that runs now
+
+
+FINDING = Finding(code="exposed", severity="warning", message="m", fix="f")
+CONDITIONS = {"web": Condition(state="up", since=1.0, findings=(FINDING,)), "api": Condition()}
+
+
+def write(paths: Paths, pid: int) -> HealthReport:
+    health = HealthReport(pid=pid, time=2.0, services=CONDITIONS, owners={"web": ServiceOwner("vite", "/shop", "anna")})
+    files.write_json(paths.health, health)
+    return health
+
+
+def test_it_reads_as_it_was_written(paths: Paths) -> None:
+    assert write(paths, 1) == read_health(paths)
+
+
+def test_the_running_proxys_is_believed_and_no_others(paths: Paths) -> None:
+    running = Running(pid=os.getpid(), started=0.0)
+    assert watched(paths, running) is None
+    write(paths, os.getpid())
+    assert watched(paths, running) == CONDITIONS
+    assert watched(paths, None) is None
+    write(paths, 1)
+    assert watched(paths, running) is None
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff", b'{"pid": 1, "time": 0, "services": []}'])
+def test_what_cannot_be_read_is_none(paths: Paths, text: bytes) -> None:
+    paths.health.write_bytes(text)
+    assert read_health(paths) is None
+
+
+def test_fields_of_a_later_version_are_passed_over(paths: Paths) -> None:
+    write(paths, 1)
+    raw = msgspec.json.decode(paths.health.read_bytes())
+    raw["services"]["web"]["new"] = raw["new"] = 1
+    paths.health.write_bytes(msgspec.json.encode(raw))
+    assert read_health(paths) is not None

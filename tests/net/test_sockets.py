@@ -1,4 +1,4 @@
-"""Whether the other end is still there, for each way in which it may have gone."""
+"""Sockets as the kernel keeps them: whether the other end is there, how much may wait, what a reset says."""
 
 import asyncio
 import socket
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from devproxy.net.sockets import is_established, is_gone
+from devproxy.net.sockets import RECEIVE, SEND, bound_buffers, is_established, is_gone, reset
 from tests import require
 from tests.waiting import until
 
@@ -86,3 +86,56 @@ async def test_where_it_cannot_be_told_the_peer_is_there() -> None:
     assert is_established(transport)
     assert not is_gone(transport)
     transport.abort()
+
+
+# What the kernel may hold for a socket is fixed, inherited by what a listener accepts, and never a reason to fail
+
+
+OPTIONS = (socket.SO_SNDBUF, socket.SO_RCVBUF)
+
+
+def granted(sock: socket.socket) -> list[int]:
+    return [sock.getsockopt(socket.SOL_SOCKET, option) for option in OPTIONS]
+
+
+def test_buffers_are_bounded_and_stay_so_for_what_is_accepted() -> None:
+    with socket.socket() as listener, socket.socket() as client:
+        bound_buffers(listener)
+        bounded = granted(listener)
+        assert [0 < size <= 2 * asked for size, asked in zip(bounded, (SEND, RECEIVE), strict=True)] == [True, True]
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        bound_buffers(client)
+        client.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with accepted:
+            assert granted(accepted) == bounded
+            assert granted(client) == bounded
+
+
+def test_a_socket_that_does_not_allow_it_is_left_as_it_is() -> None:
+    sock = socket.socket()
+    sock.close()
+    bound_buffers(sock)
+
+
+# A connection that is reset: its peer does not take what it got for whole
+
+
+async def test_the_peer_sees_an_error_and_no_end() -> None:
+    taken: list[asyncio.StreamWriter] = []
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await until(lambda: taken)
+        transport = taken[0].transport
+        assert isinstance(transport, asyncio.Transport) or transport is not None
+        reset(transport)  # type: ignore[arg-type] # a WriteTransport by name
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        reset(transport)  # type: ignore[arg-type] # a second time is no error

@@ -1,14 +1,30 @@
-"""`registry/messages.py`: sentences about keys and values. The rest of them is in `golden/`."""
+"""`registry/messages.py`: sentences about keys and values, and what the types say of one. The rest is in `golden/`."""
 
 import tomllib
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from devproxy.registry import schema
-from devproxy.registry.messages import Key, keys, misfit, near, nearest, not_a_table, unknown_key
+from devproxy.registry.messages import (
+    Key,
+    choices,
+    entry_of,
+    is_text,
+    item_of,
+    keys,
+    misfit,
+    near,
+    nearest,
+    not_a_table,
+    options,
+    table_of,
+    unknown_key,
+)
 from devproxy.registry.validate import CHECKS
 
 SERVICE = list(keys(schema.ServiceTable))
@@ -64,3 +80,44 @@ def test_any_misfit_is_told_in_printable_words_with_a_fix(value: Any, key: Key) 
 def test_hostile_names_are_told_in_printable_words(name: str, value: Any) -> None:
     for wrong in (unknown_key(name, SERVICE), not_a_table(f"services.{name}", value)):
         assert (wrong.what + wrong.why + wrong.fix).isprintable()
+
+
+# What the types say about a key
+
+
+def test_a_key_says_everything_about_itself() -> None:
+    key = keys(schema.ProxyTable)["hold"]
+    assert (key.name, key.required, key.default) == ("hold", False, "3s")
+    assert key.text == "How long requests wait for a service that restarts."
+    assert (key.wants, key.example) == ("a duration such as 500ms, 3s or 2m", '"3s"')
+    assert keys(schema.ProxyTable)["http"].default is UNSET
+    assert keys(schema.MountTable)["host"].required
+
+
+def test_an_example_of_its_own_stands_before_that_of_its_kind() -> None:
+    assert keys(schema.ProxyTable)["http"].example == "7080"
+    assert keys(schema.ServiceTable)["port"].example == "5173"
+
+
+def test_tables_and_lists_of_tables_are_shown_by_what_they_must_have() -> None:
+    service = keys(schema.ServiceTable)
+    assert service["health"].example == '{ path = "/healthz" }'
+    assert service["mount"].example == '[{ host = "shop.localhost", path = "/api" }]'
+    assert (service["health"].wants, service["mount"].wants) == ("a table", "a list of tables")
+
+
+def test_what_a_type_is_made_of() -> None:
+    service = {name: key.type for name, key in keys(schema.ServiceTable).items()}
+    assert table_of(service["health"]) is schema.HealthTable
+    assert table_of(service["port"]) is None
+    item, entry = item_of(service["mount"]), entry_of(service["env"])
+    assert item is not None
+    assert table_of(item.type) is schema.MountTable
+    assert entry is not None
+    assert entry.wants == "a string"
+    assert item_of(service["cwd"]) is None
+    assert is_text(service["cwd"])
+    assert is_text(service["command"])
+    assert not is_text(service["protocol"])
+    assert choices(service["cross_site"]) == ["refuse", "allow"]
+    assert options(Literal["a"] | msgspec.UnsetType) == [Literal["a"]]

@@ -1,15 +1,18 @@
-"""`registry/toml.py`: every key that tomllib sees is located, and the text at that place is that key."""
+"""`registry/toml.py`: TOML or the one problem that makes it none, where every key stands, and what is a statement."""
 
 import re
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+import tomli_w
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from devproxy.registry.toml import DEEPEST, Path, Places, TooDeep
+from devproxy.problems import Problem
+from devproxy.registry.toml import DEEPEST, Path, Places, TooDeep, parse, statements
 from tests.registry.toml_texts import documents, quoted
 
 
@@ -167,3 +170,187 @@ def test_hostile_texts_take_linear_time(text: str) -> None:
         Places(text)
     except TooDeep:
         return
+
+
+# Cutting TOML into statements
+
+
+TEXT = '''\
+# a comment with = and [brackets]
+title = "x = [1] # no"   # a comment
+
+"quoted.key"."b\\u00e9" = 1
+[ services . "a]b" ] # a comment with ]
+list = [
+  1, # a ] in a comment
+  "]",
+]
+text = """
+[services.fake]
+port = 1
+""\\"\\
+"""""
+raw = \'\'\'
+[fake]
+\'\'\'\'\'
+[[services.web.mount]]
+path = '/a#b'
+'''
+
+
+def cut(text: str) -> list[tuple[tuple[str, ...], str]]:
+    return [(statement.keys, text[statement.start : statement.end]) for statement in statements(text)]
+
+
+def test_every_kind_of_statement() -> None:
+    tomllib.loads(TEXT)
+    assert [keys for keys, _ in cut(TEXT)] == [
+        ("title",),
+        ("quoted.key", "bé"),
+        ("services", "a]b"),
+        ("services", "a]b", "list"),
+        ("services", "a]b", "text"),
+        ("services", "a]b", "raw"),
+        ("services", "web", "mount"),
+        ("services", "web", "mount", "path"),
+    ]
+    assert cut(TEXT)[3][1] == 'list = [\n  1, # a ] in a comment\n  "]",\n]\n'
+    assert [statement.header for statement in statements(TEXT)] == [0, 0, 1, 0, 0, 0, 1, 0]
+
+
+def test_the_last_line_needs_no_end() -> None:
+    assert cut("a = 1") == [(("a",), "a = 1")]
+    assert cut("") == cut("\n\n# x") == []
+
+
+def test_windows_line_ends() -> None:
+    assert cut("[a]\r\nb = [\r\n1]\r\n\r\nc = 2\r\n") == [
+        (("a",), "[a]\r\n"),
+        (("a", "b"), "b = [\r\n1]\r\n"),
+        (("a", "c"), "c = 2\r\n"),
+    ]
+
+
+KEYS = st.text(min_size=1, max_size=8).filter(lambda key: "\x00" not in key)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.integers(-(2**53), 2**53) | st.booleans() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def paths_of_statements(value: Any, prefix: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    if isinstance(value, dict):
+        return {prefix}.union(*(paths_of_statements(part, (*prefix, key)) for key, part in value.items()))
+    return {prefix}
+
+
+@settings(deadline=None)
+@given(st.dictionaries(KEYS, VALUES, max_size=4), st.booleans())
+def test_whatever_a_writer_makes_of_a_document(document: dict[str, Any], multiline: bool) -> None:
+    text = tomli_w.dumps(document, multiline_strings=multiline)
+    found = statements(text)
+    assert {statement.keys for statement in found} <= paths_of_statements(document) | set(array_paths(document))
+    assert all(first.end <= second.start for first, second in pairwise(found))
+    for statement in found:
+        if not statement.header:
+            tomllib.loads(text[statement.start : statement.end])
+
+
+def array_paths(value: Any, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The paths_of_statements inside arrays of tables, whose indices are no keys."""
+    if isinstance(value, dict):
+        return [path for key, part in value.items() for path in [(*prefix, key), *array_paths(part, (*prefix, key))]]
+    if isinstance(value, list):
+        return [path for part in value for path in array_paths(part, prefix)]
+    return []
+
+
+@settings(deadline=None, max_examples=300)
+@given(documents())
+def test_statements_are_whole_and_nothing_but_comments_lies_between(text: str) -> None:
+    try:
+        tomllib.loads(text)
+    except ValueError:
+        assume(False)
+    table: tuple[str, ...] = ()
+    end = 0
+    for statement in statements(text):
+        assert re.fullmatch(r"(?:[ \t]*(?:#.*)?\r?\n)*", text[end : statement.start])
+        own = text[statement.start : statement.end]
+        value: Any = tomllib.loads(own)
+        for key in statement.keys if statement.header else statement.keys[len(table) :]:
+            value = value[0] if isinstance(value, list) else value
+            assert list(value) == [key]
+            value = value[key]
+        if statement.header:
+            assert value in ({}, [{}])
+            table = statement.keys
+        else:
+            assert statement.keys[: len(table)] == table
+        end = statement.end
+    assert re.fullmatch(r"(?:[ \t]*(?:#.*)?\r?\n)*(?:[ \t]*(?:#.*)?)", text[end:])
+
+
+# TOML, or the one problem that makes it none
+
+
+def test_data_and_places() -> None:
+    parsed = parse("a = 1\n", "/r.toml")
+    assert not isinstance(parsed, Problem)
+    assert parsed[0] == {"a": 1}
+    assert parsed[1].at(("a",)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[a]\nb = web\n",
+            """\
+/r.toml:2:5: error: not TOML: invalid value [syntax]
+  why: nothing of a file can be used until all of it can be read
+  fix: write strings in quotes, as in "web", and true and false in lower case""",
+        ),
+        (
+            "[a.b]\n[a.b]\n",
+            """\
+/r.toml:2:5: error: not TOML: cannot declare `a.b` twice [syntax]
+  why: nothing of a file can be used until all of it can be read
+  fix: the table is there twice: put its keys together""",
+        ),
+        (
+            "x = [1\n\n",
+            """\
+/r.toml:1:7: error: not TOML: unclosed array [syntax]
+  why: nothing of a file can be used until all of it can be read
+  fix: close it with ]""",
+        ),
+        (
+            "x = " + "9" * 5000,
+            """\
+/r.toml:1:1: error: not TOML: a number has too many digits [syntax]
+  why: nothing of a file can be used until all of it can be read""",
+        ),
+        (
+            "\nx = " + "[" * 100,
+            """\
+/r.toml:2:69: error: nested deeper than 64 levels [too-deep]
+  why: a registry needs five
+  fix: is it the right file?""",
+        ),
+    ],
+)
+def test_what_is_said(text: str, said: str) -> None:
+    problem = parse(text, "/r.toml")
+    assert isinstance(problem, Problem)
+    assert problem.text() == said
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(st.text(max_size=60), st.text("[]{}='\"a.1\n\r#,\\\x1b", max_size=40)))
+def test_any_text_is_data_or_one_printable_problem_within_the_text(text: str) -> None:
+    parsed = parse(text, "/r.toml")
+    if isinstance(parsed, Problem):
+        assert parsed.text().replace("\n", "").isprintable()
+        assert 1 <= parsed.line <= text.count("\n") + 1

@@ -1,15 +1,17 @@
-"""`registry/validate.py`: one table, fast if it is good, key by key if it is not; the same either way."""
+"""`registry/validate.py`: one table, fast if it is good, key by key if it is not; and every key has its parser."""
 
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.problems import Wrong
 from devproxy.registry import schema
+from devproxy.registry.messages import Key, is_text, item_of, keys
 from devproxy.registry.toml import Places
-from devproxy.registry.validate import MOST, Findings, Tables
+from devproxy.registry.validate import CHECKS, EACH, MOST, Findings, Tables, browser_port
 
 
 def read(data: dict[str, Any], *, suspect: bool = False, lenient: bool = False) -> tuple[Any, list[str]]:
@@ -83,3 +85,39 @@ def test_further_problems_are_counted() -> None:
         findings.wrong((), Wrong("x"))
     assert findings.full
     assert findings.in_order()[-1].message == "there are 7 more problems like these"
+
+
+# Every key that needs a parser has one
+
+
+FREE = {"command", "path"}  # texts that may be anything (the path of a link)
+
+
+def is_list_of_texts(key: Key) -> bool:
+    item = item_of(key.type)
+    return item is not None and is_text(item.type)
+
+
+@pytest.mark.parametrize("table", CHECKS)
+def test_every_text_has_a_parser(table: type[msgspec.Struct]) -> None:
+    for key in keys(table).values():
+        if key.name not in FREE and is_text(key.type):
+            assert callable(CHECKS[table].get(key.name)), key.name
+        if key.name not in FREE and is_list_of_texts(key):
+            assert isinstance(CHECKS[table].get(key.name), EACH), key.name
+
+
+def test_every_table_is_in_the_list_and_no_parser_is_for_a_key_that_does_not_exist() -> None:
+    tables = {table for table in vars(schema).values() if isinstance(table, type) and table.__name__.endswith("Table")}
+    assert set(CHECKS) == tables
+    for table, checks in CHECKS.items():
+        assert set(checks) <= set(keys(table))
+        assert all(get_origin(check) is None for check in checks.values())
+
+
+def test_ports_that_browsers_refuse() -> None:
+    for port in (1, 22, 25, 6000, 6667, 10080):
+        with pytest.raises(Wrong, match="browsers refuse"):
+            browser_port(port)
+    for port in (80, 443, 3000, 5173, 7080, 7443, 8080, 8443):
+        assert browser_port(port) == port

@@ -37,6 +37,7 @@ ProblemCode = Literal[
     "not-utf-8",
     "out-of-range",
     "own-port",
+    "polled",
     "poor-tld",
     "port-and-upstream",
     "project-name",
@@ -52,6 +53,7 @@ ProblemCode = Literal[
     "untrusted",
     "wrong-type",
 ]
+POLLED: ProblemCode = "polled"  # the one that only a running proxy can have: it is not told of changes
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):

@@ -9,6 +9,7 @@ import importlib
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -46,6 +47,15 @@ def root() -> None:
     """Rights to make network namespaces and bind ports below 1024."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         missing("root")
+
+
+def user_namespace(setup: str) -> tuple[str, ...]:
+    """A command that runs what follows it in a user namespace of its own (user_namespaces(7)), after `setup` there."""
+    unshare = program("unshare")
+    command = (unshare, "--user", "--map-root-user", "sh", "-c", f'{setup} && exec "$@"', "sh")
+    if subprocess.run([*command, "true"], capture_output=True, check=False, timeout=60).returncode:
+        missing("needs user namespaces for everyone")
+    return command
 
 
 def linux() -> None:

@@ -13,7 +13,7 @@ from devproxy.cli.output import remark
 from devproxy.daemon.runtime import Running, read_running, watched
 from devproxy.health.model import Condition
 from devproxy.paths import Paths
-from devproxy.problems import Problem
+from devproxy.problems import POLLED, Problem
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
 from devproxy.urls import service_url
@@ -46,6 +46,12 @@ class CommandContext(NamedTuple):
         from devproxy.health.socket_table import from_socket_table
 
         return from_socket_table(self.registry.services)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Those of the files as they are now, and which folders the running proxy has to poll."""
+        running = self.running.problems if self.running else ()
+        return [*self.registry.problems, *(problem for problem in running if problem.code == POLLED)]
 
     def mount_urls(self, service: Service) -> list[str]:
         return [self.url(service, mount.host) + mount.path for mount in service.mounts]

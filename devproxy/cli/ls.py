@@ -39,9 +39,9 @@ def command(as_json: bool) -> None:
             remark_stopped(view)
     elif not view.registry.problems:
         remark("no services yet; give one a name: devproxy add web 5173 (or, in a project's folder: devproxy link)")
-    if view.registry.problems:
+    if view.problems:
         remark("")
-        remark_problems(view.registry.problems)
+        remark_problems(view.problems)
 
 
 def _row(view: CommandContext, service: "Service", conditions: "Mapping[str, Condition]") -> tuple[str, ...]:

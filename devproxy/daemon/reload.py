@@ -97,6 +97,7 @@ class Reloader:
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._polled: tuple[Problem, ...] = ()
         self.registry = Registry()
 
     async def load(self, own_ports: tuple[int, ...] = ()) -> Registry:
@@ -115,7 +116,7 @@ class Reloader:
         try:
             # What was read may lead to other files: the watcher looks for them once its turn is over, so the load is
             # part of the turn.
-            async for _ in watched_changes(lambda: self._loader.watched, stop):
+            async for _ in watched_changes(lambda: self._loader.watched, stop, self._set_polled):
                 await self._load(changed)
         except Exception:
             _log.exception("the registry's files are no longer watched: send SIGHUP, or restart, after a change")
@@ -144,11 +145,17 @@ class Reloader:
 
     def _load_now(self) -> RegistryChange | None:
         old, new = self.registry, self._loader.load()
+        if self._polled:
+            new = msgspec.structs.replace(new, problems=(*new.problems, *self._polled))
         if new is old or new == old:
             return None
         change = RegistryChange.between(old, new)
         self.registry = new
         return change
+
+    def _set_polled(self, problems: tuple[Problem, ...]) -> None:
+        """The next load tells of folders whose changes are not told, as of any problem."""
+        self._polled = problems
 
     def _plan(self, again_in: float | None) -> None:
         """Load once more in so many seconds: a file may be gone, or empty, for a moment only."""

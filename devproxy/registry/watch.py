@@ -1,46 +1,264 @@
-"""Noticing that registry files changed, whatever way they were written.
+"""Learning that registry files may have changed, whatever way they were written.
 
-Lives here: watching the right folders, watching others once the trail leads elsewhere, and telling the changes that
-matter from those that do not.
-Not here: reading the files (`loader.py`), which paths matter (`watch.py`).
+How it works:
 
-How it holds together:
-- Folders are watched, never files: a watch on a file dies at the first `os.replace`.
-- Who is told to read does so after the watch stands, so nothing falls between the two: a turn is yielded after every
-  (re)arming. Then the trail is walked again, because what was read may lead to other files.
-- Watching is not all: a network file system says nothing, a folder further up can be moved, and the kernel can run out
-  of watches. So once a `TICK` the files are compared by stat(2), more often where nothing can be watched at all.
-- Linux: inotify in the event loop. Elsewhere: watchfiles, in a thread.
+- **Folders are watched, never files**: a watch on a file dies at the first `os.replace`. A path changes its meaning
+  where a symlink on it is swapped, where what is missing appears, and where the file itself changes
+  (path_resolution(7)). Each of these is an entry of a folder that exists; a `WatchList` has all of them.
+- **watchfiles tells what happens there** (`FolderEvents`), on every system: inotify(7), FSEvents,
+  ReadDirectoryChangesW.
+- **The files are looked at besides** (lstat(2)): once a `TICK`, because a folder further up can be moved and a queue of
+  events can overflow, and once a `POLL` where events cannot be had: on network file systems, and where the system has
+  no watch left. That is reported as a problem. watchfiles could poll as well, but compares times in whole seconds.
+- **First watch, then read**: whenever the watch list is another one, everything is read again once it is watched, so
+  that nothing falls between. Then the list is made anew, because what was read may name other files.
+
+No file is touched in the event loop: a network file system may take its time.
 """
 
 import asyncio
 import contextlib
+import math
+import os
+import re
 import stat
-import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from watchfiles._rust_notify import RustNotify
+from devproxy.problems import POLLED, Problem
 
+TICK = 1.0  # seconds between two looks at files whose changes are told
+POLL = 0.25  # the same where they are not
+SETTLE = 2.0  # seconds; the coarsest times that a file system keeps (FAT)
+RETRY = 60.0  # seconds until folders that could not be watched are tried again
+LOOK = 0.025  # seconds between two looks at what watchfiles was told; see `_StopEvent`
 
-# What has to be watched so that no change of a file is missed: the trail of symlinks and folders that leads to it.
-#
-# A path changes its meaning where a symlink on it is swapped, where what is missing appears, and where the file itself
-# changes. Each of these is an entry of one folder, and those folders exist: they are what is watched.
-
-
+MOST_FAILURES = 20  # in a row, to watch a folder that was there a moment ago
 MOST_LINKS = 40  # as many as Linux follows
+
+ReportPolled = Callable[[tuple[Problem, ...]], None]
+
+
+async def changes(
+    files: Callable[[], Iterable[Path]], stop: asyncio.Event, report_polled: ReportPolled = lambda _: None
+) -> AsyncIterator[None]:
+    """Yield at the start, and then whenever one of `files()` may have changed, until `stop` is set.
+
+    `files` is asked anew after each turn; a file need not exist, and of a folder everything directly in it counts.
+    Changes that come during a turn make one more turn. What else happens in the same folders makes none.
+    `report_polled` is told before a turn which folders are polled, and why, whenever that may be different.
+    """
+    watcher = Watcher(report_polled)
+    stopper = asyncio.ensure_future(stop.wait())
+    stopper.add_done_callback(lambda _: watcher.wake.set())
+    try:
+        wanted = await asyncio.to_thread(watch_list, tuple(files()))
+        while not stop.is_set():
+            if watcher.watches(wanted):
+                if not await watcher.has_changed():
+                    continue
+                wanted = await asyncio.to_thread(watch_list, tuple(files()))  # a symlink may lead elsewhere now
+            if not watcher.watches(wanted):
+                await watcher.watch(wanted)
+            if not stop.is_set():
+                yield
+                wanted = await asyncio.to_thread(watch_list, tuple(files()))  # what was read may name other files
+    finally:
+        stopper.cancel()
+        watcher.close()
+
+
+class Watcher:
+    """Watches one list at a time, by events and by looking at the files. `wake` ends a wait for either."""
+
+    def __init__(self, report_polled: ReportPolled):
+        self.wake = asyncio.Event()
+        self._report_polled = report_polled
+        self._list: WatchList | None = None
+        self._events: FolderEvents | None = None
+        self._changed_paths: set[Path] = set()
+        self._signatures: Signatures = {}
+        self._interval = TICK
+        self._read_again_at = math.inf
+        self._watch_again_at = math.inf
+        self._failures = 0
+
+    def watches(self, wanted: "WatchList") -> bool:
+        return self._list == wanted
+
+    async def watch(self, wanted: "WatchList") -> None:
+        """Watch `wanted` from now on. Should a folder go away meanwhile, `watches` is false, and a new list is due."""
+        if self._list is None or self._list.folders != wanted.folders:
+            self._list = None
+            try:
+                await self._watch_folders(wanted)
+            except FileNotFoundError:
+                return
+        self._list = wanted
+        self._signatures = await asyncio.to_thread(wanted.signatures)
+        self._plan_to_read_again()
+
+    async def _watch_folders(self, wanted: "WatchList") -> None:
+        self.close()
+        self._changed_paths.clear()  # whatever it was, it is read after this
+        watchable, problems = await asyncio.to_thread(_watchable, wanted)
+        self._watch_again_at = math.inf
+        self._events = FolderEvents(watchable, self._take)
+        try:
+            await self._events.start()
+            self._failures = 0
+        except OSError as error:
+            self._failures += 1
+            if isinstance(error, FileNotFoundError) and self._failures < MOST_FAILURES:
+                raise
+            problems = [_not_watched(wanted, error)]
+            self._watch_again_at = time.monotonic() + RETRY
+        self._interval = POLL if problems else TICK
+        self._report_polled(tuple(problems))
+
+    def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+    async def has_changed(self) -> bool:
+        """Wait for an event or for the next look; whether a file may have changed since this was last asked."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._interval):
+                await self.wake.wait()
+        self.wake.clear()
+        wanted, paths, before = self._list, self._changed_paths, self._signatures
+        if wanted is None:
+            return True
+        self._changed_paths = set()
+        self._signatures, moved = await asyncio.to_thread(lambda: (wanted.signatures(), wanted.has_moved()))
+        now = time.monotonic()
+        if moved or not paths.isdisjoint(wanted.folders) or now >= self._watch_again_at:
+            self._list = None  # the watch of a folder goes where the folder goes
+        if self._list is None:
+            return True
+        if wanted.has_any_of(paths) or self._signatures != before:
+            self._plan_to_read_again()
+            return True
+        if now >= self._read_again_at:
+            self._read_again_at = math.inf
+            return True
+        return False
+
+    def _plan_to_read_again(self) -> None:
+        """Where only looking tells: two changes within one tick of the file system's clock look the same."""
+        self._read_again_at = time.monotonic() + SETTLE if self._interval == POLL else math.inf
+
+    def _take(self, paths: set[Path] | None) -> None:
+        if paths is None:
+            self._list = None
+        else:
+            self._changed_paths |= paths
+        self.wake.set()
+
+
+# What the system tells
+
+
+class FolderEvents:
+    """The paths that change in `folders`, not below them, as watchfiles tells them in a thread.
+
+    `report` is called in the event loop with the paths; with None if watchfiles failed, and everything is to be watched
+    and read anew (it does so at a name that is not UTF-8). A folder that is moved or deleted is named itself.
+    """
+
+    def __init__(self, folders: Sequence[Path], report: Callable[[set[Path] | None], None]):
+        self._folders = folders
+        self._report = report
+        self._loop = asyncio.get_running_loop()
+        self._begun: asyncio.Future[None] = self._loop.create_future()
+        self._stop_event = _StopEvent(lambda: self._in_loop(self._begin))
+
+    async def start(self) -> None:
+        """Return once the folders are watched. Raises OSError if they cannot be."""
+        threading.Thread(target=self._run, name="devproxy-watch").start()
+        await self._begun
+
+    def close(self) -> None:
+        """Report nothing more. The thread ends after the look that it is waiting for, and the watch with it."""
+        self._stop_event.stopped = True
+
+    def _run(self) -> None:
+        try:
+            from watchfiles import watch
+
+            # No timeout: at its end watchfiles drops what it has been told since its last look.
+            for changed in watch(
+                *self._folders,
+                watch_filter=None,
+                debounce=0,
+                step=0,
+                stop_event=self._stop_event,
+                rust_timeout=0,
+                debug=False,
+                force_polling=False,
+                recursive=False,
+                ignore_permission_denied=False,
+            ):
+                self._in_loop(self._tell, {Path(path) for _, path in changed})
+        except Exception as error:
+            self._in_loop(self._fail, error)
+
+    def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _begin(self) -> None:
+        if not self._begun.done():
+            self._begun.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        if self._begun.done():
+            self._tell(None)
+        else:
+            self._begun.set_exception(error if isinstance(error, OSError) else OSError(str(error)))
+
+    def _tell(self, paths: set[Path] | None) -> None:
+        if not self._stop_event.stopped:
+            self._report(paths)
+
+
+class _StopEvent:
+    """What watchfiles asks, before each look at what the system has told it, whether to stop; it also makes it wait.
+
+    watchfiles gives changes when a second look finds no more than the first. Its own `step` is a sleep before each
+    look, so that a change takes one and a half steps in the mean, for one wake-up a step. Here the sleep is before the
+    first look of a pair only: half an interval, for one wake-up in each.
+    """
+
+    def __init__(self, begun: Callable[[], None]):
+        self.stopped = False
+        self._begun: Callable[[], None] | None = begun
+        self._is_first = False
+
+    def is_set(self) -> bool:
+        if self._begun is not None:  # the first question comes when the folders are watched
+            self._begun()
+            self._begun = None
+        self._is_first = not self._is_first
+        if self._is_first and not self.stopped:
+            time.sleep(LOOK)
+        return self.stopped
+
+
+# What has to be watched
+
 
 Identity = tuple[int, int]  # device and inode
 Signature = tuple[int, ...]
+Signatures = dict[Path, Signature | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
+class WatchList:
     """`entries` are the paths that matter, without a symlink above them; `folders` hold them, each with who it is.
 
     `contents` are those of the entries that are folders: everything in them matters.
@@ -50,7 +268,7 @@ class Trail:
     contents: frozenset[Path]
     folders: dict[Path, Identity | None]
 
-    def is_touched_by(self, paths: Iterable[Path]) -> bool:
+    def has_any_of(self, paths: Iterable[Path]) -> bool:
         """Whether a change of one of `paths` may change what the files say."""
         return any(path in self.entries or path.parent in self.contents for path in paths)
 
@@ -58,17 +276,18 @@ class Trail:
         """Whether another folder stands where one of `folders` stood."""
         return any(_identity(folder) != identity for folder, identity in self.folders.items())
 
-    def signatures(self) -> dict[Path, Signature | None]:
-        """What lstat(2) says of each entry: it differs after a change, but for two within a tick of the clock."""
-        return {path: signature(path) for path in self.entries}
+    def signatures(self) -> Signatures:
+        """What lstat(2) says of each path: it differs after a change, but for two within a tick of the clock."""
+        inside = (path for folder in self.contents for path in _listed(folder))
+        return {path: signature(path) for path in (*self.entries, *inside)}
 
 
-def follow(files: Iterable[Path]) -> Trail:
-    """The trail of `files`, existing or not."""
+def watch_list(files: Iterable[Path]) -> WatchList:
+    """What to watch so that no change of `files`, existing or not, is missed."""
     entries = frozenset(path for file in files for path in _walk(file.absolute()))
     contents = frozenset(path for path in entries if _is_folder(path))
     folders = {path.parent for path in entries} | contents
-    return Trail(entries, contents, {folder: _identity(folder) for folder in folders})
+    return WatchList(entries, contents, {folder: _identity(folder) for folder in folders})
 
 
 def _walk(file: Path) -> Iterator[Path]:
@@ -106,6 +325,13 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (OSError, ValueError):
+        return []
+
+
 def _identity(folder: Path) -> Identity | None:
     try:
         status = folder.stat()
@@ -123,127 +349,97 @@ def signature(path: Path) -> Signature | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-TICK = 1.0  # seconds between two looks at the files by stat(2)
-POLL = 0.1  # the same where folders cannot be watched
-STEP, DEBOUNCE = 10, 30  # milliseconds; see `watchfiles.watch`
-
-Heard = Callable[[set[Path] | None], None]
+# Where no events can be had
 
 
-async def changes(files: Callable[[], Iterable[Path]], stop: asyncio.Event) -> AsyncIterator[None]:
-    """Yield at the start, and then whenever one of `files()` may have changed, until `stop` is set.
+# File systems, as mountinfo calls them, on which others than this system's kernel change files: a host's, a network's.
+# Those served by a program of this machine (`fuse`, `fuse.sshfs`, …) are counted among them: only the program knows.
+REMOTE = frozenset(
+    {
+        *("9p", "drvfs", "virtiofs", "vboxsf", "prl_fs", "vmhgfs", "fakeowner"),
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "coda", "lustre", "ncpfs", "ocfs2", "gfs2"),
+    }
+)
 
-    `files` is asked anew after each turn; a file need not exist, and of a folder everything directly in it counts.
-    Changes that come during a turn make one more turn. What else happens in the same folders makes none.
+# Mount, parent, device, root, mount point, options, any number of tags; a dash; type, source, options.
+_MOUNT = re.compile(r"^\d+ \d+ (\d{1,6}):(\d{1,8}) (?:[^ \n]+ )+?- ([^ \n]+) ", re.ASCII | re.MULTILINE)
+
+# What watchfiles' errors say, why that is, and what to do.
+_LIMITS = (
+    (
+        "watch limit",
+        "other programs have taken every file watch that the system gives",
+        "raise the limit: sudo sysctl fs.inotify.max_user_watches=1048576",
+    ),
+    (
+        "Too many open files",
+        "the system gives no more file watchers, or this program no more open files",
+        "raise the limit: sudo sysctl fs.inotify.max_user_instances=1024 (or `ulimit -n`)",
+    ),
+)
+
+
+def file_systems(mountinfo: str) -> dict[int, str]:
+    """Device number → type of its file system, as proc_pid_mountinfo(5) has them."""
+    return {os.makedev(int(major), int(minor)): kind for major, minor, kind in _MOUNT.findall(mountinfo)}
+
+
+def is_remote(kind: str) -> bool:
+    """Whether files on a file system of this type change without the kernel being told."""
+    return kind in REMOTE or kind == "fuse" or kind.startswith("fuse.")
+
+
+def _watchable(wanted: WatchList) -> tuple[list[Path], list[Problem]]:
+    """The folders that events can be asked of, and a problem for each where they do not tell everything.
+
+    What this system itself writes to a remote file system is told, so those are watched all the same.
     """
-    watch = _Watch()
-    stopper = asyncio.ensure_future(stop.wait())
-    stopper.add_done_callback(lambda _: watch.wake.set())
-    try:
-        trail = follow(files())
-        while not stop.is_set():
-            if watch.is_armed_for(trail):
-                if not await watch.wait(trail):
-                    continue
-                trail = follow(files())  # a symlink may lead elsewhere now
-            if not watch.is_armed_for(trail):
-                watch.arm(trail)
-            if not stop.is_set():
-                yield
-                trail = follow(files())  # what was read may name other files
-    finally:
-        stopper.cancel()
-        watch.close()
-
-
-class _Watch:
-    """The folders being watched, and what was heard of them since it was last asked."""
-
-    def __init__(self) -> None:
-        self.wake = asyncio.Event()
-        self._paths: set[Path] = set()
-        self._listener: _Listener | None = None
-        self._folders: dict[Path, Identity | None] | None = None
-        self._signatures: dict[Path, Signature | None] = {}
-
-    def is_armed_for(self, trail: Trail) -> bool:
-        return self._folders == trail.folders
-
-    def arm(self, trail: Trail) -> None:
-        self.close()
-        self._paths.clear()
-        self._folders = trail.folders
-        try:
-            self._listener = listen(trail.folders, self._hear)
-        except OSError:
-            self._listener = None
-        self._signatures = trail.signatures()
-
-    def close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-    async def wait(self, trail: Trail) -> bool:
-        """Wait until something is heard, at most a tick; whether a file may have changed since this was last asked."""
-        for path in trail.entries - self._signatures.keys():
-            self._signatures[path] = signature(path)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TICK if self._listener is not None else POLL):
-                await self.wake.wait()
-        is_tick = not self.wake.is_set()
-        self.wake.clear()
-        paths, self._paths = self._paths, set()
-        before, self._signatures = self._signatures, trail.signatures()
-        if not paths.isdisjoint(trail.folders) or (is_tick and trail.has_moved()):
-            self._folders = None  # the watch of a folder goes where the folder goes
-        if self._folders is None or trail.is_touched_by(paths):
-            return True
-        return any(before[path] != now for path, now in self._signatures.items())
-
-    def _hear(self, paths: set[Path] | None) -> None:
-        if paths is None:
-            self._folders = None
+    kinds = _file_systems()
+    watchable, problems = [], []
+    for folder, identity in sorted(wanted.folders.items()):
+        kind = kinds.get(identity[0], "") if identity is not None else ""
+        if is_remote(kind):
+            why = f"a file system of type {kind} does not tell of every change"
+            problems.append(_polled(folder, why, "keep the files on a disk of this system (WSL: below ~, not /mnt)"))
+        if identity is None:
+            continue
+        if not os.access(folder, os.R_OK):
+            problems.append(_polled(folder, "this user may not read the folder", f"chmod u+r {folder}"))
+        elif not _is_text(folder):
+            problems.append(_polled(folder, "its name is not UTF-8", "rename it"))
         else:
-            self._paths |= paths
-        self.wake.set()
+            watchable.append(folder)
+    return watchable, problems
 
 
-class _Listener(Protocol):
-    def close(self) -> None: ...
+def _file_systems() -> dict[int, str]:
+    try:
+        return file_systems(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+    except OSError:  # another system: the tick has to do
+        return {}
 
 
-def listen(folders: Iterable[Path], heard: Heard) -> _Listener:
-    """Call `heard`, in the event loop, with the paths that change in `folders`. Raises OSError if there is no way."""
-    if sys.platform == "linux":
-        from devproxy.registry.inotify import Inotify
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
-        return Inotify(folders, heard)
-    return Watchfiles(folders, heard)
+
+def _not_watched(wanted: WatchList, error: OSError) -> Problem:
+    """No folder at all can be watched."""
+    known = next((limit[1:] for limit in _LIMITS if limit[0] in str(error)), None)
+    why, fix = known or (f"the system says: {error}", "")
+    return _polled(min(wanted.folders), why, fix, also=", and in all others with registry files,")
 
 
-class Watchfiles:
-    """`listen` by watchfiles (FSEvents, ReadDirectoryChangesW, kqueue), whose loop runs in a thread of its own."""
-
-    def __init__(self, folders: Iterable[Path], heard: Heard):
-        from watchfiles._rust_notify import RustNotify  # documented; `awatch` does not say when the watch stands
-
-        self._heard = heard
-        self._loop = asyncio.get_running_loop()
-        self._closed = threading.Event()
-        existing = [str(folder) for folder in folders if folder.is_dir()]
-        notify = RustNotify(existing, False, False, 300, False, True)
-        threading.Thread(target=self._run, args=(notify,), name="devproxy-watch", daemon=True).start()
-
-    def close(self) -> None:
-        self._closed.set()  # the thread ends within a step, and the watch with its last reference
-
-    def _run(self, notify: "RustNotify") -> None:
-        while True:
-            found = notify.watch(DEBOUNCE, STEP, 0, self._closed)
-            if isinstance(found, str):  # "stop"; there is no timeout, and signals go to the main thread
-                return
-            try:
-                self._loop.call_soon_threadsafe(self._heard, {Path(path) for _, path in found})
-            except RuntimeError:  # the loop is closed
-                return
+def _polled(folder: Path, why: str, fix: str, also: str = "") -> Problem:
+    return Problem(
+        code=POLLED,
+        severity="warning",
+        file=str(folder),
+        message=f"changes in this folder{also} are looked for every {POLL:g} s, because they are not told",
+        why=why,
+        fix=fix,
+    )

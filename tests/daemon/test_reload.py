@@ -131,7 +131,7 @@ async def test_a_file_that_a_change_links_is_followed_at_once(paths: Paths) -> N
 
 
 async def test_a_request_loads_without_a_sign_from_the_watcher(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def silent(_: object, stop: asyncio.Event) -> AsyncIterator[None]:
+    async def silent(_: object, stop: asyncio.Event, __: object) -> AsyncIterator[None]:
         await stop.wait()
         return
         yield
@@ -143,6 +143,35 @@ async def test_a_request_loads_without_a_sign_from_the_watcher(paths: Paths, mon
         paths.registry.write_text("[services.b]\nport = 3000\n")
         reloader.request()
         await until(lambda: seen)
+
+
+async def test_folders_that_are_polled_are_a_problem_until_they_are_not(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = Problem(code="polled", message="m", file=str(paths.config), severity="warning")
+    cured = asyncio.Event()
+
+    async def watched(
+        _: object, stop: asyncio.Event, report: Callable[[tuple[Problem, ...]], None]
+    ) -> AsyncIterator[None]:
+        report((problem,))
+        yield
+        await cured.wait()
+        report(())
+        yield
+        await stop.wait()
+
+    monkeypatch.setattr("devproxy.daemon.reload.watched_changes", watched)
+    seen: list[RegistryChange] = []
+    reloader = Reloader(Loader(paths))
+    async with following(reloader, seen.append):
+        await until(lambda: seen)
+        assert seen[0].appeared == reloader.registry.problems == (problem,)
+        assert seen[0].events == (Problems((f"{paths.config}: m",), (), 1),)
+        cured.set()
+        await until(lambda: len(seen) > 1)
+        assert seen[1].mended == (problem,)
+        assert not reloader.registry.problems
 
 
 async def test_a_watcher_that_fails_leaves_requests(

@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 
 class Devproxy:
-    """`home` is its DEVPROXY_HOME; `port` the HTTP port that its registry sets."""
+    """`home` is its DEVPROXY_HOME; `port` the HTTP port that its registry sets; `under` a command that runs `serve`."""
 
     def __init__(self, home: Path):
         self.home = home
@@ -28,6 +28,7 @@ class Devproxy:
         self.log = home.parent / f"{home.name}.log"
         self.program: Program | None = None
         self.settings = ""
+        self.under: tuple[str, ...] = ()
         for folder in (home, self.registry.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -53,7 +54,7 @@ class Devproxy:
 
     def start(self) -> "Devproxy":
         """Start `serve`, and return once it says that it is ready and takes connections."""
-        self.program = Program(self.argv("serve"), self.log, cwd=self.home, env=self.env)
+        self.program = Program([*self.under, *self.argv("serve")], self.log, cwd=self.home, env=self.env)
         wait_until(self._ready, "devproxy to be ready", log=self.output)
         return self
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import require
 from tests.e2e.clients import Hammer, open_websocket
 from tests.e2e.origin import Handler, origin, saying
 from tests.e2e.proxy import Devproxy
@@ -213,6 +214,32 @@ def test_a_bad_file_keeps_its_last_good_content_and_disturbs_no_other(devproxy: 
         files["one"].write_text(f'project = "one"\n[services.web]\nport = {b.port}\n', "utf-8")
         devproxy.wait_answer("web.one.localhost", body=b"b")
         wait_until(lambda: devproxy.problems() == [], "the problem to be gone", log=devproxy.output)
+
+
+@pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
+def test_where_the_system_has_no_watch_left_changes_are_polled(scene: Scene, limit: str) -> None:
+    scene.devproxy.under = require.user_namespace(f"echo 0 > /proc/sys/user/{limit}")
+    devproxy = scene.devproxy.start()
+    wait_until(devproxy.problems, "the problem to be reported", log=devproxy.output)
+    with Hammer(devproxy.port, "steady.localhost") as steady:
+        for port, body in ((scene.new, b"new"), (scene.old, b"old")):
+            replace(devproxy.registry, devproxy.text(scene.services(port)))
+            devproxy.wait_answer("moving.localhost", body=body)
+    assert steady.failures == []
+    (problem,) = devproxy.problems()
+    assert problem["code"] == "polled"
+    assert "sysctl fs.inotify.max_user_" in str(problem["fix"])
+    for command in ("status", "ls"):
+        assert "[polled]" in devproxy.cli(command).stderr
+    assert "[polled]" in devproxy.output()
+
+
+def test_where_the_system_tells_of_changes_nothing_is_said(scene: Scene) -> None:
+    devproxy = scene.devproxy.start()
+    replace(devproxy.registry, devproxy.text(scene.services(scene.new)))
+    devproxy.wait_answer("moving.localhost", body=b"new")
+    assert devproxy.problems() == []
+    assert "polled" not in devproxy.output()
 
 
 def test_a_rename_of_the_whole_folder_is_a_change_too(scene: Scene) -> None:

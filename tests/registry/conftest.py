@@ -1,12 +1,11 @@
 """What several tests of the registry begin with: files on disk, and the ways to watch them."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from devproxy.registry import watch
-from devproxy.registry.watch import Watchfiles
+from devproxy.registry.watch import FolderEvents
 from tests.registry.home import LINK, Home
 
 
@@ -24,14 +23,28 @@ def shop(home: Home) -> Home:
     return home
 
 
-@pytest.fixture(params=["native", "watchfiles"])
-def listener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything holds for the system's own way and for watchfiles; the tick has no part in it."""
-    if request.param == "watchfiles":
-        if sys.platform != "linux":
-            pytest.skip("watchfiles is the native way here")
-        monkeypatch.setattr(watch, "listen", Watchfiles)
+@pytest.fixture
+def events_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks at the files but when an event says so."""
     monkeypatch.setattr(watch, "TICK", 3600.0)
+    monkeypatch.setattr(watch, "POLL", 3600.0)
+
+
+@pytest.fixture
+def polling_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No event is to be had, as where the system has no watch left."""
+
+    async def refuse(_: FolderEvents) -> None:
+        raise OSError("OS file watch limit reached.")
+
+    monkeypatch.setattr(FolderEvents, "start", refuse)
+    monkeypatch.setattr(watch, "POLL", 0.02)
+
+
+@pytest.fixture(params=["events_alone", "polling_alone"])
+def either_way(request: pytest.FixtureRequest) -> None:
+    """Everything holds for events alone and for polling alone."""
+    request.getfixturevalue(request.param)
 
 
 @pytest.fixture

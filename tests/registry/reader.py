@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from devproxy.problems import Problem
 from devproxy.registry.watch import changes
 from tests.waiting import DEADLINE
 
@@ -19,13 +20,14 @@ class Reader:
     def __init__(self, *files: Path):
         self.files = list(files)
         self.turns = 0
+        self.reports: list[tuple[Problem, ...]] = []
         self.stop = asyncio.Event()
         self.on_turn: Callable[[], None] = lambda: None
         self._turned = asyncio.Event()
         self._texts: list[str | None] = []
 
     async def run(self) -> None:
-        async for _ in changes(lambda: self.files, self.stop):
+        async for _ in changes(lambda: self.files, self.stop, self.reports.append):
             self._texts = [text(file) for file in self.files]
             self.turns += 1
             self.on_turn()
@@ -45,13 +47,20 @@ class Reader:
                 self._turned.clear()
                 await self._turned.wait()
 
+    async def problems(self, number: int) -> tuple[Problem, ...]:
+        """What the watcher reported last, once that is so many problems."""
+        async with asyncio.timeout(DEADLINE):
+            while not self.reports or len(self.reports[-1]) != number:
+                self._turned.clear()
+                await self._turned.wait()
+        return self.reports[-1]
 
-async def threads_end() -> None:
-    """Wait until no watch has a thread any more."""
-    for thread in threading.enumerate():
-        if thread.name == "devproxy-watch":
-            await asyncio.to_thread(thread.join, DEADLINE)
-            assert not thread.is_alive()
+
+async def threads_end(left: int = 0) -> None:
+    """Wait until no more than so many watches have a thread."""
+    async with asyncio.timeout(DEADLINE):
+        while sum(thread.name == "devproxy-watch" for thread in threading.enumerate()) > left:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 def text(file: Path) -> str | None:

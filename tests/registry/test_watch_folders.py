@@ -12,7 +12,7 @@ import pytest
 from tests import require
 from tests.registry.reader import reading, replace
 
-pytestmark = pytest.mark.usefixtures("listener")
+pytestmark = pytest.mark.usefixtures("either_way")
 
 
 # Symlinks

@@ -12,7 +12,8 @@ import pytest
 from devproxy.registry import watch
 from devproxy.registry.watch import FolderEvents
 from tests import require
-from tests.registry.reader import DEADLINE, reading, replace, threads_end
+from tests.registry.reader import reading, replace, threads_end
+from tests.waiting import DEADLINE
 
 
 class Ear:

@@ -22,7 +22,7 @@ import pytest
 
 # Not DEVPROXY_…: tests take those out of the environment of what they start.
 MARK = "STARTED_BY_THE_TESTS"
-PATIENCE = 10.0  # seconds for what is just ending
+PATIENCE = 30.0  # seconds for what is just ending
 _LOOK = 0.05
 
 

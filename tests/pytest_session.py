@@ -6,6 +6,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from tests.waiting import PROGRAM_DEADLINE
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -21,4 +23,6 @@ def session(
     env = {**kept, "PYTHONPATH": str(ROOT), "PID_FILE": str(folder / "pid"), **environment}
     env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the others take seconds to load
     argv += [*options, str(folder)]
-    return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(
+        argv, cwd=folder, env=env, capture_output=True, text=True, timeout=PROGRAM_DEADLINE, check=False
+    )

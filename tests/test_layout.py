@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import devproxy
+from tests.waiting import PROGRAM_DEADLINE
 
 ROOT = Path(devproxy.__file__).parent
 TESTS = ROOT.parent / "tests"
@@ -84,7 +85,7 @@ def test_every_module_can_be_imported_first() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PROGRAM_DEADLINE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -78,7 +78,7 @@ def test_a_program_without_its_environment_is_found_by_its_folder(tmp_path: Path
 def test_what_ends_by_itself_or_by_its_test_is_no_leak(tmp_path: Path) -> None:
     done = session(
         tmp_path,
-        CONFTEST,
+        CONFTEST.replace("tests.leftovers.PATIENCE = 0.5", ""),
         START,
         """
         import pathlib

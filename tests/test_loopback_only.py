@@ -19,7 +19,7 @@ from tests import require
 from tests.daemon.process import Daemon, both, daemon_in
 from tests.e2e.origin import origin, saying
 from tests.e2e.processes import clean_environment
-from tests.waiting import DEADLINE, wait_until
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and sockets as POSIX has them")
 
@@ -112,7 +112,7 @@ def test_a_wide_socket_of_systemd_ends_it_with_4(daemon: Daemon, host: str) -> N
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     code = SYSTEMD.format(pairs=[(host, int(family))])
     argv, env = [sys.executable, "-c", code], clean_environment(daemon.env)
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=PROGRAM_DEADLINE, check=False)
     assert done.returncode == 4
     assert f"refusing to listen on {f'[{host}]' if ':' in host else host}:" in done.stderr
     assert "Traceback" not in done.stderr

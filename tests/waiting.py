@@ -1,9 +1,9 @@
 """How a test waits: for a condition, never for a time.
 
-Lives here: looking again until something holds, in a coroutine and outside of one, and the one deadline.
+Lives here: looking again until something holds, in a coroutine and outside of one, and the deadlines.
 
-The deadline says only that a test has failed: nothing that is waited for takes a hundredth of it, and a busy machine
-may take its time.
+A deadline says only that a test has failed: nothing that is waited for takes a hundredth of it, and a busy machine may
+take its time.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 
 DEADLINE = 60.0  # seconds
+# Seconds that a whole program may take, a compiler's first page among them; pytest's own limit is twice this.
+PROGRAM_DEADLINE = 300.0
 _LOOK = 0.005
 
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from tests.waiting import PROGRAM_DEADLINE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -47,7 +49,7 @@ class Home:
             input=stdin,
             capture_output=True,
             encoding="utf-8",
-            timeout=110,
+            timeout=PROGRAM_DEADLINE,
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)

@@ -18,7 +18,7 @@ from devproxy.paths import Paths
 from tests.cli.command import Home
 from tests.e2e.processes import accepts
 from tests.ports import free_port
-from tests.waiting import wait_until
+from tests.waiting import PROGRAM_DEADLINE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sessions and signals as POSIX has them")
 
@@ -79,7 +79,7 @@ def test_of_ten_at_once_one_starts_a_proxy(home: Home) -> None:
         subprocess.Popen(argv, env=home.environment(), cwd=home.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(10)
     ]
-    said = [starter.communicate(timeout=60) for starter in starters]
+    said = [starter.communicate(timeout=PROGRAM_DEADLINE) for starter in starters]
     assert [starter.returncode for starter in starters] == [0] * 10, said
     assert sorted(out.split()[0] for out, _ in said) == [b"running"] * 9 + [b"started"]
     assert len(proxies(home)) == 1

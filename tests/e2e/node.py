@@ -4,9 +4,12 @@ from pathlib import Path
 
 from tests.e2e.processes import CACHE, clean_environment
 from tests.npm import node_modules
+from tests.waiting import PROGRAM_DEADLINE
 
 
 def installed() -> Path:
     """`node_modules` with exactly what the lock file says; skips where npm is missing or cannot install."""
     command = ("ci", "--no-audit", "--no-fund", "--ignore-scripts")
-    return node_modules(Path(__file__).parent / "node", CACHE / "node", command, seconds=110, env=clean_environment({}))
+    return node_modules(
+        Path(__file__).parent / "node", CACHE / "node", command, seconds=PROGRAM_DEADLINE, env=clean_environment({})
+    )

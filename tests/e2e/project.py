@@ -18,7 +18,7 @@ import psutil
 
 from tests.e2e.processes import clean_environment
 from tests.e2e.run import Folder
-from tests.waiting import wait_until
+from tests.waiting import PROGRAM_DEADLINE, wait_until
 
 
 class Project(Folder):
@@ -49,7 +49,7 @@ class Project(Folder):
     def run_program(self, *argv: str) -> int:
         """Another program than devproxy, in the folder; its exit code."""
         environment = clean_environment(self.env)
-        return subprocess.run(argv, cwd=self.folder, env=environment, timeout=120, check=False).returncode
+        return subprocess.run(argv, cwd=self.folder, env=environment, timeout=PROGRAM_DEADLINE, check=False).returncode
 
     def logged(self) -> str:
         """The ends of all logs."""

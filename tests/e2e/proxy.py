@@ -14,7 +14,7 @@ import psutil
 from tests.e2e.clients import Answer, request
 from tests.e2e.processes import Program, accepts, clean_environment
 from tests.ports import free_port
-from tests.waiting import wait_until
+from tests.waiting import PROGRAM_DEADLINE, wait_until
 
 
 class Devproxy:
@@ -78,7 +78,7 @@ class Devproxy:
             env=clean_environment(self.env),
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=PROGRAM_DEADLINE,
             check=False,
         )
 

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.origin import origin, saying
 from tests.e2e.processes import Program, clean_environment
 from tests.e2e.proxy import Devproxy
-from tests.waiting import wait_until
+from tests.waiting import PROGRAM_DEADLINE, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -39,7 +39,7 @@ def test_fifty_concurrent_adds_lose_nothing(devproxy: Devproxy) -> None:
             )
             for number in range(_COUNT)
         ]
-        ended = [(add.communicate(timeout=90)[0], add.returncode) for add in adds]
+        ended = [(add.communicate(timeout=PROGRAM_DEADLINE)[0], add.returncode) for add in adds]
         assert [output for output, code in ended if code] == []
         assert set(_services(devproxy)) == {"first", *(f"s{number}" for number in range(_COUNT))}
         assert devproxy.registry.read_text("utf-8").count("# kept") == 2

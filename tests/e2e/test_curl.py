@@ -15,6 +15,7 @@ from tests.e2e.origin import Handler, origin
 from tests.e2e.processes import clean_environment
 from tests.e2e.proxy import Devproxy
 from tests.require import program
+from tests.waiting import PROGRAM_DEADLINE
 
 pytestmark = pytest.mark.e2e
 
@@ -43,7 +44,7 @@ def curl(devproxy: Devproxy, *argv: str, stdin: bytes = b"") -> tuple[str, dict[
             "--resolve", f"up.localhost:{devproxy.port}:127.0.0.1",
             "-w", "\n%{json}", *argv, devproxy.url("up.localhost", "/file"),
         ],
-        input=stdin, capture_output=True, env=clean_environment({}), timeout=90, check=False,
+        input=stdin, capture_output=True, env=clean_environment({}), timeout=PROGRAM_DEADLINE, check=False,
     )  # fmt: skip
     body, _, figures = done.stdout.decode().rpartition("\n")
     return body, json.loads(figures), done.stderr.decode("utf-8", "replace")

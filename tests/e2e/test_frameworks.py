@@ -22,9 +22,9 @@ from tests import require
 from tests.e2e.processes import Program, running
 from tests.health.packages import node_modules
 from tests.ports import free_port
-from tests.waiting import wait_until
+from tests.waiting import PROGRAM_DEADLINE, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.e2e
 
 WSGI = "def app(environ, start):\n    start('200 OK', [])\n    return [b'hello']\n"
 FLASK = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef hello() -> str:\n    return 'hello'\n"
@@ -108,9 +108,11 @@ def answers_on_its_port(
     found = prepare(service, port=port, registry=Registry(services=(service,)), http_port=80)
     assert found.port == port
     with running(found.argv, folder / "log", cwd=folder, env={**environment, **found.env}) as program:
-        wait_until(lambda: listens(program, port), f"{found.argv} to listen", seconds=90, log=program.output)
+        wait_until(
+            lambda: listens(program, port), f"{found.argv} to listen", seconds=PROGRAM_DEADLINE, log=program.output
+        )
         assert all(is_loopback(address) for address, _ in listeners(program)), listeners(program)
-        answer = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        answer = http.client.HTTPConnection("127.0.0.1", port, timeout=PROGRAM_DEADLINE)
         answer.request("GET", "/", headers={"Host": host})
         response = answer.getresponse()
         assert (response.status, b"hello" in response.read()) == (200, True)

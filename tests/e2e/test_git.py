@@ -15,6 +15,7 @@ from tests.e2e.origin import Answer, Handler, origin
 from tests.e2e.processes import clean_environment
 from tests.e2e.proxy import Devproxy
 from tests.require import program
+from tests.waiting import PROGRAM_DEADLINE
 
 pytestmark = pytest.mark.e2e
 
@@ -29,7 +30,7 @@ def git(*argv: str, cwd: Path, **env: str) -> str:
         env=clean_environment(identity | settings | env),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PROGRAM_DEADLINE,
         check=False,
     )
     assert done.returncode == 0, f"git {argv}: {done.stderr}"
@@ -46,7 +47,7 @@ def backend(repositories: Path) -> Answer:
             [program("git"), "http-backend"],
             input=body,
             capture_output=True,
-            timeout=60,
+            timeout=PROGRAM_DEADLINE,
             check=False,
             env=clean_environment(
                 {

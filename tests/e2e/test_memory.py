@@ -107,7 +107,6 @@ def _head(devproxy: Devproxy, line: str, *fields: str) -> str:
     return "\n".join([f"{line} HTTP/1.1", f"Host: big.localhost:{devproxy.port}", "Connection: close", *fields])
 
 
-@pytest.mark.timeout(300)
 def test_a_ten_gigabyte_download(serve: Callable[[str], Devproxy]) -> None:
     service = Big()
     with origin(service) as at:
@@ -117,7 +116,6 @@ def test_a_ten_gigabyte_download(serve: Callable[[str], Devproxy]) -> None:
             assert drain(client) == _SIZE
 
 
-@pytest.mark.timeout(300)
 def test_a_ten_gigabyte_upload(serve: Callable[[str], Devproxy]) -> None:
     service = Big()
     with origin(service) as at:

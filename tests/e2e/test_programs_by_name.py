@@ -21,9 +21,9 @@ from tests import require
 from tests.e2e.clients import Answer, request
 from tests.e2e.project import Project, project_in
 from tests.health.packages import node_modules
-from tests.waiting import DEADLINE, wait_until
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 HOST = "web.shop.localhost"
 VITE = Path(__file__).parent / "vite"
@@ -166,7 +166,7 @@ def test_next(project: Project) -> None:
             return b"hello from next" in page(project).body
         return False
 
-    wait_until(compiled, "the page", seconds=150, log=project.logged)
+    wait_until(compiled, "the page", seconds=PROGRAM_DEADLINE, log=project.logged)
     with websocket(project, "/_next/hmr?id=1") as hot:
         assert hot.recv(60)
     down(project)
@@ -187,5 +187,5 @@ def websocket(project: Project, path: str, protocol: str | None = None) -> Any:
         subprotocols=[protocol] if protocol else None,
         origin=f"http://{HOST}:{project.port}",
         proxy=None,
-        open_timeout=60,
+        open_timeout=PROGRAM_DEADLINE,
     )

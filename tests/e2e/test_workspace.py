@@ -16,7 +16,7 @@ from tests import require
 from tests.e2e.project import Project, project_in
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.e2e
 
 SHARED = "exports.greeting = (name) => `hello from ${name}`\n"
 SERVER = """

@@ -19,7 +19,7 @@ from devproxy.health.scanner import Scanner, Walk
 from devproxy.net import sockdiag
 from tests import require
 from tests.ports import listening
-from tests.waiting import DEADLINE, wait_until
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE, wait_until
 
 HOLD = """
 import os, socket, sys
@@ -191,7 +191,7 @@ def test_without_rights_the_rest_still_works_and_the_gap_is_said(way: str) -> No
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PROGRAM_DEADLINE,
         ).stdout
     roots, own = (json.loads(line) for line in output.splitlines())
     assert roots[:3] == ["127.0.0.1", None, True]

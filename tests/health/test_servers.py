@@ -25,7 +25,7 @@ from tests.health.packages import node_modules
 from tests.health.servers import SERVERS, Server, postgres
 from tests.waiting import DEADLINE
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.netns
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import devproxy
+from tests.waiting import PROGRAM_DEADLINE
 
 ROOT = Path(devproxy.__file__).parent
 
@@ -32,6 +33,6 @@ def child(code: str, *, prefix: tuple[str, ...] = (), env: dict[str, str] | None
     """What `report()` printed in a process that runs `code` after `_CHILD`."""
     argv = [*prefix, sys.executable, "-c", _CHILD + code]
     environment = {**os.environ, "PYTHONPATH": str(ROOT.parent), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=PROGRAM_DEADLINE, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -11,6 +11,7 @@ import pytest
 
 from tests import require
 from tests.registry.reader import reading, replace
+from tests.waiting import PROGRAM_DEADLINE
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -123,7 +124,9 @@ async def test_git_checkout(tmp_path: Path) -> None:
         identity = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "init.defaultBranch=one"]
         environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
         command = [program, *identity, *arguments]
-        subprocess.run(command, cwd=repository, check=True, capture_output=True, env=environment, timeout=60)
+        subprocess.run(
+            command, cwd=repository, check=True, capture_output=True, env=environment, timeout=PROGRAM_DEADLINE
+        )
 
     repository.mkdir()
     git("init")

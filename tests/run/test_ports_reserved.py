@@ -11,7 +11,7 @@ from devproxy.net.loopback import is_free, listen
 from devproxy.paths import Paths
 from devproxy.run.ports import release, reserve
 from tests.ports import free_port, port_range
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE
 
 ASK = """
 import sys
@@ -63,7 +63,7 @@ def test_twenty_at_once_get_twenty_ports_even_for_one_service(asker: Asker) -> N
         ports = [answer(process) for process in asking]
     finally:
         for process in asking:
-            process.communicate(timeout=60)
+            process.communicate(timeout=PROGRAM_DEADLINE)
     assert len(set(ports)) == 20
     assert asker.reserved("web") in ports  # they have ended: nothing is held any more
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from tests import require
+from tests.waiting import PROGRAM_DEADLINE
 
 # In a process of its own: a subreaper it stays for life.
 SCRIPT = """
@@ -32,6 +33,6 @@ def test_orphans_are_killed_and_others_are_not() -> None:
     require.linux()
     root = str(Path(__file__).parents[2])
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, timeout=PROGRAM_DEADLINE, check=False
     )
     assert done.returncode == 0, done.stderr

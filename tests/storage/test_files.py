@@ -21,7 +21,7 @@ from devproxy.problems import Problem
 from devproxy.storage import files
 from devproxy.storage.files import MAX_BYTES, UnreadableError, decode_text, read
 from tests import require
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE
 
 
 def mode(path: Path) -> int:
@@ -247,7 +247,7 @@ def test_fifty_writers_at_once_lose_nothing(registry: Path) -> None:
     files.write(registry, "# mine\n")
     writers = [start(ADDER, registry, f"s{number}", 3000 + number) for number in range(50)]
     for writer in writers:
-        assert writer.communicate(timeout=100)[1] == b""
+        assert writer.communicate(timeout=PROGRAM_DEADLINE)[1] == b""
         assert writer.returncode == 0
     services = tomllib.loads(registry.read_text())["services"]
     assert services == {f"s{number}": {"port": 3000 + number} for number in range(50)}

@@ -120,11 +120,18 @@ async def test_what_an_answer_means(name: str) -> None:
     assert why in check.why
 
 
-async def test_no_answer_in_time() -> None:
-    async with answering(lambda *_: asyncio.sleep(60)) as port:
-        check = await probe(at(port, Health(path="/", timeout=0.05)))
+async def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    later = loop.time() + 3600.0
+
+    async def talk(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        monkeypatch.setattr(loop, "time", lambda: later)
+
+    async with answering(talk) as port:
+        check = await probe(at(port, Health(path="/", timeout=600.5)))
     assert (check.up, check.accepted) == (False, True)
-    assert check.why == "no answer to GET / within 0.05 s"
+    assert check.why == "no answer to GET / within 600.5 s"
 
 
 async def test_a_status_in_pieces() -> None:

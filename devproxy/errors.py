@@ -6,6 +6,8 @@ Not here: registry problems (`problems.py`), which are data, not exceptions; HTT
 
 from enum import IntEnum
 
+from devproxy.text import safe, safe_lines
+
 
 class Exit(IntEnum):
     """Exit codes of every command."""
@@ -30,9 +32,9 @@ class DevproxyError(Exception):
 
     def __str__(self) -> str:
         """Several lines: the sentence, then `why:` and `fix:` where there is something to say."""
-        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        lines = [f"{safe(self.where)}: {self.what}" if self.where else self.what]
         if self.why:
             lines.append(f"  why: {self.why}")
         if self.fix:
             lines.append(f"  fix: {self.fix}")
-        return "\n".join(lines)
+        return safe_lines("\n".join(lines))

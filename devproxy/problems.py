@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from devproxy.text import is_unsafe, safe, safe_lines, shown, spelt_out
+
 Severity = Literal["error", "warning"]
 
 # Every code that a problem can have, in alphabetical order. They are stable: scripts may rely on them.
@@ -86,36 +88,15 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):
 
     def text(self) -> str:
         """As a compiler prints it: the place and the sentence, then `why:` and `fix:` indented."""
-        lines = [f"{self.where}: {self.severity}: {self.message} [{self.code}]"]
+        lines = [f"{safe(self.where)}: {self.severity}: {self.message} [{self.code}]"]
         if self.why:
             lines.append(f"  why: {self.why}")
         if self.fix:
             lines.append(f"  fix: {self.fix}")
-        return "\n".join(lines)
+        return safe_lines("\n".join(lines))
 
 
 # A value that is wrong, as the parsers of single values say it.
-#
-# Text from a file is hostile: it may hold terminal escapes (ECMA-48) or direction marks (Unicode UAX #9) that make a
-# message look like another one. `shown` prints none of them raw.
-
-
-LONGEST = 60  # characters of a value that a message repeats
-
-# C0 (tab and line ends are told apart below), DEL, C1, Arabic letter mark, zero-width characters and direction marks,
-# line and paragraph separators, word joiner, isolates, byte order mark, interlinear annotations. Numbers, because a
-# regular expression of them takes 8 ms to compile.
-_UNSEEN = (
-    (0x00, 0x1F),
-    (0x7F, 0x9F),
-    (0x61C, 0x61C),
-    (0x200B, 0x200F),
-    (0x2028, 0x202E),
-    (0x2060, 0x2069),
-    (0xFEFF, 0xFEFF),
-    (0xFFF9, 0xFFFB),
-)
-_BREAKS = "\t\r\n"
 
 
 class Wrong(ValueError):  # noqa: N818 - it is the value that is wrong
@@ -129,32 +110,13 @@ class Wrong(ValueError):  # noqa: N818 - it is the value that is wrong
         self.code = code
 
 
-def shown(text: str) -> str:
-    """`text` for a message: unprintable characters as escapes, cut after `LONGEST` characters."""
-    cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    if cut.isprintable():
-        return cut
-    return "".join(char if char.isprintable() else _escaped(char) for char in cut)
-
-
 def refuse_unseen(text: str, *, breaks: bool = False) -> None:
     """Raise Wrong if `text` has a character that nobody sees; tabs and line ends are allowed where `breaks` is true."""
-    if text.isprintable():  # none of them is
-        return
-    found = next((char for char in text if _is_unseen(char) and not (breaks and char in _BREAKS)), None)
+    found = next((char for char in text if is_unsafe(char) and not (breaks and char in "\t\r\n")), None)
     if found is not None:
         raise Wrong(
-            f'"{shown(text)}" has the control character {_escaped(found)}',
+            f'"{shown(text)}" has the control character {spelt_out(found)}',
             why="characters that nobody sees can hide what a value really is, and drive the terminal that prints it",
-            fix=f"remove {_escaped(found)}",
+            fix=f"remove {spelt_out(found)}",
             code="control-character",
         )
-
-
-def _is_unseen(char: str) -> bool:
-    return any(first <= ord(char) <= last for first, last in _UNSEEN)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -29,6 +29,7 @@ from devproxy.registry.merge import merge
 from devproxy.registry.model import Project
 from devproxy.serializers import problem_row
 from devproxy.storage.files import UnreadableError, decode_text, read
+from devproxy.text import json_text
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -43,7 +44,7 @@ def as_text(problems: Sequence[Problem], base: Path) -> str:
 def as_json(problems: Sequence[Problem], base: Path) -> str:  # noqa: ARG001 one signature for every format
     """A list of objects with the fields of `problem_row`; files are absolute."""
     rows = [problem_row(problem) for problem in problems]
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
+    return json_text(rows)
 
 
 def as_github(problems: Sequence[Problem], base: Path) -> str:
@@ -66,7 +67,7 @@ def as_sarif(problems: Sequence[Problem], base: Path) -> str:
         "results": [_result(problem, codes.index(problem.code), base) for problem in problems],
     }
     log = {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
-    return msgspec.json.format(msgspec.json.encode(log), indent=2).decode()
+    return json_text(log)
 
 
 FORMATS: dict[str, Callable[[Sequence[Problem], Path], str]] = {

@@ -11,6 +11,7 @@ import click
 
 from devproxy.cli.output import complain_line
 from devproxy.errors import DevproxyError, Exit
+from devproxy.text import safe_lines
 
 INTERRUPTED = 130  # 128 + SIGINT, as every shell reports it
 
@@ -97,4 +98,4 @@ def _near(error: click.ClickException) -> str:
 def _print_traceback(error: BaseException) -> None:
     import traceback
 
-    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(safe_lines("".join(traceback.format_exception(error))), err=True, nl=False)

@@ -8,7 +8,6 @@ How: a pipe gets aligned plain text, one record a line, never wrapped and never 
 """
 
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -16,17 +15,11 @@ from typing import IO, Any
 
 import click
 
+from devproxy.text import json_text, safe_lines
+
 TableRow = Sequence[str]
 
-# C0 and C1 controls would let a file name or a command in a registry drive the terminal; bidirectional controls
-# (Unicode UAX #9) would let it show something else than it says.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _GAP = "  "
-
-
-def printable(text: str) -> str:
-    """`text` with control characters spelt out (`\\x1b`); line ends and tabs stay."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def for_person() -> bool:
@@ -59,10 +52,7 @@ def complain_line(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """`value` on stdout, indented, in UTF-8 whatever the terminal's encoding."""
-    import msgspec
-
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    _echo_raw(text, sys.stdout)
+    _echo_raw(json_text(value), sys.stdout)
 
 
 def print_table(
@@ -73,7 +63,7 @@ def print_table(
     On a terminal that is too narrow each row becomes a block: its first cell, then the others below. `colours` is the
     colour of cells with that text.
     """
-    rows = [[printable(cell) for cell in row] for row in rows]
+    rows = [[safe_lines(cell) for cell in row] for row in rows]
     if for_person():
         _print_rich(headings, rows, colours)
         return
@@ -127,7 +117,7 @@ def _print_blocks(headings: TableRow, rows: Sequence[TableRow], width: int) -> N
 
 
 def _echo(text: str, stream: IO[Any], style: dict[str, Any]) -> None:
-    text = printable(text)
+    text = safe_lines(text)
     if style and coloured(stream):
         text = click.style(text, **style)
     _echo_raw(text, stream)
@@ -153,13 +143,14 @@ class Prefixed:
         self._coloured = coloured(sys.stdout)
 
     def line(self, name: str, text: str) -> None:
-        """One line of `name`, as `Lines` gives it: nothing in it drives the terminal but colours."""
+        """One line of `name`: nothing in it drives the terminal but its colours."""
+        from devproxy.run.logs import harmless, plain
+
         prefix = f"{name:<{self._width}} | "
         if self._coloured:
+            text = harmless(text)
             end = "\x1b[0m" if "\x1b[" in text else ""
             sys.stdout.write(click.style(prefix, fg=self._colours.get(name)) + text + end + "\n")
         else:
-            from devproxy.run.logs import plain
-
             sys.stdout.write(prefix + plain(text) + "\n")
         sys.stdout.flush()

@@ -8,7 +8,6 @@ Not here: the values (`serializers.py`, `context.py`), styles (`static/dashboard
 
 import time
 from collections.abc import Iterable, Mapping
-from html import escape
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
+from devproxy.text import safe_html
 from devproxy.urls import service_url
 
 MOST_FINDINGS = 100
@@ -29,12 +29,12 @@ def cell(condition: Condition) -> str:
     """State and exposure, in words and colour; why, and since when, to whoever points at it."""
     since = time.strftime("since %Y-%m-%d %H:%M:%S: ", time.localtime(condition.since)) if condition.since else ""
     state = (
-        f'<span class="state {escape(condition.word)}" title="{escape(since + condition.why)}">'
+        f'<span class="state {safe_html(condition.word)}" title="{safe_html(since + condition.why)}">'
         f"{_WORDS.get(condition.word, condition.word)}</span>"
     )
     if condition.exposure != "exposed":
         return state
-    return f'{state} <span class="exposed" title="{escape(condition.exposure_why)}">exposed</span>'
+    return f'{state} <span class="exposed" title="{safe_html(condition.exposure_why)}">exposed</span>'
 
 
 def findings(conditions: Mapping[str, Condition]) -> str:
@@ -55,13 +55,14 @@ def findings(conditions: Mapping[str, Condition]) -> str:
 
 
 def _finding(identity: str, finding: Finding) -> str:
-    proof = f"<p>Proof: {escape(finding.proof)}</p>" if finding.proof else ""
-    fix = f'<p class="fix"><span>fix</span> {escape(finding.fix)}</p>' if finding.fix else ""
-    command = f'<p class="fix"><span>run</span> {escape(finding.command)}</p>' if finding.command else ""
-    who = f'<p class="place">{escape(finding.who)}</p>' if finding.who else ""
+    proof = f"<p>Proof: {safe_html(finding.proof)}</p>" if finding.proof else ""
+    fix = f'<p class="fix"><span>fix</span> {safe_html(finding.fix)}</p>' if finding.fix else ""
+    command = f'<p class="fix"><span>run</span> {safe_html(finding.command)}</p>' if finding.command else ""
+    who = f'<p class="place">{safe_html(finding.who)}</p>' if finding.who else ""
     return (
-        f'<li class="{escape(finding.severity)}"><p class="what"><a href="#{escape(identity)}">{escape(identity)}</a> '
-        f"{escape(finding.code)}: {escape(finding.message)}</p>{proof}{fix}{command}{who}</li>"
+        f'<li class="{safe_html(finding.severity)}"><p class="what">'
+        f'<a href="#{safe_html(identity)}">{safe_html(identity)}</a> '
+        f"{safe_html(finding.code)}: {safe_html(finding.message)}</p>{proof}{fix}{command}{who}</li>"
     )
 
 
@@ -113,7 +114,7 @@ def _summary(view: ControlContext) -> str:
 
 
 def _notices(notices: Iterable[str]) -> str:
-    items = "".join(f"<li>{escape(_sentence(notice))}</li>" for notice in notices)
+    items = "".join(f"<li>{safe_html(_sentence(notice))}</li>" for notice in notices)
     return f'<ul class="notices">{items}</ul>' if items else ""
 
 
@@ -125,12 +126,13 @@ def _problems(problems: tuple[Problem, ...]) -> str:
 
 
 def _problem(problem: Problem) -> str:
-    why = f"<p>{escape(_sentence(problem.why))}</p>" if problem.why else ""
-    fix = f'<p class="fix"><span>fix</span> {escape(problem.fix)}</p>' if problem.fix else ""
+    why = f"<p>{safe_html(_sentence(problem.why))}</p>" if problem.why else ""
+    fix = f'<p class="fix"><span>fix</span> {safe_html(problem.fix)}</p>' if problem.fix else ""
     return (
-        f'<li class="{escape(problem.severity)}"><p class="what">{escape(_sentence(problem.message))}</p>{why}{fix}'
-        f'<p class="place" title="{escape(problem.where)}">{escape(_short(problem.where))} · '
-        f"{escape(problem.code)}</p></li>"
+        f'<li class="{safe_html(problem.severity)}"><p class="what">{safe_html(_sentence(problem.message))}</p>'
+        f"{why}{fix}"
+        f'<p class="place" title="{safe_html(problem.where)}">{safe_html(_short(problem.where))} · '
+        f"{safe_html(problem.code)}</p></li>"
     )
 
 
@@ -154,7 +156,9 @@ def _project(
     project: Project | None, services: Iterable[Service], port: int, conditions: Mapping[str, Condition]
 ) -> str:
     rows = "".join(_row(service, port, conditions.get(service.id, UNKNOWN)) for service in services)
-    head = f'<tr class="project"><th colspan="4" scope="rowgroup">{escape(str(project))}</th></tr>' if project else ""
+    head = (
+        f'<tr class="project"><th colspan="4" scope="rowgroup">{safe_html(str(project))}</th></tr>' if project else ""
+    )
     return f"<tbody>{head}{rows}</tbody>"
 
 
@@ -162,33 +166,33 @@ def _row(service: Service, port: int, condition: Condition) -> str:
     first, *others = [*_hosts(service, port), *_mounts(service, port)]
     more = "".join(f"<li>{other}</li>" for other in others)
     aliases = f'<ul class="more">{more}</ul>' if more else ""
-    upstream = f"<code>{escape(service.upstream.text)}</code>" if service.upstream else "<em>no port yet</em>"
+    upstream = f"<code>{safe_html(service.upstream.text)}</code>" if service.upstream else "<em>no port yet</em>"
     place = f"{service.source.file}:{service.source.line}"
     return (
-        f'<tr id="{escape(service.id)}"><td>{first}{aliases}</td><td>{upstream}</td>'
+        f'<tr id="{safe_html(service.id)}"><td>{first}{aliases}</td><td>{upstream}</td>'
         f"<td>{cell(condition)}</td>"
-        f'<td class="place" title="{escape(place)}">{escape(_short(place))}</td></tr>'
+        f'<td class="place" title="{safe_html(place)}">{safe_html(_short(place))}</td></tr>'
     )
 
 
 def _hosts(service: Service, port: int) -> Iterable[str]:
     """Every name as a link; wildcards, and what a browser cannot open, as text."""
     if service.protocol != "http":
-        yield escape(service.id)
-        yield escape(service_url(service, port))
+        yield safe_html(service.id)
+        yield safe_html(service_url(service, port))
         return
     for host in service.hosts:
-        yield escape(host) if "*" in host else _link(host, "", port)
+        yield safe_html(host) if "*" in host else _link(host, "", port)
 
 
 def _mounts(service: Service, port: int) -> Iterable[str]:
     for mount in service.mounts:
-        yield escape(mount.host + mount.path) if "*" in mount.host else _link(mount.host, mount.path, port)
+        yield safe_html(mount.host + mount.path) if "*" in mount.host else _link(mount.host, mount.path, port)
 
 
 def _link(host: str, path: str, port: int) -> str:
     authority = host if port == 80 else f"{host}:{port}"
-    return f'<a href="http://{escape(authority + (path or "/"))}">{escape(host + path)}</a>'
+    return f'<a href="http://{safe_html(authority + (path or "/"))}">{safe_html(host + path)}</a>'
 
 
 def _events(entries: list[Entry]) -> str:
@@ -201,14 +205,14 @@ def _event(entry: Entry) -> str:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", moment)
     return (
         f'<li><time datetime="{stamp}">{time.strftime("%H:%M:%S", moment)}</time> '
-        f"{escape(_short(entry.event.text()))}</li>"
+        f"{safe_html(_short(entry.event.text()))}</li>"
     )
 
 
 def _footer(view: ControlContext) -> str:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(view.started))
     return (
-        f"<footer><span>devproxy {escape(__version__)} · pid {view.pid} · since {since}</span>"
+        f"<footer><span>devproxy {safe_html(__version__)} · pid {view.pid} · since {since}</span>"
         '<nav><a href="/api/services">services</a> <a href="/api/health">health</a> '
         '<a href="/api/history">history</a> <a href="/api/problems">problems</a> '
         '<a href="/api/status">status</a> as JSON</nav></footer>'

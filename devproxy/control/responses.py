@@ -5,11 +5,11 @@ Not here: when to refuse (`guard.py`), the pages (`pages.py`), answers on the da
 """
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
-import msgspec
 from aiohttp import web
+
+from devproxy.text import json_text, safe_html
 
 # No resource but our own files, no frame around us, no form: an injected tag has nothing that it could do.
 POLICY = (
@@ -38,7 +38,7 @@ async def secure(request: web.Request, response: web.StreamResponse) -> None:
 
 def json_answer(value: object, status: int = 200, content_type: str = "application/json") -> web.Response:
     """`value` is anything that msgspec encodes."""
-    body = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    body = f"{json_text(value)}\n".encode()
     return web.Response(body=body, status=status, content_type=content_type, charset="utf-8")
 
 
@@ -57,9 +57,9 @@ def refusal(request: web.Request, status: int, code: str, detail: str, fix: str 
 
 
 def _page(title: str, detail: str, fix: str) -> str:
-    advice = f"<p>{escape(fix[:1].upper() + fix[1:])}.</p>" if fix else ""
+    advice = f"<p>{safe_html(fix[:1].upper() + fix[1:])}.</p>" if fix else ""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<link rel="stylesheet" href="/static/dashboard.css"><main class="refusal"><h1>{escape(title)}</h1>'
-        f"<p>{escape(detail[:1].upper() + detail[1:])}.</p>{advice}</main>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{safe_html(title)}</title>'
+        f'<link rel="stylesheet" href="/static/dashboard.css"><main class="refusal"><h1>{safe_html(title)}</h1>'
+        f"<p>{safe_html(detail[:1].upper() + detail[1:])}.</p>{advice}</main>"
     )

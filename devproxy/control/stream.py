@@ -14,6 +14,7 @@ from aiohttp import web
 from devproxy.control.context import ControlContext
 from devproxy.control.responses import refusal
 from devproxy.events import Entry
+from devproxy.text import json_text
 
 HEARTBEAT = 15.0  # seconds; a comment, so that a reader that went away is noticed
 MOST_READERS = 64
@@ -26,7 +27,7 @@ Waiting = asyncio.Queue[Entry | None]
 def encode(entry: Entry) -> bytes:
     """One event: its number as `id`, and as data the event's JSON with `id` and `time`."""
     data = msgspec.to_builtins(entry.event) | {"id": entry.id, "time": entry.time, "text": entry.event.text()}
-    return b"id: %d\ndata: %s\n\n" % (entry.id, msgspec.json.encode(data))
+    return f"id: {entry.id}\ndata: {json_text(data, lines=False)}\n\n".encode()
 
 
 class Streams:

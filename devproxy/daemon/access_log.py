@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 
 from devproxy.errors import DevproxyError
 from devproxy.storage.rotating_file import RotatedFile
+from devproxy.text import safe_bytes
 
 # (seconds since 1970, service id, method, request target, status, response bytes, seconds it took)
 Record = tuple[float, str, bytes, bytes, int, int, float]
@@ -28,7 +29,6 @@ MOST_WAITING = 50_000  # records; what a stopped disk may cost in memory
 MOST_TARGET = 2048  # bytes of a path that are logged
 
 _log = logging.getLogger(__name__)
-_UNSAFE = re.compile(rb'[^\x21-\x7e]|["\\]')
 _ABSOLUTE = re.compile(rb"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
@@ -49,7 +49,7 @@ def _path(target: bytes) -> bytes:
 
 
 def _escaped(raw: bytes) -> str:
-    return _UNSAFE.sub(lambda found: b"\\x%02x" % found[0][0], raw).decode("ascii")
+    return safe_bytes(raw).replace(" ", "\\x20")
 
 
 class AccessLog:

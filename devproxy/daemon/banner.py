@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from devproxy import __version__
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service
+from devproxy.text import safe_lines
 from devproxy.urls import service_url
 
 MOST_SERVICES = 100
@@ -26,7 +27,7 @@ def announcement(registry: Registry, addresses: Sequence[str], port: int, notice
     control = f"devproxy.{registry.settings.tlds[0]}"
     lines += ["", f"Everything at a glance: {f'http://{control}/' if port == 80 else f'http://{control}:{port}/'}"]
     lines += _problems(registry.problems)
-    return "\n".join(lines)
+    return safe_lines("\n".join(lines))
 
 
 def _services(services: Sequence[Service], port: int) -> list[str]:

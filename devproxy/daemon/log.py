@@ -17,22 +17,22 @@ from typing import Self
 
 from devproxy.paths import Paths
 from devproxy.storage.rotating_file import RotatedFile
+from devproxy.text import safe_lines
 
 LIMIT = 1 << 20  # bytes a file
 KEPT = 3
 _PATIENCE = 1.0  # seconds to write out what is left at the end: a stopped terminal must not keep us alive
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in {9, 10}}
 
 
-def _harmless(text: str) -> str:
-    """Whatever a message holds, it cannot send control characters or pass for another record."""
-    return text.translate(_CONTROL).rstrip("\n").replace("\n", "\n    ")
+def _indented(text: str) -> str:
+    """Whatever a message holds, it cannot drive a terminal or pass for another record."""
+    return safe_lines(text).rstrip("\n").replace("\n", "\n    ")
 
 
 class _ForFile(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
-        return _harmless(f"{stamp} {record.levelname} {record.name}: {super().format(record)}")
+        return _indented(f"{stamp} {record.levelname} {record.name}: {super().format(record)}")
 
 
 class _ForPerson(logging.Formatter):
@@ -46,7 +46,7 @@ class _ForPerson(logging.Formatter):
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         more = f" (details: {self._file})" if record.exc_info else ""
-        return _harmless(f"{time} {level}{record.getMessage()}{more}")
+        return _indented(f"{time} {level}{record.getMessage()}{more}")
 
 
 class _ToFile(logging.Handler):

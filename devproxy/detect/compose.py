@@ -10,8 +10,8 @@ from pathlib import Path
 from devproxy.addresses import ip_literal, is_loopback_host
 from devproxy.detect.files import text_of
 from devproxy.detect.model import Candidate, Seen
-from devproxy.problems import shown
 from devproxy.storage.yaml import Value, YamlError, parse_yaml
+from devproxy.text import shown
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 # by the port inside the container: databases, queues and caches, mail

@@ -3,6 +3,7 @@
 from typing import Any
 
 from devproxy.detect.model import Candidate, Survey
+from devproxy.text import safe
 
 _HEAD = """\
 # The services of this project: names instead of ports, for everyone who has it checked out.
@@ -29,7 +30,7 @@ def _table(service: Candidate) -> str:
     if service.depends_on:
         keys["depends_on"] = list(service.depends_on)
     lines = "".join(_line(tomli_w.dumps({key: value})) for key, value in keys.items())
-    return f"\n[services.{service.name}]  # {_harmless(service.origin)}\n{lines}"
+    return f"\n[services.{service.name}]  # {safe(service.origin)}\n{lines}"
 
 
 def _line(dumped: str) -> str:
@@ -38,7 +39,3 @@ def _line(dumped: str) -> str:
     if len(parts) < 3 or not parts[0].endswith("["):
         return dumped
     return f"{parts[0]}{', '.join(parts[1:-1])}]\n"
-
-
-def _harmless(text: str) -> str:
-    return "".join(char for char in text if char.isprintable())

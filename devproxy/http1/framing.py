@@ -11,7 +11,8 @@ import re
 from typing import Final
 
 from devproxy.http1.fields import FRAMING, HOP_BY_HOP, OURS, Section, section
-from devproxy.http1.grammar import Fault, printable
+from devproxy.http1.grammar import Fault
+from devproxy.text import shown_bytes
 
 UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -2
@@ -45,7 +46,7 @@ def _request_coding(values: list[bytes]) -> int | Fault:
     codings = [coding.strip(b" \t").lower() for coding in b",".join(values).split(b",")]
     if codings == [b"chunked"]:
         return CHUNKED
-    shown = printable(b", ".join(values))
+    shown = shown_bytes(b", ".join(values))
     if not all(_CODING.fullmatch(coding) for coding in codings):
         return Fault(400, "bad-request", f"Transfer-Encoding is malformed: {shown}")
     if not all(coding.partition(b";")[0].rstrip() in _KNOWN_CODINGS for coding in codings):
@@ -68,7 +69,7 @@ def response_length(fields: Section, minor: int, status: int, method: bytes) -> 
             return _invalid("Transfer-Encoding in an HTTP/1.0 response")
         codings = fields.all(b"transfer-encoding")
         if len(codings) > 1 or codings[0].lower() != b"chunked":
-            return _invalid(f"a transfer coding that was not asked for: {printable(b', '.join(codings))}")
+            return _invalid(f"a transfer coding that was not asked for: {shown_bytes(b', '.join(codings))}")
         length = CHUNKED
     elif value is not None:
         stated = _length(fields, value, 502, "upstream-invalid")
@@ -82,9 +83,9 @@ def _length(fields: Section, value: bytes, status: int, code: str) -> int | Faul
     if len(fields.found) != len(fields.special):
         values = fields.all(b"content-length")
         if len(values) > 1:
-            return Fault(status, code, f"two lengths: {printable(b', '.join(values))}")
+            return Fault(status, code, f"two lengths: {shown_bytes(b', '.join(values))}")
     if _LENGTH.fullmatch(value) is None:
-        return Fault(status, code, f"Content-Length is not a number of bytes: {printable(value)}")
+        return Fault(status, code, f"Content-Length is not a number of bytes: {shown_bytes(value)}")
     return int(value)
 
 
@@ -166,7 +167,7 @@ class ChunkedReader:
         if found is None:
             partial = data[at : at + _LINE_LIMIT]
             if len(partial) >= _LINE_LIMIT or b"\n" in partial or not _PARTIAL_SIZE.fullmatch(partial):
-                raise ChunkError(f"a chunk size line is malformed: {printable(partial[:40])}")
+                raise ChunkError(f"a chunk size line is malformed: {shown_bytes(partial[:40])}")
             return at
         if found.end() - at > _LINE_LIMIT:
             raise ChunkError(f"a chunk size line is longer than {_LINE_LIMIT} bytes")
@@ -185,7 +186,7 @@ class ChunkedReader:
             return at + 2
         if ending == b"\r":
             return at
-        raise ChunkError(f"a chunk is longer than its size says: {printable(ending)}")
+        raise ChunkError(f"a chunk is longer than its size says: {shown_bytes(ending)}")
 
     def _trailers(self, data: bytes, at: int) -> int:
         if data.startswith(b"\r\n", at):

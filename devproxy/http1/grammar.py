@@ -11,6 +11,8 @@ backtracks. Only after a refusal is the head read step by step, to say what was 
 import re
 from typing import Final, NamedTuple
 
+from devproxy.text import shown_bytes
+
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 _REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/1\.([01])\r\n")
@@ -64,7 +66,7 @@ def status_line(buffer: bytes) -> StatusLine | Fault | None:
         return None
     line = _STATUS_LINE.match(buffer)
     if line is None:
-        shown = printable(buffer[: buffer.find(b"\r\n")])
+        shown = shown_bytes(buffer[: buffer.find(b"\r\n")])
         return Fault(502, "upstream-invalid", f"the status line is not HTTP/1.x: {shown}")
     # Some services leave the space out with the reason phrase; clients get both, the phrase empty (RFC 9112 §4).
     text = buffer[9 : line.end()] if line[3] is not None else line[2] + b" \r\n"
@@ -100,12 +102,12 @@ def explain_request_line(buffer: bytes) -> Fault:
     if len(parts) != 3:
         return _bad(f"the request line has {len(parts)} parts instead of method, target and version")
     if re.fullmatch(TOKEN, parts[0]) is None:
-        return _bad(f"the method is not a token: {printable(parts[0])}")
+        return _bad(f"the method is not a token: {shown_bytes(parts[0])}")
     if not re.fullmatch(rb"HTTP/[0-9]\.[0-9]", parts[2]):
-        return _bad(f"the version is malformed: {printable(parts[2])}")
+        return _bad(f"the version is malformed: {shown_bytes(parts[2])}")
     what = "a fragment (`#`)" if b"#" in parts[1] else "a control or non-ASCII character; percent-encode it"
     return _bad(
-        f"the request target contains {what}: {printable(parts[1])}" if parts[1] else "there is no request target"
+        f"the request target contains {what}: {shown_bytes(parts[1])}" if parts[1] else "there is no request target"
     )
 
 
@@ -114,24 +116,18 @@ def explain_fields(raw: bytes) -> Fault:
     for number, line in enumerate(raw.split(b"\r\n"), 1):
         if b"\n" in line or b"\r" in line:
             bare = "LF" if b"\n" in line else "CR"
-            return _bad(f"field line {number} contains a bare {bare}: {printable(line)}")
+            return _bad(f"field line {number} contains a bare {bare}: {shown_bytes(line)}")
         if line[:1] in (b" ", b"\t"):
             return _bad(f"field line {number} is folded onto a second line, which is obsolete (obs-fold)")
         name, colon, value = line.partition(b":")
         if line and not colon:
-            return _bad(f"field line {number} has no colon: {printable(line)}")
+            return _bad(f"field line {number} has no colon: {shown_bytes(line)}")
         if line and re.fullmatch(TOKEN, name) is None:
             space = "white space before the colon of" if name.rstrip() != name else "a field name that is no token in"
-            return _bad(f"{space} field line {number}: {printable(line)}")
+            return _bad(f"{space} field line {number}: {shown_bytes(line)}")
         if re.fullmatch(VALUE, value) is None:
-            return _bad(f"a control character in the value of `{name.decode()}`: {printable(value)}")
+            return _bad(f"a control character in the value of `{name.decode()}`: {shown_bytes(value)}")
     return _bad("the field section is malformed")
-
-
-def printable(raw: bytes, limit: int = 120) -> str:
-    """`raw` for a person: quoted, every byte outside printable ASCII escaped, cut at `limit` bytes."""
-    text = repr(bytes(raw[:limit]))[1:]
-    return text + "…" if len(raw) > limit else text
 
 
 def _bad(detail: str) -> Fault:

@@ -11,7 +11,8 @@ from typing import Final
 
 from devproxy.http1.fields import Section, nominated, response_lines, section, upgrade_protocols
 from devproxy.http1.framing import delimited, response_length
-from devproxy.http1.grammar import Fault, StatusLine, printable, status_line
+from devproxy.http1.grammar import Fault, StatusLine, status_line
+from devproxy.text import shown_bytes
 
 _KEEP_ALIVE_DEFAULT: Final = 55.0
 
@@ -121,11 +122,11 @@ def read_response_head(
 def early_response_fault(buffer: bytes, limit: int) -> Fault | None:
     """Why bytes that are no whole head yet cannot become one."""
     if not buffer.startswith(b"HTTP/1."[: len(buffer)]):
-        return Fault(502, "upstream-invalid", f"it answered something that is not HTTP/1.x: {printable(buffer)}")
+        return Fault(502, "upstream-invalid", f"it answered something that is not HTTP/1.x: {shown_bytes(buffer)}")
     if len(buffer) > limit:
         return Fault(502, "upstream-invalid", f"its response header is over {limit} bytes (max_header)")
     if _BARE_LF.search(buffer) is not None:
-        return Fault(502, "upstream-invalid", f"a line of its response header ends in a bare LF: {printable(buffer)}")
+        return Fault(502, "upstream-invalid", f"a line of its response header ends in a bare LF: {shown_bytes(buffer)}")
     return None
 
 
@@ -137,7 +138,7 @@ def switch_fault(response: ResponseHead, asked: bytes, key: bytes | None) -> Fau
         return Fault(502, "upstream-invalid", "it switched protocols (101) though nobody asked it to")
     if granted not in wanted:
         return Fault(
-            502, "upstream-invalid", f"it switched to {printable(granted)}, and {printable(asked)} was asked for"
+            502, "upstream-invalid", f"it switched to {shown_bytes(granted)}, and {shown_bytes(asked)} was asked for"
         )
     if granted == b"websocket" and key is not None:
         expected = b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())

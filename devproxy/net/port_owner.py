@@ -5,6 +5,8 @@ Not here: the table as health needs it (`health/scanner.py`). This one is asked 
 message, so psutil is imported only then.
 """
 
+from devproxy.text import shown
+
 MAX_COMMAND = 80
 
 
@@ -45,7 +47,7 @@ def _covers(address: str, host: str) -> bool:
 
 
 def _command(pid: int) -> str:
-    """What the process was started as, on one line, without control characters, at most 80 characters."""
+    """What the process was started as, on one line, cut."""
     import psutil
 
     try:
@@ -53,5 +55,4 @@ def _command(pid: int) -> str:
         words = process.cmdline() or [process.name()]
     except (psutil.Error, OSError):
         return "a process that devproxy can't read"
-    text = " ".join("".join(c if c.isprintable() else " " for c in " ".join(words)).split())
-    return text if len(text) <= MAX_COMMAND else f"{text[: MAX_COMMAND - 1]}…"
+    return shown(" ".join(" ".join(words).split()), MAX_COMMAND)

@@ -12,12 +12,13 @@ import re
 
 from devproxy.http1.fields import Section, nominated, request_lines, upgrade_protocols
 from devproxy.http1.framing import request_length
-from devproxy.http1.grammar import Fault, printable
+from devproxy.http1.grammar import Fault
 from devproxy.proxy.answers import Respond, give_port
 from devproxy.proxy.cross_site import EVIDENCE, foreign_origin, is_own_site
 from devproxy.proxy.forward import Peer, added_lines, chain_entry, loop, upstream_authority
 from devproxy.routing.authority import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
+from devproxy.text import shown_bytes
 
 _SPOKEN = frozenset(("http", "https"))  # towards a service
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
@@ -114,7 +115,7 @@ def read(fields: Section, minor: int, table: RouteTable, authority: bytes | None
         if authority is not None:
             named = parse_authority(authority)
     except ValueError as error:
-        shown = printable(hosts[0] if authority is None else authority)
+        shown = shown_bytes(hosts[0] if authority is None else authority)
         return Fault(400, "bad-request", f"the host {shown} is malformed: {error}")
     length = request_length(fields, minor)
     if isinstance(length, Fault):
@@ -180,7 +181,7 @@ def target_fault(method: bytes, target: bytes) -> Fault | None:
         return Fault(400, "bad-request", "CONNECT asks for a tunnel; devproxy is not a forward proxy")
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return None
-    return Fault(400, "bad-request", f"the request target is neither a path nor an http URL: {printable(target)}")
+    return Fault(400, "bad-request", f"the request target is neither a path nor an http URL: {shown_bytes(target)}")
 
 
 def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> Route | Respond | Control:
@@ -193,7 +194,7 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
         return _refused(reading, fields)
     route = routes.match(target)
     if route is None:
-        shown = printable(target.partition(b"?")[0])
+        shown = shown_bytes(target.partition(b"?")[0])
         fix = f'give a service of the registry this path: [[services.NAME.mount]] host = "{reading.host}"'
         return Respond(404, "unknown-path", f"no service answers at {shown} of {reading.host}", fix)
     if reading.guarded and (reading.evidence or fields.referer is not None):

@@ -12,10 +12,10 @@ so that the log it shows goes on.
 import json
 from base64 import b64encode
 from hashlib import sha256
-from html import escape
 from http import HTTPStatus
 
 from devproxy.proxy.answers import Respond
+from devproxy.text import safe_html, safe_json
 
 _STYLE = (
     ":root{color-scheme:light dark;--b:#fbfbfa;--f:#1d1d1b;--m:#6b6b66;--l:#dededa;--a:#b3401f;--c:#f1f1ee}"
@@ -70,7 +70,7 @@ def reason(status: int) -> str:
 def render(answer: Respond, *, accept: bytes | None, method: bytes, date: str, close: bool, minor: int = 1) -> bytes:
     """The whole response as bytes. No body on HEAD (RFC 9110 §9.3.2); `date` is an IMF-fixdate."""
     html = accept is not None and b"text/html" in accept.lower()
-    body = (_html(answer) if html else _problem(answer)).encode(errors="replace")  # a file name may not be UTF-8
+    body = (_html(answer) if html else _problem(answer)).encode()
     lines = [
         f"HTTP/1.1 {answer.status} {reason(answer.status)}",
         f"Date: {date}",
@@ -109,31 +109,31 @@ def _problem(answer: Respond) -> str:
         value["log"] = list(answer.lines)
     if answer.names and answer.code == _UNKNOWN:
         value["fix"] = f"did you mean {' or '.join(answer.names)}? else {answer.fix}"
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    return safe_json(json.dumps(value, ensure_ascii=False)) + "\n"
 
 
 def _html(answer: Respond) -> str:
-    title = escape(f"{answer.status} {reason(answer.status)}")
+    title = safe_html(f"{answer.status} {reason(answer.status)}")
     what, _, more = answer.detail.partition(": ")
     waits = _script(answer) is _SCRIPT_STARTING
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width,initial-scale=1">',
         f"<meta http-equiv=refresh content={2 if answer.lines else 1}>" if waits else "",
-        f"<title>{escape(what) if waits else title}</title><style>{_STYLE}</style>",
-        f"<main><div class=s>{title}</div><h1>{escape(_sentence(what))}</h1>",
+        f"<title>{safe_html(what) if waits else title}</title><style>{_STYLE}</style>",
+        f"<main><div class=s>{title}</div><h1>{safe_html(_sentence(what))}</h1>",
     ]
     if more:
-        parts.append(f"<p>{escape(_sentence(more))}</p>")
+        parts.append(f"<p>{safe_html(_sentence(more))}</p>")
     if answer.lines:
-        parts.append(f"<h2>The end of its log</h2><pre>{escape(chr(10).join(answer.lines))}</pre>")
+        parts.append(f"<h2>The end of its log</h2><pre>{safe_html(chr(10).join(answer.lines))}</pre>")
     if answer.names and answer.code == _UNKNOWN:
         parts.append(f"<h2>Did you mean</h2><ul>{_links(answer)}</ul>")
     if answer.fix:
         parts.append(f"<h2>What to do</h2>{_fix(answer.fix)}")
     if answer.reload:
         parts.append("<p class=r>This page loads again by itself as soon as the service answers.</p>")
-    parts.append(f"<footer>devproxy · {escape(answer.code)}</footer></main>")
+    parts.append(f"<footer>devproxy · {safe_html(answer.code)}</footer></main>")
     if answer.reload:
         parts.append(f"<script>{_script(answer)}</script>")
     return "".join(parts)
@@ -146,13 +146,13 @@ def _script(answer: Respond) -> str:
 def _links(answer: Respond) -> str:
     """Near names, at the port that the browser used."""
     port = "" if answer.port is None else f":{answer.port}"
-    return "".join(f'<li><a href="//{escape(name)}{port}/">{escape(name)}</a>' for name in answer.names)
+    return "".join(f'<li><a href="//{safe_html(name)}{port}/">{safe_html(name)}</a>' for name in answer.names)
 
 
 def _fix(text: str) -> str:
     """A sentence; where it leads up to something to copy, that in a box of its own."""
     lead, colon, code = (text[:1].upper() + text[1:]).partition(": ")
-    return f"<p>{escape(lead)}:</p><pre>{escape(code)}</pre>" if colon else f"<p>{escape(lead)}</p>"
+    return f"<p>{safe_html(lead)}:</p><pre>{safe_html(code)}</pre>" if colon else f"<p>{safe_html(lead)}</p>"
 
 
 def _sentence(text: str) -> str:

@@ -8,8 +8,9 @@ import re
 from typing import NamedTuple
 
 from devproxy.addresses import LOOPBACKS, ip_literal, is_loopback
-from devproxy.problems import Wrong, shown
+from devproxy.problems import Wrong
 from devproxy.registry.model import Scheme, Upstream
+from devproxy.text import shown
 
 _SCHEMES: dict[str, tuple[Scheme, int]] = {"http": ("http", 80), "https": ("https", 443), "h2c": ("h2c", 80)}
 # texts, which `re` compiles when they are first needed

@@ -21,12 +21,13 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
-from devproxy.problems import Problem, ProblemCode, Severity, Wrong, shown
+from devproxy.problems import Problem, ProblemCode, Severity, Wrong
 from devproxy.registry import hostnames
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import Mount, ProxySettings
 from devproxy.registry.schema import MountTable
 from devproxy.registry.toml import Path
+from devproxy.text import shown
 
 
 class Claims:

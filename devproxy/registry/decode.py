@@ -22,12 +22,13 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from devproxy.problems import Problem, Wrong, shown
+from devproxy.problems import Problem, Wrong
 from devproxy.registry import hostnames, messages
 from devproxy.registry.model import Project
 from devproxy.registry.schema import LinkTable, LocalFile, ProjectFile, ProxyTable, ServiceTable, UserFile
 from devproxy.registry.toml import Places, parse
 from devproxy.registry.validate import Findings, Tables
+from devproxy.text import shown
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)

@@ -11,7 +11,8 @@ RFC 6761 §6.3 reserves `.localhost`, RFC 6762 §3 gives `.local` to multicast D
 
 import re
 
-from devproxy.problems import Wrong, shown
+from devproxy.problems import Wrong
+from devproxy.text import shown
 
 RESERVED = "devproxy"  # devproxy.localhost: our own pages
 LONGEST = 253

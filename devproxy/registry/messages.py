@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from devproxy.problems import LONGEST, ProblemCode, Wrong, shown
+from devproxy.problems import ProblemCode, Wrong
+from devproxy.text import shown
 
 # What the types of `schema.py` say about a key, for people.
 #
@@ -235,10 +236,10 @@ def _fix(key: Key, right: str) -> str:
 
 def _right(value: Any, key: Key) -> str:
     """The value as TOML, as it would be right: the one that was given where it can be told what was meant."""
-    given = value if isinstance(value, str) and value.isprintable() and '"' not in value else ""
+    given = value if isinstance(value, str) and shown(value) == value and '"' not in value else ""
     if type(value) is int and value > 0:
         return _as_string(value, key)
-    if given and key.example.startswith("[") and len(given) < LONGEST:
+    if given and key.example.startswith("["):
         return f'["{given}"]'
     if re.fullmatch("[1-9][0-9]{0,4}", given) and key.example.isdigit():
         return given

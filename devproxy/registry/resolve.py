@@ -12,12 +12,13 @@ import msgspec
 from msgspec import UNSET, structs
 
 from devproxy.addresses import LOOPBACKS
-from devproxy.problems import Problem, Wrong, shown
+from devproxy.problems import Problem, Wrong
 from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
 from devproxy.registry.model import Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
 from devproxy.registry.schema import HealthTable, ProxyTable, ServiceTable
 from devproxy.registry.values import duration, origin, port_range, size
+from devproxy.text import shown
 
 # Unix sockets: which of them a file may name.
 #

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from devproxy.problems import Problem, Severity, Wrong, refuse_unseen, shown
+from devproxy.problems import Problem, Severity, Wrong, refuse_unseen
 from devproxy.registry import messages, schema
 from devproxy.registry.addresses import upstream
 from devproxy.registry.hostnames import host, host_pattern, service_name, tld
@@ -29,6 +29,7 @@ from devproxy.registry.values import (
     some_time,
     status_set,
 )
+from devproxy.text import shown
 
 # Which key has which parser: the rules of the files that a type cannot say, as a table.
 #

@@ -9,7 +9,8 @@ RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser ne
 import re
 from collections.abc import Callable
 
-from devproxy.problems import Wrong, shown
+from devproxy.problems import Wrong
+from devproxy.text import shown
 
 LONGEST_DURATION = 24 * 3600.0  # seconds
 SMALLEST_SIZE, LARGEST_SIZE = 1024, 16 * 1024 * 1024  # bytes

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from devproxy.paths import Paths
 from devproxy.storage.rotating_file import RotatedFile
+from devproxy.text import without_unsafe
 
 LIMIT, KEPT = 5 << 20, 3  # bytes a file, older files
 
@@ -105,10 +106,7 @@ def _entry(line: str) -> LogEntry:
 
 LONGEST = 16_384  # bytes of a line; the rest of it becomes the next
 # ECMA-48: control sequences, operating system commands, other escapes; colours are the sequences that end in m
-_SEQUENCE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*(?P<end>[@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|"
-    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
-)
+_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*(?P<end>[@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
 
 
 class Lines:
@@ -140,10 +138,20 @@ class Lines:
 
 
 def harmless(text: str) -> str:
-    """`text` without anything that drives a terminal, but with its colours."""
-    return _SEQUENCE.sub(lambda found: found[0] if found["end"] == "m" else "", text)
+    """`text` without anything that drives a terminal or hides, but with its colours."""
+    return _without_sequences(text, colours=True)
 
 
 def plain(text: str) -> str:
     """`text` without its colours as well."""
-    return _SEQUENCE.sub("", text)
+    return _without_sequences(text, colours=False)
+
+
+def _without_sequences(text: str, *, colours: bool) -> str:
+    kept, at = [], 0
+    for found in _SEQUENCE.finditer(text):
+        kept.append(without_unsafe(text[at : found.start()]))
+        if colours and found["end"] == "m":
+            kept.append(found[0])
+        at = found.end()
+    return "".join((*kept, without_unsafe(text[at:])))

@@ -15,7 +15,8 @@ would be with every alias written out: a few lines of aliases of aliases can sta
 from collections.abc import Iterable
 from typing import Any
 
-from devproxy.problems import Wrong, shown
+from devproxy.problems import Wrong
+from devproxy.text import shown
 
 Value = str | list["Value"] | dict[str, "Value"]
 

@@ -35,7 +35,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
         for name, summary in commands.items():
             assert f"  {name}" in done.stdout
             assert summary in done.stdout
-    ours = {"devproxy.cli", "devproxy.cli.app", "devproxy.cli.errors", "devproxy.cli.output", "devproxy.errors"}
+    ours = {"devproxy.cli", *(f"devproxy.{name}" for name in ("cli.app", "cli.errors", "cli.output", "errors", "text"))}
     assert set(eval(done.stderr)) == ours
 
 

@@ -78,9 +78,10 @@ def test_no_escape_reaches_a_terminal_that_wants_none(capsys: Capture, monkeypat
     assert "done\n" in shown
 
 
-def test_controls_are_spelt_out() -> None:
-    assert output.printable("a\x1b[31mb\x9bc\u202ed") == "a\\x1b[31mb\\x9bc\\u202ed"
-    assert output.printable("line\nline\ttab é 日本") == "line\nline\ttab é 日本"
+def test_controls_are_spelt_out(capsys: Capture) -> None:
+    output.say("a\x1b[31mb\x9bc\u202ed")
+    output.say("line\nline\ttab é 日本")
+    assert capsys.readouterr().out == "a\\x1b[31mb\\x9bc\\u202ed\nline\nline\ttab é 日本\n"
 
 
 def test_json_is_utf8_and_indented(capsys: Capture) -> None:

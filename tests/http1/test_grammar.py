@@ -18,12 +18,12 @@ from devproxy.http1.grammar import (
     early_fault,
     explain_fields,
     explain_request_line,
-    printable,
     request_head,
     status_line,
 )
 from devproxy.proxy import decide, upstream
 from devproxy.routing import authority
+from devproxy.text import shown_bytes
 from tests.proxy.values import fault
 
 FIXED = settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -141,10 +141,10 @@ def test_a_field_section_that_is_none_says_why(raw: bytes, words: str) -> None:
 @FIXED
 @given(raw=st.binary(max_size=300))
 def test_what_is_shown_of_strange_bytes_is_plain_text(raw: bytes) -> None:
-    for text in (printable(raw), explain_fields(raw).detail, explain_request_line(raw + b"\r\n").detail):
+    for text in (shown_bytes(raw), explain_fields(raw).detail, explain_request_line(raw + b"\r\n").detail):
         assert text.isprintable()
         assert len(text) < 700
-    assert printable(b"a" * 121).endswith("…")
+    assert shown_bytes(b"a" * 121).endswith("…")
 
 
 LINES = st.lists(st.sampled_from([b"GET / HTTP/1.1", b"GET /", b"A: b", b"a" * 20, b"\xff", b"X", b""]), max_size=6)

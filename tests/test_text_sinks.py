@@ -1,0 +1,139 @@
+"""Every place that shows text shows nothing that drives a terminal, turns a line round or hides: all by `text.py`."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import devproxy
+from devproxy.cli import check, errors, output
+from devproxy.control import pages
+from devproxy.control.responses import json_answer
+from devproxy.control.stream import encode
+from devproxy.daemon.access_log import line
+from devproxy.daemon.banner import announcement
+from devproxy.daemon.log import DaemonLog
+from devproxy.errors import DevproxyError
+from devproxy.events import Down, Entry
+from devproxy.health.model import Condition, Finding
+from devproxy.paths import Paths
+from devproxy.problems import Problem, Wrong, refuse_unseen
+from devproxy.proxy.answers import Respond
+from devproxy.proxy.error_pages import render
+from devproxy.run.logs import Lines, ServiceLog, last, log_file
+from tests.control.pages_server import Pages, service
+from tests.hostile import HOSTILE, hidden
+
+Capture = pytest.CaptureFixture[str]
+RAW = f"a{HOSTILE}b"
+BYTES = RAW.encode(errors="replace")
+PROBLEM = Problem(code="bad-value", message=RAW, file="/" + RAW.replace("\ud800", ""), line=1, why=RAW, fix=RAW)
+
+
+def rendered(accept: bytes) -> str:
+    answer = Respond(404, "unknown-host", RAW, RAW, names=(RAW,), lines=(RAW,))
+    head, _, body = render(answer, accept=accept, method=b"GET", date="", close=False).partition(b"\r\n\r\n")
+    assert not hidden(head.decode("ascii"), "\r\n")
+    return body.decode()
+
+
+def dashboard() -> str:
+    shown = Pages()
+    finding = Finding(code="exposed", severity="error", message=RAW, proof=RAW, who=RAW, fix=RAW, command=RAW)
+    shown.registry = msgspec.structs.replace(shown.registry, services=(service(RAW),), problems=(PROBLEM,))
+    shown.events.add(Down(RAW, RAW))
+    condition = Condition(why=RAW, exposure="exposed", exposure_why=RAW, findings=(finding,))
+    return pages.dashboard(shown.view()) + pages.findings({RAW: condition}) + pages.cell(condition)
+
+
+SHOWN: dict[str, Callable[[], str]] = {
+    "a problem": PROBLEM.text,
+    "an error": lambda: str(DevproxyError(RAW, why=RAW, fix=RAW, where=RAW)),
+    "the banner": lambda: announcement(Pages().registry, ["127.0.0.1:80"], 80, [RAW]),
+    "an answer as a page": lambda: rendered(b"text/html"),
+    "an answer as JSON": lambda: rendered(b"*/*"),
+    "a page of ours": dashboard,
+    "the API": lambda: bytes(json_answer([RAW]).body).decode(),  # type: ignore[arg-type]
+    "an event": lambda: encode(Entry(1, 0.0, Down("web", RAW))).decode(),
+    "an access log line": lambda: line((0.0, "web", BYTES, b"/" + BYTES, 200, 1, 1.0)),
+    "problems as JSON": lambda: check.as_json([PROBLEM], Path("/base")),
+    "problems as SARIF": lambda: check.as_sarif([PROBLEM], Path("/base")),
+}
+PRINTED: dict[str, Callable[[], object]] = {
+    "a line": lambda: output.say(RAW),
+    "a remark": lambda: output.remark(RAW),
+    "an error on the terminal": lambda: output.complain_line(RAW),
+    "any exception": lambda: errors.complain(ValueError(RAW)),
+    "an exception of the system": lambda: errors.complain(FileNotFoundError(2, RAW, RAW)),
+    "JSON": lambda: output.print_json({RAW: [RAW]}),
+    "a table": lambda: output.print_table(("NAME", "URL"), [(RAW, RAW)]),
+    "a line of a service": lambda: output.Prefixed(["web"]).line("web", RAW),
+}
+
+
+@pytest.mark.parametrize("sink", SHOWN)
+def test_what_is_shown_is_safe(sink: str) -> None:
+    text = SHOWN[sink]()
+    assert not hidden(text, "\n\t")
+    assert "a" in text
+
+
+@pytest.mark.parametrize("sink", PRINTED)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_printed_is_safe(sink: str, terminal: bool, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    if terminal:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("TERM", "dumb")
+        monkeypatch.setenv("COLUMNS", "2000")
+    PRINTED[sink]()
+    printed = "".join(capsys.readouterr())
+    assert not hidden(printed, "\n\t")
+    assert "a" in printed
+
+
+def test_a_traceback_is_safe(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVPROXY_DEBUG", "1")
+    errors.complain(ValueError(RAW))
+    assert not hidden("".join(capsys.readouterr()), "\n\t")
+
+
+def test_json_on_the_terminal_has_the_value_that_was_meant(capsys: Capture) -> None:
+    value = "".join(char for char in RAW if not "\ud800" <= char <= "\udfff")
+    output.print_json([value])
+    assert json.loads(capsys.readouterr().out) == [value]
+
+
+def test_devproxys_log_is_safe_for_the_file_and_for_the_person(tmp_path: Path, capsys: Capture) -> None:
+    paths = Paths(tmp_path / "config", tmp_path / "state")
+    with DaemonLog(paths):
+        logging.getLogger("devproxy").warning("%s", RAW)
+    logged = (paths.log / "devproxy.log").read_text("utf-8")
+    for text in (logged, capsys.readouterr().err):
+        assert not hidden(text, "\n")
+        assert "\\u202e" in text
+
+
+def test_a_services_log_is_safe(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "config", tmp_path / "state")
+    log = ServiceLog(paths, "web")
+    lines = Lines(log.append)
+    lines.feed(RAW.replace("\r", "").encode("utf-8", "replace") + b"\n")
+    assert not hidden(log_file(paths, "web").read_text("utf-8"), "\n")
+    assert last(paths, "web", 1)[0].text.startswith("a")
+
+
+@pytest.mark.parametrize("char", HOSTILE)
+def test_a_registry_takes_none_of_them(char: str) -> None:
+    with pytest.raises(Wrong):
+        refuse_unseen(f"a{char}b")
+
+
+@pytest.mark.parametrize("rule", ["isprintable", "unicode_escape", "html import", "html.escape", "\\x1f", "\\u202"])
+def test_no_other_module_has_a_rule_of_its_own(rule: str) -> None:
+    folder = Path(devproxy.__file__).parent
+    found = [str(file.relative_to(folder)) for file in folder.rglob("*.py") if rule in file.read_text("utf-8")]
+    assert set(found) <= {"text.py"}

@@ -136,17 +136,25 @@ def _in_json(char: str) -> str:
 
 
 def near_words(word: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """Those of `known` that are most like `word`, the nearest first. Costs milliseconds, however many there are."""
+    """Those of `known`, which are lower-case, that are most like `word`, the nearest first.
+
+    Costs milliseconds, however many and however long they are.
+    """
     from difflib import get_close_matches  # on the way to a message only: it is slow to import
     from heapq import nsmallest
 
-    word = word[:64]
+    word = word[:64].lower()
     longest = len(word) * (2 / _LIKE_ENOUGH - 1)  # what is longer than that cannot be like enough
     names = list(islice(dict.fromkeys(name for name in known if len(name) <= longest), _LOOKED_AT))
     if len(names) > _COMPARED:
         letters = set(word)
         names = nsmallest(_COMPARED, names, lambda name: len(letters ^ set(name)) + abs(len(name) - len(word)))
     return get_close_matches(word, names, most, _LIKE_ENOUGH)
+
+
+def nearest_word(word: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that is most like `word`, None if none is like enough."""
+    return next(iter(near_words(word, known, 1)), None)
 
 
 def did_you_mean(names: Iterable[str]) -> str:

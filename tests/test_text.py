@@ -110,7 +110,9 @@ def test_near_words_are_near_and_few() -> None:
     assert len(text.near_words("web.shop", known)) == 3
     assert text.near_words("zzz", known) == []
     assert text.near_words("", ["", "a"]) == [""]
-    assert text.near_words("api", ["api", "api"]) == ["api"]
+    assert text.near_words("API", ["api", "api"]) == ["api"]
+    assert text.nearest_word("aip", ["web", "api"]) == "api"
+    assert text.nearest_word("zzz", ["web", "api"]) is None
 
 
 def test_the_nearest_of_very_many_is_found_in_bounded_time() -> None:

@@ -132,7 +132,9 @@ def test_a_registry_takes_none_of_them(char: str) -> None:
         refuse_unseen(f"a{char}b")
 
 
-@pytest.mark.parametrize("rule", ["isprintable", "unicode_escape", "html import", "html.escape", "\\x1f", "\\u202"])
+@pytest.mark.parametrize(
+    "rule", ["isprintable", "unicode_escape", "html import", "html.escape", "get_close_matches", "\\x1f", "\\u202"]
+)
 def test_no_other_module_has_a_rule_of_its_own(rule: str) -> None:
     folder = Path(devproxy.__file__).parent
     found = [str(file.relative_to(folder)) for file in folder.rglob("*.py") if rule in file.read_text("utf-8")]

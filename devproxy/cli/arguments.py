@@ -14,6 +14,7 @@ import click
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE
 from devproxy.registry.model import Project, Registry, Service
+from devproxy.text import did_you_mean, near_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,8 +76,6 @@ def _matches(pattern: str, host: str) -> bool:
 
 
 def _unknown(registry: "Registry", name: str) -> DevproxyError:
-    from difflib import get_close_matches
-
     services = registry.services
     if not services:
         return DevproxyError(
@@ -85,14 +84,10 @@ def _unknown(registry: "Registry", name: str) -> DevproxyError:
             fix=f"devproxy add {name} PORT (or, in a project's folder, devproxy link)",
         )
     names = {alias: service.id for service in services for alias in (service.name, *service.hosts, service.id)}
-    near = dict.fromkeys(names[alias] for alias in get_close_matches(name.lower(), names, cutoff=0.55))
+    near = dict.fromkeys(names[alias] for alias in near_words(name, names))
     if near:
-        return DevproxyError(f"nothing is called `{name}`", fix=f"did you mean {_either(near)}?")
+        return DevproxyError(f"nothing is called `{name}`", fix=did_you_mean(near))
     return DevproxyError(f"nothing is called `{name}`", fix=f"devproxy ls shows {_all_of(len(services))}")
-
-
-def _either(names: dict[str, None]) -> str:
-    return " or ".join(f"`{name}`" for name in names)
 
 
 def _all_of(count: int) -> str:

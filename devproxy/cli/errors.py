@@ -11,7 +11,7 @@ import click
 
 from devproxy.cli.output import complain_line
 from devproxy.errors import DevproxyError, Exit
-from devproxy.text import safe_lines
+from devproxy.text import did_you_mean, near_words, safe_lines
 
 INTERRUPTED = 130  # 128 + SIGINT, as every shell reports it
 
@@ -41,10 +41,10 @@ def usage_error(error: click.ClickException, argv: Sequence[str] = ()) -> Devpro
     fix = f"see {command} --help"
     if context and not isinstance(error, click.exceptions.NoSuchCommand):
         fix = f"{context.get_usage().removeprefix('Usage: ')} (see {command} --help)"
-    near = _near(error)
+    near = did_you_mean(_near(error))
     return DevproxyError(
         f"{command}: {_sentence(error)}",
-        fix=f"did you mean {near}? {fix}" if near else fix,
+        fix=f"{near} {fix}" if near else fix,
         exit_code=Exit.USAGE,
     )
 
@@ -79,20 +79,16 @@ def _lower(text: str) -> str:
     return (text[:1].lower() + text[1:]).rstrip(".")
 
 
-def _near(error: click.ClickException) -> str:
+def _near(error: click.ClickException) -> Sequence[str]:
     """What the person may have meant, if anything is close."""
-    from difflib import get_close_matches
-
     from devproxy.cli.app import SUMMARIES
 
     match error:
         case click.exceptions.NoSuchCommand():
-            close = get_close_matches(error.command_name, SUMMARIES)
+            return near_words(error.command_name, SUMMARIES)
         case click.exceptions.NoSuchOption():
-            close = list(error.possibilities or [])
-        case _:
-            close = []
-    return " or ".join(f"`{name}`" for name in close)
+            return list(error.possibilities or [])
+    return []
 
 
 def _print_traceback(error: BaseException) -> None:

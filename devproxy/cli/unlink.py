@@ -7,6 +7,7 @@ from devproxy.cli.output import say
 from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
+from devproxy.text import did_you_mean, nearest_word
 
 
 @click.command("unlink")
@@ -31,12 +32,10 @@ def _unlinked(text: str, name: str) -> str:
 
 
 def _unknown(name: str, names: list[str]) -> DevproxyError:
-    from difflib import get_close_matches
-
     if not names:
         return DevproxyError(
             f"no project `{name}` is linked", why="no project is", fix="devproxy ls shows what there is"
         )
-    near = get_close_matches(name, names)
-    said = f"did you mean `{near[0]}`?" if near else f"linked are: {', '.join(names)}"
+    near = nearest_word(name, names)
+    said = did_you_mean([near]) if near else f"linked are: {', '.join(names)}"
     return DevproxyError(f"no project `{name}` is linked", fix=said)

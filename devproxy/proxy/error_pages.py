@@ -15,7 +15,7 @@ from hashlib import sha256
 from http import HTTPStatus
 
 from devproxy.proxy.answers import Respond
-from devproxy.text import safe_html, safe_json
+from devproxy.text import did_you_mean, safe_html, safe_json
 
 _STYLE = (
     ":root{color-scheme:light dark;--b:#fbfbfa;--f:#1d1d1b;--m:#6b6b66;--l:#dededa;--a:#b3401f;--c:#f1f1ee}"
@@ -108,7 +108,7 @@ def _problem(answer: Respond) -> str:
     if answer.lines:
         value["log"] = list(answer.lines)
     if answer.names and answer.code == _UNKNOWN:
-        value["fix"] = f"did you mean {' or '.join(answer.names)}? else {answer.fix}"
+        value["fix"] = f"{did_you_mean(answer.names)} else {answer.fix}"
     return safe_json(json.dumps(value, ensure_ascii=False)) + "\n"
 
 

@@ -27,7 +27,7 @@ from devproxy.registry.layers import Declared
 from devproxy.registry.model import Mount, ProxySettings
 from devproxy.registry.schema import MountTable
 from devproxy.registry.toml import Path
-from devproxy.text import shown
+from devproxy.text import nearest_word, shown
 
 
 class Claims:
@@ -147,11 +147,9 @@ class Claims:
         return [f"{declared.project}.{tld}" for tld in self.proxy.tlds]
 
     def _lonely(self, host: str) -> Wrong:
-        from devproxy.registry.messages import nearest
-
         tld = hostnames.under(host, self.proxy.tlds) or ""
         known = [name.removesuffix(f".{tld}") for name, path in self.holders if path == "/" and name.endswith(tld)]
-        near = nearest(host.removesuffix(f".{tld}"), known)
+        near = nearest_word(host.removesuffix(f".{tld}"), known)
         meant = f"{near}.{tld}"
         return Wrong(
             f'no service answers at "{host}"' + (f', did you mean "{meant}"?' if near else ""),

@@ -14,6 +14,7 @@ from devproxy.registry.layers import Declared
 from devproxy.registry.model import ProxySettings, Service, service_id
 from devproxy.registry.toml import Path
 from devproxy.registry.values import placeholders
+from devproxy.text import nearest_word
 
 STANDARD = {"http": (80, 7080), "https": (443, 7443)}  # the ports that the proxy takes where none is set
 
@@ -164,11 +165,9 @@ def _texts(declared: Declared) -> list[tuple[Path, str]]:
 
 
 def _unknown(declared: Declared, path: Path, name: str, services: Mapping[str, Declared]) -> Problem:
-    from devproxy.registry.messages import nearest
-
     suffix = f".{declared.project}"
     known = [identity.removesuffix(suffix) for identity in services if identity != declared.id]
-    meant = nearest(name, known)
+    meant = nearest_word(name, known)
     wrong = Wrong(
         f"there is no service `{name}`" + (f", did you mean `{meant}`?" if meant else ""),
         why="a service is `api` in the same project and `api.shop` from elsewhere",

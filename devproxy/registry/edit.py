@@ -10,7 +10,6 @@ table belong to the table before it, and go with it. tomlkit writes the new tabl
 must change exactly what was asked for, or nothing is written.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from devproxy.errors import DevproxyError
 from devproxy.paths import SCHEMA_FILE
 from devproxy.problems import Problem
 from devproxy.registry.toml import Statement, parse, statements
+from devproxy.text import did_you_mean, nearest_word
 
 SCHEMA_LINE = f"#:schema ./{SCHEMA_FILE}\n"
 
@@ -99,11 +99,11 @@ def _remove(text: str, group: str, name: str) -> str:
     wanted = _parse(text)
     members = dict(_group(wanted, group))
     if name not in members:
-        near = difflib.get_close_matches(name, members, 1)
+        near = nearest_word(name, members)
         raise DevproxyError(
             f"there is no {_NOUNS[group]} named {name} in the registry",
             why=f"there is {', '.join(sorted(members)[:20])}" if members else f"it has no {_NOUNS[group]}",
-            fix=f"did you mean {near[0]}?" if near else "see what there is: devproxy ls",
+            fix=did_you_mean([near]) if near else "see what there is: devproxy ls",
         )
     found = statements(text)
     new = _inline(text, group, name, None) if _is_inline(found, group) else _cut(text, _runs(found, (group, name)))

@@ -7,7 +7,6 @@ Not here: finding the fault (`decode.py`), the sentences of the parsers (they ra
 import re
 from collections.abc import Iterable
 from functools import cache
-from itertools import islice
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -15,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from devproxy.problems import ProblemCode, Wrong
-from devproxy.text import shown
+from devproxy.text import nearest_word, shown
 
 # What the types of `schema.py` say about a key, for people.
 #
@@ -145,16 +144,7 @@ def near(word: str, known: Iterable[str]) -> str | None:
     names = list(known)
     if _ALIASES.get(word) in names:
         return _ALIASES[word]
-    return nearest(word.lower().replace("-", "_"), names)
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that is most like `word`, or None if none is; bounded in time, whatever they are."""
-    import difflib  # only here, and slow to import
-
-    few = list(islice((name for name in known if abs(len(name) - len(word)) <= 4), 300))
-    close = difflib.get_close_matches(word[:64], few, n=1, cutoff=0.6)
-    return close[0] if close else None
+    return nearest_word(word.replace("-", "_"), names)
 
 
 def unknown_key(name: str, known: Iterable[str]) -> Wrong:

@@ -15,9 +15,9 @@ import msgspec
 
 from devproxy.registry.model import Registry, Service
 from devproxy.routing.authority import under
+from devproxy.text import near_words
 
 CONTROL_LABEL = "devproxy"
-_COMPARED = 100  # names that are looked at closely when one is not found
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
@@ -133,12 +133,5 @@ class RouteTable:
             yield f"*.{parent}"
 
     def near(self, host: str, limit: int = 3) -> list[str]:
-        """Registered hostnames that look like `host`, the nearest first. Costs milliseconds, however many there are."""
-        from difflib import get_close_matches
-        from heapq import nsmallest
-
-        names = [name for name in self._exact if name not in self.control]
-        if len(names) > _COMPARED:
-            letters = set(host)
-            names = nsmallest(_COMPARED, names, lambda name: len(letters ^ set(name)) + abs(len(name) - len(host)))
-        return get_close_matches(host, names, limit, 0.6)
+        """Registered hostnames that look like `host`, the nearest first."""
+        return near_words(host, (name for name in self._exact if name not in self.control), limit)

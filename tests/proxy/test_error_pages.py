@@ -231,7 +231,7 @@ def test_near_names_lead_to_the_port_that_the_browser_used() -> None:
     assert Outline(split(shown(answer._replace(port=7080)))[1].decode()).links[0] == "//a.localhost:7080/"
     value = json.loads(split(shown(answer, JSON))[1])
     assert value["names"] == ["a.localhost", "b.localhost"]
-    assert value["fix"] == "did you mean a.localhost or b.localhost? else register it: devproxy add x PORT"
+    assert value["fix"] == "did you mean `a.localhost` or `b.localhost`? else register it: devproxy add x PORT"
 
 
 def test_every_status_has_its_registered_phrase() -> None:

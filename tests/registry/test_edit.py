@@ -182,7 +182,7 @@ def test_mounts_go_with_their_service() -> None:
 def test_a_name_that_is_not_there() -> None:
     with pytest.raises(DevproxyError, match="no service named wbe") as caught:
         remove_service(REGISTRY, "wbe")
-    assert (caught.value.why, caught.value.fix) == ("there is web", "did you mean web?")
+    assert (caught.value.why, caught.value.fix) == ("there is web", "did you mean `web`?")
     with pytest.raises(DevproxyError, match="no linked project named x") as caught:
         unlink_project("", "x")
     assert caught.value.why == "it has no linked project"

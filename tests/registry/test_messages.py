@@ -19,7 +19,6 @@ from devproxy.registry.messages import (
     keys,
     misfit,
     near,
-    nearest,
     not_a_table,
     options,
     table_of,
@@ -53,10 +52,6 @@ def test_what_was_probably_meant(word: str, meant: str | None) -> None:
 
 def test_an_alias_counts_only_where_its_key_is() -> None:
     assert near("url", keys(schema.ProxyTable)) is None
-
-
-def test_the_nearest_of_very_many_is_found_in_bounded_time() -> None:
-    assert nearest("web", (f"service-{index}" for index in range(1_000_000))) is None
 
 
 VALUES = st.one_of(

@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from devproxy.text import plural
+
 CAPACITY = 500
 
 Tone = Literal["good", "neutral", "warning", "bad"]
@@ -69,7 +71,7 @@ class Problems(Event, frozen=True):
 
     def text(self) -> str:
         lines = [*self.appeared, *(f"mended: {line}" for line in self.mended)]
-        return "; ".join(lines) or f"{self.open} problems"
+        return "; ".join(lines) or plural(self.open, "problem")
 
 
 class Checked(Event, frozen=True):

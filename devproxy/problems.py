@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from devproxy.text import is_unsafe, safe, safe_lines, shown, spelt_out
+from devproxy.text import first_unsafe, safe, safe_lines, shown, spelt_out
 
 Severity = Literal["error", "warning"]
 
@@ -112,8 +112,7 @@ class Wrong(ValueError):  # noqa: N818 - it is the value that is wrong
 
 def refuse_unseen(text: str, *, breaks: bool = False) -> None:
     """Raise Wrong if `text` has a character that nobody sees; tabs and line ends are allowed where `breaks` is true."""
-    found = next((char for char in text if is_unsafe(char) and not (breaks and char in "\t\r\n")), None)
-    if found is not None:
+    if found := first_unsafe(text, "\t\r\n" if breaks else ""):
         raise Wrong(
             f'"{shown(text)}" has the control character {spelt_out(found)}',
             why="characters that nobody sees can hide what a value really is, and drive the terminal that prints it",

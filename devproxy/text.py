@@ -45,6 +45,13 @@ def is_unsafe(char: str) -> bool:
     return bisect_right(_EDGES, ord(char)) % 2 == 1
 
 
+def first_unsafe(text: str, allowed: str = "") -> str:
+    """The first unsafe character of `text` that is not `allowed`; empty where there is none."""
+    if _is_plain(text):
+        return ""
+    return next((char for char in text if is_unsafe(char) and char not in allowed), "")
+
+
 def spelt_out(char: str) -> str:
     """`\\x1b`, `\\u202e` or `\\U000e0001`."""
     code = ord(char)

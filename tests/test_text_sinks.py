@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import devproxy
 from devproxy.cli import check, errors, output
 from devproxy.control import pages
 from devproxy.control.responses import json_answer
@@ -130,12 +129,3 @@ def test_a_services_log_is_safe(tmp_path: Path) -> None:
 def test_a_registry_takes_none_of_them(char: str) -> None:
     with pytest.raises(Wrong):
         refuse_unseen(f"a{char}b")
-
-
-@pytest.mark.parametrize(
-    "rule", ["isprintable", "unicode_escape", "html import", "html.escape", "get_close_matches", "\\x1f", "\\u202"]
-)
-def test_no_other_module_has_a_rule_of_its_own(rule: str) -> None:
-    folder = Path(devproxy.__file__).parent
-    found = [str(file.relative_to(folder)) for file in folder.rglob("*.py") if rule in file.read_text("utf-8")]
-    assert set(found) <= {"text.py"}

@@ -14,7 +14,7 @@ import click
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE
 from devproxy.registry.model import Project, Registry, Service
-from devproxy.text import did_you_mean, near_words
+from devproxy.text import did_you_mean, near_words, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def find_service(registry: "Registry", name: str) -> FoundService:
         return _found(bare[0])
     if bare:
         raise DevproxyError(
-            f"`{name}` is the name of {len(bare)} services",
+            f"`{name}` is the name of {plural(len(bare), 'service')}",
             fix="say which: " + ", ".join(service.id for service in bare),
         )
     for host in (wanted, *(f"{wanted}.{tld}" for tld in registry.settings.tlds)):
@@ -91,7 +91,7 @@ def _unknown(registry: "Registry", name: str) -> DevproxyError:
 
 
 def _all_of(count: int) -> str:
-    return "the one service there is" if count == 1 else f"all {count} services"
+    return "the one service there is" if count == 1 else f"all {plural(count, 'service')}"
 
 
 def complete_service(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "Items":

@@ -17,7 +17,6 @@ import click
 import msgspec
 
 from devproxy import __version__
-from devproxy.cli.context import counted
 from devproxy.cli.output import complain_line, remark, say
 from devproxy.errors import Exit
 from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
@@ -29,7 +28,7 @@ from devproxy.registry.merge import merge
 from devproxy.registry.model import Project
 from devproxy.serializers import problem_row
 from devproxy.storage.files import UnreadableError, decode_text, read
-from devproxy.text import json_text
+from devproxy.text import json_text, plural
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -243,8 +242,8 @@ def _with_project(local: Decoded[Any], file: Path) -> Sequence[Problem]:
 def _summarise(files: int, problems: Sequence[Problem]) -> None:
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
-    found = [counted(errors, "error")] * bool(errors) + [counted(warnings, "warning")] * bool(warnings)
-    where = f"in {counted(files, 'file')}"
+    found = [plural(errors, "error")] * bool(errors) + [plural(warnings, "warning")] * bool(warnings)
+    where = f"in {plural(files, 'file')}"
     if errors:
         complain_line(f"{' and '.join(found)} {where}")
     else:

@@ -82,8 +82,3 @@ def remark_problems(problems: Iterable[Problem]) -> None:
         remark(problem.text(), fg="red" if problem.severity == "error" else "yellow")
     if len(problems) > MAX_PROBLEMS:
         remark(f"… and {len(problems) - MAX_PROBLEMS} more: devproxy check")
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from devproxy.cli.arguments import complete_service, find_service
-from devproxy.cli.context import CommandContext, counted, load_context
+from devproxy.cli.context import CommandContext, load_context
 from devproxy.cli.output import for_person, print_json, remark, say
 from devproxy.errors import Exit
 from devproxy.health.model import SEVERITIES, Condition, Finding
 from devproxy.registry.model import Service
+from devproxy.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -174,7 +175,7 @@ def _summarise(conditions: Sequence[Condition]) -> None:
     parts = [*states, *([f"{exposed} exposed"] if exposed else [])]
     good = not exposed and all(condition.state == "up" or condition.dormant for condition in conditions)
     remark("")
-    remark(f"{counted(len(conditions), 'service')}: {', '.join(parts)}", fg="green" if good else "yellow")
+    remark(f"{plural(len(conditions), 'service')}: {', '.join(parts)}", fg="green" if good else "yellow")
 
 
 def _count(conditions: Sequence[Condition], state: str) -> str:

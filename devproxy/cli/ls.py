@@ -10,6 +10,7 @@ import click
 
 from devproxy.cli.context import CommandContext, load_context, remark_problems, remark_stopped
 from devproxy.cli.output import for_person, print_json, print_table, remark
+from devproxy.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ def _remark_exposed(conditions: "Mapping[str, Condition]") -> None:
     exposed = [identity for identity, condition in conditions.items() if condition.exposure == "exposed"]
     if exposed:
         names = " ".join(exposed[:4]) if len(exposed) < 5 else ""
-        what = "this service" if len(exposed) == 1 else f"{len(exposed)} services"
+        what = "this service" if len(exposed) == 1 else plural(len(exposed), "service")
         remark(f"others can reach {what}; who, and how to end it: devproxy health {names}".rstrip(), fg="red")
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devproxy.cli.context import CommandContext, counted, load_context
+from devproxy.cli.context import CommandContext, load_context
 from devproxy.cli.output import for_person, print_json, print_table, remark
+from devproxy.text import plural
 
 if TYPE_CHECKING:
     from devproxy.health.model import Listener, Scan
@@ -118,6 +119,6 @@ def _remark(rows: list[dict[str, Any]], scan: "Scan", exposed: bool) -> None:
     wide = [row for row in rows if row["verdict"] == "exposed"]
     if wide and for_person():
         number = len({(row["port"], row["pid"]) for row in wide})
-        remark(f"others can reach {counted(number, 'port')}", fg="red")
+        remark(f"others can reach {plural(number, 'port')}", fg="red")
         for text in dict.fromkeys(f"{row['port']}: {row['fix']}" for row in wide):
             remark(f"  {text}")

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from devproxy import __version__
-from devproxy.cli.context import START, CommandContext, counted, load_context, remark_problems
+from devproxy.cli.context import START, CommandContext, load_context, remark_problems
 from devproxy.cli.output import aligned, print_json, remark, say
 from devproxy.daemon.runtime import watched
 from devproxy.errors import Exit
+from devproxy.text import plural
 
 
 @click.command("status")
@@ -75,7 +76,7 @@ def _print(facts: dict[str, Any]) -> None:
     if facts["http"]:
         port = "" if facts["http"] == STANDARD_HTTP else f":{facts['http']}"
         lines.append(("pages", f"http://devproxy.localhost{port}"))
-    lines.append(("services", f"{facts['services']}, reached by {counted(facts['routes'], 'route')}"))
+    lines.append(("services", f"{facts['services']}, reached by {plural(facts['routes'], 'route')}"))
     if facts["up"] is not None:
         lines.append(("health", ", ".join(f"{facts[state]} {state}" for state in ("up", "down", "exposed"))))
     lines.append(("registry", facts["registry"]))
@@ -99,4 +100,4 @@ def _since(started: float) -> str:
     units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
     size, unit = next((pair for pair in units if ago >= pair[0]), units[-1])
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started))
-    return f"{moment} ({counted(ago // size, unit)} ago)"
+    return f"{moment} ({plural(ago // size, unit)} ago)"

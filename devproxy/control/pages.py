@@ -17,7 +17,7 @@ from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
-from devproxy.text import safe_html
+from devproxy.text import plural, safe_html
 from devproxy.urls import service_url
 
 MOST_FINDINGS = 100
@@ -106,9 +106,9 @@ def dashboard(view: ControlContext) -> str:
 def _summary(view: ControlContext) -> str:
     registry = view.registry()
     facts = [
-        _counted(len(registry.services), "service"),
+        plural(len(registry.services), "service"),
         *counts(view.conditions()),
-        *([_counted(len(registry.problems), "problem")] * bool(registry.problems)),
+        *([plural(len(registry.problems), "problem")] * bool(registry.problems)),
     ]
     return f'<p class="summary">{" · ".join(facts)} · port {view.http}, this machine only</p>'
 
@@ -221,10 +221,6 @@ def _footer(view: ControlContext) -> str:
 
 def _rest(count: int, shown: int) -> str:
     return f"<p>And {count - shown} more: <code>devproxy ls</code> shows all.</p>" if count > shown else ""
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _short(text: str) -> str:

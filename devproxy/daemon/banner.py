@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from devproxy import __version__
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service
-from devproxy.text import safe_lines
+from devproxy.text import plural, safe_lines
 from devproxy.urls import service_url
 
 MOST_SERVICES = 100
@@ -49,7 +49,7 @@ def _upstream(service: Service) -> str:
 def _problems(problems: Sequence[Problem]) -> list[str]:
     if not problems:
         return []
-    lines = ["", "1 problem:" if len(problems) == 1 else f"{len(problems)} problems:"]
+    lines = ["", f"{plural(len(problems), 'problem')}:"]
     for problem in problems[:MOST_PROBLEMS]:
         lines += [f"  {line}" for line in problem.text().splitlines()]
     if len(problems) > MOST_PROBLEMS:

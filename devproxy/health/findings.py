@@ -39,6 +39,7 @@ from devproxy.health.model import (
 )
 from devproxy.programs.fixes import program_of, propose
 from devproxy.registry.model import ExposurePolicy, Registry, Service
+from devproxy.text import host_port, listed
 
 
 class RawFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -402,5 +403,4 @@ def _same(one: Finding, other: Finding) -> bool:
 
 
 def _join(addresses: Iterable[str], port: int) -> str:
-    texts = [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address in addresses]
-    return " and ".join(texts) if len(texts) < 3 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+    return listed([host_port(address, port) for address in addresses])

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from devproxy.text import host_port
+
 State = Literal["up", "down", "starting", "unknown"]
 Verdict = Literal["loopback", "exposed", "unknown"]
 FindingSeverity = Literal["error", "warning", "note"]
@@ -165,7 +167,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     def where(self) -> str:
         """`127.0.0.1:80`, `[fe80::1%eth0]:80`."""
         zone = f"%{self.device}" if self.device else ""
-        return f"[{self.address}{zone}]:{self.port}" if self.family == "ipv6" else f"{self.address}:{self.port}"
+        return host_port(f"{self.address}{zone}", self.port)
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ async def probe(service: Service, first: str = "") -> Check:
         async with asyncio.timeout(health.timeout):
             _, host = await connect(upstream, lambda: answer, first=first, server_name=_name(service))
             if not speaks:
-                return Check(up=True, why=f"accepts connections at {_place(upstream, host)}", host=host, accepted=True)
+                return Check(up=True, why=f"accepts connections at {upstream.place(host)}", host=host, accepted=True)
             return _judged(await answer.status, service, host)
     except DialError as error:
         return Check(up=False, why=_refusal(error, upstream))
@@ -44,8 +44,7 @@ async def probe(service: Service, first: str = "") -> Check:
 
 def request(service: Service, upstream: Upstream) -> bytes:
     """The request of a check; its Host is what the proxy would send."""
-    own = f"[{upstream.hosts[0]}]" if upstream.hosts and ":" in upstream.hosts[0] else "".join(upstream.hosts[:1])
-    host = _name(service) if service.host_header == "keep" or not own else f"{own}:{upstream.port}"
+    host = upstream.authority if service.host_header == "upstream" else _name(service)
     return (
         f"GET {service.health.path} HTTP/1.1\r\nHost: {host or 'localhost'}\r\nAccept: */*\r\n"
         "User-Agent: devproxy-health\r\nConnection: close\r\n\r\n"
@@ -84,12 +83,6 @@ def _judged(code: int | str, service: Service, host: str) -> Check:
 def _name(service: Service) -> str:
     """The hostname that requests to it carry: its first that is no wildcard."""
     return next((host for host in service.hosts if "*" not in host), "")
-
-
-def _place(upstream: Upstream, host: str) -> str:
-    if upstream.path:
-        return upstream.path
-    return f"[{host}]:{upstream.port}" if ":" in host else f"{host}:{upstream.port}"
 
 
 class _Answer(asyncio.Protocol):

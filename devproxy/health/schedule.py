@@ -8,6 +8,7 @@ from zlib import crc32
 from devproxy.health.exposure import takes
 from devproxy.health.model import Check, Scan
 from devproxy.registry.model import Service
+from devproxy.text import host_port
 
 CONFIRM = 1.0  # until a service that was up is looked at again
 REFUSED_FIRST, REFUSED_MOST = 30.0, 120.0  # where nothing listens: the table tells when something does
@@ -24,8 +25,7 @@ def told_by_table(service: Service, scan: Scan) -> Check | None:
     host = listening_host(service, scan)
     if host is None or service.health.path is not None:
         return None
-    place = f"[{host}]:{scan.listeners[0].port}" if ":" in host else f"{host}:{scan.listeners[0].port}"
-    return Check(up=True, why=f"listens on {place}", host=host, accepted=True)
+    return Check(up=True, why=f"listens on {host_port(host, scan.listeners[0].port)}", host=host, accepted=True)
 
 
 def listening_host(service: Service, scan: Scan) -> str | None:

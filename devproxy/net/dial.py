@@ -47,17 +47,16 @@ async def connect(
     tried: list[tuple[str, str]] = []
     timeout = exhausted = False
     for host in _in_order(upstream, first):
-        address = host if upstream.path else f"[{host}]:{upstream.port}" if ":" in host else f"{host}:{upstream.port}"
         try:
             sock = None if upstream.path else _begun(host, upstream.port)
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await _open(upstream, host, sock, factory, server_name), host
         except TimeoutError:
             timeout = True
-            tried.append((address, f"no answer to a connect within {CONNECT_TIMEOUT:g} s"))
+            tried.append((upstream.place(host), f"no answer to a connect within {CONNECT_TIMEOUT:g} s"))
         except OSError as error:
             exhausted = exhausted or error.errno in _NO_DESCRIPTORS
-            tried.append((address, _reason(error)))
+            tried.append((upstream.place(host), _reason(error)))
     raise DialError(tried, timeout=timeout, exhausted=exhausted)
 
 

@@ -27,6 +27,7 @@ from devproxy.addresses import is_loopback
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net.port_owner import holder
 from devproxy.net.sockets import bound_buffers
+from devproxy.text import bracketed, host_port
 
 STANDARD_PORT = 80
 FALLBACK_PORT = 7080
@@ -73,7 +74,7 @@ class _Unavailable(Exception):  # noqa: N818  (an answer of this module to itsel
 
     def why(self) -> str:
         """`port 80 on [::1] is held by nginx (pid 12)`, or why the system does not give it."""
-        where = f"port {self.port} on {_bracketed(self.host)}"
+        where = f"port {self.port} on {bracketed(self.host)}"
         if self.code == errno.EADDRINUSE or sys.platform == "win32":
             return f"{where} is held by {holder(self.host, self.port)}"
         if self.forbidden:
@@ -257,7 +258,7 @@ def _take_over(sockets: Sequence[socket.socket], http: int | None) -> Listening:
         listening.notices.append(f"systemd handed over port {port}: that is used, not port {http}")
     for family, host in FAMILIES:
         if all(sock.family != family for sock in sockets):
-            missing = f"{_bracketed(host)}:{port}"
+            missing = host_port(host, port)
             listening.notices.append(
                 f"systemd handed over no socket on {missing}, where any other program may answer instead; "
                 f"add ListenStream={missing} to the .socket unit"
@@ -265,10 +266,6 @@ def _take_over(sockets: Sequence[socket.socket], http: int | None) -> Listening:
     return listening
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def _address_text(sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
-    return f"{_bracketed(host)}:{port}"
+    return host_port(host, port)

@@ -4,6 +4,7 @@ Lives here: the fields that devproxy sets towards a service, and how a loop is f
 Not here: which of a client's lines pass (`http1/fields.py`), who gets a request (`decide.py`).
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -46,12 +47,10 @@ def added_lines(fields: Section, route: Route, peer: Peer, host: bytes, *, upgra
     return b"".join(added)
 
 
+@lru_cache(1024)
 def upstream_authority(upstream: Upstream | None) -> bytes:
     """Host as a service that insists on its own address wants it: `localhost:5173`, `127.0.0.1:9000`, `[::1]:9443`."""
-    if upstream is None or upstream.path:
-        return b"localhost"
-    host = upstream.hosts[0] if len(upstream.hosts) == 1 else "localhost"
-    return (f"[{host}]:{upstream.port}" if ":" in host else f"{host}:{upstream.port}").encode()
+    return upstream.authority.encode() if upstream else b"localhost"
 
 
 def _nothing(_name: bytes) -> None:

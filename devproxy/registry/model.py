@@ -12,6 +12,7 @@ import msgspec
 
 from devproxy.problems import Problem
 from devproxy.registry import hostnames
+from devproxy.text import host_port
 
 Scheme = Literal["http", "https", "h2c", "tcp"]
 Protocol = Literal["http", "tcp"]
@@ -134,10 +135,18 @@ class Upstream(msgspec.Struct, frozen=True, cache_hash=True):
     @property
     def text(self) -> str:
         """As a person would write it: `http://127.0.0.1:9000`, `unix:/run/app.sock`; both loopbacks are `localhost`."""
+        return f"unix:{self.path}" if self.path else f"{self.scheme}://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        """The Host that means this address: `localhost:5173`, `[::1]:9443`; `localhost` for a unix socket."""
         if self.path:
-            return f"unix:{self.path}"
-        host = self.hosts[0] if len(self.hosts) == 1 else "localhost"
-        return f"{self.scheme}://[{host}]:{self.port}" if ":" in host else f"{self.scheme}://{host}:{self.port}"
+            return "localhost"
+        return host_port(self.hosts[0] if len(self.hosts) == 1 else "localhost", self.port)
+
+    def place(self, host: str) -> str:
+        """Where a connection goes: one of `hosts` with the port, or the socket's path."""
+        return self.path or host_port(host, self.port)
 
 
 class Mount(msgspec.Struct, frozen=True):

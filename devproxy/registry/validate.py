@@ -29,7 +29,7 @@ from devproxy.registry.values import (
     some_time,
     status_set,
 )
-from devproxy.text import shown
+from devproxy.text import plural, shown
 
 # Which key has which parser: the rules of the files that a type cannot say, as a table.
 #
@@ -149,7 +149,7 @@ class Findings:
         """As they stand in the file; those beyond `MOST` as one that counts them."""
         told = sorted(self._problems, key=lambda problem: (problem.line, problem.column))
         if self._seen > MOST:
-            message = f"there are {self._seen - MOST} more problems like these"
+            message = f"there are {plural(self._seen - MOST, 'more problem')} like these"
             told.append(Problem(code="too-many", message=message, file=self.file))
         return tuple(told)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.cli.context import CommandContext, counted, remark_problems
+from devproxy.cli.context import CommandContext, remark_problems
 from devproxy.daemon.runtime import Running
 from devproxy.paths import Paths
 from devproxy.problems import Problem
@@ -45,10 +45,6 @@ def test_another_host_and_a_mount() -> None:
     seen = view(None, 7080)
     assert seen.url(WEB, "a.localhost") == "http://a.localhost:7080"
     assert seen.mount_urls(WEB) == ["http://shop.localhost:7080/web"]
-
-
-def test_counted() -> None:
-    assert [counted(number, "file") for number in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
 
 
 def test_ten_problems_are_told_and_the_rest_counted(capsys: pytest.CaptureFixture[str]) -> None:

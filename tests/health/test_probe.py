@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.health.probe import _Answer, counts, probe, request
+from devproxy.proxy.forward import upstream_authority
 from devproxy.registry.model import Health, HostHeader, Scheme, Service, Upstream
 from tests import require
 from tests.health.things import service
@@ -87,13 +88,24 @@ async def test_what_is_asked(tmp_path: Path) -> None:
     [
         ("keep", ("*.x.localhost", "x.localhost"), b"x.localhost"),
         ("keep", (), b"localhost"),
-        ("upstream", ("x.localhost",), b"127.0.0.1:3000"),
+        ("upstream", ("x.localhost",), b"localhost:3000"),
     ],
 )
 def test_host_is_what_the_proxy_would_send(header: HostHeader, hosts: tuple[str, ...], expected: bytes) -> None:
     made = msgspec.structs.replace(at(3000), host_header=header, hosts=hosts)
     assert made.upstream is not None
     assert request(made, made.upstream).split(b"\r\n")[1] == b"Host: " + expected
+    if header == "upstream":
+        assert upstream_authority(made.upstream) == expected
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [Upstream("http", ("127.0.0.1",), 9000), Upstream("http", ("::1",), 9000), Upstream("http", path="/run/app.sock")],
+)
+def test_host_of_a_service_that_insists_on_its_address_is_the_proxys(upstream: Upstream) -> None:
+    made = msgspec.structs.replace(at(3000), host_header="upstream", upstream=upstream)
+    assert request(made, upstream).split(b"\r\n")[1] == b"Host: " + upstream_authority(upstream)
 
 
 ANSWERS = {

@@ -1,0 +1,51 @@
+"""Rules that stand in one module: no other one may write them again, or the copies come to differ."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import devproxy
+
+ROOT = Path(devproxy.__file__).parent
+SOURCES = {str(file.relative_to(ROOT).as_posix()): file.read_text("utf-8") for file in ROOT.rglob("*.py")}
+TEXT_RULES = (
+    *("isprintable", "unicode_escape", "html import", "html.escape", "difflib", "get_close_matches"),
+    *("\\x1f", "\\u202", "\\ud800"),
+)
+
+
+def templates(source: str) -> Iterator[str]:
+    """Every f-string of a module, its values as `{name}` with the last name of each."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(map(_part, node.values))
+
+
+def _part(node: ast.expr) -> str:
+    if isinstance(node, ast.FormattedValue):
+        return f"{{{_last_name(node.value)}}}"
+    return str(node.value) if isinstance(node, ast.Constant) else ""
+
+
+def _last_name(node: ast.expr) -> str:
+    names = [ast.unparse(part) for part in ast.walk(node) if isinstance(part, ast.Name | ast.Attribute)]
+    return names[0].rpartition(".")[2] if names else ""
+
+
+def those_with(rule: str) -> set[str]:
+    return {name for name, source in SOURCES.items() if rule in source}
+
+
+@pytest.mark.parametrize("rule", TEXT_RULES)
+def test_text_is_made_safe_and_compared_in_text_py_alone(rule: str) -> None:
+    assert those_with(rule) <= {"text.py"}
+
+
+def test_the_templates_of_a_module_are_found() -> None:
+    assert list(templates('a = f"http://{x.host}:{int(port)}/"\nb = f"[{host}]:{self.port:d}"')) == [
+        "http://{host}:{int}/",
+        "[{host}]:{port}",
+        "d",
+    ]

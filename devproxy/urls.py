@@ -1,17 +1,35 @@
 """URLs: the one place that makes them.
 
-Lives here: how the port the proxy really has becomes part of a URL, and what a service that is no HTTP has instead.
+Lives here: how scheme, host, port and path become a URL (RFC 3986), what a service is reached at by a person, and
+where devproxy's own pages are. All of them are without a `/` at their end, so that a script can put a path behind it.
 """
 
-import msgspec
+from typing import TYPE_CHECKING, Final
 
-from devproxy.registry.model import Service
+from devproxy.text import bracketed, host_port
 
-STANDARD_HTTP = 80
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devproxy.registry.model import Mount, Service
+
+STANDARD_PORTS: Final = {"http": 80, "https": 443}
+CONTROL_LABEL: Final = "devproxy"  # the name of our own pages below each top-level domain
 
 
-def service_url(service: Service, http_port: int | None) -> str:
-    """The URL that a person opens, without a `/` at its end, so that a script can put a path behind it.
+def url(scheme: str, authority: str, path: str = "") -> str:
+    """The parts in their order; an empty scheme is the one of the page that the URL stands on (RFC 3986 §4.2)."""
+    return f"{scheme}://{authority}{path}" if scheme else f"//{authority}{path}"
+
+
+def host_url(scheme: str, host: str, port: int | None, path: str = "") -> str:
+    """The URL of a host: its port is left out where it is the scheme's own, or not known (None)."""
+    known = port is None or port == STANDARD_PORTS.get(scheme)
+    return url(scheme, bracketed(host) if known or port is None else host_port(host, port), path)
+
+
+def service_url(service: "Service", http_port: int | None) -> str:
+    """The URL that a person opens, empty where there is none.
 
     `http_port` is the port the proxy really has, None while nobody knows.
     A service whose `protocol` is tcp has the address where it is itself, `tcp://127.0.0.1:54321`: nothing is forwarded
@@ -19,8 +37,22 @@ def service_url(service: Service, http_port: int | None) -> str:
     """
     if service.protocol == "tcp":
         upstream = service.upstream
-        return msgspec.structs.replace(upstream, hosts=upstream.hosts[:1]).text if upstream else ""
-    host = service.hosts[0] if service.hosts else ""
-    if not host:
-        return ""
-    return f"http://{host}" if http_port in {None, STANDARD_HTTP} else f"http://{host}:{http_port}"
+        if upstream is None or upstream.path:
+            return upstream.text if upstream else ""
+        return url(upstream.scheme, upstream.place(upstream.hosts[0]))
+    return host_url("http", service.hosts[0], http_port) if service.hosts else ""
+
+
+def mount_url(mount: "Mount", http_port: int | None) -> str:
+    """The URL of a path below another service's host."""
+    return host_url("http", mount.host, http_port, mount.path)
+
+
+def control_hosts(tlds: "Sequence[str]") -> frozenset[str]:
+    """The names of devproxy's own pages."""
+    return frozenset(f"{CONTROL_LABEL}.{tld}" for tld in tlds)
+
+
+def control_url(tlds: "Sequence[str]", http_port: int | None) -> str:
+    """Where devproxy's own pages are: `http://devproxy.localhost:7080`."""
+    return host_url("http", f"{CONTROL_LABEL}.{tlds[0]}", http_port)

@@ -1,6 +1,7 @@
 """Rules that stand in one module: no other one may write them again, or the copies come to differ."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,26 @@ def those_with(rule: str) -> set[str]:
 @pytest.mark.parametrize("rule", TEXT_RULES)
 def test_text_is_made_safe_and_compared_in_text_py_alone(rule: str) -> None:
     assert those_with(rule) <= {"text.py"}
+
+
+def test_a_host_and_its_port_are_joined_in_text_py_alone() -> None:
+    found = {
+        name: [template for template in templates(source) if "]:{" in template or "}:{port}" in template]
+        for name, source in SOURCES.items()
+    }
+    # A command line of somebody's own, with our own IPv4 literal put into it.
+    del found["programs/options.py"]
+    assert {name for name, made in found.items() if made} == {"text.py"}
+
+
+def test_urls_are_made_in_urls_py_alone() -> None:
+    made = re.compile(r"://\{|\}://\S|^//\{|\"//\{")
+    found = {name for name, source in SOURCES.items() if any(map(made.search, templates(source)))}
+    assert found == {"urls.py"}
+    added = re.compile(
+        r"""["'][^"']*://["']\s*\+|\+\s*["']://|["'][^"'\n]*://[^"'\n]*["']\.(format|join)|["'][^"'\n]*://%"""
+    )
+    assert {name for name, source in SOURCES.items() if added.search(source)} <= {"urls.py"}
 
 
 def test_the_templates_of_a_module_are_found() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from devproxy import urls
 from devproxy.cli.arguments import find_service
 from devproxy.cli.context import load_context, remark_stopped
 from devproxy.cli.output import remark, say
@@ -66,7 +67,7 @@ def _upstream(target: str, folder: Path) -> str:
     if target.startswith("unix:") and target != "unix:":
         # The registry lies elsewhere, and a relative path in it would be relative to its folder.
         return f"unix:{folder / Path(target.removeprefix('unix:')).expanduser()}"
-    return f"http://{target}" if _HOST_AND_PORT.fullmatch(target) else target
+    return urls.url("http", target) if _HOST_AND_PORT.fullmatch(target) else target
 
 
 def _added(text: str, registry: Decoded[UserFile], name: str, table: dict[str, Any], force: bool) -> str:

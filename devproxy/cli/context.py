@@ -16,7 +16,7 @@ from devproxy.paths import Paths
 from devproxy.problems import POLLED, Problem
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
-from devproxy.urls import service_url
+from devproxy.urls import mount_url, service_url
 
 MAX_PROBLEMS = 10
 START = "devproxy start"
@@ -54,7 +54,7 @@ class CommandContext(NamedTuple):
         return [*self.registry.problems, *(problem for problem in running if problem.code == POLLED)]
 
     def mount_urls(self, service: Service) -> list[str]:
-        return [self.url(service, mount.host) + mount.path for mount in service.mounts]
+        return [mount_url(mount, self.port) for mount in service.mounts]
 
 
 def load_context(registry: Registry | None = None) -> CommandContext:

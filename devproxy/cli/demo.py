@@ -23,6 +23,7 @@ from devproxy.cli.output import aligned, remark, say
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE, Paths
+from devproxy.urls import host_url, url
 
 
 class Sample(socketserver.ThreadingTCPServer):
@@ -170,7 +171,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _ask(service: Sample, port: int) -> bool:
     """One GET by name; whether the right service gave the right answer."""
     host = f"{service.name}.demo.localhost:{port}"
-    say(f"     GET http://{host}/")
+    say(f"     GET {url('http', host)}/")
     try:
         status, body = _get(host, port)
     except OSError as error:
@@ -208,7 +209,7 @@ def _conclude(right: bool) -> None:
 def _stay(port: int) -> None:
     say("\nOpen in a browser; Ctrl-C ends it:", bold=True)
     for name in NAMES:
-        say(f"     http://{name}.demo.localhost:{port}/")
+        say(f"     {host_url('http', f'{name}.demo.localhost', port)}/")
     try:
         while True:
             time.sleep(3600)

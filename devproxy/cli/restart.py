@@ -23,4 +23,4 @@ def command(http: int | None) -> None:
     paths = Paths.from_environment()
     end(paths)
     launched = start(paths, http=http)
-    tell(launched.running.pid, launched.running.http, is_new=launched.is_new)
+    tell(launched)

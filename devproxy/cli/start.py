@@ -3,10 +3,15 @@
 Not here: how it gets there (`devproxy/daemon/control.py`).
 """
 
+from typing import TYPE_CHECKING
+
 import click
 
 from devproxy.cli.output import remark, say
 from devproxy.cli.serve import port_number
+
+if TYPE_CHECKING:
+    from devproxy.daemon.control import Launched
 
 
 @click.command("start")
@@ -21,15 +26,18 @@ def command(http: int | None) -> None:
 
     paths = Paths.from_environment()
     launched = start(paths, http=http)
-    tell(launched.running.pid, launched.running.http, is_new=launched.is_new)
+    tell(launched)
     if not launched.is_new and http not in {None, 0, launched.running.http}:
         remark(f"it stays on port {launched.running.http}; to move it: devproxy restart --http {http}", fg="yellow")
     if launched.is_new:
         remark(f"its log: {paths.log / 'devproxy.log'}")
 
 
-def tell(pid: int, http: int | None, *, is_new: bool) -> None:
+def tell(launched: "Launched") -> None:
     """One line: it runs, as which process, and where its own pages are."""
-    port = "" if http in {None, 80} else f":{http}"
-    state = "started" if is_new else "running already"
-    say(f"{state} (pid {pid}): http://devproxy.localhost{port}")
+    from devproxy.cli.context import load_context
+    from devproxy.urls import control_url
+
+    state = "started" if launched.is_new else "running already"
+    pages = control_url(load_context().registry.settings.tlds, launched.running.http)
+    say(f"{state} (pid {launched.running.pid}): {pages}")

@@ -13,6 +13,7 @@ from devproxy.cli.output import aligned, print_json, remark, say
 from devproxy.daemon.runtime import watched
 from devproxy.errors import Exit
 from devproxy.text import plural
+from devproxy.urls import control_url
 
 
 @click.command("status")
@@ -24,7 +25,7 @@ def command(as_json: bool) -> int:
     if as_json:
         print_json(facts)
     else:
-        _print(facts)
+        _print(view, facts)
         _remarks(view)
     return Exit.GOOD if view.running else Exit.NOT_RUNNING
 
@@ -62,9 +63,7 @@ def _health(view: CommandContext) -> dict[str, int | None]:
     return {"up": states.count("up"), "down": states.count("down"), "exposed": exposed}
 
 
-def _print(facts: dict[str, Any]) -> None:
-    from devproxy.urls import STANDARD_HTTP
-
+def _print(view: CommandContext, facts: dict[str, Any]) -> None:
     lines = [("proxy", "not running")]
     if facts["running"]:
         lines = [
@@ -74,8 +73,7 @@ def _print(facts: dict[str, Any]) -> None:
             ("https", f"port {facts['https']} on this machine only" if facts["https"] else "off"),
         ]
     if facts["http"]:
-        port = "" if facts["http"] == STANDARD_HTTP else f":{facts['http']}"
-        lines.append(("pages", f"http://devproxy.localhost{port}"))
+        lines.append(("pages", control_url(view.registry.settings.tlds, facts["http"])))
     lines.append(("services", f"{facts['services']}, reached by {plural(facts['routes'], 'route')}"))
     if facts["up"] is not None:
         lines.append(("health", ", ".join(f"{facts[state]} {state}" for state in ("up", "down", "exposed"))))

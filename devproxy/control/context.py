@@ -14,7 +14,7 @@ from devproxy.events import EventLog
 from devproxy.health.model import Condition
 from devproxy.paths import Paths
 from devproxy.registry.model import Registry
-from devproxy.routing.table import CONTROL_LABEL
+from devproxy.urls import control_hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class ControlContext:
 
     def hosts(self) -> frozenset[str]:
         """The names that are devproxy's own."""
-        return frozenset(f"{CONTROL_LABEL}.{tld}" for tld in self.registry().settings.tlds)
+        return control_hosts(self.registry().settings.tlds)
 
     def status(self) -> dict[str, Any]:
         """What `/api/status` answers; times in seconds, `addresses` as `127.0.0.1:80`."""

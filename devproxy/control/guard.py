@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from devproxy.control.responses import refusal
 from devproxy.routing.authority import parse_authority
+from devproxy.urls import url
 
 METHODS = ("GET", "HEAD")
 
@@ -61,7 +62,7 @@ def foreign_page(method: str, fields: Mapping[str, str], host: str) -> str | Non
     site = fields.get("Sec-Fetch-Site")
     if site in {"same-origin", "none"}:
         return None
-    own = {f"http://{host.lower()}", f"https://{host.lower()}"}
+    own = {url(scheme, host.lower()) for scheme in ("http", "https")}
     origin = fields.get("Origin")
     if origin is not None:
         return None if origin.lower() in own else origin
@@ -71,7 +72,7 @@ def foreign_page(method: str, fields: Mapping[str, str], host: str) -> str | Non
     if referer is None:
         return None
     scheme, _, rest = referer.partition("://")
-    page = f"{scheme}://{rest.partition('/')[0].partition('?')[0].partition('#')[0]}"
+    page = url(scheme, rest.partition("/")[0].partition("?")[0].partition("#")[0])
     return None if page.lower() in own else page
 
 

@@ -18,7 +18,7 @@ from devproxy.health.model import Condition, Finding
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
 from devproxy.text import plural, safe_html
-from devproxy.urls import service_url
+from devproxy.urls import host_url, mount_url, service_url
 
 MOST_FINDINGS = 100
 UNKNOWN = Condition()
@@ -182,17 +182,17 @@ def _hosts(service: Service, port: int) -> Iterable[str]:
         yield safe_html(service_url(service, port))
         return
     for host in service.hosts:
-        yield safe_html(host) if "*" in host else _link(host, "", port)
+        yield safe_html(host) if "*" in host else _link(host_url("http", host, port, "/"), host)
 
 
 def _mounts(service: Service, port: int) -> Iterable[str]:
     for mount in service.mounts:
-        yield safe_html(mount.host + mount.path) if "*" in mount.host else _link(mount.host, mount.path, port)
+        said = mount.host + mount.path
+        yield safe_html(said) if "*" in mount.host else _link(mount_url(mount, port), said)
 
 
-def _link(host: str, path: str, port: int) -> str:
-    authority = host if port == 80 else f"{host}:{port}"
-    return f'<a href="http://{safe_html(authority + (path or "/"))}">{safe_html(host + path)}</a>'
+def _link(url: str, said: str) -> str:
+    return f'<a href="{safe_html(url)}">{safe_html(said)}</a>'
 
 
 def _events(entries: list[Entry]) -> str:

@@ -10,7 +10,7 @@ from devproxy import __version__
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service
 from devproxy.text import plural, safe_lines
-from devproxy.urls import service_url
+from devproxy.urls import control_url, service_url
 
 MOST_SERVICES = 100
 MOST_PROBLEMS = 20
@@ -24,8 +24,7 @@ def announcement(registry: Registry, addresses: Sequence[str], port: int, notice
         "",
     ]
     lines += _services(registry.services, port)
-    control = f"devproxy.{registry.settings.tlds[0]}"
-    lines += ["", f"Everything at a glance: {f'http://{control}/' if port == 80 else f'http://{control}:{port}/'}"]
+    lines += ["", f"Everything at a glance: {control_url(registry.settings.tlds, port)}/"]
     lines += _problems(registry.problems)
     return safe_lines("\n".join(lines))
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from devproxy.addresses import is_loopback_host
 from devproxy.programs.catalog import Form, Option
+from devproxy.urls import url
 
 # A port that only the shell knows: `$PORT`, `${WEB_PORT:-8000}`, cmd's `%PORT%`, `$((PORT + 1))`, `$(cat port)`
 _VARIABLE = r"""\$\w*PORT(?!\w)|\$\{\w*PORT(?!\w)[^{}]*\}|%\w*PORT%|\$\([^$]*(?i:port)[^$]*\)"""
@@ -196,7 +197,7 @@ def _address(value: str, _: Option) -> tuple[str, int] | None:
 def _url(value: str, option: Option) -> tuple[str, int] | None:
     scheme = option.safe.partition("://")[0]
     if value.isdecimal():
-        return f"{scheme}://{SAFE}:{value}", int(value)
+        return url(scheme, f"{SAFE}:{value}"), int(value)
     urls = [_one_url(one) for one in value.split(";")]
     if all(one is None for one in urls):
         return None
@@ -210,7 +211,7 @@ def _one_url(value: str) -> tuple[str, int] | None:
     if found is None or found["scheme"] == "unix" or is_loopback_host(found["host"]):
         return None
     port = f":{found['port']}" if found["port"] else ""
-    return f"{found['scheme']}://{SAFE}{port}{found['rest']}", int(found["port"] or 0)
+    return url(found["scheme"], f"{SAFE}{port}", found["rest"]), int(found["port"] or 0)
 
 
 def _publish(value: str, _: Option) -> tuple[str, int] | None:

@@ -16,6 +16,7 @@ from http import HTTPStatus
 
 from devproxy.proxy.answers import Respond
 from devproxy.text import did_you_mean, safe_html, safe_json
+from devproxy.urls import host_url
 
 _STYLE = (
     ":root{color-scheme:light dark;--b:#fbfbfa;--f:#1d1d1b;--m:#6b6b66;--l:#dededa;--a:#b3401f;--c:#f1f1ee}"
@@ -145,8 +146,8 @@ def _script(answer: Respond) -> str:
 
 def _links(answer: Respond) -> str:
     """Near names, at the port that the browser used."""
-    port = "" if answer.port is None else f":{answer.port}"
-    return "".join(f'<li><a href="//{safe_html(name)}{port}/">{safe_html(name)}</a>' for name in answer.names)
+    links = ((host_url("", name, answer.port, "/"), name) for name in answer.names)
+    return "".join(f'<li><a href="{safe_html(link)}">{safe_html(name)}</a>' for link, name in links)
 
 
 def _fix(text: str) -> str:

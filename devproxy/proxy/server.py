@@ -26,7 +26,8 @@ from devproxy.proxy.interfaces import AccessRecord, ClientConnection, LivenessWa
 from devproxy.proxy.pool import Pool
 from devproxy.proxy.tunnel import TunnelEnd
 from devproxy.registry.model import Service, Source, Upstream
-from devproxy.routing.table import CONTROL_LABEL, Route
+from devproxy.routing.table import Route
+from devproxy.urls import CONTROL_LABEL
 
 _TICK = 0.1  # seconds
 _TICKS_PER_CHECK = 10

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from devproxy.addresses import LOOPBACKS, ip_literal, is_loopback
 from devproxy.problems import Wrong
 from devproxy.registry.model import Scheme, Upstream
-from devproxy.text import shown
+from devproxy.text import host_port, shown
+from devproxy.urls import url
 
 _SCHEMES: dict[str, tuple[Scheme, int]] = {"http": ("http", 80), "https": ("https", 443), "h2c": ("h2c", 80)}
 # texts, which `re` compiles when they are first needed
@@ -34,14 +35,17 @@ def upstream(text: str) -> Upstream:
         raise _without_scheme(text)
     if match[3] not in ("", "/"):
         raise _bad(
-            text, "paths are forwarded as they come, so an upstream has none", f'write "{match[1]}://{shown(match[2])}"'
+            text,
+            "paths are forwarded as they come, so an upstream has none",
+            f'write "{url(match[1], shown(match[2]))}"',
         )
     scheme, standard = _scheme(match[1].lower(), match[2], text)
     authority = re.fullmatch(_AUTHORITY, match[2])
     if authority is None:
         raise _bad(text, *_advice_on_authority(match[1], match[2]))
     port = _port(authority[2], standard, text)
-    return Upstream(scheme, loopback(authority[1], _Named(text, f'write "{scheme}://localhost:{port}"')), port)
+    named = _Named(text, f'write "{url(scheme, host_port("localhost", port))}"')
+    return Upstream(scheme, loopback(authority[1], named), port)
 
 
 class _Named(NamedTuple):
@@ -96,7 +100,7 @@ def _scheme(scheme: str, authority: str, text: str) -> tuple[Scheme, int]:
     if scheme in _SCHEMES:
         return _SCHEMES[scheme]
     better = {"ws": "http", "wss": "https", "h2": "h2c", "grpc": "h2c"}.get(scheme, "http")
-    raise _bad(text, "the schemes are http, https, h2c, tcp and unix", f'write "{better}://{shown(authority)}"')
+    raise _bad(text, "the schemes are http, https, h2c, tcp and unix", f'write "{url(better, shown(authority))}"')
 
 
 def _port(digits: str | None, standard: int, text: str) -> int:
@@ -120,7 +124,7 @@ def _socket(text: str) -> Upstream:
 
 def _advice_on_authority(scheme: str, authority: str) -> tuple[str, str]:
     if "@" in authority:
-        return "it has a user name in it", f'write "{scheme}://{shown(authority.rpartition("@")[2])}"'
+        return "it has a user name in it", f'write "{url(scheme, shown(authority.rpartition("@")[2]))}"'
     if authority.count(":") > 1 and "[" not in authority:
         return "an IPv6 address stands in brackets", 'write it as in "http://[::1]:9000"'
     return "its host and port cannot be read", _EXAMPLE
@@ -130,7 +134,7 @@ def _without_scheme(text: str) -> Wrong:
     if re.fullmatch("[0-9]{1,5}", text):
         return _bad(text, "a port alone is no address", f"write `port = {int(text)}`")
     if re.fullmatch(r"[\w.\[\]:-]+:[0-9]{1,5}/?", text):
-        return _bad(text, "it has no scheme", f'write "http://{shown(text.rstrip("/"))}"')
+        return _bad(text, "it has no scheme", f'write "{url("http", shown(text.rstrip("/")))}"')
     if text.startswith(("/", "./")) or text.endswith(".sock"):
         return _bad(text, "it has no scheme", f'write "unix:{shown(text)}"')
     return _bad(text, "it has no scheme", 'write it as in "http://127.0.0.1:9000" or "unix:run/app.sock"')

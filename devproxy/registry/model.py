@@ -13,6 +13,7 @@ import msgspec
 from devproxy.problems import Problem
 from devproxy.registry import hostnames
 from devproxy.text import host_port
+from devproxy.urls import url
 
 Scheme = Literal["http", "https", "h2c", "tcp"]
 Protocol = Literal["http", "tcp"]
@@ -135,7 +136,7 @@ class Upstream(msgspec.Struct, frozen=True, cache_hash=True):
     @property
     def text(self) -> str:
         """As a person would write it: `http://127.0.0.1:9000`, `unix:/run/app.sock`; both loopbacks are `localhost`."""
-        return f"unix:{self.path}" if self.path else f"{self.scheme}://{self.authority}"
+        return f"unix:{self.path}" if self.path else url(self.scheme, self.authority)
 
     @property
     def authority(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from devproxy.problems import Wrong
 from devproxy.text import shown
+from devproxy.urls import host_url
 
 LONGEST_DURATION = 24 * 3600.0  # seconds
 SMALLEST_SIZE, LARGEST_SIZE = 1024, 16 * 1024 * 1024  # bytes
@@ -24,7 +25,6 @@ _BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _RANGE = "([0-9]{1,5})-([0-9]{1,5})"
 _CODES = "([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)"
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
-_STANDARD_PORTS = {"http": "80", "https": "443"}
 _PLACEHOLDER = r"\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}"
 _IN_TEMPLATE = r"\{(?:service|project|worktree|tld)\}|[a-z0-9.-]"
 
@@ -149,8 +149,7 @@ def origin(text: str) -> str:
             if bare and re.fullmatch(_ORIGIN, bare[0].lower())
             else 'write it as in "https://login.example.com"',
         )
-    scheme, host, port = match[1], match[2], match[3]
-    return f"{scheme}://{host}" if port in (None, _STANDARD_PORTS.get(scheme)) else f"{scheme}://{host}:{int(port)}"
+    return host_url(match[1], match[2].strip("[]"), int(match[3]) if match[3] else None)
 
 
 def placeholders(text: str) -> list[tuple[str, str]]:

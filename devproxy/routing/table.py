@@ -16,8 +16,7 @@ import msgspec
 from devproxy.registry.model import Registry, Service
 from devproxy.routing.authority import under
 from devproxy.text import near_words
-
-CONTROL_LABEL = "devproxy"
+from devproxy.urls import control_hosts
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
@@ -83,7 +82,7 @@ class RouteTable:
 
     def __init__(self, tlds: tuple[str, ...]):
         self.tlds = tlds
-        self.control = frozenset(f"{CONTROL_LABEL}.{tld}" for tld in tlds)
+        self.control = control_hosts(tlds)
         self.services: dict[str, Service] = {}
         self._exact: dict[str, HostRoutes] = {}
         self._wildcards: dict[str, HostRoutes] = {}

@@ -29,6 +29,13 @@ def test_a_running_proxy_tells_its_ports(home: Home) -> None:
     assert lines[2:4] == ["http      port 7080 on this machine only", "https     off"]
 
 
+def test_its_pages_are_below_the_first_tld(home: Home) -> None:
+    home.write('[proxy]\ntlds = ["test", "localhost"]\n')
+    pretend_running(home, 7080)
+    assert "pages     http://devproxy.test:7080\n" in home.run("status").out
+    assert home.run("start").out == f"running already (pid {os.getpid()}): http://devproxy.test:7080\n"
+
+
 def test_json_of_a_stopped_proxy(home: Home) -> None:
     done = home.run("status", "--json")
     assert done.code == 3

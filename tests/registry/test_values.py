@@ -133,7 +133,7 @@ def test_a_probe_may_have_a_query_and_may_be_the_root() -> None:
         ("http://localhost:3000", "http://localhost:3000"),
         ("http://[::1]:80", "http://[::1]"),
         ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
-        ("http://x:0080", "http://x:80"),
+        ("http://x:0080", "http://x"),
     ],
 )
 def test_origins(text: str, value: str) -> None:

@@ -1,6 +1,6 @@
-"""Every folder and file that devproxy owns.
+"""Every folder and file that devproxy owns, and what the files of a project are called.
 
-Lives here: where things are, and the check that a folder is ours alone.
+Lives here: where things are, a property or function each, and the check that a folder is ours alone.
 Not here: reading or writing them (`storage/files.py`, `registry/loader.py`).
 """
 
@@ -13,9 +13,12 @@ from pathlib import Path
 
 from devproxy.errors import DevproxyError, Exit
 
+REGISTRY_FILE = "registry.toml"
 PROJECT_FILE = "devproxy.toml"
 LOCAL_FILE = "devproxy.local.toml"
+PROJECT_FILES = (PROJECT_FILE, LOCAL_FILE)
 SCHEMA_FILE = "registry.schema.json"
+ENDING = ".ending"
 
 
 def _xdg(variable: str, default: str) -> Path:
@@ -47,29 +50,144 @@ class Paths:
             Path(platformdirs.user_state_dir("devproxy", appauthor=False)),
         )
 
-    @property
-    def registry(self) -> Path:
-        return self.config / "registry.toml"
+    # config/
 
     @property
-    def leases(self) -> Path:
-        return self.state / "leases"
+    def registry(self) -> Path:
+        """What you and `add`, `rm`, `link` and `unlink` write."""
+        return self.config / REGISTRY_FILE
+
+    # state/
 
     @property
     def proxy(self) -> Path:
+        """What the running proxy says of itself."""
         return self.state / "proxy.json"
 
     @property
+    def claim(self) -> Path:
+        """Locked by the process that serves this folder."""
+        return self.state / "proxy.lock"
+
+    @property
     def health(self) -> Path:
+        """What its monitor knows of each service."""
         return self.state / "health.json"
 
     @property
     def history(self) -> Path:
+        """What happened to services, an event a line."""
         return self.state / "history.jsonl"
+
+    # state/leases/
+
+    @property
+    def leases(self) -> Path:
+        """Which services `run` and `up` have running, a file each."""
+        return self.state / "leases"
+
+    def lease(self, service: str) -> Path:
+        return self.leases / f"{service}.toml"
+
+    # state/up/
+
+    @property
+    def groups(self) -> Path:
+        """What each running `devproxy up` runs."""
+        return self.state / "up"
+
+    def group(self, pid: int) -> Path:
+        return self.groups / f"{pid}.json"
+
+    def end_requests(self, pid: int) -> Path:
+        """The services that an `up` is asked to end, a name a line."""
+        return self.groups / f"{pid}.end"
+
+    @property
+    def group_turn(self) -> Path:
+        """A name in the folder that is locked while an `up` looks at what the others run."""
+        return self.groups / "turn" / "up"
+
+    # state/ports/
+
+    @property
+    def reserved_ports(self) -> Path:
+        return self.state / "ports" / "held" / "ports.json"
+
+    @property
+    def port_choice(self) -> Path:
+        """A name in the folder that is locked while a port is chosen; the file of ports has a lock of its own."""
+        return self.state / "ports" / "choice"
+
+    # state/log/: devproxy's own logs beside those of the services
 
     @property
     def log(self) -> Path:
         return self.state / "log"
+
+    @property
+    def proxy_log(self) -> Path:
+        """What the proxy has to say."""
+        return self.log / "devproxy.log"
+
+    @property
+    def access_log(self) -> Path:
+        return self.log / "access.log"
+
+    @property
+    def serve_output(self) -> Path:
+        """What `devproxy serve` in the background has printed since it was started."""
+        return self.log / "serve.log"
+
+    @property
+    def group_output(self) -> Path:
+        """What the last `devproxy up --detach` has printed."""
+        return self.log / "up.log"
+
+    def on_request_output(self, service: str) -> Path:
+        """What the `devproxy up` that a request has started has printed."""
+        return self.log / "on-request" / f"{service}.log"
+
+    def service_log(self, service: str) -> Path:
+        """What a service has printed. No service's name has a `_` in it, so that none gets a log of devproxy's own."""
+        file = self.log / f"{service}.log"
+        ours = (self.proxy_log, self.access_log, self.serve_output, self.group_output)
+        return file.with_name(f"{service}_.log") if file in ours else file
+
+    def make(self, folder: Path) -> Path:
+        """Make `folder`, and those of ours around it, private, and return it. Raises as `ensure_private` does."""
+        for one in (*reversed(folder.parents), folder):
+            if one.is_relative_to(self.config) or one.is_relative_to(self.state):
+                ensure_private(one)
+        return folder
+
+
+def ending_file(lease: Path, group: int) -> Path:
+    """Where a dead lease is kept while what is left of its process group ends."""
+    return lease.with_name(f"{lease.stem}.{group}{ENDING}")
+
+
+# Files of a project, which lie where it lies.
+
+
+def local_file(project: Path | str) -> Path:
+    """Your own file beside a project's."""
+    return Path(project).with_name(LOCAL_FILE)
+
+
+def project_file(file: Path | str) -> Path:
+    """The project's file that a file of a project belongs to: the one beside your own, else itself."""
+    return Path(file).with_name(PROJECT_FILE) if Path(file).name == LOCAL_FILE else Path(file)
+
+
+def schema_file(beside: Path) -> Path:
+    """The schema that the first line of a registry file names, for editors."""
+    return beside.with_name(SCHEMA_FILE)
+
+
+def nearest_project(folder: Path) -> Path | None:
+    """The project file of `folder` or of the nearest folder above that has one."""
+    return next((file for at in (folder, *folder.parents) if (file := at / PROJECT_FILE).is_file()), None)
 
 
 def ensure_private(folder: Path) -> Path:

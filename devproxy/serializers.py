@@ -7,14 +7,13 @@ Fields are only ever added: scripts read them.
 """
 
 from collections.abc import Mapping
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from devproxy.health.model import Condition
-from devproxy.paths import LOCAL_FILE, PROJECT_FILE
+from devproxy.paths import project_file
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service
 from devproxy.urls import service_url
@@ -95,5 +94,4 @@ def _problems_by_service(registry: Registry) -> dict[str, list[Problem]]:
 
 def _place(file: str, name: str) -> tuple[str, str]:
     """A project's file and the local file beside it are one place."""
-    path = PurePath(file)
-    return str(path.with_name(PROJECT_FILE) if path.name == LOCAL_FILE else path), name
+    return str(project_file(file)), name

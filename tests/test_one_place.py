@@ -64,6 +64,14 @@ def test_urls_are_made_in_urls_py_alone() -> None:
     assert {name for name, source in SOURCES.items() if added.search(source)} <= {"urls.py"}
 
 
+def test_our_files_and_folders_are_named_in_paths_py_alone() -> None:
+    joined = re.compile(r"\bpaths\.\w+ / ")
+    assert {name for name, source in SOURCES.items() if joined.search(source)} == set()
+    # A name made of another file's: temporary, locked, rotated.
+    made = {"storage/files.py", "storage/locks.py", "storage/rotating_file.py"}
+    assert those_with(".with_name(") == {"paths.py", *made}
+
+
 def test_the_templates_of_a_module_are_found() -> None:
     assert list(templates('a = f"http://{x.host}:{int(port)}/"\nb = f"[{host}]:{self.port:d}"')) == [
         "http://{host}:{int}/",

@@ -9,7 +9,17 @@ import platformdirs
 import pytest
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import Paths, check_private, ensure_private, quote
+from devproxy.paths import (
+    Paths,
+    check_private,
+    ending_file,
+    ensure_private,
+    local_file,
+    nearest_project,
+    project_file,
+    quote,
+    schema_file,
+)
 from tests import require
 
 
@@ -25,6 +35,47 @@ def test_devproxy_home_holds_everything(tmp_path: Path, monkeypatch: pytest.Monk
     assert paths.health == tmp_path / "state" / "health.json"
     assert paths.leases == tmp_path / "state" / "leases"
     assert paths.log == tmp_path / "state" / "log"
+
+
+def test_every_file_is_in_one_of_the_two_folders_and_no_two_are_the_same(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "config", tmp_path / "state")
+    found = [getattr(paths, name) for name, value in vars(Paths).items() if isinstance(value, property)]
+    found += [
+        made(name) for name in ("web", "a.b") for made in (paths.lease, paths.service_log, paths.on_request_output)
+    ]
+    found += [paths.group(7), paths.end_requests(7), ending_file(paths.lease("web"), 7)]
+    assert len(set(found)) == len(found) > 20
+    assert all(file.is_relative_to(tmp_path / "config") or file.is_relative_to(tmp_path / "state") for file in found)
+
+
+@pytest.mark.parametrize("service", ["access", "serve", "up", "devproxy"])
+def test_a_service_called_like_a_log_of_ours_has_its_own(tmp_path: Path, service: str) -> None:
+    paths = Paths(tmp_path / "config", tmp_path / "state")
+    ours = {paths.access_log, paths.serve_output, paths.group_output, paths.proxy_log}
+    assert paths.service_log(service) not in ours
+    assert paths.service_log(f"{service}.shop") == paths.log / f"{service}.shop.log"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_what_is_made_is_private_up_to_our_own_folder(tmp_path: Path) -> None:
+    outside = tmp_path / "home"
+    outside.mkdir(mode=0o755)
+    paths = Paths(outside / "config", outside / "state")
+    paths.make(paths.on_request_output("web").parent)
+    assert {mode(folder) for folder in (paths.state, paths.log, paths.log / "on-request")} == {0o700}
+    assert mode(outside) == 0o755
+    assert not paths.config.exists()
+
+
+def test_files_of_a_project_lie_side_by_side(tmp_path: Path) -> None:
+    project = tmp_path / "devproxy.toml"
+    assert local_file(project) == tmp_path / "devproxy.local.toml"
+    assert project_file(local_file(project)) == project_file(project) == project
+    assert schema_file(project) == tmp_path / "registry.schema.json"
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert nearest_project(tmp_path / "a" / "b") is None
+    project.write_text("")
+    assert nearest_project(tmp_path / "a" / "b") == nearest_project(tmp_path) == project
 
 
 def test_a_relative_home_is_made_absolute_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from devproxy.paths import Paths
 from devproxy.problems import Problem, Wrong, refuse_unseen
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.error_pages import render
-from devproxy.run.logs import Lines, ServiceLog, last, log_file
+from devproxy.run.logs import Lines, ServiceLog, last
 from tests.control.pages_server import Pages, service
 from tests.hostile import HOSTILE, hidden
 
@@ -121,7 +121,7 @@ def test_a_services_log_is_safe(tmp_path: Path) -> None:
     log = ServiceLog(paths, "web")
     lines = Lines(log.append)
     lines.feed(RAW.replace("\r", "").encode("utf-8", "replace") + b"\n")
-    assert not hidden(log_file(paths, "web").read_text("utf-8"), "\n")
+    assert not hidden(paths.service_log("web").read_text("utf-8"), "\n")
     assert last(paths, "web", 1)[0].text.startswith("a")
 
 

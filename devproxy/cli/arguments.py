@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import PROJECT_FILE
+from devproxy.paths import PROJECT_FILE, nearest_project
 from devproxy.registry.model import Project, Registry, Service
 from devproxy.text import did_you_mean, near_words, plural
 
@@ -130,11 +130,6 @@ def _registered() -> "tuple[Service, ...]":
         return ()  # a shell's prompt is no place for an error
 
 
-def nearest(folder: Path) -> Path | None:
-    """The project file of `folder` or of the nearest folder above that has one."""
-    return next((at / PROJECT_FILE for at in (folder, *folder.parents) if (at / PROJECT_FILE).is_file()), None)
-
-
 def declared_by(registry: Registry, file: Path) -> list[Service]:
     """The services of a project file, and of the local file beside it."""
     folder = file.parent.resolve()
@@ -146,7 +141,7 @@ def services_meant(registry: Registry, names: Sequence[str], folder: Path) -> li
 
     A bare name is the project's own first. Raises DevproxyError.
     """
-    file = nearest(folder)
+    file = nearest_project(folder)
     own = declared_by(registry, file) if file is not None else []
     if names:
         mine = {service.name: service for service in own}

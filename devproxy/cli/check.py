@@ -19,7 +19,7 @@ import msgspec
 from devproxy import __version__
 from devproxy.cli.output import complain_line, remark, say
 from devproxy.errors import Exit
-from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
+from devproxy.paths import LOCAL_FILE, PROJECT_FILE, REGISTRY_FILE, Paths, project_file
 from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
 from devproxy.registry.layers import Linked
@@ -194,7 +194,7 @@ def check_file(file: Path) -> Sequence[Problem]:
         case "project":
             return _alone(decode_project(text, str(file)))
         case "local":
-            return _with_project(decode_local(text, str(file)), file.with_name(PROJECT_FILE))
+            return _with_project(decode_local(text, str(file)), project_file(file))
         case _:
             return merge(decode_user(text, str(file))).problems
 
@@ -207,7 +207,7 @@ def read_text(file: Path) -> str | None:
 
 def _kind(file: Path, text: str) -> str:
     """By name; a file of another name by what only one kind may hold."""
-    named = {PROJECT_FILE: "project", LOCAL_FILE: "local", "registry.toml": "user"}.get(file.name)
+    named = {PROJECT_FILE: "project", LOCAL_FILE: "local", REGISTRY_FILE: "user"}.get(file.name)
     if named:
         return named
     if file.name.endswith(".local.toml"):

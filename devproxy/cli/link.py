@@ -23,7 +23,7 @@ from devproxy.cli.context import load_context, remark_problems, remark_stopped
 from devproxy.cli.output import print_table, remark
 from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths
+from devproxy.paths import LOCAL_FILE, PROJECT_FILE, Paths, local_file, nearest_project, project_file
 from devproxy.problems import Wrong
 from devproxy.registry import hostnames, worktrees
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
@@ -171,9 +171,8 @@ def _label(text: str | None) -> str | None:
 def find_project(path: Path | None, folder: Path) -> Path:
     """The project file that is meant. Raises DevproxyError where there is none."""
     if path is None:
-        for candidate in (folder, *folder.parents):
-            if (candidate / PROJECT_FILE).is_file():
-                return candidate / PROJECT_FILE
+        if file := nearest_project(folder):
+            return file
         raise DevproxyError(
             f"no {PROJECT_FILE} here or in any folder above",
             why=f"looked from {folder} upwards",
@@ -184,7 +183,7 @@ def find_project(path: Path | None, folder: Path) -> Path:
         raise DevproxyError(
             f"{LOCAL_FILE} cannot be linked",
             why=f"it is read together with the {PROJECT_FILE} beside it",
-            fix=f"devproxy link {file.with_name(PROJECT_FILE)}",
+            fix=f"devproxy link {project_file(file)}",
         )
     return file
 
@@ -210,7 +209,7 @@ def _shared(file: Path) -> Decoded[ProjectFile]:
 
 def _local(file: Path) -> Decoded[LocalFile] | None:
     """The local file beside it, if there is one that can be read."""
-    local = file.with_name(LOCAL_FILE)
+    local = local_file(file)
     try:
         content = read(local)
         return None if content is None else decode_local(decode_text(content, local), str(local))

@@ -28,7 +28,7 @@ def command(names: tuple[str, ...], follow: bool, lines: int) -> None:
 
     All of them, or those called NAME, in the order of time.
     """
-    from devproxy.run.logs import Follower, last, log_file
+    from devproxy.run.logs import Follower, last
 
     paths = Paths.from_environment()
     ids = [service.id for service in services_meant(read(paths), names, Path.cwd())]
@@ -40,7 +40,7 @@ def command(names: tuple[str, ...], follow: bool, lines: int) -> None:
     for _, _, name, text in entries:
         prefixed.line(name, text)
     if not follow:
-        if not any(log_file(paths, name).exists() for name in ids):
+        if not any(paths.service_log(name).exists() for name in ids):
             remark("nothing was logged yet; devproxy up starts the services")
         return
     try:

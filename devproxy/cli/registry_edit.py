@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devproxy.cli.output import remark
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import SCHEMA_FILE, Paths
+from devproxy.paths import Paths, schema_file
 from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_user
 from devproxy.registry.loader import read_as
@@ -98,6 +98,6 @@ def put_schema(beside: Path, *, private: bool = True) -> None:
     """
     from devproxy.registry.json_schema import json_schema
 
-    file = beside.with_name(SCHEMA_FILE)
+    file = schema_file(beside)
     if private or not file.is_symlink():
         update(file, lambda _: json_schema(), private=private)

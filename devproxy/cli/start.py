@@ -30,7 +30,7 @@ def command(http: int | None) -> None:
     if not launched.is_new and http not in {None, 0, launched.running.http}:
         remark(f"it stays on port {launched.running.http}; to move it: devproxy restart --http {http}", fg="yellow")
     if launched.is_new:
-        remark(f"its log: {paths.log / 'devproxy.log'}")
+        remark(f"its log: {paths.proxy_log}")
 
 
 def tell(launched: "Launched") -> None:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import click
 
-from devproxy.cli.arguments import complete_service, declared_by, nearest, services_meant
+from devproxy.cli.arguments import complete_service, declared_by, services_meant
 from devproxy.cli.output import Prefixed, print_table, remark, say
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import Paths
+from devproxy.paths import Paths, nearest_project
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
 
@@ -84,7 +84,7 @@ def _link_if_new(paths: Paths) -> Registry | None:
     """Take the project one stands in into the registry, if it is not there; the registry, if it was loaded for that."""
     from devproxy.cli.link import is_linked, take
 
-    file = nearest(Path.cwd())
+    file = nearest_project(Path.cwd())
     if file is None:
         return None
     if is_linked(paths, file):

@@ -103,7 +103,7 @@ class Activator:
             await work
         except Exception:
             _log.exception("%s could not be started or ended", identity)
-            self._fail(service, f"something went wrong in devproxy itself; see {self._paths.log / 'devproxy.log'}", ())
+            self._fail(service, f"something went wrong in devproxy itself; see {self._paths.proxy_log}", ())
         finally:
             del self._tasks[identity]
             gate = self.gates.get(identity)

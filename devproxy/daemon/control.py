@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError
-from devproxy.paths import Paths, ensure_private
+from devproxy.paths import Paths
 from devproxy.run.detach import spawn
 from devproxy.storage.locks import exclusive
 from devproxy.storage.process_identity import is_same
@@ -37,11 +37,6 @@ class Launched(NamedTuple):
     is_new: bool
 
 
-def log_file(paths: Paths) -> Path:
-    """What the proxy in the background printed since it was started; its log is `devproxy.log` beside it."""
-    return paths.log / "serve.log"
-
-
 def start(paths: Paths, *, http: int | None = None) -> Launched:
     """The running proxy, started if there was none; returns once it takes connections. Blocks.
 
@@ -49,8 +44,8 @@ def start(paths: Paths, *, http: int | None = None) -> Launched:
     """
     if running := read_running(paths):
         return Launched(running, False)
-    ensure_private(paths.state)
-    log = ensure_private(paths.log) / log_file(paths).name
+    log = paths.serve_output
+    paths.make(log.parent)
     with exclusive(log):
         if running := read_running(paths):
             return Launched(running, False)

@@ -85,7 +85,7 @@ class DaemonLog:
     LOGGERS = ("devproxy", "asyncio", "aiohttp")
 
     def __init__(self, paths: Paths, *, watched: bool = True):
-        file = paths.log / "devproxy.log"
+        file = paths.proxy_log
         person = logging.StreamHandler(sys.stderr)
         person.setFormatter(_ForPerson(str(file)))
         records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()

@@ -33,7 +33,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
 from devproxy.health.model import Condition, Listener
 from devproxy.net.loopback import BACKLOG, Listening, listen
-from devproxy.paths import Paths, ensure_private
+from devproxy.paths import Paths
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
 from devproxy.registry.loader import Loader
@@ -59,7 +59,7 @@ def run(paths: Paths, *, http: int | None = None, access_log: bool | None = None
 
 async def serve(paths: Paths, *, http: int | None = None, access_log: bool | None = None, watched: bool = True) -> int:
     """`run`, on an event loop that is there."""
-    ensure_private(paths.config)
+    paths.make(paths.config)
     claim = process.claim(paths)
     try:
         with DaemonLog(paths, watched=watched):
@@ -184,7 +184,7 @@ class Daemon:
         if wanted is None:
             wanted = self._reloader.registry.settings.access_log
         if wanted and self._access_log is None:
-            file = RotatedFile(self._paths.log / "access.log", limit=ACCESS_LOG_LIMIT, kept=ACCESS_LOGS_KEPT)
+            file = RotatedFile(self._paths.access_log, limit=ACCESS_LOG_LIMIT, kept=ACCESS_LOGS_KEPT)
             self._access_log = AccessLog(file)
         self._proxy.access_log = self._access_log if wanted else None
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError
-from devproxy.paths import Paths, ensure_private
+from devproxy.paths import Paths
 
 _PATIENCE = 0.5  # seconds that a predecessor's last moments may take
 _CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}
@@ -44,7 +44,8 @@ class Claim:
 
 def claim(paths: Paths) -> Claim:
     """Take the state folder for this process. Raises DevproxyError that says which process has it, if one does."""
-    file = ensure_private(paths.state) / "proxy.lock"
+    file = paths.claim
+    paths.make(file.parent)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + _PATIENCE
     while not _locked(descriptor, file):

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from devproxy.health.findings import Checkouts
-from devproxy.paths import LOCAL_FILE, PROJECT_FILE
+from devproxy.paths import PROJECT_FILES
 from devproxy.registry import worktrees
 from devproxy.registry.model import Project, Registry
 
@@ -22,7 +22,7 @@ def checkouts(registry: Registry) -> dict[Project, Checkouts]:
     folders = {
         service.project: os.path.realpath(file.parent)
         for service in registry.services
-        if service.project and (file := Path(service.source.file)).name in (PROJECT_FILE, LOCAL_FILE)
+        if service.project and (file := Path(service.source.file)).name in PROJECT_FILES
     }
     found: dict[Project, Checkouts] = {}
     for project, own in folders.items():

@@ -11,7 +11,7 @@ import msgspec
 
 from devproxy.events import AnyEvent, Checked, ServiceEvent, Started, Stopped
 from devproxy.paths import Paths
-from devproxy.storage.rotating_file import RotatedFile
+from devproxy.storage.rotating_file import RotatedFile, older_file
 
 LIMIT = 512 << 10  # bytes a file; there are at most two
 KEPT = 1
@@ -64,7 +64,7 @@ def read(paths: Paths, service: str | None = None, last: int | None = None) -> l
 
 
 def _entries(paths: Paths, decoder: "msgspec.json.Decoder[HistoryEntry]") -> Iterator[HistoryEntry]:
-    for path in (paths.history.with_name(f"{paths.history.name}.1"), paths.history):
+    for path in (older_file(paths.history, 1), paths.history):
         try:
             lines = path.read_bytes().splitlines()
         except OSError:

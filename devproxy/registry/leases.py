@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from devproxy.errors import DevproxyError
-from devproxy.paths import Paths, check_private
+from devproxy.paths import ENDING, Paths, check_private, ending_file
 from devproxy.registry.hostnames import LABEL
 from devproxy.registry.model import Lease
 from devproxy.storage import locks
@@ -42,7 +42,6 @@ from devproxy.storage.process_identity import in_group, is_same, start_time
 GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _KILLED = 5.0  # seconds that the system may need after SIGKILL
 _LOOK = 0.02
-_SUFFIX = ".ending"
 
 
 def begin_ending(file: Path, lease: Lease) -> None:
@@ -51,7 +50,7 @@ def begin_ending(file: Path, lease: Lease) -> None:
     if sys.platform == "win32" or lease.group <= 1 or not is_same(lease.group, lease.group_started):
         file.unlink(missing_ok=True)
         return
-    ending = file.with_name(f"{lease.service}.{lease.group}{_SUFFIX}")
+    ending = ending_file(file, lease.group)
     file.replace(ending)
     os.utime(ending)
     with contextlib.suppress(OSError):
@@ -69,7 +68,7 @@ def sweep_endings(folder: Path) -> None:
 def settle_endings(folder: Path, service: str) -> None:
     """Return once nothing is left of `service`: at most some seconds, if it does not end when it is asked to."""
     for file in _ending_files(folder):
-        if file.name.removesuffix(_SUFFIX).rpartition(".")[0] != service:
+        if file.name.removesuffix(ENDING).rpartition(".")[0] != service:
             continue
         until = time.monotonic() + GRACE + _KILLED
         while _left(file) and time.monotonic() < until:
@@ -80,7 +79,7 @@ def settle_endings(folder: Path, service: str) -> None:
 
 def _ending_files(folder: Path) -> list[Path]:
     try:
-        return sorted(file for file in folder.iterdir() if file.suffix == _SUFFIX)
+        return sorted(file for file in folder.iterdir() if file.suffix == ENDING)
     except OSError:
         return []
 
@@ -135,7 +134,7 @@ def is_alive(lease: Lease) -> bool:
 
 def holds(paths: Paths, lease: Lease) -> bool:
     """Whether this very lease is the one in force for its service."""
-    return _read(lease_file(paths, lease.service)) == _filed(paths, lease)
+    return _read(paths.lease(lease.service)) == _filed(paths, lease)
 
 
 def take_lease(paths: Paths, service: str, make: Callable[[tuple[Lease, ...]], Lease], *, force: bool = False) -> Lease:
@@ -156,7 +155,7 @@ def take_lease(paths: Paths, service: str, make: Callable[[tuple[Lease, ...]], L
         made.append(make(tuple(lease for lease in others if lease is not None and is_alive(lease))))
         return _encode(made[-1])
 
-    file = lease_file(paths, service)
+    file = paths.lease(service)
     _reap(file)
     settle(paths, service)
     update(file, edit)
@@ -179,7 +178,7 @@ def replace_lease(paths: Paths, old: Lease, new: Lease) -> bool:
         replaced.append(_decode(text, file) == _filed(paths, old))
         return _encode(new) if replaced[-1] else text
 
-    file = lease_file(paths, old.service)
+    file = paths.lease(old.service)
     if not file.exists():
         return False
     update(file, edit)
@@ -188,12 +187,8 @@ def replace_lease(paths: Paths, old: Lease, new: Lease) -> bool:
 
 def remove_lease(paths: Paths, lease: Lease) -> bool:
     """Give a lease up; False if it is not in force any more (it is left alone then)."""
-    file = lease_file(paths, lease.service)
+    file = paths.lease(lease.service)
     return _remove(file, lambda found: found == _filed(paths, lease))
-
-
-def lease_file(paths: Paths, service: str) -> Path:
-    return paths.leases / f"{service}.toml"
 
 
 def _files(paths: Paths) -> list[Path]:
@@ -239,7 +234,7 @@ def _encode(lease: Lease) -> str:
 
 
 def _filed(paths: Paths, lease: Lease) -> Lease:
-    return msgspec.structs.replace(lease, file=str(lease_file(paths, lease.service)))
+    return msgspec.structs.replace(lease, file=str(paths.lease(lease.service)))
 
 
 def _reap(file: Path) -> None:

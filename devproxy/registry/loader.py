@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from devproxy.paths import LOCAL_FILE, Paths
+from devproxy.paths import Paths, local_file
 from devproxy.problems import Problem
 from devproxy.registry.decode import Decoded, decode_local, decode_project, decode_user
 from devproxy.registry.layers import Linked, beside
@@ -199,7 +199,7 @@ class _ProjectFiles:
 
     def __init__(self, path: Path):
         self.shared = _File(path, decode_project)
-        self.local = _File(path.with_name(LOCAL_FILE), decode_local)
+        self.local = _File(local_file(path), decode_local)
 
     def load(self, now: float) -> tuple[Problem, ...]:
         self.shared.load(now)

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import Paths, ensure_private
+from devproxy.paths import Paths
 from devproxy.registry.leases import read_leases
 from devproxy.registry.model import Service
 from devproxy.run.detach import spawn
@@ -43,15 +43,15 @@ class Attempt:
         self.process: subprocess.Popen[bytes] | None = None
         self._paths = paths
         self._identity = identity
+        self._log = paths.on_request_output(identity)
         self._names = (*with_, identity)
         self._followers = {name: Follower(paths, name) for name in self._names}
         self._lines: deque[str] = deque(maxlen=SHOWN)
 
     def spawn(self) -> None:
         """Start the group. Raises OSError, DevproxyError."""
-        log = ensure_private(ensure_private(self._paths.log) / "on-request") / f"{self._identity}.log"
-        self._log = log
-        self.process = spawn(self._paths, ["up", "--on-request", self._identity], log)
+        self._paths.make(self._log.parent)
+        self.process = spawn(self._paths, ["up", "--on-request", self._identity], self._log)
 
     def look(self) -> AttemptStatus:
         """How it stands."""

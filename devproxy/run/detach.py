@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from devproxy.errors import DevproxyError
-from devproxy.paths import Paths, ensure_private
+from devproxy.paths import Paths
 from devproxy.run.group_state import OVER, UNSETTLED, MemberPhase, MemberState, read_groups
 
 PATIENCE = 60.0  # seconds for every service to be healthy
@@ -24,7 +24,8 @@ def launch_group(paths: Paths, names: list[str]) -> dict[str, MemberState]:
 
     Some of them may be another group's by now, which was started at the same moment: they count as well.
     """
-    log = ensure_private(paths.log) / "up.log"
+    log = paths.group_output
+    paths.make(log.parent)
     process = spawn(paths, ["up", "--group", *names], log)
     deadline = time.monotonic() + PATIENCE
     seen: dict[str, MemberState] = {}

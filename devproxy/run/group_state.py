@@ -8,12 +8,11 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from devproxy.paths import Paths, ensure_private
+from devproxy.paths import Paths
 from devproxy.storage import files
 from devproxy.storage.locks import exclusive
 from devproxy.storage.process_identity import is_same, start_time
@@ -41,16 +40,15 @@ class GroupFile(msgspec.Struct, frozen=True, kw_only=True):
 @contextlib.contextmanager
 def turn(paths: Paths) -> Iterator[None]:
     """One `up` at a time looks at what runs and publishes what it is going to start. Raises DevproxyError."""
-    ensure_private(paths.state)
-    ensure_private(paths.state / "up")
-    with exclusive(ensure_private(paths.state / "up" / "turn") / "up"):
+    paths.make(paths.group_turn.parent)
+    with exclusive(paths.group_turn):
         yield
 
 
 def publish(paths: Paths, services: dict[str, MemberState]) -> None:
     """Say what this process runs. Blocks. Raises DevproxyError."""
     us = os.getpid()
-    files.write_json(_file(paths, us), GroupFile(pid=us, started=start_time(us) or 0.0, services=services))
+    files.write_json(paths.group(us), GroupFile(pid=us, started=start_time(us) or 0.0, services=services))
 
 
 def withdraw(paths: Paths) -> None:
@@ -61,7 +59,7 @@ def withdraw(paths: Paths) -> None:
 def read_groups(paths: Paths) -> list[GroupFile]:
     """Every `up` that runs, the oldest first."""
     found = []
-    for file in sorted((paths.state / "up").glob("*.json")):
+    for file in sorted(paths.groups.glob("*.json")):
         try:
             group = msgspec.json.decode(file.read_bytes(), type=GroupFile)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -78,14 +76,14 @@ def ask_to_end(paths: Paths, group: GroupFile, services: list[str]) -> None:
     if set(services) >= set(group.services):
         _send(group, signal.SIGTERM)
         return
-    files.update(_wishes(paths, group.pid), lambda text: text + "".join(f"{name}\n" for name in services))
+    files.update(paths.end_requests(group.pid), lambda text: text + "".join(f"{name}\n" for name in services))
     _send(group, signal.SIGUSR1)
 
 
 def read_end_requests(paths: Paths) -> list[str]:
     """The services that this process was asked to end, since it began."""
     try:
-        return _wishes(paths, os.getpid()).read_text("utf-8").split()
+        return paths.end_requests(os.getpid()).read_text("utf-8").split()
     except (OSError, UnicodeDecodeError):
         return []
 
@@ -96,15 +94,7 @@ def _send(group: GroupFile, number: int) -> None:
             os.kill(group.pid, number)
 
 
-def _file(paths: Paths, pid: int) -> Path:
-    return paths.state / "up" / f"{pid}.json"
-
-
-def _wishes(paths: Paths, pid: int) -> Path:
-    return paths.state / "up" / f"{pid}.end"
-
-
 def _forget(paths: Paths, pid: int) -> None:
-    for file in (_file(paths, pid), _wishes(paths, pid)):
+    for file in (paths.group(pid), paths.end_requests(pid)):
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)

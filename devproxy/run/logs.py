@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devproxy.paths import Paths
-from devproxy.storage.rotating_file import RotatedFile
+from devproxy.storage.rotating_file import RotatedFile, older_file
 from devproxy.text import without_unsafe
 
 LIMIT, KEPT = 5 << 20, 3  # bytes a file, older files
@@ -24,15 +24,11 @@ class LogEntry(NamedTuple):
     text: str
 
 
-def log_file(paths: Paths, service: str) -> Path:
-    return paths.log / f"{service}.log"
-
-
 class ServiceLog:
     """Where a service's lines go. Blocks on the disk; a disk that refuses loses lines, never a service."""
 
     def __init__(self, paths: Paths, service: str, *, limit: int = LIMIT):
-        self._file = RotatedFile(log_file(paths, service), limit=limit, kept=KEPT)
+        self._file = RotatedFile(paths.service_log(service), limit=limit, kept=KEPT)
 
     def append(self, text: str) -> None:
         """One line, as of now."""
@@ -45,10 +41,10 @@ class ServiceLog:
 
 def last(paths: Paths, service: str, count: int) -> list[LogEntry]:
     """The last `count` lines, oldest first, those of older files as well."""
-    file = log_file(paths, service)
+    file = paths.service_log(service)
     found: list[LogEntry] = []
     for number in range(KEPT + 1):
-        path = file.with_name(f"{file.name}.{number}") if number else file
+        path = older_file(file, number)
         try:
             lines = path.read_text("utf-8", "replace").split("\n")[:-1]
         except OSError:
@@ -61,7 +57,7 @@ class Follower:
     """New lines of a log, from now on."""
 
     def __init__(self, paths: Paths, service: str):
-        self._file = log_file(paths, service)
+        self._file = paths.service_log(service)
         self._inode, self._offset = self._state()
         self._rest = b""
 
@@ -69,7 +65,7 @@ class Follower:
         """The lines that were added since the last call, also if the file was rotated in between."""
         inode, size = self._state()
         if inode != self._inode:
-            older = self._file.with_name(f"{self._file.name}.1")
+            older = older_file(self._file, 1)
             if self._inode and older.exists() and older.stat().st_ino == self._inode:
                 yield from self._more(older)
             self._inode, self._offset = inode, 0

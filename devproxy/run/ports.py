@@ -10,14 +10,14 @@ on every machine where that port is free. Python's own `hash` differs in each pr
 
 import os
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 
 from devproxy.errors import DevproxyError
 from devproxy.net.loopback import is_free
-from devproxy.paths import Paths, ensure_private
+from devproxy.paths import Paths
 from devproxy.registry.model import Registry
 from devproxy.registry.validate import BLOCKED_PORTS
 from devproxy.storage import files, locks
@@ -99,7 +99,7 @@ def reserve(
     are as in `ports.allocate`. Blocks (lock, disk). Raises DevproxyError.
     """
     owner = (project or "", service, checkout)
-    with locks.exclusive(_lock(paths)):
+    with _choosing(paths):
         held = _living(paths)
         for one in held:
             if one.owner == owner and one.pid == os.getpid() and low <= one.port <= high and one.port not in taken:
@@ -112,27 +112,23 @@ def reserve(
 
 def release(paths: Paths, port: int) -> None:
     """Let go of a port that this process holds. Blocks. Raises DevproxyError."""
-    with locks.exclusive(_lock(paths)):
+    with _choosing(paths):
         _write(paths, [one for one in _living(paths) if (one.port, one.pid) != (port, os.getpid())])
 
 
-def _lock(paths: Paths) -> Path:
-    """What is locked is the folder around a file: this one is for the choice, the writer locks the one within."""
-    ensure_private(paths.state)
-    return ensure_private(paths.state / "ports") / "choice"
-
-
-def _file(paths: Paths) -> Path:
-    return paths.state / "ports" / "held" / "ports.json"
+def _choosing(paths: Paths) -> AbstractContextManager[None]:
+    """The lock of the choice; the file of ports has one of its own, which its writer takes."""
+    paths.make(paths.port_choice.parent)
+    return locks.exclusive(paths.port_choice)
 
 
 def _living(paths: Paths) -> list[Reservation]:
     try:
-        held = msgspec.json.decode(_file(paths).read_bytes(), type=list[Reservation])
+        held = msgspec.json.decode(paths.reserved_ports.read_bytes(), type=list[Reservation])
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return []
     return [one for one in held if is_same(one.pid, one.started)]
 
 
 def _write(paths: Paths, held: list[Reservation]) -> None:
-    files.write_json(_file(paths), held)
+    files.write_json(paths.reserved_ports, held)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import LOCAL_FILE, PROJECT_FILE
+from devproxy.paths import PROJECT_FILE, PROJECT_FILES, local_file, nearest_project
 from devproxy.problems import Wrong
 from devproxy.registry import hostnames, worktrees
 from devproxy.registry.decode import decode_local, decode_project
@@ -113,17 +113,14 @@ def _service_here(project: _NearProject, folder: Path) -> str | None:
 
 
 def _project_above(folder: Path, registry: Registry) -> _NearProject | None:
-    for parent in (folder, *folder.parents):
-        file = parent / PROJECT_FILE
-        text = manifest_text(file)
-        if text is not None:
-            return _read_project(file, text, registry)
-    return None
+    file = nearest_project(folder)
+    text = manifest_text(file) if file is not None else None
+    return _read_project(file, text, registry) if file is not None and text is not None else None
 
 
 def _read_project(file: Path, text: str, registry: Registry) -> _NearProject | None:
     decoded = decode_project(text, str(file))
-    local = file.with_name(LOCAL_FILE)
+    local = local_file(file)
     over = manifest_text(local)
     name = own_name(decoded, decode_local(over, str(local)) if over is not None else None)
     if decoded.value is None or not name:
@@ -138,11 +135,7 @@ def _read_project(file: Path, text: str, registry: Registry) -> _NearProject | N
 
 
 def _is_beside(source: str, file: Path) -> bool:
-    return (
-        bool(source)
-        and Path(source).name in (PROJECT_FILE, LOCAL_FILE)
-        and Path(source).parent.resolve() == file.parent
-    )
+    return bool(source) and Path(source).name in PROJECT_FILES and Path(source).parent.resolve() == file.parent
 
 
 def _suggestions(folder: Path) -> Iterator[tuple[str, str]]:

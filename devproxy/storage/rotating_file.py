@@ -12,6 +12,11 @@ from pathlib import Path
 from devproxy.paths import ensure_private
 
 
+def older_file(file: Path, number: int) -> Path:
+    """What `file` was `number` rotations ago."""
+    return file.with_name(f"{file.name}.{number}") if number else file
+
+
 class RotatedFile:
     """A file for lines: past `limit` bytes it becomes `.1`, what was `.1` becomes `.2`, and so on to `.<kept>`.
 
@@ -44,9 +49,6 @@ class RotatedFile:
 
     def _rotate(self) -> None:
         for number in range(self._kept - 1, -1, -1):
-            older = self._generation(number)
-            if older.exists():
-                older.replace(self._generation(number + 1))
-
-    def _generation(self, number: int) -> Path:
-        return self.path.with_name(f"{self.path.name}.{number}") if number else self.path
+            file = older_file(self.path, number)
+            if file.exists():
+                file.replace(older_file(self.path, number + 1))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.cli.arguments import find_service, nearest, services_meant
-from devproxy.errors import DevproxyError, Exit
+from devproxy.cli.arguments import find_service, services_meant
+from devproxy.errors import DevproxyError
+from devproxy.paths import Exit, nearest_project
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Registry, Service, Source
 
@@ -128,7 +129,7 @@ def test_elsewhere_a_project_must_be_the_only_one(registry: Registry, tmp_path: 
 def test_a_file_that_is_not_linked_gives_nothing(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "devproxy.toml").touch()
-    assert nearest(tmp_path / "new") == tmp_path / "new" / "devproxy.toml"
+    assert nearest_project(tmp_path / "new") == tmp_path / "new" / "devproxy.toml"
     with pytest.raises(DevproxyError, match="no services that could be used") as error:
         ids(registry, tmp_path / "new")
     assert "not linked yet" in error.value.why

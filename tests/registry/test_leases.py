@@ -10,7 +10,7 @@ import pytest
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.registry.leases import holds, lease_file, read_leases, remove_lease, replace_lease, take_lease
+from devproxy.registry.leases import holds, read_leases, remove_lease, replace_lease, take_lease
 from devproxy.registry.loader import LEASE_CHECK, Loader
 from devproxy.registry.model import Lease
 from devproxy.storage.process_identity import start_time
@@ -47,7 +47,7 @@ def test_what_is_written_is_read_again(paths: Paths) -> None:
     whole = lease("web.shop", hosts=("shop.localhost",), checkout="/home/you/shop", group=7, group_started=1.25)
     taken = take(paths, whole)
     assert read_leases(paths) == (taken,)
-    assert taken.file == str(lease_file(paths, "web.shop"))
+    assert taken.file == str(paths.lease("web.shop"))
 
 
 def test_without_leases_there_are_none(paths: Paths) -> None:
@@ -69,7 +69,7 @@ def test_a_lease_whose_pid_is_another_process_now_is_removed(paths: Paths) -> No
     earlier = (start_time(os.getpid()) or 0.0) - 60
     take(paths, Lease(service="web", port=4000, pid=os.getpid(), started=earlier))
     assert read_leases(paths) == ()
-    assert not lease_file(paths, "web").exists()
+    assert not paths.lease("web").exists()
 
 
 def test_what_a_dead_lease_left_running_is_ended(paths: Paths, other: "subprocess.Popen[bytes]") -> None:
@@ -130,7 +130,7 @@ def test_who_takes_one_sees_those_of_others(paths: Paths) -> None:
 )
 def test_what_is_no_lease_is_ignored_and_can_be_taken(paths: Paths, text: str) -> None:
     paths.leases.mkdir(parents=True, mode=0o700)
-    lease_file(paths, "web").write_text(text)
+    paths.lease("web").write_text(text)
     assert read_leases(paths) == ()
     assert take(paths, lease()).port == 4000
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.paths import Paths
-from devproxy.run.logs import Follower, ServiceLog, last, log_file
+from devproxy.run.logs import Follower, ServiceLog, last
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_entries_sort_by_time(paths: Paths) -> None:
     log.append("two")
     times = [entry.time for entry in last(paths, "a", 9)]
     assert times == sorted(times)
-    assert log_file(paths, "a").stat().st_mode & 0o777 == 0o600
+    assert paths.service_log("a").stat().st_mode & 0o777 == 0o600
 
 
 def test_following_misses_nothing_at_a_rotation(paths: Paths) -> None:
@@ -52,5 +52,5 @@ def test_following_a_log_that_does_not_exist_yet(paths: Paths) -> None:
 
 
 def test_a_disk_that_refuses_loses_lines_only(paths: Paths) -> None:
-    log_file(paths, "web").mkdir(parents=True)
+    paths.service_log("web").mkdir(parents=True)
     ServiceLog(paths, "web").append("lost")

@@ -64,6 +64,11 @@ def test_urls_are_made_in_urls_py_alone() -> None:
     assert {name for name, source in SOURCES.items() if added.search(source)} <= {"urls.py"}
 
 
+@pytest.mark.parametrize("call", ["flock(", "lockf(", "msvcrt.locking("])
+def test_locking_is_in_storage_locks_alone(call: str) -> None:
+    assert those_with(call) <= {"storage/locks.py"}
+
+
 def test_our_files_and_folders_are_named_in_paths_py_alone() -> None:
     joined = re.compile(r"\bpaths\.\w+ / ")
     assert {name for name, source in SOURCES.items() if joined.search(source)} == set()

@@ -1,74 +1,43 @@
 """What a long-lived process needs from the system, and that there is one of it.
 
-Lives here: the lock that says which process serves a DEVPROXY_HOME, the descriptor limit, the event loop, the garbage
+Lives here: the claim of the process that serves a DEVPROXY_HOME, the descriptor limit, the event loop, the garbage
 collector's thresholds.
-Not here: what the process does (`main.py`), the lock that writers of a file take (`storage/locks.py`).
+Not here: what the process does (`main.py`), locking (`storage/locks.py`).
 """
 
 import asyncio
-import errno
 import gc
 import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
+from devproxy.storage.locks import FileLock, hold
 
 _PATIENCE = 0.5  # seconds that a predecessor's last moments may take
-_CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}
 _before: list[int] = []  # the soft limit that we were started with
 _MODEST_LIMIT = 10_240  # OPEN_MAX of macOS, where the hard limit says "infinity" and setrlimit(2) refuses it
 
 
-class Claim:
-    """This process serves this state folder, until `release` or the end of the process, however it comes.
-
-    The lock is flock(2) on a file that stays: the kernel lets go of it with the process, so nothing is ever stale.
-    """
-
-    def __init__(self, descriptor: int):
-        self._descriptor = descriptor
-
-    def release(self) -> None:
-        """Let another process serve."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
-def claim(paths: Paths) -> Claim:
-    """Take the state folder for this process. Raises DevproxyError that says which process has it, if one does."""
-    file = paths.claim
-    paths.make(file.parent)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + _PATIENCE
-    while not _locked(descriptor, file):
-        if time.monotonic() > deadline:
-            os.close(descriptor)
-            raise _taken(paths)
-        time.sleep(0.02)
-    return Claim(descriptor)
-
-
-def _locked(descriptor: int, file: Path) -> bool:
+def claim(paths: Paths) -> FileLock:
+    """Take the state folder for this process, until it ends. Raises DevproxyError: another one has it, and which."""
+    paths.make(paths.claim.parent)
     try:
-        return _try_lock(descriptor)
+        lock = hold(paths.claim, _PATIENCE)
     except OSError as error:
-        if error.errno in _CANNOT_LOCK:
-            # A file system without locks (some network mounts): two proxies then differ by their ports alone.
-            return True
-        os.close(descriptor)
         raise DevproxyError(
-            f"{file} could not be locked",
+            f"{paths.claim} could not be locked",
             why=(error.strerror or str(error)).lower(),
             fix="point DEVPROXY_HOME at a folder on a local disk",
         ) from None
+    if lock is None:
+        raise _taken(paths)
+    return lock
 
 
 def _taken(paths: Paths) -> DevproxyError:
@@ -152,24 +121,3 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

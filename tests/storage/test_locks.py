@@ -93,3 +93,48 @@ def test_a_folder_that_cannot_be_locked_gets_a_lock_file(tmp_path: Path, monkeyp
         [file] = tmp_path.iterdir()
         assert file.name == ".registry.toml.lock"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+HOLDS_FILE = """
+import sys, time
+from pathlib import Path
+from devproxy.storage import locks
+held = locks.hold(Path(sys.argv[1]), 0)
+print("held" if held else "taken", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_file_is_held_by_one_process_until_it_ends(tmp_path: Path) -> None:
+    file = tmp_path / "proxy.lock"
+    with subprocess.Popen([sys.executable, "-c", HOLDS_FILE, str(file)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert locks.hold(file, 0.05) is None
+        assert locks.hold(file, 0) is None  # a wait that was given up holds nothing
+        holder.kill()
+        mine = locks.hold(file, 30)
+    assert mine is not None
+    assert locks.hold(file, 0) is None
+    mine.release()
+    mine.release()
+    again = locks.hold(file, 0)
+    assert again is not None
+    again.release()
+
+
+def test_where_there_are_no_locks_everybody_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    both = [locks.hold(tmp_path / "proxy.lock", 0) for _ in range(2)]
+    assert all(both)
+    for one in both:
+        assert one is not None
+        one.release()
+
+
+def test_a_file_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        locks.hold(tmp_path / "missing" / "proxy.lock", 0)

@@ -13,7 +13,7 @@ ROOT = Path(devproxy.__file__).parent
 SOURCES = {str(file.relative_to(ROOT).as_posix()): file.read_text("utf-8") for file in ROOT.rglob("*.py")}
 TEXT_RULES = (
     *("isprintable", "unicode_escape", "html import", "html.escape", "difflib", "get_close_matches"),
-    *("\\x1f", "\\u202", "\\ud800"),
+    *("\\x1f", "\\u202"),
 )
 
 

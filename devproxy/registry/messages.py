@@ -226,7 +226,7 @@ def _fix(key: Key, right: str) -> str:
 
 def _right(value: Any, key: Key) -> str:
     """The value as TOML, as it would be right: the one that was given where it can be told what was meant."""
-    given = value if isinstance(value, str) and shown(value) == value and '"' not in value else ""
+    given = value if isinstance(value, str) and shown(value) == value and not {'"', "\\"} & set(value) else ""
     if type(value) is int and value > 0:
         return _as_string(value, key)
     if given and key.example.startswith("["):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -61,6 +61,7 @@ VALUES = st.one_of(
 
 @settings(deadline=None, max_examples=300)
 @given(VALUES, st.sampled_from(ALL))
+@example("\\", next(key for key in ALL if key.example.startswith("[")))
 def test_any_misfit_is_told_in_printable_words_with_a_fix(value: Any, key: Key) -> None:
     wrong = misfit(key.name, value, key)
     assert (wrong.what + wrong.why + wrong.fix).isprintable()

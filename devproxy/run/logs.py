@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.storage.rotating_file import RotatedFile, older_file
 from devproxy.text import without_unsafe
@@ -25,7 +26,10 @@ class LogEntry(NamedTuple):
 
 
 class ServiceLog:
-    """Where a service's lines go. Blocks on the disk; a disk that refuses loses lines, never a service."""
+    """Where a service's lines go: a file that stays open. Blocks on the disk.
+
+    A disk that refuses loses lines, never a service.
+    """
 
     def __init__(self, paths: Paths, service: str, *, limit: int = LIMIT):
         self._file = RotatedFile(paths.service_log(service), limit=limit, kept=KEPT)
@@ -35,7 +39,7 @@ class ServiceLog:
         stamp = datetime.now().astimezone().isoformat(timespec="milliseconds")
         try:
             self._file.append(f"{stamp} {text}\n")
-        except OSError:
+        except (OSError, DevproxyError):
             return
 
 

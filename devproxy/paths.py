@@ -5,13 +5,13 @@ Not here: reading or writing them (`storage/files.py`, `registry/loader.py`).
 """
 
 import os
-import shlex
 import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from devproxy.errors import DevproxyError, Exit
+from devproxy.text import quote
 
 REGISTRY_FILE = "registry.toml"
 PROJECT_FILE = "devproxy.toml"
@@ -226,11 +226,6 @@ def check_private(folder: Path) -> None:
             raise _refused(folder, why, fix)
     if stat.S_IMODE(target.st_mode) & 0o077 and not stat.S_ISLNK(link.st_mode):
         folder.chmod(0o700)
-
-
-def quote(path: Path) -> str:
-    """`path` as it can be pasted into a shell."""
-    return shlex.quote(str(path))
 
 
 def _no_folder(folder: Path) -> DevproxyError:

@@ -1,4 +1,4 @@
-"""Text for people: safe on a terminal, in a log and on a page; words that are near; addresses; numbers of things.
+"""Text for people: safe on a terminal, in a log and on a page; near words; commands to type; addresses; plurals.
 
 Whatever comes from outside (a file, a command line, a request, a process) may hold characters that drive a terminal
 (C0 and C1 controls, ECMA-48), that end a line and so pass for another one, that turn the order of what is read around
@@ -14,9 +14,11 @@ through one of these functions:
 Not here: refusing such a value (`problems.py`), colours (`cli/output.py`, and `run/logs.py` for a service's own).
 """
 
+import shlex
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from pathlib import PurePath
 from typing import Final
 
 LONGEST: Final = 60  # characters of a value that a message repeats
@@ -178,6 +180,20 @@ def plural(count: int, noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+# Commands that a person is told to type.
+
+
+def quote(word: str | PurePath) -> str:
+    """A word as a shell takes it: nothing in it is acted upon. A path is no option, whatever it begins with."""
+    text = str(word)
+    return shlex.quote(f"./{text}" if isinstance(word, PurePath) and text.startswith("-") else text)
+
+
+def devproxy_command(*words: str | PurePath) -> str:
+    """`devproxy link --trust '/my team/devproxy.toml'`: a command of ours, to be pasted into a shell."""
+    return " ".join(("devproxy", *map(quote, words)))
 
 
 # Addresses.

@@ -64,6 +64,17 @@ def test_urls_are_made_in_urls_py_alone() -> None:
     assert {name for name, source in SOURCES.items() if added.search(source)} <= {"urls.py"}
 
 
+def test_commands_to_type_are_made_in_text_py_alone() -> None:
+    from devproxy.cli.app import SUMMARIES
+
+    typed = re.compile(rf"\bdevproxy (?:{'|'.join(SUMMARIES)})(?: --?[\w-]+(?: \w+)?)* \{{")
+    found = {name for name, source in SOURCES.items() if any(map(typed.search, templates(source)))}
+    assert found == set()
+    assert typed.search("then: devproxy link --trust {file}")
+    assert typed.search("devproxy link --as two {here}")
+    assert those_with("shlex.quote(") <= {"text.py", "programs/options.py", "programs/flags.py"}
+
+
 @pytest.mark.parametrize("call", ["flock(", "lockf(", "msvcrt.locking("])
 def test_locking_is_in_storage_locks_alone(call: str) -> None:
     assert those_with(call) <= {"storage/locks.py"}

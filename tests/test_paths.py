@@ -17,7 +17,6 @@ from devproxy.paths import (
     local_file,
     nearest_project,
     project_file,
-    quote,
     schema_file,
 )
 from tests import require
@@ -160,8 +159,3 @@ def test_a_folder_that_someone_else_holds_is_refused(tmp_path: Path, what: str) 
     assert caught.value.exit_code is Exit.REFUSED
     assert "it belongs to user 65534" in caught.value.why
     assert caught.value.fix
-
-
-def test_a_quoted_path_can_be_pasted() -> None:
-    assert quote(Path("/a/plain.toml")) == "/a/plain.toml"
-    assert quote(Path("/a b/$(x).toml")) == "'/a b/$(x).toml'"

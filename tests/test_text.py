@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 from html import unescape
+from pathlib import PurePath
 
 import pytest
 from hypothesis import example, given, settings
@@ -134,6 +136,23 @@ def test_words_that_go_together() -> None:
     assert text.did_you_mean(["web", "api"]) == "did you mean `web` or `api`?"
     assert [text.plural(count, "service") for count in (0, 1, 2)] == ["0 services", "1 service", "2 services"]
     assert [text.listed("abc"[:count]) for count in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
+
+
+@FIXED
+@given(st.lists(WORDS, max_size=4))
+@example(["link", "a;touch PWNED #"])
+@example(["$(x)", "`x`", "'", '"', "\n", "~", "*", "a b", ""])
+def test_a_shell_takes_each_word_of_a_command_as_it_is(words: list[str]) -> None:
+    assert shlex.split(text.devproxy_command(*words)) == ["devproxy", *words]
+
+
+def test_a_command_is_as_plain_as_it_can_be() -> None:
+    assert text.devproxy_command("link", "--trust", PurePath("/a/b.toml")) == "devproxy link --trust /a/b.toml"
+    assert text.devproxy_command("init", PurePath("-x")) == "devproxy init ./-x"
+    assert text.quote(PurePath("/a b/$(x).toml")) == "'/a b/$(x).toml'"
 
 
 @pytest.mark.parametrize(

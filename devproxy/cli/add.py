@@ -20,6 +20,7 @@ from devproxy.paths import Paths
 from devproxy.registry.decode import Decoded
 from devproxy.registry.model import Registry
 from devproxy.registry.schema import UserFile
+from devproxy.text import devproxy_command, quote
 
 _HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]+")
 
@@ -89,10 +90,11 @@ def _added(text: str, registry: Decoded[UserFile], name: str, table: dict[str, A
 
 def _dotted(name: str) -> DevproxyError:
     first, _, rest = name.partition(".")
+    host = name if rest.endswith("localhost") else f"{name}.localhost"
     return DevproxyError(
         f"`{name}` is not a name for a service",
         why="a name has no dots: devproxy makes the hostname from it",
-        fix=f"devproxy add {first} … --host {name if rest.endswith('localhost') else f'{name}.localhost'}",
+        fix=f"{devproxy_command('add', first)} … --host {quote(host)}",
         exit_code=Exit.USAGE,
     )
 

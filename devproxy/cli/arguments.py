@@ -14,7 +14,7 @@ import click
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE, nearest_project
 from devproxy.registry.model import Project, Registry, Service
-from devproxy.text import did_you_mean, near_words, plural
+from devproxy.text import devproxy_command, did_you_mean, near_words, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ def _unknown(registry: "Registry", name: str) -> DevproxyError:
         return DevproxyError(
             f"nothing is called `{name}`",
             why="no service is registered yet",
-            fix=f"devproxy add {name} PORT (or, in a project's folder, devproxy link)",
+            fix=f"{devproxy_command('add', name, 'PORT')} (or, in a project's folder, devproxy link)",
         )
     names = {alias: service.id for service in services for alias in (service.name, *service.hosts, service.id)}
     near = dict.fromkeys(names[alias] for alias in near_words(name, names))
@@ -158,7 +158,7 @@ def services_meant(registry: Registry, names: Sequence[str], folder: Path) -> li
 
 def _none_of(file: Path, registry: Registry) -> DevproxyError:
     if any(Path(problem.file).parent.resolve() == file.parent.resolve() for problem in registry.problems):
-        why, fix = "every service in its file has an error, or the whole file", f"devproxy check {file}"
+        why, fix = "every service in its file has an error, or the whole file", devproxy_command("check", file)
     else:
         why = "its file is not linked yet, or declares none"
         fix = "devproxy up links it and starts its services; devproxy link only links it"

@@ -12,6 +12,7 @@ from devproxy.cli.output import print_table, remark, say
 from devproxy.detect.model import Survey
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE
+from devproxy.text import devproxy_command
 
 EXAMPLE = 'project = "shop"\n\n[services.web]\ncommand = "npm run dev"\n'
 
@@ -51,7 +52,7 @@ def command(folder: Path | None, name: str, dry_run: bool) -> None:
 
 def _refuse_existing(file: Path) -> None:
     if file.exists() or file.is_symlink():
-        fix = f"edit it, or see what init would write: devproxy init --dry-run {file.parent}"
+        fix = f"edit it, or see what init would write: {devproxy_command('init', '--dry-run', file.parent)}"
         raise DevproxyError(f"there is a {PROJECT_FILE} already, and it stays as it is", where=str(file), fix=fix)
 
 

@@ -34,6 +34,7 @@ from devproxy.registry.model import Project, Registry
 from devproxy.registry.resolve import digest
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 from devproxy.storage.files import UnreadableError, decode_text, read
+from devproxy.text import devproxy_command
 
 if TYPE_CHECKING:
     from devproxy.registry.model import Service
@@ -183,7 +184,7 @@ def find_project(path: Path | None, folder: Path) -> Path:
         raise DevproxyError(
             f"{LOCAL_FILE} cannot be linked",
             why=f"it is read together with the {PROJECT_FILE} beside it",
-            fix=f"devproxy link {project_file(file)}",
+            fix=devproxy_command("link", project_file(file)),
         )
     return file
 

@@ -10,7 +10,7 @@ import click
 
 from devproxy.cli.context import CommandContext, load_context, remark_problems, remark_stopped
 from devproxy.cli.output import for_person, print_json, print_table, remark
-from devproxy.text import plural
+from devproxy.text import devproxy_command, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,9 +57,9 @@ def _remark_exposed(conditions: "Mapping[str, Condition]") -> None:
     """Say on stderr what to do about services that others can reach."""
     exposed = [identity for identity, condition in conditions.items() if condition.exposure == "exposed"]
     if exposed:
-        names = " ".join(exposed[:4]) if len(exposed) < 5 else ""
+        names = exposed if len(exposed) < 5 else []
         what = "this service" if len(exposed) == 1 else plural(len(exposed), "service")
-        remark(f"others can reach {what}; who, and how to end it: devproxy health {names}".rstrip(), fg="red")
+        remark(f"others can reach {what}; who, and how to end it: {devproxy_command('health', *names)}", fg="red")
 
 
 def _addresses(view: CommandContext, service: "Service") -> list[str]:

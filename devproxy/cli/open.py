@@ -11,6 +11,7 @@ from devproxy.cli.context import START, load_context
 from devproxy.cli.output import say
 from devproxy.cli.url import no_address
 from devproxy.errors import DevproxyError, Exit
+from devproxy.text import devproxy_command
 
 
 @click.command("open")
@@ -23,7 +24,7 @@ def command(name: str) -> None:
         raise DevproxyError(
             f"`{service.id}` is nothing for a browser",
             why='its protocol is "tcp", not HTTP',
-            fix=f"its address: devproxy url {service.id}",
+            fix=f"its address: {devproxy_command('url', service.id)}",
         )
     url = view.url(service, host)
     if not url:

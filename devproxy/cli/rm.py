@@ -10,6 +10,7 @@ from devproxy.cli.output import say
 from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
+from devproxy.text import devproxy_command
 
 
 @click.command("rm")
@@ -49,7 +50,7 @@ def _own(name: str, paths: Paths) -> str:
         raise DevproxyError(
             f"`{service.id}` belongs to the project `{service.project}`",
             why="its table stands in the project's own file, which your team shares",
-            fix=f"edit that file, or let go of the whole project: devproxy unlink {service.project}",
+            fix=f"edit that file, or let go of the whole project: {devproxy_command('unlink', str(service.project))}",
             where=f"{service.source.file}:{service.source.line}",
         )
     return service.name

@@ -15,6 +15,7 @@ from devproxy.daemon.runtime import read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
+from devproxy.text import devproxy_command
 
 
 class _WithCommand(click.Command):
@@ -28,7 +29,7 @@ class _WithCommand(click.Command):
             raise DevproxyError(
                 f"devproxy run: `{names[1]}` is one word too many",
                 why="the command to run stands behind `--`",
-                fix=f"devproxy run {names[0]} -- {' '.join(names[1:])}",
+                fix=devproxy_command("run", names[0], "--", *names[1:]),
                 exit_code=Exit.USAGE,
             )
         return super().parse_args(ctx, args[:at])

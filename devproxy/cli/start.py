@@ -9,6 +9,7 @@ import click
 
 from devproxy.cli.output import remark, say
 from devproxy.cli.serve import port_number
+from devproxy.text import devproxy_command
 
 if TYPE_CHECKING:
     from devproxy.daemon.control import Launched
@@ -28,7 +29,8 @@ def command(http: int | None) -> None:
     launched = start(paths, http=http)
     tell(launched)
     if not launched.is_new and http not in {None, 0, launched.running.http}:
-        remark(f"it stays on port {launched.running.http}; to move it: devproxy restart --http {http}", fg="yellow")
+        move = devproxy_command("restart", "--http", str(http))
+        remark(f"it stays on port {launched.running.http}; to move it: {move}", fg="yellow")
     if launched.is_new:
         remark(f"its log: {paths.proxy_log}")
 

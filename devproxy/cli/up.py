@@ -19,6 +19,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths, nearest_project
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
+from devproxy.text import devproxy_command
 
 
 @click.command("up")
@@ -186,7 +187,8 @@ def _tell_running(paths: Paths, service: Service) -> None:
         (group.services[service.id].command for group in read_groups(paths) if service.id in group.services), None
     )
     if old is not None and service.command is not None and old != service.command_line:
-        remark(f"its command has changed since; to take the new one: devproxy down {service.id}", fg="yellow")
+        end = devproxy_command("down", service.id)
+        remark(f"its command has changed since; to take the new one: {end}", fg="yellow")
 
 
 def _proxy_port(paths: Paths, autostart: bool) -> int | None:
@@ -233,6 +235,6 @@ def _show_tails(paths: Paths, names: list[str]) -> None:
     from devproxy.run.logs import last, plain
 
     for name in names:
-        remark(f"`{name}` is not healthy; its last lines (more: devproxy logs {name}):", fg="yellow")
+        remark(f"`{name}` is not healthy; its last lines (more: {devproxy_command('logs', name)}):", fg="yellow")
         for entry in last(paths, name, 15):
             remark(f"  | {plain(entry.text)}")

@@ -4,11 +4,11 @@ Lives here: failures of a service as a `Respond`: what was tried, why, and how t
 Not here: when an attempt counts as failed (`exchange.py`), how the answer looks (`error_pages.py`).
 """
 
-import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from devproxy.http1.grammar import Fault
 from devproxy.registry.model import Service
+from devproxy.registry.resolve import trust_command
 
 if TYPE_CHECKING:
     from devproxy.net.dial import DialError
@@ -65,11 +65,8 @@ def give_port(service: Service) -> str:
 
 
 def trust(service: Service) -> str:
-    """How a request may come to start it; the local file is linked by way of the one beside it."""
-    file = service.source.file
-    if file.endswith(".local.toml"):
-        file = file.removesuffix(".local.toml") + ".toml"
-    return f"its first request may start it once its commands are trusted: devproxy link --trust {shlex.quote(file)}"
+    """How a request may come to start it."""
+    return f"its first request may start it once its commands are trusted: {trust_command(service.source.file)}"
 
 
 def dial_failed(service: Service, error: "DialError") -> Respond:

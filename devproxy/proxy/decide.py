@@ -18,7 +18,7 @@ from devproxy.proxy.cross_site import EVIDENCE, foreign_origin, is_own_site
 from devproxy.proxy.forward import Peer, added_lines, chain_entry, loop, upstream_authority
 from devproxy.routing.authority import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
-from devproxy.text import shown_bytes
+from devproxy.text import devproxy_command, shown_bytes
 
 _SPOKEN = frozenset(("http", "https"))  # towards a service
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
@@ -149,7 +149,7 @@ def _unknown_host(reading: Reading) -> Respond:
         404,
         "unknown-host",
         f"no service is registered as {reading.host}",
-        f"register it: devproxy add {name[1] if name else 'NAME'} PORT",
+        f"register it: {devproxy_command('add', name[1] if name else 'NAME', 'PORT')}",
         tuple(reading.table.near(reading.host)) if direct else (),
         port=parse_authority(reading.authority).port,
     )

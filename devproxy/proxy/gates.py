@@ -22,6 +22,7 @@ from devproxy.proxy import answers
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading
 from devproxy.registry.model import Registry, Service
+from devproxy.text import devproxy_command
 
 _LONGEST = 300  # bytes of a field's value: enough for a place and a fix
 
@@ -57,7 +58,7 @@ class Dormant(NamedTuple):
             503,
             "starting",
             f"{service.id} is starting: it was not up within {service.response_timeout:g} s{about}",
-            f"ask again; what it prints: devproxy logs {service.id}",
+            f"ask again; what it prints: {devproxy_command('logs', service.id)}",
             reload=True,
             lines=self.lines,
         )
@@ -65,11 +66,12 @@ class Dormant(NamedTuple):
 
 def failed(service: Service, why: str, lines: tuple[str, ...]) -> Respond:
     """The answer where a start has failed; `why` is a sentence without its capital."""
+    logs = devproxy_command("logs", service.id)
     return Respond(
         502,
         "start-failed",
         f"{service.id} did not start: {why}",
-        f"mend that, and load the page again, which starts it anew; all that it printed: devproxy logs {service.id}",
+        f"mend that, and load the page again, which starts it anew; all that it printed: {logs}",
         lines=lines,
     )
 

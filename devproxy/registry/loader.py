@@ -31,6 +31,7 @@ from devproxy.registry.model import Lease, Project, Registry
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 from devproxy.storage.files import UnreadableError, decode_text
 from devproxy.storage.files import read as read_file
+from devproxy.text import devproxy_command
 
 GRACE = 1.0  # seconds
 LEASE_CHECK = 5.0  # seconds
@@ -233,5 +234,5 @@ def _missing(project: Project, path: Path, user: Decoded[UserFile]) -> Problem:
         column=column,
         message=f"the project `{project}` has no file: {path} does not exist",
         why="it was moved or deleted after it was linked",
-        fix=f"correct the path, or take the link out: devproxy unlink {project}",
+        fix=f"correct the path, or take the link out: {devproxy_command('unlink', str(project))}",
     )

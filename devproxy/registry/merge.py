@@ -36,6 +36,7 @@ from devproxy.registry.layers import (
 from devproxy.registry.model import Lease, Project, ProxySettings, Registry, Service
 from devproxy.registry.schema import UserFile
 from devproxy.registry.toml import Path
+from devproxy.text import devproxy_command
 
 Table = Mapping[str, Any]
 
@@ -198,7 +199,7 @@ def _linked_twice(link: Linked, first: Linked, user: Decoded[UserFile] | None) -
     return Wrong(
         f"{link.project.header} links a file that is linked already",
         why=f"{first.project.header} ({file}:{line}) links it, too",
-        fix=f"remove one of them: devproxy unlink {link.project}",
+        fix=f"remove one of them: {devproxy_command('unlink', str(link.project))}",
         code="duplicate-link",
     )
 

@@ -18,7 +18,7 @@ from devproxy.registry.layers import Declared, Linked, beside
 from devproxy.registry.model import Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
 from devproxy.registry.schema import HealthTable, ProxyTable, ServiceTable
 from devproxy.registry.values import duration, origin, port_range, size
-from devproxy.text import shown
+from devproxy.text import devproxy_command, shown
 
 # Unix sockets: which of them a file may name.
 #
@@ -234,6 +234,12 @@ def digest(file: str, services: Iterable[Declared]) -> str:
     return sha256(msgspec.json.encode([file, parts])).hexdigest()
 
 
+def trust_command(file: str) -> str:
+    """What a person types to trust the commands of a project; a local file is linked by way of the one beside it."""
+    own = f"{file.removesuffix('.local.toml')}.toml" if file.endswith(".local.toml") else file
+    return devproxy_command("link", "--trust", own)
+
+
 def refused(declared: Declared, link: Linked) -> list[Problem]:
     """What to say about a service of a link whose commands are not trusted as they are now."""
     if declared.table.start != "on-request" or declared.table.command is UNSET:
@@ -242,7 +248,7 @@ def refused(declared: Declared, link: Linked) -> list[Problem]:
     wrong = Wrong(
         f"no request starts `{declared.id}`: the commands of `{link.project}` {what}",
         why="a file that comes with a repository runs nothing by itself",
-        fix=f"read its commands, then: devproxy link --trust {link.file}",
+        fix=f"read its commands, then: {trust_command(link.file)}",
         code="untrusted",
     )
     return [declared.problem(("start",), wrong, "warning")]

@@ -8,13 +8,13 @@ outlives the proxy, and runs nothing that is not trusted.
 import subprocess
 from collections import deque
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import NamedTuple
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.leases import read_leases
 from devproxy.registry.model import Service
+from devproxy.registry.resolve import trust_command
 from devproxy.run.detach import spawn
 from devproxy.run.group_state import OVER, GroupFile, MemberPhase, read_groups
 from devproxy.run.logs import Follower, plain
@@ -111,7 +111,7 @@ def refuse_untrusted(services: Sequence[Service]) -> None:
     raise DevproxyError(
         f"`{service.id}` is not started by a request",
         why="its command is not trusted, or has changed since it was",
-        fix=f"read it, then: devproxy link --trust {PurePath(service.source.file).parent}",
+        fix=f"read it, then: {trust_command(service.source.file)}",
         where=f"{service.source.file}:{service.source.line}",
         exit_code=Exit.REFUSED,
     )

@@ -24,6 +24,7 @@ from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
 from devproxy.storage.files import manifest_text
+from devproxy.text import devproxy_command
 from devproxy.urls import service_url
 
 # The scripts of `package.json`, read from disk.
@@ -129,10 +130,11 @@ def prepare(
 def _command(service: Service, argv: Sequence[str] | None) -> tuple[str, ...]:
     command = argv if argv else service.command
     if not command:
+        named = devproxy_command("run", service.name, "--", "COMMAND")
         raise DevproxyError(
             f"`{service.id}` has no command",
             why="nothing says how to start it",
-            fix=f'give it `command = "…"` in its file, or name one here: devproxy run {service.name} -- COMMAND',
+            fix=f'give it `command = "…"` in its file, or name one here: {named}',
             where=f"{service.source.file}:{service.source.line}" if service.source.file else "",
             exit_code=Exit.USAGE,
         )
@@ -166,7 +168,7 @@ def _values(asker: Service, port: int, registry: Registry, proxy_port: int | Non
         if found:
             return found
         if kind == "port":
-            why, fix = f"`{other.id}` does not run, and its file gives it no port", f"devproxy run {other.id}"
+            why, fix = f"`{other.id}` does not run, and its file gives it no port", devproxy_command("run", other.id)
         else:
             why, fix = f"`{other.id}` has no hostname of its own", "devproxy check says who holds it"
         raise _unfilled(asker, kind, name, why, fix)

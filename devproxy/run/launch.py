@@ -23,6 +23,7 @@ from devproxy.run.command import Prepared, prepare
 from devproxy.run.ports import declared, reserve
 from devproxy.run.selection import Named
 from devproxy.storage.process_identity import start_time
+from devproxy.text import devproxy_command
 
 
 class Launch(NamedTuple):
@@ -124,10 +125,11 @@ def _refuse_other_checkout(paths: Paths, named: Named) -> None:
     here, linked = named.project_file.parent.resolve(), Path(named.service.source.file).parent.resolve()
     if linked in (here, paths.leases.resolve()):
         return
+    link = devproxy_command("link", "--as", "two", here)
     raise DevproxyError(
         f"`{named.id}` belongs to another checkout of `{named.project}`",
         why=f"{named.service.source.file} is linked, and this is {here}",
-        fix=f"link this one beside it, with a word of your own in its hostnames: devproxy link --as two {here}",
+        fix=f"link this one beside it, with a word of your own in its hostnames: {link}",
         exit_code=Exit.REFUSED,
     )
 
@@ -139,7 +141,9 @@ def _commandless(named: Named) -> DevproxyError:
         why=f"{named.project_file} is not linked, or has no such service"
         if linked
         else "the registry has no such service",
-        fix=f"devproxy link {named.project_file}" if linked else f"devproxy run {named.name} -- COMMAND",
+        fix=devproxy_command("run", named.name, "--", "COMMAND")
+        if named.project_file is None
+        else devproxy_command("link", named.project_file),
         exit_code=Exit.USAGE,
     )
 

@@ -26,9 +26,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from devproxy.errors import DevproxyError
-from devproxy.paths import ensure_private, quote
+from devproxy.paths import ensure_private
 from devproxy.problems import Problem, ProblemCode
 from devproxy.storage import locks
+from devproxy.text import quote
 
 MAX_BYTES = 4 * 1024 * 1024
 

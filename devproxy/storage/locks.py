@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devproxy.errors import DevproxyError
-from devproxy.paths import quote
+from devproxy.text import quote
 
 WAIT = 30.0  # seconds a writer waits for the ones before it
 

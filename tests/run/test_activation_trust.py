@@ -17,5 +17,5 @@ def test_one_that_is_not_trusted_is_named_with_what_to_do() -> None:
     error = caught.value
     assert error.exit_code == Exit.REFUSED
     assert error.what == "`db.shop` is not started by a request"
-    assert error.fix.endswith(": devproxy link --trust /team")
+    assert error.fix.endswith(": devproxy link --trust /team/devproxy.toml")
     assert error.where == "/team/devproxy.toml:7"

@@ -24,7 +24,7 @@ from devproxy.problems import Problem, Wrong, refuse_unseen
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.error_pages import render
 from devproxy.run.logs import Lines, ServiceLog, last
-from tests.control.pages_server import Pages, service
+from tests.control.sample import Pages, service
 from tests.hostile import HOSTILE, hidden
 
 Capture = pytest.CaptureFixture[str]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from devproxy.cli.arguments import find_service, services_meant
-from devproxy.errors import DevproxyError
-from devproxy.paths import Exit, nearest_project
+from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import nearest_project
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Registry, Service, Source
 

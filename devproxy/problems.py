@@ -55,6 +55,7 @@ ProblemCode = Literal[
     "untrusted",
     "wrong-type",
 ]
+
 POLLED: ProblemCode = "polled"  # the one that only a running proxy can have: it is not told of changes
 
 

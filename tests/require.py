@@ -54,7 +54,7 @@ def user_namespace(setup: str) -> tuple[str, ...]:
     unshare = program("unshare")
     command = (unshare, "--user", "--map-root-user", "sh", "-c", f'{setup} && exec "$@"', "sh")
     if subprocess.run([*command, "true"], capture_output=True, check=False, timeout=60).returncode:
-        missing("needs user namespaces for everyone")
+        missing("user namespaces for everyone")
     return command
 
 

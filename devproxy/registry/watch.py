@@ -34,7 +34,7 @@ TICK = 1.0  # seconds between two looks at files whose changes are told
 POLL = 0.25  # the same where they are not
 SETTLE = 2.0  # seconds; the coarsest times that a file system keeps (FAT)
 RETRY = 60.0  # seconds until folders that could not be watched are tried again
-LOOK = 0.025  # seconds between two looks at what watchfiles was told; see `_StopEvent`
+LOOK = 0.03  # seconds between two looks at what watchfiles was told; see `_StopEvent`
 
 MOST_FAILURES = 20  # in a row, to watch a folder that was there a moment ago
 MOST_LINKS = 40  # as many as Linux follows
@@ -55,17 +55,9 @@ async def changes(
     stopper = asyncio.ensure_future(stop.wait())
     stopper.add_done_callback(lambda _: watcher.wake.set())
     try:
-        wanted = await asyncio.to_thread(watch_list, tuple(files()))
         while not stop.is_set():
-            if watcher.watches(wanted):
-                if not await watcher.has_changed():
-                    continue
-                wanted = await asyncio.to_thread(watch_list, tuple(files()))  # a symlink may lead elsewhere now
-            if not watcher.watches(wanted):
-                await watcher.watch(wanted)
-            if not stop.is_set():
+            if await watcher.has_changed(tuple(files())) and not stop.is_set():
                 yield
-                wanted = await asyncio.to_thread(watch_list, tuple(files()))  # what was read may name other files
     finally:
         stopper.cancel()
         watcher.close()
@@ -78,34 +70,65 @@ class Watcher:
         self.wake = asyncio.Event()
         self._report_polled = report_polled
         self._list: WatchList | None = None
+        self._signatures: Signatures = {}
         self._events: FolderEvents | None = None
         self._changed_paths: set[Path] = set()
-        self._signatures: Signatures = {}
+        self._after_a_turn = True
         self._interval = TICK
+        self._failures = 0
         self._read_again_at = math.inf
         self._watch_again_at = math.inf
-        self._failures = 0
 
-    def watches(self, wanted: "WatchList") -> bool:
-        return self._list == wanted
+    async def has_changed(self, files: tuple[Path, ...]) -> bool:
+        """Wait for an event or for the next look; whether one of `files` may have changed since this was last true.
 
-    async def watch(self, wanted: "WatchList") -> None:
-        """Watch `wanted` from now on. Should a folder go away meanwhile, `watches` is false, and a new list is due."""
-        if self._list is None or self._list.folders != wanted.folders:
-            self._list = None
-            try:
-                await self._watch_folders(wanted)
-            except FileNotFoundError:
-                return
-        self._list = wanted
-        self._signatures = await asyncio.to_thread(wanted.signatures)
-        self._plan_to_read_again()
+        When it is true, `files` are watched. What is read then may name others, so the next call looks at once.
+        """
+        after_a_turn = self._after_a_turn
+        if not after_a_turn:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self.wake.wait()
+        self.wake.clear()
+        paths, self._changed_paths = self._changed_paths, set()
+        wanted, changed = await asyncio.to_thread(self._look, self._list, files, paths, after_a_turn)
+        now = time.monotonic()
+        if self._is_to_be_watched(wanted, paths) or now >= self._watch_again_at:
+            await self._watch_folders(wanted)
+            changed = True
+        else:
+            self._list = wanted
+        if changed and self._interval == POLL:
+            # Where only looking tells: two changes within one tick of the file system's clock look the same.
+            self._read_again_at = now + SETTLE
+        elif now >= self._read_again_at:
+            self._read_again_at, changed = math.inf, True
+        self._after_a_turn = changed
+        return changed
+
+    def _look(
+        self, watched: "WatchList | None", files: tuple[Path, ...], paths: set[Path], after_a_turn: bool
+    ) -> tuple["WatchList", bool]:
+        """What is to be watched now, and whether a file may have changed. Runs in a thread."""
+        known = self._signatures
+        if watched is not None and not after_a_turn:
+            self._signatures = watched.signatures()
+            if self._signatures == known and not watched.has_any_of(paths) and not watched.has_moved():
+                return watched, False
+        wanted = watch_list(files)
+        self._signatures = wanted.signatures()
+        touched = watched is None or watched.has_any_of(paths)
+        return wanted, touched or wanted != watched or self._signatures != known
+
+    def _is_to_be_watched(self, wanted: "WatchList", paths: set[Path]) -> bool:
+        """Whether the folders are others; also where one was named itself: its watch goes where it goes."""
+        return self._list is None or self._list.folders != wanted.folders or not paths.isdisjoint(wanted.folders)
 
     async def _watch_folders(self, wanted: "WatchList") -> None:
         self.close()
-        self._changed_paths.clear()  # whatever it was, it is read after this
-        watchable, problems = await asyncio.to_thread(_watchable, wanted)
+        self._list = wanted
         self._watch_again_at = math.inf
+        watchable, problems = await asyncio.to_thread(_watchable, wanted)
         self._events = FolderEvents(watchable, self._take)
         try:
             await self._events.start()
@@ -113,7 +136,8 @@ class Watcher:
         except OSError as error:
             self._failures += 1
             if isinstance(error, FileNotFoundError) and self._failures < MOST_FAILURES:
-                raise
+                self._list = None  # it went away meanwhile
+                return
             problems = [_not_watched(wanted, error)]
             self._watch_again_at = time.monotonic() + RETRY
         self._interval = POLL if problems else TICK
@@ -123,34 +147,6 @@ class Watcher:
         if self._events is not None:
             self._events.close()
             self._events = None
-
-    async def has_changed(self) -> bool:
-        """Wait for an event or for the next look; whether a file may have changed since this was last asked."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._interval):
-                await self.wake.wait()
-        self.wake.clear()
-        wanted, paths, before = self._list, self._changed_paths, self._signatures
-        if wanted is None:
-            return True
-        self._changed_paths = set()
-        self._signatures, moved = await asyncio.to_thread(lambda: (wanted.signatures(), wanted.has_moved()))
-        now = time.monotonic()
-        if moved or not paths.isdisjoint(wanted.folders) or now >= self._watch_again_at:
-            self._list = None  # the watch of a folder goes where the folder goes
-        if self._list is None:
-            return True
-        if wanted.has_any_of(paths) or self._signatures != before:
-            self._plan_to_read_again()
-            return True
-        if now >= self._read_again_at:
-            self._read_again_at = math.inf
-            return True
-        return False
-
-    def _plan_to_read_again(self) -> None:
-        """Where only looking tells: two changes within one tick of the file system's clock look the same."""
-        self._read_again_at = time.monotonic() + SETTLE if self._interval == POLL else math.inf
 
     def _take(self, paths: set[Path] | None) -> None:
         if paths is None:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import ports, require
 from tests.leftovers import Leftovers
@@ -14,6 +15,9 @@ from tests.leftovers import Leftovers
 os.environ["DEVPROXY_NO_PROOF"] = "1"
 # Ignored where a script has started the suite with `&`, and ignored then by every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A property holds or does not, however slow the machine is at the moment.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:

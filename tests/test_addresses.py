@@ -54,14 +54,12 @@ def test_these_are_not(address: str) -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
-@settings(deadline=None)
 def test_an_ipv4_address_is_loopback_exactly_if_it_is_in_127_8(number: int, mapped: bool) -> None:
     address = str(IPv6Address((0xFFFF << 32) + number)) if mapped else str(ip_address(number))
     assert is_loopback(address) == (number >> 24 == 127)
 
 
 @given(st.text(max_size=50))
-@settings(deadline=None)
 def test_no_text_raises(text: str) -> None:
     assert is_loopback(text) in {True, False}
 
@@ -109,7 +107,6 @@ def test_a_host_is_read_in_every_spelling() -> None:
     assert not any(map(is_loopback_host, others))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**128 - 1) | st.integers(0, 2**32 - 1).map(lambda number: 0xFFFF << 32 | number))
 def test_an_ipv6_address_is_read_as_the_library_reads_it(number: int) -> None:
     address = IPv6Address(number)
@@ -117,7 +114,6 @@ def test_an_ipv6_address_is_read_as_the_library_reads_it(number: int) -> None:
         assert ip_literal(spelling) == str(address.ipv4_mapped or address)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=50) | st.text("0123456789abcdefx.:[]%", max_size=30))
 def test_what_is_read_is_an_address(text: str) -> None:
     found = ip_literal(text)

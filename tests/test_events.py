@@ -4,7 +4,7 @@ from typing import get_args
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.events import AnyEvent, Entry, Event, EventLog, Failed, Idle, Notice, Problems, Services, Started, Waking
@@ -49,7 +49,6 @@ def test_a_number_from_an_earlier_life_gets_everything() -> None:
 
 
 @given(st.integers(1, 20), st.integers(0, 50), st.integers(-5, 80))
-@settings(deadline=None)
 def test_since_is_a_run_that_ends_with_the_newest(capacity: int, count: int, last: int) -> None:
     kept = log(capacity)
     for number in range(count):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.cli.add import service_table
@@ -154,7 +154,6 @@ def test_a_registry_that_is_no_toml_is_left_alone(home: Home) -> None:
 
 
 @given(st.text(max_size=20))
-@settings(deadline=None)
 def test_any_target_makes_a_table(target: str) -> None:
     table = service_table(target, (), None, Path("/here"))
     assert set(table) in ({"port"}, {"upstream"})

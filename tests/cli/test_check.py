@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.cli.check import as_github, as_json, as_sarif, as_text
@@ -224,7 +224,6 @@ PROBLEMS = st.builds(
 
 
 @given(st.lists(PROBLEMS, max_size=4))
-@settings(deadline=None)
 def test_github_is_one_line_a_problem_whatever_the_file_says(problems: list[Problem]) -> None:
     lines = [line for line in as_github(problems, BASE).split("\n") if line]
     assert len(lines) == len(problems)
@@ -239,7 +238,6 @@ def test_github_is_one_line_a_problem_whatever_the_file_says(problems: list[Prob
 
 
 @given(st.lists(PROBLEMS, max_size=4))
-@settings(deadline=None)
 def test_sarif_holds_to_the_schema_where_it_is_strict(problems: list[Problem]) -> None:
     log: dict[str, Any] = json.loads(as_sarif(problems, BASE))
     rules = log["runs"][0]["tool"]["driver"]["rules"]

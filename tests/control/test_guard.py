@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.control.guard import foreign_page, is_ours
@@ -47,7 +47,6 @@ def test_the_authority_of_an_absolute_target_counts_as_well(target: str, ours: b
 
 
 @given(st.text(max_size=40), st.lists(st.text(max_size=40), max_size=2))
-@settings(deadline=None)
 def test_no_text_raises(target: str, fields: list[str]) -> None:
     assert is_ours(target, fields, HOSTS) in {True, False}
 

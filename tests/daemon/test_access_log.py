@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.daemon import access_log
@@ -46,14 +46,12 @@ def test_a_target_is_escaped_and_loses_query_and_credentials(target: bytes, logg
 
 
 @given(st.binary(max_size=200), st.binary(max_size=20))
-@settings(deadline=None)
 def test_any_bytes_make_one_printable_line(target: bytes, method: bytes) -> None:
     text = line(record(target, method))
     assert re.fullmatch(r'[\x20-\x7e]+ "[^" ]* [^" ]+"', text)
 
 
 @given(st.binary(max_size=60), st.from_regex(rb"[A-Za-z0-9]{12}", fullmatch=True))
-@settings(deadline=None)
 def test_what_follows_a_question_mark_is_never_logged(path: bytes, secret: bytes) -> None:
     assert secret.decode() not in line(record(b"/" + path.replace(secret, b"") + b"?" + secret))
 

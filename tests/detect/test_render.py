@@ -1,7 +1,7 @@
 """The text reads back as the survey that it was made of."""
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.detect.model import Candidate, Seen, gather
@@ -27,7 +27,6 @@ candidates = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(candidates, max_size=4))
 def test_whatever_was_found_it_is_valid_toml(services: list[Candidate]) -> None:
     survey = gather([Seen(services=tuple(services))], "shop")

@@ -4,7 +4,7 @@ import ipaddress
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.health.exposure import Verdict, judge, judge_port, takes
@@ -170,7 +170,6 @@ def test_takes_a_connection(listener: Listener, address: str, answer: bool) -> N
 
 
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), st.sampled_from([None, False, True]))
-@settings(deadline=None)
 def test_loopback_is_never_said_of_another_address(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, v6only: bool | None
 ) -> None:
@@ -180,7 +179,6 @@ def test_loopback_is_never_said_of_another_address(
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None)
 def test_any_text_has_a_verdict(text: str) -> None:
     found = judge(at(text), MACHINE)
     assert found.verdict in {"loopback", "exposed", "unknown"}

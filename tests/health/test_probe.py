@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.health.probe import _Answer, counts, probe, request
@@ -188,7 +188,6 @@ def test_which_answers_count(status: str, yes: tuple[int, ...], no: tuple[int, .
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None)
 async def test_no_answer_makes_it_raise(answer: bytes) -> None:
     reading = _Answer(b"")
     for start in range(0, len(answer), 7):

@@ -1,7 +1,7 @@
 """What the table tells without asking, and when the next check is due."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.health.model import Check, Listener
@@ -51,7 +51,6 @@ def delay(check: Check, failures: int, *, doubtful: bool = False, complete: bool
 
 
 @given(st.text("abcdefgh", min_size=1, max_size=8))
-@settings(deadline=None)
 def test_delays_are_spread_a_little(id_: str) -> None:
     assert 9 <= delay(UP, 0, id_=id_) <= 11
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.net import sockdiag
@@ -316,7 +316,6 @@ def test_many_listeners_need_several_reads() -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None)
 def test_any_bytes_are_read_without_harm(data: bytes) -> None:
     list(sockdiag._messages(data))
     list(sockdiag._attributes(data))

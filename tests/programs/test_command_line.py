@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.programs.command_line import is_interactive_shell, names_of, parsed_commands
@@ -157,13 +157,11 @@ def test_interactive_shell(argv: list[str], answer: bool) -> None:
 
 
 @given(st.lists(st.text(max_size=15), max_size=8))
-@settings(deadline=None)
 def test_any_tokens_are_read(argv: list[str]) -> None:
     for reading in parsed_commands(argv):
         assert reading.before
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None)
 def test_any_token_has_names(token: str) -> None:
     assert all(names_of(token))

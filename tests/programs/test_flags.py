@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.programs.catalog import LAUNCHES
@@ -116,13 +116,11 @@ def test_foreign_names_are_let_in() -> None:
 
 
 @given(st.lists(st.text(max_size=12), max_size=6))
-@settings(deadline=None)
 def test_any_command_line_is_left_in_order(argv: list[str]) -> None:
     assert adapted(argv).argv[: len(argv)] == tuple(argv) or adapted(argv).program
 
 
 @given(st.text(max_size=60))
-@settings(deadline=None)
 def test_any_shell_text_can_be_read(text: str) -> None:
     found = adapted(["sh", "-c", text])
     assert len(found.argv) == 3

@@ -1,7 +1,7 @@
 """Each shape an address takes on a command line, and what it becomes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.programs import options
@@ -136,7 +136,6 @@ def test_shown_as_a_shell_takes_it() -> None:
     st.sampled_from(["host", "address", "positional", "url", "publish"]),
     st.lists(st.one_of(st.text(max_size=20), st.sampled_from(["-x", "0.0.0.0:80", "[::]:1:2", "x://y:9"])), max_size=5),
 )
-@settings(deadline=None)
 def test_a_change_leaves_nothing_to_change(form: Form, args: list[str]) -> None:
     option = Option(() if form == "positional" else ("-x",), form)
     once = changed(option, *args)

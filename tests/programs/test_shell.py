@@ -1,7 +1,7 @@
 """A shell's text falls into its simple commands, each at its place."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.programs.shell import replaced, segments
@@ -51,7 +51,6 @@ def test_a_words_value_is_what_the_program_gets_if_that_can_be_read() -> None:
 
 
 @given(st.text(alphabet="ab '\"\\;&|(){}\n<>$`#=", max_size=40))
-@settings(deadline=None)
 def test_segments_are_in_order_and_apart_and_the_same_words_change_nothing(text: str) -> None:
     end = 0
     for one in segments(text):

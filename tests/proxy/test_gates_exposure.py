@@ -1,7 +1,7 @@
 """The gates that what is known of services leads to: warnings, refusals, what another checkout answers for."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.health.model import Condition, Finding
@@ -59,7 +59,6 @@ def test_a_service_that_was_never_looked_at_has_none() -> None:
 
 
 @given(st.text(max_size=500), st.text(max_size=50))
-@settings(deadline=None)
 def test_the_field_is_one_line_of_printable_ascii(fix: str, address: str) -> None:
     line = warning_field(Finding(code="exposed", severity="warning", message="", address=address, fix=fix))
     name, _, value = line.partition(b": ")

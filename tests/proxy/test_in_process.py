@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.proxy.in_process import connect_in_process
@@ -53,7 +53,6 @@ STEPS = st.lists(st.one_of(st.binary(max_size=50), st.sampled_from(["pause", "re
 
 
 @given(steps=STEPS)
-@settings(deadline=None)
 def test_what_is_written_arrives_whole_and_in_order(steps: list[bytes | str]) -> None:
     async def play() -> None:
         client, server = connected()

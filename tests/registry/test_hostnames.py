@@ -132,7 +132,6 @@ def test_a_parser_reads_a_text_or_says_why_not_in_printable_words(text: str) -> 
             assert len(read) <= 255
 
 
-@settings(deadline=None)
 @given(st.text(max_size=100))
 def test_a_slug_is_a_name_or_nothing(text: str) -> None:
     slug = hostnames.slug(text)

@@ -199,7 +199,6 @@ TABLE = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(TABLE, st.booleans())
 def test_whatever_else_is_wrong_nothing_is_hidden_and_nothing_raises(table: Any, is_local: bool) -> None:
     """What is said of a service is said of it with one more error, too."""

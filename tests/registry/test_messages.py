@@ -71,7 +71,6 @@ def test_any_misfit_is_told_in_printable_words_with_a_fix(value: Any, key: Key) 
         tomllib.loads(wrong.fix.removeprefix("write `").removesuffix("`"))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80), VALUES)
 def test_hostile_names_are_told_in_printable_words(name: str, value: Any) -> None:
     for wrong in (unknown_key(name, SERVICE), not_a_table(f"services.{name}", value)):

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.registry.decode import decode_user
@@ -187,7 +187,6 @@ def test_a_link_with_dots_has_a_folder_all_the_same() -> None:
     assert fault(f"{FOLDER}/app.sock", "/home/you/x/../shop/devproxy.toml", is_shared=True) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["..", ".", "a", "shop", "home", "you"]), min_size=1, max_size=9), st.booleans())
 def test_it_is_where_the_steps_lead(steps: list[str], absolute: bool) -> None:
     """Walked by hand, one step after the other."""

@@ -245,7 +245,6 @@ def paths_of_statements(value: Any, prefix: tuple[str, ...] = ()) -> set[tuple[s
     return {prefix}
 
 
-@settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=4), st.booleans())
 def test_whatever_a_writer_makes_of_a_document(document: dict[str, Any], multiline: bool) -> None:
     text = tomli_w.dumps(document, multiline_strings=multiline)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -124,7 +124,6 @@ def test_what_is_missing_is_told(changed: dict[str, object], what: str, why: str
 
 
 @given(st.text(alphabet="{}port.urlhos$-a9 \"'\n", max_size=60))
-@settings(deadline=None)
 def test_filling_in_changes_placeholders_and_nothing_else(text: str) -> None:
     found = placeholders(text)
     filled = fill(text, lambda _kind, _name: "\0")
@@ -135,7 +134,6 @@ def test_filling_in_changes_placeholders_and_nothing_else(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["{port}", "{url.api}", "{host.api}", "{port.db}", "${HOME}", '{"a": 1}', "x"])))
-@settings(deadline=None)
 def test_any_mix_of_placeholders_is_filled_in(parts: list[str]) -> None:
     values = {
         "{port}": "24000",

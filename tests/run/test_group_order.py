@@ -1,6 +1,6 @@
 """The order of starts: dependencies first, each once, whatever was asked for."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.registry.model import Service, Source
@@ -24,7 +24,6 @@ def test_what_nobody_knows_is_left_out() -> None:
 numbers = st.integers(0, 8)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(numbers, st.lists(numbers, max_size=4)), st.lists(numbers))
 def test_every_service_comes_after_its_dependencies(needs: dict[int, list[int]], wanted: list[int]) -> None:
     # an edge to a smaller number only: the registry leaves no cycles

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.run.logs import LONGEST, Lines, harmless, plain
@@ -47,7 +47,6 @@ def test_only_colours_reach_the_terminal(text: str, kept: str) -> None:
     assert harmless(text) == kept
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([*"\x1b[]m;0JHc\x07\\\x9bab \t\x00", "\x1b[1m"]), max_size=40).map("".join))
 def test_whatever_is_left_is_harmless(text: str) -> None:
     left = re.sub("\x1b\\[[0-?]*[ -/]*m", "", harmless(text))

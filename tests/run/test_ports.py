@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.errors import DevproxyError
@@ -32,7 +32,6 @@ def test_service_project_and_checkout_all_count() -> None:
 
 
 @given(st.sets(st.integers(6000, 6020)), st.sets(st.integers(6000, 6020)), st.text(max_size=10))
-@settings(deadline=None)
 def test_it_is_never_taken_busy_or_blocked(taken: set[int], busy: set[int], service: str) -> None:
     usable = set(range(6000, 6021)) - taken - busy - BLOCKED_PORTS
 

@@ -46,15 +46,18 @@ def _row(view: CommandContext, listener: "Listener", scan: "Scan") -> dict[str, 
     import msgspec
 
     from devproxy.health.findings import judged_listener
-    from devproxy.programs.fixes import program_of
+    from devproxy.programs.fixes import propose_fix
+    from devproxy.programs.recognize import recognize
 
-    argv, parents = listener.process.argv, listener.process.parents
+    program = recognize(listener.process.argv or (), listener.process.parents, listener.port)
     row: dict[str, Any] = msgspec.to_builtins(judged_listener(listener, scan))
+    fix = propose_fix(program) if row["verdict"] == "exposed" else None
+    by_hand = f"make it listen on 127.0.0.1 instead of {listener.address}" if row["verdict"] == "exposed" else ""
     return row | {
         "services": _services(view, listener),
-        "fix": _fix(listener) if row["verdict"] == "exposed" else "",
+        "fix": fix.text if fix else by_hand,
         "gap": listener.process.gap,
-        "program": program_of(argv, parents, listener.port) if argv else "",
+        "program": program.name,
     }
 
 
@@ -69,13 +72,6 @@ def _services(view: CommandContext, listener: "Listener") -> list[str]:
         for identity, upstream in upstreams
         if upstream and upstream.port == listener.port and any(takes(listener, host) for host in upstream.hosts)
     ]
-
-
-def _fix(listener: "Listener") -> str:
-    from devproxy.programs.fixes import propose
-
-    fix = propose(listener.process.argv or (), listener.process.parents, listener.port)
-    return fix.text if fix else f"make it listen on 127.0.0.1 instead of {listener.address}"
 
 
 def _table(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:

@@ -37,7 +37,8 @@ from devproxy.health.model import (
     ServiceOwner,
     Verdict,
 )
-from devproxy.programs.fixes import program_of, propose
+from devproxy.programs.fixes import propose_fix
+from devproxy.programs.recognize import recognize
 from devproxy.registry.model import ExposurePolicy, Registry, Service
 
 
@@ -118,7 +119,7 @@ def owner(port: int, scan: Scan) -> ServiceOwner | None:
         return None
     process = listener.process
     folder = process.folder if process.folder != "/" else ""  # a daemon's tells nothing
-    return ServiceOwner(program_of(listener.process.argv, process.parents, port), folder, listener.user or "")
+    return ServiceOwner(recognize(listener.process.argv, process.parents, port).name, folder, listener.user or "")
 
 
 def owners(port: int, scan: Scan, known: ServiceOwner | None) -> tuple[RawFinding, ...]:
@@ -188,7 +189,7 @@ _LOOK = "run `devproxy ports` with more rights (sudo) to see it"
 
 def _exposed(listener: Listener, judgement: Judgement) -> RawFinding:
     message = f"{who(listener)} can be reached from beyond this machine on port {listener.port}: it is {judgement.why}"
-    fix = propose(listener.process.argv or (), listener.process.parents, listener.port)
+    fix = propose_fix(recognize(listener.process.argv or (), listener.process.parents, listener.port))
     text = fix.text if fix else _by_hand(listener)
     return RawFinding(code="exposed", message=message, fix=text, listener=listener)
 
@@ -336,7 +337,7 @@ def _shown(finding: RawFinding, policy: ExposurePolicy, reach: Reach, port: int)
     listener = finding.listener
     fix = None
     if finding.code == "exposed" and listener is not None and listener.process.argv:
-        fix = propose(listener.process.argv, listener.process.parents, listener.port)
+        fix = propose_fix(recognize(listener.process.argv, listener.process.parents, listener.port))
     return Finding(
         code=finding.code,
         severity=_EXPOSED[policy] if finding.code == "exposed" else SEVERITIES[finding.code],

@@ -19,7 +19,7 @@ import msgspec
 
 from devproxy.detect.node import PNPM_FILE, workspace_patterns
 from devproxy.errors import DevproxyError, Exit
-from devproxy.programs.flags import Adapted, Scripts, adapt
+from devproxy.programs.flags import AdaptedCommand, Scripts, adapt
 from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
@@ -179,5 +179,5 @@ def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> Devpr
     return DevproxyError(f"`{{{kind}.{name}}}` cannot be filled in", why=why, fix=fix, where=where)
 
 
-def _notes(adapted: Adapted) -> list[str]:
+def _notes(adapted: AdaptedCommand) -> list[str]:
     return [adapted.note] if adapted.note else []

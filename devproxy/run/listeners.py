@@ -12,7 +12,8 @@ from typing import NamedTuple
 from devproxy.health.exposure import judge
 from devproxy.health.model import Interface, Listener
 from devproxy.health.scanner import Scanner
-from devproxy.programs.fixes import propose
+from devproxy.programs.fixes import propose_fix
+from devproxy.programs.recognize import recognize
 from devproxy.run.supervisor import descendants
 
 INSPECTORS = frozenset({9229, 9230, 5858, 5678})  # debuggers of Node and Python, which serve nobody's browser
@@ -50,7 +51,7 @@ def _warning(listener: Listener, interfaces: Sequence[Interface]) -> str:
     judgement = judge(listener, interfaces)
     if judgement.verdict != "exposed":
         return ""
-    fix = propose(listener.process.argv or (), listener.process.parents, listener.port)
+    fix = propose_fix(recognize(listener.process.argv or (), listener.process.parents, listener.port))
     lines = [f"others can reach it: port {listener.port} is {judgement.why}"]
     lines += [f"  fix: {fix.text}"] if fix else ["  fix: let it listen on 127.0.0.1"]
     return "\n".join(lines)

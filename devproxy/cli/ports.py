@@ -45,12 +45,12 @@ def _rows(view: CommandContext, scan: "Scan") -> list[dict[str, Any]]:
 def _row(view: CommandContext, listener: "Listener", scan: "Scan") -> dict[str, Any]:
     import msgspec
 
-    from devproxy.health.findings import judged_listener
+    from devproxy.health.exposure import judged_listener
     from devproxy.programs.fixes import propose_fix
     from devproxy.programs.recognize import recognize
 
     program = recognize(listener.process.argv or (), listener.process.parents, listener.port)
-    row: dict[str, Any] = msgspec.to_builtins(judged_listener(listener, scan))
+    row: dict[str, Any] = msgspec.to_builtins(judged_listener(listener, scan.interfaces))
     fix = propose_fix(program) if row["verdict"] == "exposed" else None
     by_hand = f"make it listen on 127.0.0.1 instead of {listener.address}" if row["verdict"] == "exposed" else ""
     return row | {

@@ -17,14 +17,23 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from devproxy import events
-from devproxy.health.findings import NOTHING, Examination
-from devproxy.health.model import DORMANT, Check, Condition, Finding, Reach, ServiceOwner, State
+from devproxy.health.findings import Examination
+from devproxy.health.model import (
+    DORMANT,
+    NO_PORT,
+    NOT_TRIED,
+    Check,
+    Condition,
+    Finding,
+    Reach,
+    ServiceOwner,
+    State,
+)
 from devproxy.registry.model import Service
 
 FAILURES = 2
 STARTING = 30.0
 ADOPTED = 3600.0
-NO_PORT = "nothing says which port it has"
 
 
 class ServiceRecord:
@@ -60,7 +69,7 @@ class ServiceRecord:
         self.other_since: float | None = None
         self.host = ""
         self.due = self.proof_due = 0.0
-        self.reach: Reach = NOTHING
+        self.reach: Reach = NOT_TRIED
 
     @property
     def port(self) -> int:

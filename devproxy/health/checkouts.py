@@ -1,7 +1,6 @@
 """Where the checkouts of each project lie on the disk, so that a process can be told from its twin next door.
 
-Lives here: `checkouts`, from the registry and from what git says of linked worktrees.
-Not here: what git says of a folder (`registry/worktrees.py`), what follows from it all (`findings.py`). Blocks for a few
+Not here: what follows from it (`findings.py`), what git says of a folder (`registry/worktrees.py`). Blocks for a few
 file names a project; raises nothing.
 
 Two kinds count: checkouts that are linked beside each other (`shop`, `fix-ui.shop`), and the git worktrees of the same
@@ -17,8 +16,8 @@ from devproxy.registry import worktrees
 from devproxy.registry.model import Project, Registry
 
 
-def checkouts(registry: Registry) -> dict[Project, Checkouts]:
-    """By project, as it is linked by: its own folder and the others'; without projects that have one checkout only."""
+def checkouts_by_project(registry: Registry) -> dict[Project, Checkouts]:
+    """By project: its own folder and the others'; projects with one checkout are left out."""
     folders = {
         service.project: os.path.realpath(file.parent)
         for service in registry.services

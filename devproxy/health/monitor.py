@@ -27,10 +27,10 @@ from typing import NamedTuple
 from devproxy.events import AnyEvent
 from devproxy.health import reachability
 from devproxy.health.board import Board, ServiceRecord
-from devproxy.health.checkouts import checkouts
+from devproxy.health.checkouts import checkouts_by_project
 from devproxy.health.exposure import judge
-from devproxy.health.findings import NOTHING, Checkouts, RawFinding, by_port, examine, port_conflicts
-from devproxy.health.model import Listener, Reach, Scan
+from devproxy.health.findings import Checkouts, examine, find_conflicts, scans_by_port
+from devproxy.health.model import NOT_TRIED, Finding, Listener, Reach, Scan
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
 from devproxy.health.schedule import listening_host, next_check, told_by_table
@@ -71,7 +71,7 @@ class Monitor:
         self._scanner = Scanner()
         self._scan = Scan()
         self._by_port: dict[int, Scan] = {}
-        self._conflicts: dict[str, RawFinding] = {}
+        self._conflicts: dict[str, Finding] = {}
         self._checkouts: dict[Project, Checkouts] = {}
         self._registry: Registry | None = None
         self._wake = asyncio.Event()
@@ -126,7 +126,7 @@ class Monitor:
         if registry is self._registry:
             return False
         self._registry = registry
-        self._conflicts = port_conflicts(registry)
+        self._conflicts = find_conflicts(registry)
         self.board.follow(registry.services)
         return True
 
@@ -147,7 +147,7 @@ class Monitor:
             return set()
         if near != self._checkouts:
             self._checkouts, self._by_port = near, {}  # every service is examined anew
-        before, self._scan, self._by_port = self._by_port, scan, by_port(scan)
+        before, self._scan, self._by_port = self._by_port, scan, scans_by_port(scan)
         self._audit(scan)
         return {
             identity
@@ -157,7 +157,7 @@ class Monitor:
 
     def _look(self, ports: set[int]) -> tuple[Scan, dict[Project, Checkouts]]:
         """In a thread. A worktree may be new since the registry was read."""
-        return self._scanner.scan(ports), checkouts(self._registry) if self._registry else {}
+        return self._scanner.scan(ports), checkouts_by_project(self._registry) if self._registry else {}
 
     def _changed(self) -> bool:
         try:
@@ -211,7 +211,7 @@ class Monitor:
         now = asyncio.get_running_loop().time()
         touched = set()
         for index, record in enumerate(due):
-            reach = found.get(record.port, NOTHING)
+            reach = found.get(record.port, NOT_TRIED)
             record.proof_due = now + PROOF_INTERVAL + index % 10
             if reach != record.reach:
                 record.reach = reach

@@ -11,7 +11,7 @@ the status line is read. Redirects are not followed: 302 is up if `status` says 
 import asyncio
 import re
 
-from devproxy.health.model import Check
+from devproxy.health.model import NO_PORT, Check
 from devproxy.net.dial import DialError, connect
 from devproxy.registry.model import Service, Upstream
 
@@ -23,7 +23,7 @@ async def probe(service: Service, first: str = "") -> Check:
     """Check `service` once, within its `health.timeout`. `first` is the loopback literal to try first. Never raises."""
     upstream, health = service.upstream, service.health
     if upstream is None:
-        return Check(up=False, why="nothing says which port it has")
+        return Check(up=False, why=NO_PORT)
     speaks = health.path is not None and upstream.scheme in {"http", "https"}
     answer = _Answer(request(service, upstream) if speaks else b"")
     try:

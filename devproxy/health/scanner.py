@@ -265,7 +265,7 @@ def _listener(raw: RawListener, process: Process) -> Listener:
         port=raw.port,
         family=_family(raw.family),
         v6only=raw.v6only,
-        device=_device(raw.interface),
+        device=raw.device,
         user=user_name(raw.uid),
         process=process,
     )
@@ -286,15 +286,6 @@ def _portable_listener(bound: _Bound) -> Listener:
 
 def _family(family: int) -> Family:
     return "ipv6" if family == socket.AF_INET6 else "ipv4"
-
-
-def _device(index: int) -> str | None:
-    if not index:
-        return None
-    try:
-        return socket.if_indextoname(index)
-    except OSError:  # the interface has gone since
-        return str(index)
 
 
 def _sorted(listeners: Iterable[Listener]) -> tuple[Listener, ...]:

@@ -46,16 +46,15 @@ def _row(view: CommandContext, listener: "Listener", scan: "Scan") -> dict[str, 
     import msgspec
 
     from devproxy.health.exposure import judged_listener
+    from devproxy.health.findings import fix_in_words
     from devproxy.programs.fixes import propose_fix
     from devproxy.programs.recognize import recognize
 
     program = recognize(listener.process.argv or (), listener.process.parents, listener.port)
     row: dict[str, Any] = msgspec.to_builtins(judged_listener(listener, scan.interfaces))
-    fix = propose_fix(program) if row["verdict"] == "exposed" else None
-    by_hand = f"make it listen on 127.0.0.1 instead of {listener.address}" if row["verdict"] == "exposed" else ""
     return row | {
         "services": _services(view, listener),
-        "fix": fix.text if fix else by_hand,
+        "fix": fix_in_words(listener, propose_fix(program)) if row["verdict"] == "exposed" else "",
         "gap": listener.process.gap,
         "program": program.name,
     }

@@ -41,7 +41,7 @@ from devproxy.health.model import (
     ServiceOwner,
     Verdict,
 )
-from devproxy.programs.fixes import propose_fix
+from devproxy.programs.fixes import Fix, propose_fix
 from devproxy.programs.recognize import RecognizedProgram, recognize
 from devproxy.registry.model import ExposurePolicy, Registry, Service
 
@@ -188,12 +188,15 @@ def _exposed(
         address=listener.where,
         proof=_proof(reach, on_port.port),
         who=_process_line(listener),
-        fix=fix.text if fix else _fix_by_hand(listener),
+        fix=fix_in_words(listener, fix),
         command=shlex.join(fix.command) if fix and fix.command else "",
     )
 
 
-def _fix_by_hand(listener: Listener) -> str:
+def fix_in_words(listener: Listener, fix: Fix | None) -> str:
+    """How to make an exposed listener safe: by a change of its command, or, where none is known, by hand."""
+    if fix is not None:
+        return fix.text
     if listener.process.argv is None:
         return f"make it listen on 127.0.0.1 instead of {listener.address}; {listener.process.gap or SUDO}"
     return f"make it listen on 127.0.0.1 instead of {listener.address}: look for a host or bind option, or for the port"

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from devproxy.health.exposure import judge
+from devproxy.addresses import LOOPBACKS
+from devproxy.health.exposure import judge, takes
+from devproxy.health.findings import fix_in_words
 from devproxy.health.model import Interface, Listener
 from devproxy.health.scanner import Scanner
 from devproxy.programs.fixes import propose_fix
@@ -30,9 +32,10 @@ class Observed(NamedTuple):
 def observe(port: int, listeners: Sequence[Listener], interfaces: Sequence[Interface] = ()) -> Observed:
     """What `listeners`, all of one command, mean for a service that is to be on `port`.
 
-    It is there if anything listens there, whatever else does; else on the lowest port that is no debugger's.
+    It is there if anything listens there that a loopback address leads to, whatever else does; else on the lowest such
+    port that is no debugger's.
     """
-    found = {listener.port for listener in listeners if not _is_foreign(listener)}
+    found = {one.port for one in listeners if any(takes(one, host) for host in LOOPBACKS)}
     if port not in found:
         port = min(found - INSPECTORS, default=0)
     there = [listener for listener in listeners if listener.port == port]
@@ -41,20 +44,12 @@ def observe(port: int, listeners: Sequence[Listener], interfaces: Sequence[Inter
     return Observed(port or None, pid, warnings)
 
 
-def _is_foreign(listener: Listener) -> bool:
-    """Whether neither loopback address leads to it: it is bound to an address of another interface."""
-    verdict = judge(listener).verdict
-    return verdict == "exposed" and listener.address not in ("0.0.0.0", "::", "::ffff:0.0.0.0")  # noqa: S104
-
-
 def _warning(listener: Listener, interfaces: Sequence[Interface]) -> str:
     judgement = judge(listener, interfaces)
     if judgement.verdict != "exposed":
         return ""
     fix = propose_fix(recognize(listener.process.argv or (), listener.process.parents, listener.port))
-    lines = [f"others can reach it: port {listener.port} is {judgement.why}"]
-    lines += [f"  fix: {fix.text}"] if fix else ["  fix: let it listen on 127.0.0.1"]
-    return "\n".join(lines)
+    return f"others can reach it: port {listener.port} is {judgement.why}\n  fix: {fix_in_words(listener, fix)}"
 
 
 class Watcher:

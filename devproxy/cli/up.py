@@ -54,7 +54,7 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
     if not group:
         _announce(plan.todo, port or settings.http)
         show = Prefixed([OWN, *(service.id for service in plan.todo)]).line
-    return run_group(paths, plan.todo, plan.besides, http_port=port, show=show, grace=settings.grace)
+    return run_group(paths, plan.todo, plan.besides, http_port=port, show=show, settings=settings)
 
 
 def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
@@ -67,8 +67,8 @@ def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
         return Exit.GOOD
     running = read_running(paths)
     port = running.http if running is not None else None
-    grace = plan.registry.settings.grace
-    return run_group(paths, plan.todo, plan.besides, http_port=port, show=None, grace=grace, trusted_only=True)
+    settings = plan.registry.settings
+    return run_group(paths, plan.todo, plan.besides, http_port=port, show=None, settings=settings, trusted_only=True)
 
 
 def _refuse_windows() -> None:

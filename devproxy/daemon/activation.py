@@ -169,7 +169,7 @@ class Activator:
         """Whether requests may go to it. One that listens and is not well for long has more to say itself than we."""
         if service.upstream is None:
             return False
-        check = await probe(service)
+        check = await probe(service, self._proxy.snapshot.settings)
         if not (check.up or (check.accepted and since > STARTING)):
             return False
         self._health.saw(service, check)

@@ -34,7 +34,7 @@ from devproxy.health.model import NOT_TRIED, Finding, Listener, Reach, Scan
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
 from devproxy.health.schedule import listening_host, next_check, told_by_table
-from devproxy.registry.model import Project, Registry, Upstream
+from devproxy.registry.model import Project, ProxySettings, Registry, Upstream
 
 TICK = 1.0  # seconds
 RECHECK = 5.0
@@ -241,7 +241,8 @@ class Monitor:
         return record.due <= now
 
     async def _ask(self, record: ServiceRecord) -> None:
-        check = await probe(record.service, record.host)
+        settings = self._registry.settings if self._registry else ProxySettings()
+        check = await probe(record.service, settings, record.host)
         now = asyncio.get_running_loop().time()
         if not check.up:
             record.failed_at = now

@@ -17,7 +17,7 @@ from devproxy.health.findings import examine, find_conflicts, scans_by_port
 from devproxy.health.model import NOT_TRIED, Check, Condition, Reach, Scan, ServiceOwner, condition_of
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.model import ProxySettings, Registry, Service
 
 MOST_AT_ONCE = 50
 
@@ -32,7 +32,7 @@ async def check_once(
     """The condition of `services`, by id; `owners` are those that the proxy's monitor knew."""
     ports = {service.upstream.port for service in services if service.upstream and service.upstream.port}
     scan = await asyncio.to_thread(Scanner().scan, ports)
-    checks = await _probe(services)
+    checks = await _probe(services, registry.settings)
     reached: dict[int, Reach] = {}
     if reachability.allowed(registry.settings.exposure_proof):
         reached = await asyncio.to_thread(reachability.prove, ports, reachability.addresses(scan.interfaces))
@@ -62,12 +62,12 @@ async def check_once(
     return found
 
 
-async def _probe(services: Sequence[Service]) -> dict[str, Check]:
+async def _probe(services: Sequence[Service], settings: ProxySettings) -> dict[str, Check]:
     turns = asyncio.Semaphore(MOST_AT_ONCE)
 
     async def one(service: Service) -> Check:
         async with turns:
-            return await probe(service)
+            return await probe(service, settings)
 
     checks = await asyncio.gather(*(one(service) for service in services))
     return {service.id: check for service, check in zip(services, checks, strict=True)}

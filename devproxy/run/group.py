@@ -24,7 +24,7 @@ from devproxy.health.probe import probe
 from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import Loader
-from devproxy.registry.model import Service
+from devproxy.registry.model import ProxySettings, Service
 from devproxy.run.activation import refuse_untrusted
 from devproxy.run.group_state import MemberPhase, MemberState
 from devproxy.run.launch import Launch, launch
@@ -99,7 +99,7 @@ class ServiceGroup:
         tell: Tell,
         say: Callable[[str], None],
         changed: Callable[[], None],
-        grace: float,
+        settings: ProxySettings,
         trusted_only: bool = False,
     ):
         self.members = {service.id: Member(service) for service in services}
@@ -109,7 +109,8 @@ class ServiceGroup:
         self._tell = tell
         self._say = say
         self._changed = changed
-        self._grace = grace
+        self._settings = settings
+        self._grace = settings.grace
         self._trusted_only = trusted_only
 
     async def run(self) -> bool:
@@ -248,7 +249,7 @@ class ServiceGroup:
         told = time.monotonic()
         while not member.stop.is_set():
             current = await asyncio.to_thread(service)
-            check = await probe(current)
+            check = await probe(current, self._settings)
             if check.up:
                 return True
             if time.monotonic() - told > REMIND:

@@ -15,7 +15,7 @@ from functools import partial
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
-from devproxy.registry.model import Service
+from devproxy.registry.model import ProxySettings, Service
 from devproxy.run.group import QUOTED, ServiceGroup
 from devproxy.run.group_state import MemberState, publish, read_end_requests, withdraw
 from devproxy.run.logs import ServiceLog
@@ -32,14 +32,16 @@ def run_group(
     *,
     http_port: int | None,
     show: Show | None,
-    grace: float,
+    settings: ProxySettings,
     trusted_only: bool = False,
 ) -> int:
     """Run `services` until all have ended; exit code 1 if one has failed. `show` gets each line and its service.
 
     `trusted_only` as in `ServiceGroup`.
     """
-    group = partial(ServiceGroup, paths, services, besides, http_port=http_port, grace=grace, trusted_only=trusted_only)
+    group = partial(
+        ServiceGroup, paths, services, besides, http_port=http_port, settings=settings, trusted_only=trusted_only
+    )
     return asyncio.run(_GroupProcess(paths, [service.id for service in services], group, show).run())
 
 

@@ -124,7 +124,7 @@ async def test_one_that_listens_and_is_sick_for_long_may_say_so_itself(
     from devproxy.daemon import activation
     from devproxy.health.model import Check
 
-    async def sick(_: object) -> Check:
+    async def sick(*_: object) -> Check:
         return Check(up=False, why="500", accepted=True)
 
     monkeypatch.setattr(activation, "probe", sick)

@@ -78,9 +78,9 @@ async def staged(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     made = Stage()
     real = probe_module.probe
 
-    async def probe(service: Service, first: str = "") -> Check:
+    async def probe(service: Service, settings: ProxySettings, first: str = "") -> Check:
         made.probed.append(service.id)
-        return made.outcome or await real(service, first)
+        return made.outcome or await real(service, settings, first)
 
     def prove(ports: Iterable[int], where: Iterable[str]) -> dict[int, Reach]:
         made.proved.append(list(ports))

@@ -48,7 +48,7 @@ class HealthSink(Protocol):
     def saw(self, service: Service, check: Check) -> None:
         """A check was made."""
 
-    def rest(self, identity: str) -> None:
+    def mark_dormant(self, identity: str) -> None:
         """A service was ended in order."""
 
     def publish(self) -> None:
@@ -199,7 +199,7 @@ class Activator:
         except TimeoutError:
             _log.warning("%s was asked to end, and has not within %g s", service.id, patience)
             return
-        self._health.rest(service.id)
+        self._health.mark_dormant(service.id)
 
 
 def _why(sight: AttemptStatus) -> str:

@@ -3,7 +3,7 @@
 How it works: `examine` puts together all that a scan of the machine says of one service, apart from whether it is up.
 The listeners of its port are read once (`PortListeners`): what their addresses mean, and which programs they are. Each
 `find_…` looks for one kind of finding in that.
-Not here: the verdict (`exposure.py`), the change of a command (`programs/fixes.py`), when to look and what has changed
+Not here: the verdict (`exposure.py`), the change of a command (`programs/fixes.py`), when to scan and what has changed
 since (`monitor.py`, `board.py`). Pure: a scan and plain values come in.
 
 | code | when |

@@ -93,7 +93,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at the machine: its listeners sorted by port and address, its interfaces.
+    """A snapshot of the machine: its listeners sorted by port and address, its interfaces.
 
     `gap` is empty if the table is complete, else a sentence that says which listeners may be missing and why.
     """

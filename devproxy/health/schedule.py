@@ -15,7 +15,7 @@ UNHEALTHY_MOST = 30.0
 BLIND_MOST = 10.0  # where the table is not complete, only asking tells
 
 
-def told_by_table(service: Service, scan: Scan) -> Check | None:
+def check_by_table(service: Service, scan: Scan) -> Check | None:
     """The check that need not be made, since the table says the same; None where somebody has to be asked.
 
     A listener that takes a loopback address of the service is what a connect would find. Where there is none, somebody

@@ -59,7 +59,7 @@ class Scene:
     def saw(self, service: Service, check: Check) -> None:
         self.told.append(("saw", check.up))
 
-    def rest(self, identity: str) -> None:
+    def mark_dormant(self, identity: str) -> None:
         self.told.append(("rest", identity))
 
     def publish(self) -> None:

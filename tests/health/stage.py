@@ -18,7 +18,7 @@ from devproxy.health import probe as probe_module
 from devproxy.health import reachability
 from devproxy.health.board import Board
 from devproxy.health.model import Check, Listener, Reach
-from devproxy.health.monitor import Monitor, World
+from devproxy.health.monitor import Monitor, MonitorHooks
 from devproxy.registry.model import ProxySettings, Registry, Service, Upstream
 
 
@@ -38,14 +38,14 @@ class Stage:
     outcome: Check | None = None
 
     def __post_init__(self) -> None:
-        world = World(
+        hooks = MonitorHooks(
             lambda: self.registry,
             lambda upstream: self.answered.get(upstream, float("-inf")),
             lambda: self.own,
             self._tell,
             self.alarms.append,
         )
-        self.monitor = Monitor(Board(), world)
+        self.monitor = Monitor(Board(), hooks)
 
     def _tell(self, happened: Iterable[events.AnyEvent]) -> None:
         self.told.extend(happened)
@@ -54,9 +54,9 @@ class Stage:
     def follow(self, *services: Service, settings: ProxySettings | None = None) -> None:
         self.registry = Registry(services=services, settings=settings or ProxySettings())
 
-    async def look(self, times: int = 1) -> None:
+    async def tick(self, times: int = 1) -> None:
         for _ in range(times):
-            await self.monitor.look()
+            await self.monitor.tick()
 
     def state(self, name: str = "web") -> str:
         return self.monitor.board.conditions[name].state

@@ -1,4 +1,4 @@
-"""One check of a service: what it said, what the socket table says without asking anybody, and when to check again.
+"""When a service is checked again, and which checks the socket table makes needless.
 
 Not here: asking (`probe.py`), what several checks come to (`board.py`). Pure: times in seconds, on any clock.
 """

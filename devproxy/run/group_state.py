@@ -1,6 +1,6 @@
 """`state/up/<pid>.json`: what a `devproxy up` runs, for the next `up`, for `down` and for whoever waits.
 
-Lives here: the file, telling a dead one, and asking an `up` to end some of its services.
+Lives here: the file, telling a dead one, and asking an `up` to end some of its services (`<pid>.end`).
 Not here: ending them (`group.py`). A file of a killed `up` is removed by whoever reads it.
 """
 
@@ -39,8 +39,8 @@ class GroupFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def turn(paths: Paths) -> Iterator[None]:
-    """One `up` at a time looks at what runs and publishes what it is going to start. Raises DevproxyError."""
+def start_lock(paths: Paths) -> Iterator[None]:
+    """One `up` at a time reads what runs and publishes what it is going to start. Raises DevproxyError."""
     ensure_private(paths.state)
     ensure_private(paths.state / "up")
     with exclusive(ensure_private(paths.state / "up" / "turn") / "up"):
@@ -55,7 +55,7 @@ def publish(paths: Paths, services: dict[str, MemberState]) -> None:
 
 def withdraw(paths: Paths) -> None:
     """This process runs nothing any more."""
-    _forget(paths, os.getpid())
+    _remove(paths, os.getpid())
 
 
 def read_groups(paths: Paths) -> list[GroupFile]:
@@ -69,7 +69,7 @@ def read_groups(paths: Paths) -> list[GroupFile]:
         if is_same(group.pid, group.started):
             found.append(group)
         else:
-            _forget(paths, group.pid)
+            _remove(paths, group.pid)
     return sorted(found, key=lambda group: group.started)
 
 
@@ -78,14 +78,14 @@ def ask_to_end(paths: Paths, group: GroupFile, services: list[str]) -> None:
     if set(services) >= set(group.services):
         _send(group, signal.SIGTERM)
         return
-    files.update(_wishes(paths, group.pid), lambda text: text + "".join(f"{name}\n" for name in services))
+    files.update(_end_requests(paths, group.pid), lambda text: text + "".join(f"{name}\n" for name in services))
     _send(group, signal.SIGUSR1)
 
 
 def read_end_requests(paths: Paths) -> list[str]:
     """The services that this process was asked to end, since it began."""
     try:
-        return _wishes(paths, os.getpid()).read_text("utf-8").split()
+        return _end_requests(paths, os.getpid()).read_text("utf-8").split()
     except (OSError, UnicodeDecodeError):
         return []
 
@@ -100,11 +100,11 @@ def _file(paths: Paths, pid: int) -> Path:
     return paths.state / "up" / f"{pid}.json"
 
 
-def _wishes(paths: Paths, pid: int) -> Path:
+def _end_requests(paths: Paths, pid: int) -> Path:
     return paths.state / "up" / f"{pid}.end"
 
 
-def _forget(paths: Paths, pid: int) -> None:
-    for file in (_file(paths, pid), _wishes(paths, pid)):
+def _remove(paths: Paths, pid: int) -> None:
+    for file in (_file(paths, pid), _end_requests(paths, pid)):
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)

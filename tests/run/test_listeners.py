@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from devproxy.health.model import Listener, Process
-from devproxy.run.listeners import Watcher, observe
+from devproxy.run.listeners import ListenerWatcher, observe
 
 
 def listener(port: int, address: str = "127.0.0.1", *argv: str) -> Listener:
@@ -55,7 +55,7 @@ def test_an_unknown_program_has_a_fix_too() -> None:
     assert "fix: make it listen on 127.0.0.1 instead of " in warning
 
 
-def test_the_machine_is_looked_at() -> None:
+def test_what_the_machine_shows_of_a_process() -> None:
     script = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
     argv = [sys.executable, "-c", f"{script}; sys.stdin.read()"]
     with (
@@ -64,10 +64,10 @@ def test_the_machine_is_looked_at() -> None:
     ):
         assert child.stdout is not None
         port = int(child.stdout.readline())
-        watcher = Watcher(os.getpid())
+        watcher = ListenerWatcher(os.getpid())
         try:
-            assert watcher.look(port)[:2] == (port, child.pid)
-            assert watcher.look(ours.getsockname()[1]).port != ours.getsockname()[1]  # not below us
+            assert watcher.observe(port)[:2] == (port, child.pid)
+            assert watcher.observe(ours.getsockname()[1]).port != ours.getsockname()[1]  # not below us
         finally:
             watcher.close()
             child.communicate()

@@ -1,16 +1,20 @@
-"""A port is stable, free, unclaimed, and one that browsers open."""
+"""A port is stable, free, unclaimed, one that browsers open, and never given to two that ask at one moment."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.errors import DevproxyError
+from devproxy.net.loopback import is_free, listen
+from devproxy.paths import Paths
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.validate import BLOCKED_PORTS
-from devproxy.run.ports import allocate, declared
+from devproxy.run.ports import allocate, declared_ports, release, reserve
 
 
 def choose(service: str = "web", checkout: str = "", taken: frozenset[int] = frozenset()) -> int:
@@ -55,4 +59,93 @@ def test_others_ports_are_declared() -> None:
 
     services = (service("a", 3000), service("b", 3001, 5432), service("c", 0))
     registry = Registry(settings=ProxySettings(http=7080), services=services)
-    assert declared(registry, "a") == {3001, 5432, 7080}
+    assert declared_ports(registry, "a") == {3001, 5432, 7080}
+
+
+ASK = """
+import sys
+from pathlib import Path
+from devproxy.paths import Paths
+from devproxy.run.ports import reserve
+home = Path(sys.argv[1])
+print(reserve(Paths(home / "config", home / "state"), str(home), sys.argv[2], taken=(), low=LOW, high=HIGH), flush=True)
+sys.stdin.read()
+"""
+LOW, HIGH = 32000, 32767  # between those that `free_port` gives and the system's own
+
+
+def paths(home: Path) -> Paths:
+    return Paths(home / "config", home / "state")
+
+
+def reserved(home: Path, service: str, taken: frozenset[int] = frozenset()) -> int:
+    return reserve(paths(home), str(home), service, taken=taken, low=LOW, high=HIGH)
+
+
+def ask(home: Path, service: str) -> subprocess.Popen[str]:
+    code = ASK.replace("LOW", str(LOW)).replace("HIGH", str(HIGH))
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(home), service],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def answer(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    return int(process.stdout.readline())
+
+
+def test_twenty_at_once_get_twenty_ports_even_for_one_service(tmp_path: Path) -> None:
+    asking = [ask(tmp_path, "web") for _ in range(20)]
+    try:
+        ports = [answer(process) for process in asking]
+    finally:
+        for process in asking:
+            process.communicate(timeout=60)
+    assert len(set(ports)) == 20
+    assert reserved(tmp_path, "web") in ports  # they have ended: nothing is held any more
+
+
+def test_what_a_killed_process_held_is_free_again(tmp_path: Path) -> None:
+    process = ask(tmp_path, "web")
+    port = answer(process)
+    assert reserved(tmp_path, "web") != port
+    release(paths(tmp_path), reserved(tmp_path, "web"))
+    process.kill()
+    process.communicate(timeout=30)
+    assert reserved(tmp_path, "web") == port
+
+
+def test_one_process_gets_the_same_again_until_it_lets_go(tmp_path: Path) -> None:
+    port = reserved(tmp_path, "web")
+    listening = listen(port) if is_free(port) else None
+    try:
+        assert reserved(tmp_path, "web") == port
+        assert reserved(tmp_path, "web", frozenset({port})) != port
+    finally:
+        if listening is not None:
+            listening.close()
+    release(paths(tmp_path), port)
+    assert reserved(tmp_path, "api") != 0
+
+
+def test_a_broken_file_is_no_obstacle(tmp_path: Path) -> None:
+    port = reserved(tmp_path, "web")
+    (tmp_path / "state/ports/held/ports.json").write_text("{", "utf-8")
+    assert reserved(tmp_path, "web") == port
+
+
+def test_a_port_in_use_on_one_family_is_not_free() -> None:
+    listening = listen(0)
+    try:
+        assert not is_free(listening.port)
+        for sock in listening.sockets[1:]:
+            sock.close()
+        assert not is_free(listening.port)
+    finally:
+        listening.close()
+    assert is_free(listening.port)
+    assert not is_free(70000)

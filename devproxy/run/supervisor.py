@@ -29,7 +29,7 @@ from typing import Any
 
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 LAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL after `run` was killed
-STEP = 0.05  # seconds between two looks while ending
+STEP = 0.05  # seconds between two rounds while ending
 ORPHANED = 2.0  # seconds to wait for the kernel to call us an orphan
 ROUNDS = 100  # each orphan may leave children of its own
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU, signal.SIGTSTP)

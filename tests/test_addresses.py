@@ -18,7 +18,8 @@ from devproxy.health.model import Family, Interface, Listener
 from devproxy.health.scanner import _interface
 from devproxy.net import dial, loopback
 from devproxy.problems import Wrong
-from devproxy.programs.fixes import propose
+from devproxy.programs.fixes import propose_fix
+from devproxy.programs.recognize import recognize
 from devproxy.proxy.cross_site import foreign_origin
 from devproxy.registry.addresses import upstream
 from tests.proxy.values import fields
@@ -164,7 +165,7 @@ def a_published_port(form: str) -> Callable[[str], bool]:
 
 def is_left_alone(argv: list[str], port: int) -> bool:
     """Whether nothing in a command line has to change to keep others out."""
-    fix = propose(argv, port=port)
+    fix = propose_fix(recognize(argv, port=port))
     return fix is not None and fix.command is None
 
 

@@ -61,7 +61,7 @@ def watch(view: CommandContext, services: Sequence[Service], as_json: bool) -> N
     import asyncio
 
     from devproxy.health.board import Board
-    from devproxy.health.monitor import Monitor, World
+    from devproxy.health.monitor import Monitor, MonitorHooks
 
     registry = msgspec.structs.replace(view.registry, services=tuple(services))
     known: dict[str, Condition] = {}
@@ -74,8 +74,8 @@ def watch(view: CommandContext, services: Sequence[Service], as_json: bool) -> N
             if as_json or not (first and isinstance(event, Checked | Exposed | Found)):
                 _print_event(HistoryEntry(time.time(), event), as_json)
 
-    world = World(lambda: registry, lambda _: float("-inf"), lambda: _own(view), tell, lambda _: None)
-    monitor = Monitor(Board(), world)
+    hooks = MonitorHooks(lambda: registry, lambda _: float("-inf"), lambda: _own(view), tell, lambda _: None)
+    monitor = Monitor(Board(), hooks)
     asyncio.run(monitor.run())
 
 

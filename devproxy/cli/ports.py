@@ -46,16 +46,18 @@ def _rows(view: CommandContext, scan: "Scan") -> list[dict[str, Any]]:
 def _row(view: CommandContext, listener: "Listener", scan: "Scan") -> dict[str, Any]:
     import msgspec
 
-    from devproxy.health.findings import judged_listener
-    from devproxy.programs.fixes import program_of
+    from devproxy.health.exposure import judged_listener
+    from devproxy.health.findings import fix_in_words
+    from devproxy.programs.fixes import propose_fix
+    from devproxy.programs.recognize import recognize
 
-    argv, parents = listener.process.argv, listener.process.parents
-    row: dict[str, Any] = msgspec.to_builtins(judged_listener(listener, scan))
+    program = recognize(listener.process.argv or (), listener.process.parents, listener.port)
+    row: dict[str, Any] = msgspec.to_builtins(judged_listener(listener, scan.interfaces))
     return row | {
         "services": _services(view, listener),
-        "fix": _fix(listener) if row["verdict"] == "exposed" else "",
+        "fix": fix_in_words(listener, propose_fix(program)) if row["verdict"] == "exposed" else "",
         "gap": listener.process.gap,
-        "program": program_of(argv, parents, listener.port) if argv else "",
+        "program": program.name,
     }
 
 
@@ -70,13 +72,6 @@ def _services(view: CommandContext, listener: "Listener") -> list[str]:
         for identity, upstream in upstreams
         if upstream and upstream.port == listener.port and any(takes(listener, host) for host in upstream.hosts)
     ]
-
-
-def _fix(listener: "Listener") -> str:
-    from devproxy.programs.fixes import propose
-
-    fix = propose(listener.process.argv or (), listener.process.parents, listener.port)
-    return fix.text if fix else f"make it listen on 127.0.0.1 instead of {listener.address}"
 
 
 def _table(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:

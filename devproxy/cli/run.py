@@ -53,15 +53,15 @@ def command(ctx: click.Context, name: str | None, force: bool) -> int:
 def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> int:
     from devproxy.run.foreground import run
     from devproxy.run.launch import launch
-    from devproxy.run.selection import pick
+    from devproxy.run.selection import select_service
 
     folder = Path.cwd()
     registry = read(paths)  # which service is meant; `launch` loads it once more, when it is this one's turn
-    named = pick(name, folder, registry)
+    named = select_service(name, folder, registry)
     port = _proxy(paths, registry.settings.autostart)
     ready = launch(paths, named, folder=folder, http_port=port, argv=argv, force=force)
     _announce(ready, port or registry.settings.http)
-    return run(paths, ready.prepared, ready.lease, say=lambda text: remark(text, fg="yellow"), grace=10.0)
+    return run(paths, ready.prepared, ready.lease, notify=lambda text: remark(text, fg="yellow"), grace=10.0)
 
 
 def _proxy(paths: Paths, autostart: bool) -> int | None:

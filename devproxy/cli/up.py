@@ -55,7 +55,7 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
     if not group:
         _announce(plan.todo, port or settings.http)
         show = Prefixed([OWN, *(service.id for service in plan.todo)]).line
-    return run_group(paths, plan.todo, plan.besides, http_port=port, show=show, grace=settings.grace)
+    return run_group(paths, plan.todo, plan.outside, http_port=port, show=show, settings=settings)
 
 
 def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
@@ -68,8 +68,8 @@ def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
         return Exit.GOOD
     running = read_running(paths)
     port = running.http if running is not None else None
-    grace = plan.registry.settings.grace
-    return run_group(paths, plan.todo, plan.besides, http_port=port, show=None, grace=grace, trusted_only=True)
+    settings = plan.registry.settings
+    return run_group(paths, plan.todo, plan.outside, http_port=port, show=None, settings=settings, trusted_only=True)
 
 
 def _refuse_windows() -> None:
@@ -98,12 +98,12 @@ def _link_if_new(paths: Paths) -> Registry | None:
 
 
 class UpPlan(NamedTuple):
-    """What is to be started, in order; what that depends on besides (it runs already, or has no command); what is left
-    to its first request."""
+    """What is to be started, in order; what that depends on and is not started here (it runs already, or
+    has no command); what is left to its first request."""
 
     registry: Registry
     todo: list[Service]
-    besides: list[Service]
+    outside: list[Service]
     left: list[Service]
 
 
@@ -117,7 +117,7 @@ def _take(
     from devproxy.run import group_state
     from devproxy.run.activation import refuse_untrusted
 
-    with group_state.turn(paths):
+    with group_state.start_lock(paths):
         registry = registry or read(paths)
         if on_request:
             meant = [service for service in registry.services if service.id in names]
@@ -141,15 +141,15 @@ def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: 
     everything = in_order(registry.services, [service.id for service in meant if service not in left])
     left = [service for service in left if service not in everything]
     todo = [service for service in everything if service.command is not None and service.id not in running]
-    besides = [service for service in everything if service not in todo]
-    for service in besides:
+    outside = [service for service in everything if service not in todo]
+    for service in outside:
         if service.id in running:
             _tell_running(paths, service)
         elif service in meant:
             remark(f"`{service.id}` has no command: it is not started here")
     if meant and not (todo or left or running & {service.id for service in everything}):
         raise _commandless(meant[0])
-    return UpPlan(registry, todo, besides, left)
+    return UpPlan(registry, todo, outside, left)
 
 
 def _running(paths: Paths) -> set[str]:

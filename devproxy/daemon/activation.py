@@ -48,7 +48,7 @@ class HealthSink(Protocol):
     def saw(self, service: Service, check: Check) -> None:
         """A check was made."""
 
-    def rest(self, identity: str) -> None:
+    def mark_dormant(self, identity: str) -> None:
         """A service was ended in order."""
 
     def publish(self) -> None:
@@ -133,43 +133,43 @@ class Activator:
         needed = in_order(list(self._proxy.snapshot.table.services.values()), [service.id])
         names = [other.id for other in needed if other.id != service.id]
         attempt = await asyncio.to_thread(Attempt, self._paths, service.id, names)
-        sight: AttemptStatus | None = None
+        status: AttemptStatus | None = None
         try:
-            why, sight = await self._until_up(service, attempt)
+            why, status = await self._until_up(service, attempt)
         except (DevproxyError, OSError) as error:
             why = str(error)
         finally:
             if attempt.process is not None:
                 self._children.append(attempt.process)
         if why:
-            self._fail(service, why, sight.lines if sight else ())
+            self._fail(service, why, status.lines if status else ())
 
     async def _until_up(self, service: Service, attempt: Attempt) -> tuple[str, AttemptStatus]:
         """Empty once it is up, else why it is not; and what was seen last."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         while True:
-            sight = await asyncio.to_thread(attempt.look)
+            status = await asyncio.to_thread(attempt.status)
             current = self._service(service.id)
             if current is None or not current.starts_on_request:
-                return "its command is not in the registry any more, or not trusted any more", sight
+                return "its command is not in the registry any more, or not trusted any more", status
             if await self._answers(current, loop.time() - began):
-                return "", sight
-            if sight.ended:
-                return _why(sight), sight
-            if not sight.runs and attempt.process is None:
+                return "", status
+            if status.ended:
+                return _why(status), status
+            if not status.runs and attempt.process is None:
                 self._tell(Waking(service.id))
                 await asyncio.to_thread(attempt.spawn)
                 if attempt.process is not None:
                     restore_descriptor_limit(attempt.process.pid)
-            self._show(service.id, Dormant(current, _about(current, sight), sight.lines))
+            self._show(service.id, Dormant(current, _about(current, status), status.lines))
             await asyncio.sleep(min(_LOOK_MOST, max(_LOOK, (loop.time() - began) / 40)))
 
     async def _answers(self, service: Service, since: float) -> bool:
         """Whether requests may go to it. One that listens and is not well for long has more to say itself than we."""
         if service.upstream is None:
             return False
-        check = await probe(service)
+        check = await probe(service, self._proxy.snapshot.settings)
         if not (check.up or (check.accepted and since > STARTING)):
             return False
         self._health.saw(service, check)
@@ -194,23 +194,23 @@ class Activator:
         patience = self._proxy.snapshot.settings.grace + MARGIN
         try:
             async with asyncio.timeout(patience):
-                while (await asyncio.to_thread(attempt.look)).runs:  # noqa: ASYNC110 (other processes tell nobody)
+                while (await asyncio.to_thread(attempt.status)).runs:  # noqa: ASYNC110 (other processes tell nobody)
                     await asyncio.sleep(_LOOK)
         except TimeoutError:
             _log.warning("%s was asked to end, and has not within %g s", service.id, patience)
             return
-        self._health.rest(service.id)
+        self._health.mark_dormant(service.id)
 
 
-def _why(sight: AttemptStatus) -> str:
-    if sight.code or "failed" in sight.states.values():
+def _why(status: AttemptStatus) -> str:
+    if status.code or "failed" in status.states.values():
         return "its command has failed, or one that it depends on"
     return "its command has ended"
 
 
-def _about(service: Service, sight: AttemptStatus) -> str:
+def _about(service: Service, status: AttemptStatus) -> str:
     """What it waits for, if that is another service."""
-    waits = [name for name in service.depends_on if sight.states.get(name) in {"waiting", "starting"}]
+    waits = [name for name in service.depends_on if status.states.get(name) in {"waiting", "starting"}]
     return f"{' and '.join(waits)} first, which it depends on" if waits else ""
 
 

@@ -19,7 +19,7 @@ from devproxy.events import AnyEvent, Entry, EventLog, Exposed, Found
 from devproxy.health import history
 from devproxy.health.board import Board
 from devproxy.health.model import Check, Condition, Listener
-from devproxy.health.monitor import Monitor, World
+from devproxy.health.monitor import Monitor, MonitorHooks
 from devproxy.paths import Paths
 from devproxy.proxy.gates import Dormant, Gate, health_gates
 from devproxy.proxy.server import Proxy
@@ -49,8 +49,8 @@ class HealthPublisher:
         self._trouble = ""
         before = read_health(paths)
         self._board = Board(before.owners if before else None)
-        world = World(registry, self.answered, lambda: own_ports, self._tell, self._alarm)
-        self._monitor = Monitor(self._board, world)
+        hooks = MonitorHooks(registry, self.answered, lambda: own_ports, self._tell, self._alarm)
+        self._monitor = Monitor(self._board, hooks)
         self._unsubscribe = events.subscribe(self._keep)
         self.starts: Callable[[], Mapping[str, Dormant]] = dict  # gates of services that are being started, or ended
 
@@ -72,12 +72,12 @@ class HealthPublisher:
         self._board.follow(self._registry().services)
         record = self._board.records.get(service.id)
         if record is not None and record.service.upstream == service.upstream:
-            self._board.check(record, check, time.time())
+            self._board.record_check(record, check, time.time())
         self._monitor.wake()
 
-    def rest(self, identity: str) -> None:
+    def mark_dormant(self, identity: str) -> None:
         """A service was ended in order, and starts at its next request."""
-        self._board.rest(identity, time.time())
+        self._board.mark_dormant(identity, time.time())
         self._monitor.wake()
 
     def publish(self) -> None:

@@ -1,8 +1,8 @@
 """What is known of each service: the health board, one of the few places with mutable state (ARCHITECTURE.md rule 3).
 
-Lives here: one record a service, and how checks and looks at the machine change it: thresholds, since when, who
+Lives here: one record a service, and how checks and scans of the machine change it: thresholds, since when, who
 answered before, and one event a change.
-Not here: checking and looking (`monitor.py`), when to (`schedule.py`). No clock: times are handed in, in seconds since
+Not here: checking and scanning (`monitor.py`), when to (`schedule.py`). No clock: times are handed in, in seconds since
 1970.
 
 A record belongs to a service's id and its upstream: with another upstream it begins anew. A service that was up is down
@@ -17,14 +17,23 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from devproxy import events
-from devproxy.health.findings import NOTHING, Examination
-from devproxy.health.model import DORMANT, Check, Condition, Finding, Reach, ServiceOwner, State
+from devproxy.health.findings import Examination
+from devproxy.health.model import (
+    DORMANT,
+    NO_PORT,
+    NOT_TRIED,
+    Check,
+    Condition,
+    Finding,
+    Reach,
+    ServiceOwner,
+    State,
+)
 from devproxy.registry.model import Service
 
 FAILURES = 2
 STARTING = 30.0
 ADOPTED = 3600.0
-NO_PORT = "nothing says which port it has"
 
 
 class ServiceRecord:
@@ -60,7 +69,7 @@ class ServiceRecord:
         self.other_since: float | None = None
         self.host = ""
         self.due = self.proof_due = 0.0
-        self.reach: Reach = NOTHING
+        self.reach: Reach = NOT_TRIED
 
     @property
     def port(self) -> int:
@@ -73,17 +82,17 @@ class Board:
 
     def __init__(self, owners: Mapping[str, ServiceOwner] | None = None):
         self.records: dict[str, ServiceRecord] = {}
-        self.changed = False  # since `take`
+        self.changed = False  # since `take_events`
         self._remembered = dict(owners or {})
         self._events: list[events.AnyEvent] = []
-        self._first: dict[State, list[str]] = {}
+        self._first_states: dict[State, list[str]] = {}
 
     def follow(self, services: Iterable[Service]) -> None:
         """Have a record for each of `services` and for no other."""
         old, self.records = self.records, {}
         for service in services:
             record = old.get(service.id)
-            if record is None or _is_another(record, service):
+            if record is None or _begins_anew(record, service):
                 record = ServiceRecord(service, self._remembered.pop(service.id, None))
                 self.changed = True
             record.service = service
@@ -100,16 +109,16 @@ class Board:
         """By service id, those that are known."""
         return {identity: record.owner for identity, record in self.records.items() if record.owner}
 
-    def take(self) -> list[events.AnyEvent]:
+    def take_events(self) -> list[events.AnyEvent]:
         """The events since this was called before, oldest first."""
-        if self._first:
-            up, down = (tuple(sorted(self._first.get(state, ()))) for state in ("up", "down"))
+        if self._first_states:
+            up, down = (tuple(sorted(self._first_states.get(state, ()))) for state in ("up", "down"))
             self._events.insert(0, events.Checked(up, down))
-            self._first = {}
+            self._first_states = {}
         taken, self._events, self.changed = self._events, [], False
         return taken
 
-    def check(self, record: ServiceRecord, check: Check, now: float) -> None:
+    def record_check(self, record: ServiceRecord, check: Check, now: float) -> None:
         """Take in one check."""
         record.failures = 0 if check.up else record.failures + 1
         record.host = check.host or record.host
@@ -132,9 +141,9 @@ class Board:
         since = now if state != old.state else old.since
         self._set(record, msgspec.structs.replace(old, state=state, since=since, why=why, dormant=dormant))
         if state in {"up", "down"} and state != record.announced and not dormant:
-            self._announce(record, state, why, now)
+            self._announce_state(record, state, why, now)
 
-    def rest(self, identity: str, now: float) -> None:
+    def mark_dormant(self, identity: str, now: float) -> None:
         """A service that a request starts was ended in order: it is dormant from now on, whatever was seen last."""
         record = self.records.get(identity)
         if record is None or not record.service.starts_on_request or record.condition.dormant:
@@ -142,8 +151,8 @@ class Board:
         record.failures, record.listening_since = FAILURES, None
         self._set(record, msgspec.structs.replace(record.condition, state="down", since=now, why=DORMANT, dormant=True))
 
-    def see(self, record: ServiceRecord, exam: Examination, now: float) -> None:
-        """Take in what a look at the machine said."""
+    def record_examination(self, record: ServiceRecord, exam: Examination, now: float) -> None:
+        """Take in what a scan of the machine said."""
         old = record.condition
         new = msgspec.structs.replace(
             old,
@@ -154,10 +163,10 @@ class Board:
         )
         if new != old:
             self._set(record, new)
-            self._tell(record, old.findings, new, exam.owner)
-        self._remember(record, exam.owner, now)
+            self._announce_findings(record, old.findings, new, exam.owner)
+        self._remember_owner(record, exam.owner, now)
 
-    def _remember(self, record: ServiceRecord, now_owner: ServiceOwner | None, now: float) -> None:
+    def _remember_owner(self, record: ServiceRecord, now_owner: ServiceOwner | None, now: float) -> None:
         if now_owner is None or record.condition.state != "up":
             return
         if record.owner is None or now_owner.is_same(record.owner):
@@ -170,27 +179,29 @@ class Board:
         self.changed |= record.owner != now_owner
         record.owner, record.other_since = now_owner, None
 
-    def _announce(self, record: ServiceRecord, state: State, why: str, now: float) -> None:
+    def _announce_state(self, record: ServiceRecord, state: State, why: str, now: float) -> None:
         identity = record.service.id
         if record.announced == "unknown":
-            self._first.setdefault(state, []).append(identity)
+            self._first_states.setdefault(state, []).append(identity)
         else:
             lasted = max(0.0, now - record.announced_at)
             self._events.append(events.Up(identity, why, lasted) if state == "up" else events.Down(identity, why))
         record.announced, record.announced_at = state, now
 
-    def _tell(self, record: ServiceRecord, old: Sequence[Finding], new: Condition, owner: ServiceOwner | None) -> None:
+    def _announce_findings(
+        self, record: ServiceRecord, old: Sequence[Finding], new: Condition, owner: ServiceOwner | None
+    ) -> None:
         """An event for each finding that came or went; what is allowed, or a mere note, is none.
 
         Where nothing listens any more nothing is mended, but nobody can reach it either.
         """
-        identity, told, telling = record.service.id, _grave(old), _grave(new.findings)
+        identity, before, now = record.service.id, _serious(old), _serious(new.findings)
         remaining = {finding.code for finding in new.findings}
-        for code, finding in told.items():
+        for code, finding in before.items():
             if code not in remaining and (new.listeners or code == "exposed"):
                 self._events.append(events.Mended(identity, code, finding.message))
-        for code, finding in telling.items():
-            if code in told:
+        for code, finding in now.items():
+            if code in before:
                 continue
             if code == "exposed":
                 self._events.append(events.Exposed(identity, finding.message, finding.fix))
@@ -212,7 +223,7 @@ def _unchecked(service: Service) -> Condition:
     return Condition(why=NO_PORT, exposure_why=NO_PORT)
 
 
-def _is_another(record: ServiceRecord, new: Service) -> bool:
+def _begins_anew(record: ServiceRecord, new: Service) -> bool:
     """Whether what is known of a service says nothing about it any more: one that is down may be dormant, or not."""
     old = record.service
     changed = old.starts_on_request != new.starts_on_request and record.condition.state != "up"
@@ -233,6 +244,6 @@ def _state(record: ServiceRecord, check: Check, now: float) -> State:
     return "starting" if begun and now - max(begun) < STARTING else "down"
 
 
-def _grave(findings: Sequence[Finding]) -> dict[str, Finding]:
+def _serious(findings: Sequence[Finding]) -> dict[str, Finding]:
     """The first finding of each code, notes left out."""
     return {finding.code: finding for finding in reversed(findings) if finding.severity != "note"}

@@ -17,8 +17,8 @@ from devproxy.registry import worktrees
 from devproxy.registry.model import Project, Registry
 
 
-def checkouts(registry: Registry) -> dict[Project, Checkouts]:
-    """By project, as it is linked by: its own folder and the others'; without projects that have one checkout only."""
+def checkouts_by_project(registry: Registry) -> dict[Project, Checkouts]:
+    """By project: its own folder and the others'; projects with one checkout are left out."""
     folders = {
         service.project: os.path.realpath(file.parent)
         for service in registry.services

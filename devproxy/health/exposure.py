@@ -1,9 +1,8 @@
 """From listeners to a verdict: who can reach this port.
 
-Lives here: the verdict table, for one listener and for all the listeners of a port; naming the interfaces
-concerned.
-Not here: reading sockets or interfaces, the connect that proves it, what to do about it (`programs/fixes.py`). Pure:
-no system call, the interfaces come in as data.
+Lives here: the verdict table, for one listener and for all the listeners of a port; naming the interfaces concerned.
+Not here: reading sockets or interfaces (`scanner.py`), the connect that proves it (`reachability.py`), what to do about
+it (`programs/fixes.py`). Pure: no system call, the interfaces come in as data.
 
 | bound to | verdict |
 |---|---|
@@ -21,14 +20,12 @@ outside.
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
 from devproxy.addresses import is_loopback
-from devproxy.health.model import Interface, Listener, Scan
+from devproxy.health.model import Interface, JudgedListener, Listener, Scan, Verdict
 
-Verdict = Literal["loopback", "exposed", "unknown"]
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _EVERY: dict[tuple[int, ...], str] = {
@@ -77,6 +74,22 @@ def judge(listener: Listener, interfaces: Sequence[Interface] = ()) -> Judgement
     if address.is_unspecified:
         return _wildcard(listener, _versions(listener, address), tied, interfaces)
     return _one_address(str(address), tied, interfaces)
+
+
+def judged_listener(listener: Listener, interfaces: Sequence[Interface] = ()) -> JudgedListener:
+    """A listener with its verdict, as commands and pages show it."""
+    judgement = judge(listener, interfaces)
+    return JudgedListener(
+        address=listener.address,
+        port=listener.port,
+        family=listener.family,
+        pid=listener.pid,
+        command=listener.command,
+        user=listener.user,
+        verdict=judgement.verdict,
+        why=judgement.why,
+        interfaces=judgement.interfaces,
+    )
 
 
 def judge_port(port: int, scan: Scan) -> PortJudgement:

@@ -1,19 +1,22 @@
-"""The condition of services: whether each is up, who can reach it, and what is wrong with it.
+"""What health knows and says of services: what listens, what one check said, what is wrong, the condition now.
 
-Lives here: the values that health, the pages and the commands share. Plain and frozen; their JSON is the API's and
-that of `devproxy health --json` (fields are only ever added).
-Not here: how any of it is found out (`health/`), how it looks (`cli/`, `control/`), the file (`daemon/runtime.py`).
-Pure.
+Plain values, frozen. Those in the second half (`JudgedListener` to `ServiceOwner`) are shared with the pages and the
+commands; their JSON is the API's and that of `devproxy health --json`, and fields are only ever added.
+Not here: how any of it is found out, how it looks (`cli/`, `control/`), the file (`daemon/runtime.py`). Pure.
 """
 
 import shlex
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from devproxy.text import host_port
 
+if TYPE_CHECKING:
+    from devproxy.registry.model import Service
+
+Family = Literal["ipv4", "ipv6"]
 State = Literal["up", "down", "starting", "unknown"]
 Verdict = Literal["loopback", "exposed", "unknown"]
 FindingSeverity = Literal["error", "warning", "note"]
@@ -31,86 +34,7 @@ SEVERITIES: Mapping[Code, FindingSeverity] = {
 }
 
 DORMANT = "it starts at its first request"
-
-
-class JudgedListener(msgspec.Struct, frozen=True, kw_only=True):
-    """A listener on a service's port, as `ls --json` shows it: `address` without zone and port, `command` as a shell
-    takes it; None where it could not be read. `interfaces` are those it can be reached on, `why` completes "it is …".
-    """
-
-    address: str
-    port: int
-    family: str
-    pid: int | None = None
-    command: str | None = None
-    user: str | None = None
-    verdict: Verdict = "unknown"
-    why: str = ""
-    interfaces: tuple[str, ...] = ()
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong with a service: a sentence, how we know, whose process it is, and what mends it.
-
-    `code` is stable: scripts may rely on it. `address` is the place concerned (`0.0.0.0:5173`), `fix` one line for a
-    person, `command` the whole changed command line as a shell takes it; empty where there is nothing to say.
-    """
-
-    code: Code
-    severity: FindingSeverity
-    message: str
-    address: str = ""
-    proof: str = ""
-    who: str = ""
-    fix: str = ""
-    command: str = ""
-
-
-class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one service now. `since` is when `state` began, in seconds since 1970, 0 if never checked.
-
-    `why` says how the state is known, `exposure_why` what the verdict rests on. `dormant`: it is down, as it should be
-    until a request comes.
-    """
-
-    state: State = "unknown"
-    since: float = 0.0
-    why: str = "not checked yet"
-    exposure: Verdict = "unknown"
-    exposure_why: str = "not checked yet"
-    listeners: tuple[JudgedListener, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    dormant: bool = False
-
-    @property
-    def word(self) -> str:
-        """The state as a table shows it: what is dormant is not missing."""
-        return "on-request" if self.dormant and self.state == "down" else self.state
-
-
-class ServiceOwner(msgspec.Struct, frozen=True):
-    """Whose process answers for a service: enough to tell another program from a restart of the same one."""
-
-    program: str
-    folder: str = ""
-    user: str = ""
-
-    def is_same(self, other: "ServiceOwner") -> bool:
-        """Whether both are one program, as far as can be told: what is not known of either does not count."""
-        pairs = ((self.program, other.program), (self.folder, other.folder), (self.user, other.user))
-        return all(mine == theirs for mine, theirs in pairs if mine and theirs)
-
-    @property
-    def text(self) -> str:
-        """`vite in /home/ada/shop (ada)`."""
-        where = f" in {self.folder}" if self.folder else ""
-        return f"{self.program or 'a process'}{where}{f' ({self.user})' if self.user else ''}"
-
-
-# A listener and what a scan of the machine found: the values that the rest of health works on.
-
-
-Family = Literal["ipv4", "ipv6"]
+NO_PORT = "nothing says which port it has"
 
 
 class Interface(msgspec.Struct, frozen=True):
@@ -171,7 +95,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at the machine: its listeners sorted by port and address, its interfaces.
+    """A snapshot of the machine: its listeners sorted by port and address, its interfaces.
 
     `gap` is empty if the table is complete, else a sentence that says which listeners may be missing and why.
     """
@@ -181,9 +105,6 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     gap: str = ""
 
 
-# What trying a port at this machine's other addresses gave: a value, pure.
-
-
 class Reach(msgspec.Struct, frozen=True):
     """At which addresses a port was tried, and at which of those a connection was accepted."""
 
@@ -191,8 +112,11 @@ class Reach(msgspec.Struct, frozen=True):
     accepted: tuple[str, ...] = ()
 
 
+NOT_TRIED = Reach()
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look at a service said. `why` is a phrase; `host` the literal that took the connection, if one did.
+    """What one check of a service said. `why` is a phrase; `host` the literal that took the connection, if one did.
 
     `accepted`: something took the connection, or listens where it would, whatever it answered.
     """
@@ -201,3 +125,87 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     host: str = ""
     accepted: bool = False
+
+
+class JudgedListener(msgspec.Struct, frozen=True, kw_only=True):
+    """A listener on a service's port, as `ls --json` shows it: `address` without zone and port, `command` as a shell
+    takes it; None where it could not be read. `interfaces` are those it can be reached on, `why` completes "it is …".
+    """
+
+    address: str
+    port: int
+    family: str
+    pid: int | None = None
+    command: str | None = None
+    user: str | None = None
+    verdict: Verdict = "unknown"
+    why: str = ""
+    interfaces: tuple[str, ...] = ()
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with a service: a sentence, how we know, whose process it is, and what mends it.
+
+    `code` is stable: scripts may rely on it. `address` is the place concerned (`0.0.0.0:5173`), `fix` one line for a
+    person, `command` the whole changed command line as a shell takes it; empty where there is nothing to say.
+    """
+
+    code: Code
+    severity: FindingSeverity
+    message: str
+    address: str = ""
+    proof: str = ""
+    who: str = ""
+    fix: str = ""
+    command: str = ""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one service now. `since` is when `state` began, in seconds since 1970, 0 if never checked.
+
+    `why` says how the state is known, `exposure_why` what the verdict rests on. `dormant`: it is down, as it should be
+    until a request comes.
+    """
+
+    state: State = "unknown"
+    since: float = 0.0
+    why: str = "not checked yet"
+    exposure: Verdict = "unknown"
+    exposure_why: str = "not checked yet"
+    listeners: tuple[JudgedListener, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    dormant: bool = False
+
+    @property
+    def word(self) -> str:
+        """The state as a table shows it: what is dormant is not missing."""
+        return "on-request" if self.dormant and self.state == "down" else self.state
+
+
+def condition_of(service: "Service", check: Check) -> Condition:
+    """What a single check comes to, for who has nothing to compare it with (`board.py` has)."""
+    if service.starts_on_request and not check.accepted:
+        if service.leased:
+            return Condition(state="starting", why=check.why, dormant=True)
+        return Condition(state="down", why=DORMANT, dormant=True)
+    down: State = "down" if service.upstream is not None else "unknown"
+    return Condition(state="up" if check.up else down, why=check.why)
+
+
+class ServiceOwner(msgspec.Struct, frozen=True):
+    """Whose process answers for a service: enough to tell another program from a restart of the same one."""
+
+    program: str
+    folder: str = ""
+    user: str = ""
+
+    def is_same(self, other: "ServiceOwner") -> bool:
+        """Whether both are one program, as far as can be told: what is not known of either does not count."""
+        pairs = ((self.program, other.program), (self.folder, other.folder), (self.user, other.user))
+        return all(mine == theirs for mine, theirs in pairs if mine and theirs)
+
+    @property
+    def text(self) -> str:
+        """`vite in /home/ada/shop (ada)`."""
+        where = f" in {self.folder}" if self.folder else ""
+        return f"{self.program or 'a process'}{where}{f' ({self.user})' if self.user else ''}"

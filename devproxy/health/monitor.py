@@ -1,18 +1,19 @@
 """The loop that keeps the health board true while the proxy runs.
 
-Lives here: what is looked at in which order, and what that costs: one look at the socket table a second serves all
-services; everything else happens only where the table, a due check or the registry gives a reason.
-Not here: what a look means (`findings.py`, `schedule.py`), what is remembered (`board.py`), who is told (`World`).
+One question to the socket table a second serves all services; everything else happens only where the table, a due check
+or the registry gives a reason.
+Not here: what it means (`findings.py`, `schedule.py`), what is remembered (`board.py`), who hears of it
+(`daemon/health_publisher.py`).
 
 How it works, each `TICK`:
 
 1. Has the table changed (`Scanner.changed`, 0.2 ms)? If so, or every `RECHECK` seconds all the same (a socket may be
    handed on, an interface may come), it is read in a thread, for registered ports only, processes only where new.
 2. Ports whose listeners differ are examined; a service that merely listens is up by the table, without a connect.
-3. What the table cannot tell is asked, `MOST_AT_ONCE` at a time: HTTP checks, unix sockets, ports where nothing listens
-   (a NAT rule may answer). A service that has just answered a request is not asked; one that fails is asked ever less.
+3. What the table cannot tell is probed, `MOST_AT_ONCE` at a time: HTTP checks, unix sockets, ports where nothing
+   listens (a NAT rule may answer). A service that has just answered a request is not; one that fails is ever less.
 4. Ports that changed, and each every `PROOF_INTERVAL`, are tried at this machine's other addresses (`reachability.py`).
-5. If anything is different, the world is told, once.
+5. If anything is different, it is published, once.
 
 Where the system has no such table (`psutil` reads all connections there), reading it may take a hundredth of the time.
 """
@@ -27,14 +28,14 @@ from typing import NamedTuple
 from devproxy.events import AnyEvent
 from devproxy.health import reachability
 from devproxy.health.board import Board, ServiceRecord
-from devproxy.health.checkouts import checkouts
+from devproxy.health.checkouts import checkouts_by_project
 from devproxy.health.exposure import judge
-from devproxy.health.findings import NOTHING, Checkouts, RawFinding, by_port, examine, port_conflicts
-from devproxy.health.model import Listener, Reach, Scan
+from devproxy.health.findings import Checkouts, examine, find_conflicts, scans_by_port
+from devproxy.health.model import NOT_TRIED, Finding, Listener, Reach, Scan
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
-from devproxy.health.schedule import listening_host, next_check, told_by_table
-from devproxy.registry.model import Project, Registry, Upstream
+from devproxy.health.schedule import check_by_table, listening_host, next_check
+from devproxy.registry.model import Project, ProxySettings, Registry, Upstream
 
 TICK = 1.0  # seconds
 RECHECK = 5.0
@@ -48,30 +49,30 @@ SHARE = 100  # where reading the table is dear: at most a hundredth of the time
 _log = logging.getLogger(__name__)
 
 
-class World(NamedTuple):
-    """What the monitor sees of the rest, and whom it tells.
+class MonitorHooks(NamedTuple):
+    """What the monitor needs of the daemon, as functions.
 
-    `traffic` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the proxy;
-    `tell` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
+    `last_answer` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the proxy;
+    `publish` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
     """
 
     registry: Callable[[], Registry]
-    traffic: Callable[[Upstream], float]
+    last_answer: Callable[[Upstream], float]
     own_ports: Callable[[], Collection[int]]
-    tell: Callable[[Sequence[AnyEvent]], None]
+    publish: Callable[[Sequence[AnyEvent]], None]
     alarm: Callable[[Listener], None]
 
 
 class Monitor:
     """One for a run of the proxy; `run` until it is cancelled."""
 
-    def __init__(self, board: Board, world: World):
+    def __init__(self, board: Board, hooks: MonitorHooks):
         self.board = board
-        self._world = world
+        self._hooks = hooks
         self._scanner = Scanner()
         self._scan = Scan()
         self._by_port: dict[int, Scan] = {}
-        self._conflicts: dict[str, RawFinding] = {}
+        self._conflicts: dict[str, Finding] = {}
         self._checkouts: dict[Project, Checkouts] = {}
         self._registry: Registry | None = None
         self._wake = asyncio.Event()
@@ -84,12 +85,12 @@ class Monitor:
         self._wake.set()
 
     async def run(self) -> None:
-        """Never returns; nothing that goes wrong in one look ends it."""
+        """Never returns; nothing that goes wrong in one tick ends it."""
         told = ""
         try:
             while True:
                 try:
-                    await self.look()
+                    await self.tick()
                 except Exception as error:
                     if told != repr(error):  # once, not once a second
                         told = repr(error)
@@ -106,27 +107,27 @@ class Monitor:
             pass
         self._wake.clear()
 
-    async def look(self) -> None:
-        """One tick."""
+    async def tick(self) -> None:
+        """One round of all that is due."""
         now = asyncio.get_running_loop().time()
         anew = self._follow()
         touched = await self._read_table(now, anew)
         if anew:
             touched = set(self.board.records)
-        self._by_table(touched, now)
+        self._check_by_table(touched, now)
         touched |= await self._prove(now)
         touched |= await self._probe(now)
         self._examine(touched)
         if self.board.changed:
-            self._world.tell(self.board.take())
+            self._hooks.publish(self.board.take_events())
 
     def _follow(self) -> bool:
         """Take over the registry; whether it is another one than before."""
-        registry = self._world.registry()
+        registry = self._hooks.registry()
         if registry is self._registry:
             return False
         self._registry = registry
-        self._conflicts = port_conflicts(registry)
+        self._conflicts = find_conflicts(registry)
         self.board.follow(registry.services)
         return True
 
@@ -138,26 +139,26 @@ class Monitor:
         if not (changed or anew or now - self._read_at >= self._pause):
             return set()
         self._read_at = now
-        ports = {record.port for record in self.board.records.values()} | set(self._world.own_ports())
+        ports = {record.port for record in self.board.records.values()} | set(self._hooks.own_ports())
         began = time.monotonic()
-        scan, near = await asyncio.to_thread(self._look, ports)
+        scan, checkouts = await asyncio.to_thread(self._scan_machine, ports)
         if not self._native:
             self._pause = max(TICK, SHARE * (time.monotonic() - began))
-        if (scan, near) == (self._scan, self._checkouts):
+        if (scan, checkouts) == (self._scan, self._checkouts):
             return set()
-        if near != self._checkouts:
-            self._checkouts, self._by_port = near, {}  # every service is examined anew
-        before, self._scan, self._by_port = self._by_port, scan, by_port(scan)
-        self._audit(scan)
+        if checkouts != self._checkouts:
+            self._checkouts, self._by_port = checkouts, {}  # every service is examined anew
+        before, self._scan, self._by_port = self._by_port, scan, scans_by_port(scan)
+        self._audit_own_listeners(scan)
         return {
             identity
             for identity, record in self.board.records.items()
             if record.port and before.get(record.port) != self._by_port.get(record.port)
         }
 
-    def _look(self, ports: set[int]) -> tuple[Scan, dict[Project, Checkouts]]:
+    def _scan_machine(self, ports: set[int]) -> tuple[Scan, dict[Project, Checkouts]]:
         """In a thread. A worktree may be new since the registry was read."""
-        return self._scanner.scan(ports), checkouts(self._registry) if self._registry else {}
+        return self._scanner.scan(ports), checkouts_by_project(self._registry) if self._registry else {}
 
     def _changed(self) -> bool:
         try:
@@ -166,27 +167,27 @@ class Monitor:
             self._native, self._pause = False, TICK
             return False
 
-    def _audit(self, scan: Scan) -> None:
+    def _audit_own_listeners(self, scan: Scan) -> None:
         """devproxy's own listeners are judged like anybody's."""
-        ports, us = self._world.own_ports(), os.getpid()
+        ports, us = self._hooks.own_ports(), os.getpid()
         for listener in scan.listeners:
             ours = listener.port in ports and us in listener.process.pids
             if ours and judge(listener, scan.interfaces).verdict == "exposed":
-                self._world.alarm(listener)
+                self._hooks.alarm(listener)
 
-    def _of(self, record: ServiceRecord) -> Scan:
+    def _scan_of(self, record: ServiceRecord) -> Scan:
         return self._by_port.get(record.port) or Scan(interfaces=self._scan.interfaces, gap=self._scan.gap)
 
-    def _by_table(self, touched: Collection[str], now: float) -> None:
+    def _check_by_table(self, touched: Collection[str], now: float) -> None:
         """Whom the table shows to listen is up; who is gone from it is asked at once."""
         for identity in touched:
             record = self.board.records[identity]
-            check = told_by_table(record.service, self._of(record))
+            check = check_by_table(record.service, self._scan_of(record))
             if check is None:
                 record.due = min(record.due, now)
             else:
                 record.due = float("inf")
-                self.board.check(record, check, time.time())
+                self.board.record_check(record, check, time.time())
             record.proof_due = CHANGED
 
     # Asking
@@ -211,7 +212,7 @@ class Monitor:
         now = asyncio.get_running_loop().time()
         touched = set()
         for index, record in enumerate(due):
-            reach = found.get(record.port, NOTHING)
+            reach = found.get(record.port, NOT_TRIED)
             record.proof_due = now + PROOF_INTERVAL + index % 10
             if reach != record.reach:
                 record.reach = reach
@@ -222,7 +223,7 @@ class Monitor:
         """Ask those that are due and have not just shown that they are there; their ids."""
         due = [record for record in self.board.records.values() if self._is_due(record, now)][:MOST_AT_ONCE]
         if due:
-            await asyncio.gather(*(self._ask(record) for record in due))
+            await asyncio.gather(*(self._probe_one(record) for record in due))
         return {record.service.id for record in due}
 
     def _is_due(self, record: ServiceRecord, now: float) -> bool:
@@ -232,7 +233,7 @@ class Monitor:
         upstream = record.service.upstream
         if upstream is None:
             return False
-        answered = self._world.traffic(upstream)
+        answered = self._hooks.last_answer(upstream)
         if is_well:
             if now < answered + record.service.health.interval:
                 record.due = answered + record.service.health.interval
@@ -240,14 +241,15 @@ class Monitor:
             record.due = min(record.due, now)
         return record.due <= now
 
-    async def _ask(self, record: ServiceRecord) -> None:
-        check = await probe(record.service, record.host)
+    async def _probe_one(self, record: ServiceRecord) -> None:
+        settings = self._registry.settings if self._registry else ProxySettings()
+        check = await probe(record.service, settings, record.host)
         now = asyncio.get_running_loop().time()
         if not check.up:
             record.failed_at = now
-            if not check.accepted and listening_host(record.service, self._of(record)):
+            if not check.accepted and listening_host(record.service, self._scan_of(record)):
                 self.wake()  # it came or went meanwhile: the table is read again before anything is believed
-        self.board.check(record, check, time.time())
+        self.board.record_check(record, check, time.time())
         doubtful = record.condition.state in {"up", "starting"}
         complete = self._native and not self._scan.gap
         record.due = now + next_check(record.service, check, record.failures, doubtful=doubtful, complete=complete)
@@ -255,7 +257,7 @@ class Monitor:
     # What it means
 
     def _examine(self, touched: Collection[str]) -> None:
-        own = self._world.own_ports()
+        own = self._hooks.own_ports()
         for identity in touched:
             record = self.board.records.get(identity)
             if record is None:
@@ -263,11 +265,11 @@ class Monitor:
             conflict = self._conflicts.get(identity)
             exam = examine(
                 record.service,
-                self._of(record),
+                self._scan_of(record),
                 record.reach,
                 record.owner,
                 own_ports=own,
                 conflict=conflict,
                 checkouts=self._checkouts.get(project) if (project := record.service.project) else None,
             )
-            self.board.see(record, exam, time.time())
+            self.board.record_examination(record, exam, time.time())

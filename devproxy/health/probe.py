@@ -1,45 +1,46 @@
 """One check whether a service answers: a connection that is accepted, or a request that is answered as it should be.
 
-Lives here: the check, and which answers count as up.
-Not here: when to check (`monitor.py`), what several checks come to (`board.py`), connecting (`net/dial.py`, the same as
-the proxy's, so that the two cannot disagree).
-
-The request is a plain HTTP/1.1 GET of our own (RFC 9112 §3) on a connection that is closed after it; of the answer only
-the status line is read. Redirects are not followed: 302 is up if `status` says so. 1xx answers are passed over.
+How it works: the request is a plain HTTP/1.1 GET of our own (RFC 9112 §3) on a connection that is closed after it. It
+connects as the proxy does (`net/dial.py`), and reads the head of the answer by the same grammar and limits
+(`http1/response.py`), so that the two cannot disagree: what the proxy would answer with a 502 is no answer here either.
+Redirects are not followed: 302 is up if `status` says so.
+Not here: when to check (`monitor.py`, `schedule.py`), what several checks come to (`board.py`).
 """
 
 import asyncio
-import re
 
-from devproxy.health.model import Check
+from devproxy.health.model import NO_PORT, Check
+from devproxy.http1.framing import CHUNKED, ChunkedReader, ChunkError
+from devproxy.http1.grammar import Fault
+from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head, switch_fault
 from devproxy.net.dial import DialError, connect
-from devproxy.registry.model import Service, Upstream
-
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r?\n")
-_MOST = 16384  # bytes of an answer that are read in search of its status
+from devproxy.registry.model import ProxySettings, Service, Upstream
 
 
-async def probe(service: Service, first: str = "") -> Check:
-    """Check `service` once, within its `health.timeout`. `first` is the loopback literal to try first. Never raises."""
+async def probe(service: Service, settings: ProxySettings, first: str = "") -> Check:
+    """Check `service` once, within its `health.timeout`. `first` is the loopback literal to try first. Never raises.
+
+    `settings` have the limits of a head.
+    """
     upstream, health = service.upstream, service.health
     if upstream is None:
-        return Check(up=False, why="nothing says which port it has")
+        return Check(up=False, why=NO_PORT)
     speaks = health.path is not None and upstream.scheme in {"http", "https"}
-    answer = _Answer(request(service, upstream) if speaks else b"")
+    connection = _ProbeConnection(request(service, upstream) if speaks else b"", settings)
     try:
         async with asyncio.timeout(health.timeout):
-            _, host = await connect(upstream, lambda: answer, first=first, server_name=_name(service))
+            _, host = await connect(upstream, lambda: connection, first=first, server_name=_name(service))
             if not speaks:
                 return Check(up=True, why=f"accepts connections at {upstream.place(host)}", host=host, accepted=True)
-            return _judged(await answer.status, service, host)
+            return _check_of(await connection.outcome, service, host)
     except DialError as error:
         return Check(up=False, why=_refusal(error, upstream))
     except TimeoutError:
-        accepted = answer.transport is not None
+        accepted = connection.transport is not None
         what = f"no answer to GET {health.path}" if accepted else "no answer to a connect"
         return Check(up=False, why=f"{what} within {health.timeout:g} s", accepted=accepted)
     finally:
-        answer.close()
+        connection.close()
 
 
 def request(service: Service, upstream: Upstream) -> bytes:
@@ -70,13 +71,13 @@ def _refusal(error: DialError, upstream: Upstream) -> str:
     return str(error)
 
 
-def _judged(code: int | str, service: Service, host: str) -> Check:
+def _check_of(outcome: int | str, service: Service, host: str) -> Check:
     asked = f"GET {service.health.path}"
-    if isinstance(code, str):
-        return Check(up=False, why=f"{asked}: {code}", host=host, accepted=True)
-    if counts(service.health.status, code):
-        return Check(up=True, why=f"{asked} was answered {code}", host=host, accepted=True)
-    why = f"{asked} was answered {code}, not {service.health.status}"
+    if isinstance(outcome, str):
+        return Check(up=False, why=f"{asked}: {outcome}", host=host, accepted=True)
+    if counts(service.health.status, outcome):
+        return Check(up=True, why=f"{asked} was answered {outcome}", host=host, accepted=True)
+    why = f"{asked} was answered {outcome}, not {service.health.status}"
     return Check(up=False, why=why, host=host, accepted=True)
 
 
@@ -85,14 +86,52 @@ def _name(service: Service) -> str:
     return next((host for host in service.hosts if "*" not in host), "")
 
 
-class _Answer(asyncio.Protocol):
-    """Sends the request, if there is one; `status` becomes the answer's status code, or a phrase why there is none."""
+class AnswerReader:
+    """From the bytes of an answer to its status, or a phrase why it is none; as the proxy reads it, 1xx passed over."""
 
-    def __init__(self, request: bytes):
+    def __init__(self, settings: ProxySettings):
+        self._settings = settings
+        self._held = b""
+        self._interim = 0
+
+    def feed(self, data: bytes) -> int | str | None:
+        """Take in some more bytes; None while neither can be told."""
+        self._held += data
+        while True:
+            head = read_response_head(self._held, b"", self._settings.max_header, self._settings.max_headers)
+            if head is None:
+                return None
+            if isinstance(head, Fault):
+                return head.detail
+            rest = self._held[len(head.head) :]
+            if not head.is_interim:
+                return _final_status(head, rest)
+            self._interim += 1
+            if self._interim > INTERIM_LIMIT:
+                return ENDLESS_INTERIM.detail
+            self._held = rest
+
+
+def _final_status(head: ResponseHead, body: bytes) -> int | str:
+    """The status of a whole head; a phrase where the proxy would not pass it on with this beginning of its body."""
+    if head.status == 101 and (fault := switch_fault(head, b"", None)):
+        return fault.detail
+    if head.length == CHUNKED:
+        try:
+            ChunkedReader().feed(body)
+        except ChunkError as error:
+            return str(error)
+    return head.status
+
+
+class _ProbeConnection(asyncio.Protocol):
+    """Sends the request, if there is one; `outcome` becomes the status of the answer, or why there is none."""
+
+    def __init__(self, request: bytes, settings: ProxySettings):
         self._request = request
-        self._seen = b""
+        self._reader = AnswerReader(settings)
         self.transport: asyncio.BaseTransport | None = None
-        self.status: asyncio.Future[int | str] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[int | str] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -100,32 +139,17 @@ class _Answer(asyncio.Protocol):
             transport.write(self._request)  # type: ignore[attr-defined] # uvloop's are no asyncio.Transport by class
 
     def data_received(self, data: bytes) -> None:
-        if self.status.done():
-            return
-        self._seen += data
-        while found := _STATUS_LINE.match(self._seen):
-            code = int(found[1])
-            if code >= 200 or code == 101:
-                self._settle(code)
-                return
-            end = self._seen.find(b"\r\n\r\n")
-            if end < 0:
-                break
-            self._seen = self._seen[end + 4 :]
-        if b"\n" in self._seen[:_MOST] and not self._seen.startswith(b"HTTP/1."):
-            self._settle("the answer is no HTTP/1.x")
-        elif len(self._seen) > _MOST:
-            self._settle("the answer has no status line")
+        if not self.outcome.done() and (outcome := self._reader.feed(data)) is not None:
+            self.outcome.set_result(outcome)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._settle("the connection was reset" if exc else "the connection was closed without an answer")
-
-    def _settle(self, outcome: int | str) -> None:
-        if not self.status.done():
-            self.status.set_result(outcome)
+        if not self.outcome.done():
+            self.outcome.set_result(
+                "the connection was reset" if exc else "the connection was closed without an answer"
+            )
 
     def close(self) -> None:
         """Nothing more is wanted: the connection goes without waiting for its peer."""
-        self.status.cancel()
+        self.outcome.cancel()
         if self.transport is not None:
             self.transport.abort()  # type: ignore[attr-defined]

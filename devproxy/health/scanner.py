@@ -1,15 +1,15 @@
 """Who listens on this machine: every listening TCP socket with the process behind it.
 
-Lives here: the scan, and the cache that makes it cheap. One scan serves all services.
-Not here: what a listener means (`exposure.py`), reading /proc (`storage/process_identity.py`), netlink
-(`net/sockdiag.py`).
-
-How it works: on Linux sock_diag lists the listeners (a millisecond beside thousands of connections, no rights
-needed). The process behind a socket is asked for only when its inode is new: one walk over `/proc/*/fd` finds
-the processes of all new inodes. On a later scan one readlink a listener tells whether its process still holds
-it. Elsewhere psutil gives both; there a listener whose (address, port, pid) is known is not asked about
-again. Where rights are missing the rest still works, and `gap` says what is not known.
+How it works: one scan serves all services, and a scanner remembers what it has found out. On Linux sock_diag lists the
+listeners (a millisecond beside thousands of connections, no rights needed). The process behind a socket is asked for
+only when its inode is new: one walk over `/proc/*/fd` (proc(5)) finds the processes of all new inodes. On a later scan
+one readlink a listener tells whether its process still holds it. Elsewhere psutil gives both; there a listener whose
+(address, port, pid) is known is not asked about again. Where rights are missing the rest still works, and `gap` says
+what is not known.
+Not here: what a listener means (`exposure.py`), netlink (`net/sockdiag.py`), the table without processes
+(`socket_table.py`).
 """
+# ruff: noqa: PTH115, PTH123, PTH208  (thousands of files of /proc are looked at; pathlib would cost more than the rest)
 
 import contextlib
 import ipaddress
@@ -26,8 +26,86 @@ from devproxy.addresses import is_loopback
 from devproxy.health.model import Family, Interface, Listener, Process, Scan
 from devproxy.net import sockdiag
 from devproxy.net.sockdiag import ListenerTable, RawListener
+from devproxy.storage.process_identity import parent_of
 
-# The network interfaces of this machine, as the system has them now.
+GENERATIONS = 5  # how many parents are worth a look: npx → npm → sh → node → node
+_DENIED = "it belongs to another user, whose processes only root may look into: run it with sudo to see the process"
+_NOBODY = "no process of this machine holds it that can be seen from here (the kernel, or another PID namespace)"
+
+
+class Holder(NamedTuple):
+    """A process and the descriptor by which it holds a socket."""
+
+    pid: int
+    descriptor: str
+
+
+class SocketHolders(NamedTuple):
+    """Which processes hold which inode; `denied` if some process could not be looked into."""
+
+    held: Mapping[int, tuple[Holder, ...]]
+    denied: bool
+
+
+class _Known(NamedTuple):
+    listener: Listener
+    holder: Holder | None  # None: no process could be found
+
+
+class Scanner:
+    """Scans the machine and remembers what a scan has found out; not thread-safe, one for each loop that scans."""
+
+    def __init__(self) -> None:
+        self._known: dict[RawListener, _Known] = {}
+        self._portable = _PortableScanner()
+        self._table = ListenerTable()
+
+    def changed(self) -> bool:
+        """Whether some listener came or went since this was asked before, as far as the system tells for next to
+        nothing (0.2 ms with 500 listeners). Raises OSError where it does not: not Linux, or a sandbox.
+        """
+        return self._table.changed()
+
+    def scan(self, ports: Collection[int] | None = None) -> Scan:
+        """The listeners and interfaces as they are now; of `ports` alone if they are given.
+
+        Blocks for about a millisecond, longer after a change.
+        """
+        try:
+            raw = sockdiag.listeners()
+        except OSError:  # not Linux, or a sandbox: psutil reads what it can
+            return self._portable.scan(ports)
+        if ports is not None:
+            raw = [one for one in raw if one.port in ports]
+        self._refresh(raw)
+        return Scan(listeners=_sorted(self._known[one].listener for one in raw), interfaces=interfaces())
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        self._table.close()
+
+    def _refresh(self, raw: list[RawListener]) -> None:
+        """Make `_known` hold exactly `raw`; /proc is walked only if something is new or its process let go."""
+        current = set(raw)
+        stale = {one for one, known in self._known.items() if known.holder and not still_holds(known.holder, one.inode)}
+        self._known = {one: known for one, known in self._known.items() if one in current}
+        if not stale and len(self._known) == len(current):
+            return
+        unresolved = {one for one, known in self._known.items() if known.holder is None}
+        asked = (current - self._known.keys()) | (stale & current) | unresolved
+        found = holders({one.inode for one in asked})
+        for one in asked:
+            holding = found.held.get(one.inode, ())
+            process = process_of(holding, found.denied)
+            self._known[one] = _Known(_listener(one, process), holding[0] if holding else None)
+
+
+def _sorted(listeners: Iterable[Listener]) -> tuple[Listener, ...]:
+    return tuple(sorted(listeners, key=lambda one: (one.port, one.family, one.address, one.pid or 0)))
+
+
+def _family(family: int) -> Family:
+    return "ipv6" if family == socket.AF_INET6 else "ipv4"
 
 
 def interfaces() -> tuple[Interface, ...]:
@@ -53,32 +131,22 @@ def _is_address(text: str) -> bool:
     return True
 
 
-# The processes that hold sockets, read from Linux' /proc (proc(5)).
+# Linux: the processes that hold a socket
 
 
-# ruff: noqa: PTH115, PTH123, PTH208
+def _listener(raw: RawListener, process: Process) -> Listener:
+    return Listener(
+        address=raw.address,
+        port=raw.port,
+        family=_family(raw.family),
+        v6only=raw.v6only,
+        device=raw.device,
+        user=user_name(raw.uid),
+        process=process,
+    )
 
 
-GENERATIONS = 5  # how many parents are worth a look: npx → npm → sh → node → node
-_DENIED = "it belongs to another user, whose processes only root may look into: run it with sudo to see the process"
-_NOBODY = "no process of this machine holds it that can be seen from here (the kernel, or another PID namespace)"
-
-
-class Holder(NamedTuple):
-    """A process and the descriptor by which it holds a socket."""
-
-    pid: int
-    descriptor: str
-
-
-class Walk(NamedTuple):
-    """Which processes hold which inode; `denied` if some process could not be looked into."""
-
-    held: Mapping[int, tuple[Holder, ...]]
-    denied: bool
-
-
-def holders(inodes: set[int]) -> Walk:
+def holders(inodes: set[int]) -> SocketHolders:
     """Every process that holds one of the socket `inodes`, by inode, the one that the others descend from first."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     held: dict[int, list[Holder]] = {}
@@ -92,7 +160,7 @@ def holders(inodes: set[int]) -> Walk:
             denied = True
         except OSError:  # it has ended
             continue
-    return Walk({inode: _eldest_first(found) for inode, found in held.items()}, denied)
+    return SocketHolders({inode: _eldest_first(found) for inode, found in held.items()}, denied)
 
 
 def still_holds(holder: Holder, inode: int) -> bool:
@@ -159,78 +227,19 @@ def _descriptors(pid: str) -> Iterable[tuple[str, str]]:
 def _eldest_first(found: list[Holder]) -> tuple[Holder, ...]:
     """Pre-forked workers inherit the socket: the first is the one whose parent does not hold it."""
     pids = {holder.pid for holder in found}
-    return tuple(sorted(found, key=lambda holder: (_parent(holder.pid) in pids, holder.pid)))
+    return tuple(sorted(found, key=lambda holder: (parent_of(holder.pid) in pids, holder.pid)))
 
 
 def _parents(pid: int) -> Iterable[tuple[str, ...]]:
     for _ in range(GENERATIONS):
-        pid = _parent(pid)
+        pid = parent_of(pid)
         if pid <= 1:
             return
         if argv := command_line(pid):
             yield argv
 
 
-def _parent(pid: int) -> int:
-    """The parent's pid, 0 if none can be read. The name in `stat` may hold spaces and brackets."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-class _Known(NamedTuple):
-    listener: Listener
-    holder: Holder | None  # None: no process could be found
-
-
-class Scanner:
-    """Scans the machine and remembers what a scan has found out; not thread-safe, one for each loop that scans."""
-
-    def __init__(self) -> None:
-        self._known: dict[RawListener, _Known] = {}
-        self._portable = _PortableScanner()
-        self._table = ListenerTable()
-
-    def changed(self) -> bool:
-        """Whether some listener came or went since this was asked before, as far as the system tells for next to
-        nothing (0.2 ms with 500 listeners). Raises OSError where it does not: not Linux, or a sandbox.
-        """
-        return self._table.changed()
-
-    def scan(self, ports: Collection[int] | None = None) -> Scan:
-        """The listeners and interfaces as they are now; of `ports` alone if they are given.
-
-        Blocks for about a millisecond, longer after a change.
-        """
-        try:
-            raw = sockdiag.listeners()
-        except OSError:  # not Linux, or a sandbox: psutil reads what it can
-            return self._portable.scan(ports)
-        if ports is not None:
-            raw = [one for one in raw if one.port in ports]
-        self._refresh(raw)
-        return Scan(listeners=_sorted(self._known[one].listener for one in raw), interfaces=interfaces())
-
-    def close(self) -> None:
-        """Let go of what is open."""
-        self._table.close()
-
-    def _refresh(self, raw: list[RawListener]) -> None:
-        """Make `_known` hold exactly `raw`; /proc is walked only if something is new or its process let go."""
-        current = set(raw)
-        stale = {one for one, known in self._known.items() if known.holder and not still_holds(known.holder, one.inode)}
-        self._known = {one: known for one, known in self._known.items() if one in current}
-        if not stale and len(self._known) == len(current):
-            return
-        unresolved = {one for one, known in self._known.items() if known.holder is None}
-        asked = (current - self._known.keys()) | (stale & current) | unresolved
-        found = holders({one.inode for one in asked})
-        for one in asked:
-            holding = found.held.get(one.inode, ())
-            process = process_of(holding, found.denied)
-            self._known[one] = _Known(_listener(one, process), holding[0] if holding else None)
+# Every other system, by psutil
 
 
 class _PortableScanner:
@@ -259,18 +268,6 @@ class _Bound(NamedTuple):
     pids: frozenset[int]
 
 
-def _listener(raw: RawListener, process: Process) -> Listener:
-    return Listener(
-        address=raw.address,
-        port=raw.port,
-        family=_family(raw.family),
-        v6only=raw.v6only,
-        device=_device(raw.interface),
-        user=user_name(raw.uid),
-        process=process,
-    )
-
-
 def _portable_listener(bound: _Bound) -> Listener:
     address, _, zone = bound.address.partition("%")
     process, user = _portable_process(bound.pids)
@@ -282,23 +279,6 @@ def _portable_listener(bound: _Bound) -> Listener:
         user=user,
         process=process,
     )
-
-
-def _family(family: int) -> Family:
-    return "ipv6" if family == socket.AF_INET6 else "ipv4"
-
-
-def _device(index: int) -> str | None:
-    if not index:
-        return None
-    try:
-        return socket.if_indextoname(index)
-    except OSError:  # the interface has gone since
-        return str(index)
-
-
-def _sorted(listeners: Iterable[Listener]) -> tuple[Listener, ...]:
-    return tuple(sorted(listeners, key=lambda one: (one.port, one.family, one.address, one.pid or 0)))
 
 
 def _connections() -> tuple[list[tuple[int, str, int, int | None]], str]:

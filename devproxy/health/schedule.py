@@ -1,4 +1,4 @@
-"""One check of a service: what it said, what the socket table says without asking anybody, and when to check again.
+"""When a service is checked again, and which checks the socket table makes needless.
 
 Not here: asking (`probe.py`), what several checks come to (`board.py`). Pure: times in seconds, on any clock.
 """
@@ -16,7 +16,7 @@ UNHEALTHY_MOST = 30.0
 BLIND_MOST = 10.0  # where the table is not complete, only asking tells
 
 
-def told_by_table(service: Service, scan: Scan) -> Check | None:
+def check_by_table(service: Service, scan: Scan) -> Check | None:
     """The check that need not be made, since the table says the same; None where somebody has to be asked.
 
     A listener that takes a loopback address of the service is what a connect would find. Where there is none, somebody

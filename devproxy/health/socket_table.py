@@ -1,17 +1,18 @@
-"""A look at services for one command, without the proxy: what the socket table says, in milliseconds.
+"""The condition of services for one command, without the proxy: what the socket table says, in milliseconds.
 
-Not here: asking the services as well (`one_shot.py`). Nothing heavy is imported: `ls` has no time for it.
+Not here: asking the services as well (`one_shot.py`), the processes behind the sockets (`scanner.py`). Nothing heavy is
+imported: `ls` has no time for it.
 """
 
 from collections.abc import Iterable
 from socket import AF_INET6
 
-from devproxy.health.exposure import judge, judge_port, takes
-from devproxy.health.model import DORMANT, Condition, JudgedListener, Listener, Scan
+from msgspec import structs
+
+from devproxy.health.exposure import judge_port, judged_listener, takes
+from devproxy.health.model import NO_PORT, Check, Condition, Listener, Scan, condition_of
 from devproxy.net import sockdiag
 from devproxy.registry.model import Service
-
-_ASK = "devproxy health asks it"
 
 
 def from_socket_table(services: Iterable[Service]) -> dict[str, Condition]:
@@ -32,35 +33,23 @@ def _listener(raw: sockdiag.RawListener) -> Listener:
         port=raw.port,
         family="ipv6" if raw.family == AF_INET6 else "ipv4",
         v6only=raw.v6only,
-        device=str(raw.interface) if raw.interface else None,
+        device=raw.device,
     )
 
 
 def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Condition:
     upstream = service.upstream
-    if upstream is None and service.starts_on_request:
-        return Condition(state="down", why=DORMANT, dormant=True)
     if upstream is None:
-        return Condition(why="nothing says which port it has")
+        return condition_of(service, Check(up=False, why=NO_PORT))
     if upstream.path:
-        return Condition(why=_ASK, exposure="loopback", exposure_why="a unix socket")
-    scan = Scan(listeners=tuple(by_port.get(upstream.port, ())))
-    judged = judge_port(upstream.port, scan)
-    reached = any(takes(listener, host) for listener in scan.listeners for host in upstream.hosts)
-    dormant = not reached and service.starts_on_request
-    asleep = dormant and not service.leased
-    return Condition(
-        state="up" if reached else "starting" if dormant and service.leased else "down",
-        why=DORMANT if asleep else f"{'something' if reached else 'nothing'} listens on port {upstream.port}",
-        dormant=dormant,
+        return Condition(why="devproxy health asks it", exposure="loopback", exposure_why="a unix socket")
+    listeners = tuple(by_port.get(upstream.port, ()))
+    judged = judge_port(upstream.port, Scan(listeners=listeners))
+    reached = any(takes(listener, host) for listener in listeners for host in upstream.hosts)
+    why = f"{'something' if reached else 'nothing'} listens on port {upstream.port}"
+    return structs.replace(
+        condition_of(service, Check(up=reached, why=why, accepted=reached)),
         exposure=judged.verdict,
         exposure_why=judged.why,
-        listeners=tuple(_heard(listener) for listener in scan.listeners),
-    )
-
-
-def _heard(listener: Listener) -> JudgedListener:
-    found = judge(listener)
-    return JudgedListener(
-        address=listener.address, port=listener.port, family=listener.family, verdict=found.verdict, why=found.why
+        listeners=tuple(judged_listener(listener) for listener in listeners),
     )

@@ -1,6 +1,7 @@
 """A response head as it is passed on: read once, kept for as long as the service sends the same one again.
 
-Lives here: Plan, everything that follows from the bytes of a response head and the request's method; pure.
+Lives here: everything that follows from the bytes of a response head and the request's method, and what is no answer at
+all; pure. The proxy reads by it and so does health (`health/probe.py`): they cannot disagree.
 Not here: the connection it came over (`proxy/upstream.py`), the exchange it belongs to (`proxy/exchange.py`).
 """
 
@@ -15,12 +16,12 @@ from devproxy.http1.grammar import Fault, StatusLine, status_line
 from devproxy.text import shown_bytes
 
 _KEEP_ALIVE_DEFAULT: Final = 55.0
-
-
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
-
-
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+INTERIM_LIMIT: Final = 64
+ENDLESS_INTERIM: Final = Fault(502, "upstream-invalid", "an endless run of 1xx responses")
 
 
 class ResponseHead:
@@ -56,6 +57,11 @@ class ResponseHead:
         self.idle_limit = _idle_limit(fields)
         self.plain = self.towards(1, b"") if delimited(length, 1) else b""
         self.simple = bool(self.plain) and self.status != 426 and not nominated(fields)
+
+    @property
+    def is_interim(self) -> bool:
+        """Whether another response follows (RFC 9110 §15.2); 101 is the last one of HTTP/1.1."""
+        return self.status < 200 and self.status != 101
 
     def again(self, head: bytes, line: StatusLine, fields: Section, method: bytes) -> "ResponseHead | None":
         """Another head that differs from this one in plain fields only; None where it differs in more."""
@@ -96,17 +102,21 @@ def _idle_limit(fields: Section) -> float:
 
 
 def read_response_head(
-    buffer: bytes, method: bytes, max_headers: int, last: ResponseHead | None = None
+    buffer: bytes, method: bytes, max_header: int, max_headers: int, last: ResponseHead | None = None
 ) -> ResponseHead | Fault | None:
-    """The response head at the start of `buffer`; None while it is incomplete.
+    """The response head at the start of `buffer`; None while it is incomplete and may still become one.
 
     `method` is HEAD or empty; `last` that of an earlier response from the
     same address, which this one may turn out to resemble.
     """
     line = status_line(buffer)
-    if line is None or isinstance(line, Fault):
+    if line is None:
+        return _early_fault(buffer, max_header)
+    if isinstance(line, Fault):
         return line
     minor, status, _, start, end = line
+    if end > max_header:
+        return _too_large(max_header)
     fields = section(buffer[start : end - 4], max_headers)
     if isinstance(fields, Fault):
         return Fault(502, "upstream-invalid", f"the response header is not HTTP: {fields.detail}")
@@ -119,15 +129,19 @@ def read_response_head(
     return ResponseHead(buffer[:end], line, fields, length, method)
 
 
-def early_response_fault(buffer: bytes, limit: int) -> Fault | None:
+def _early_fault(buffer: bytes, limit: int) -> Fault | None:
     """Why bytes that are no whole head yet cannot become one."""
     if not buffer.startswith(b"HTTP/1."[: len(buffer)]):
         return Fault(502, "upstream-invalid", f"it answered something that is not HTTP/1.x: {shown_bytes(buffer)}")
     if len(buffer) > limit:
-        return Fault(502, "upstream-invalid", f"its response header is over {limit} bytes (max_header)")
+        return _too_large(limit)
     if _BARE_LF.search(buffer) is not None:
         return Fault(502, "upstream-invalid", f"a line of its response header ends in a bare LF: {shown_bytes(buffer)}")
     return None
+
+
+def _too_large(limit: int) -> Fault:
+    return Fault(502, "upstream-invalid", f"its response header is over {limit} bytes (max_header)")
 
 
 def switch_fault(response: ResponseHead, asked: bytes, key: bytes | None) -> Fault | None:

@@ -61,6 +61,16 @@ class RawListener(NamedTuple):
     v6only: bool | None
     interface: int
 
+    @property
+    def device(self) -> str | None:
+        """The name of that device, its index where it has gone since; None for none."""
+        if not self.interface:
+            return None
+        try:
+            return socket.if_indextoname(self.interface)
+        except OSError:
+            return str(self.interface)
+
 
 class _Found(NamedTuple):
     state: int

@@ -1,8 +1,9 @@
-"""From a process's command line to the program that really runs.
+"""From a process's command line to the program that really runs, and to the script that a package manager runs.
 
 Lives here: peeling off what stands before a program (`env A=b`, `sh -c "…"`, `npx`, `uv run`, `node
-path/to/bin.js`, `python -m`), and the names by which a table may know it.
-Not here: the table of programs and their fixes (`fixes.py`), changing a command (`options.py`). Pure.
+path/to/bin.js`, `python -m`), and the names by which the catalogue may know it; `npm run dev` and its kin: which script
+of which package it is, and how arguments are passed on to it.
+Not here: the catalogue (`catalog/`), a shell's text (`shell.py`), changing a command (`options.py`). Pure.
 
 How it works: `parsed_commands` gives every reading of a command line, the outermost first. `npx vite --host` is
 `npx` with `vite --host`, and it is `vite` with `--host`. Each reading keeps the tokens before the program's
@@ -10,15 +11,15 @@ own arguments, so that a changed command can be put together again.
 """
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from devproxy.programs.shell import simple_commands
+
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _VERSION = re.compile(r"(?<=[a-z_])-?[0-9][0-9.]*$")
 _SUFFIX = re.compile(r"\.(?:exe|cmd|bat|ps1|c?js|mjs|ts|py|pyc|rb|phar)$")
-_SEPARATORS = {"&&", "||", ";", "|", "&"}
 
 
 class ParsedCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,8 @@ class ParsedCommand(msgspec.Struct, frozen=True, kw_only=True):
     title: bool = False
 
     @property
-    def command(self) -> tuple[str, ...]:
+    def tokens(self) -> tuple[str, ...]:
+        """The whole of it."""
         return self.before + self.args
 
 
@@ -45,13 +47,14 @@ class _Wrapper(msgspec.Struct, frozen=True):
     value.
 
     `module` is the option that names the program itself (`python -m`), `inline` those after which comes code.
+    `passes`: without one of `words` the command is run all the same (`yarn vite`).
     """
 
     words: frozenset[str] = frozenset()
     valued: frozenset[str] = frozenset()
     module: str = ""
     inline: frozenset[str] = frozenset()
-    passes: bool = False  # without one of `words` the command is run all the same (`yarn vite`)
+    passes: bool = False
 
 
 def _wrapper(words: str = "", valued: str = "", module: str = "", inline: str = "", passes: bool = False) -> _Wrapper:
@@ -164,7 +167,7 @@ def _read(
         yield from _shell(tokens, env)
         return
     wrapper = next((WRAPPERS[name] for name in sorted(names) if name in WRAPPERS), None)
-    start = None if wrapper is None else _start(wrapper, tokens)
+    start = None if wrapper is None else _wrapped_at(wrapper, tokens)
     if start is not None and start < len(tokens):
         yield from _read(before + tokens[:start], tokens[start:], env, title)
 
@@ -175,26 +178,15 @@ def _shell(tokens: tuple[str, ...], env: tuple[tuple[str, str], ...]) -> Iterato
     if index is None or index + 1 >= len(tokens):
         yield from _read(tokens[:1], tuple(t for t in tokens[1:] if not t.startswith("-")), env, False)
         return
-    try:
-        lexer = shlex.shlex(tokens[index + 1], posix=True, punctuation_chars=";&|")
-        lexer.whitespace_split = True
-        words = list(lexer)
-    except ValueError:  # an open quote
-        return
-    command: list[str] = []
-    for word in (*words, ";"):
-        if word in _SEPARATORS:
-            yield from _read((), tuple(command), env, False)
-            command = []
-        else:
-            command.append(word)
+    for command in simple_commands(tokens[index + 1]):
+        yield from _read((), command.words, env, False)
 
 
 def _is_c(token: str) -> bool:
     return token.startswith("-") and not token.startswith("--") and token.endswith("c")
 
 
-def _start(wrapper: _Wrapper, tokens: tuple[str, ...]) -> int | None:
+def _wrapped_at(wrapper: _Wrapper, tokens: tuple[str, ...]) -> int | None:
     """Where in `tokens` the wrapped command begins; None if it wraps none here."""
     index, worded = 1, not wrapper.words
     while index < len(tokens):
@@ -218,11 +210,8 @@ def _is_own(wrapper: _Wrapper, token: str) -> bool:
     return wrapper is WRAPPERS["devproxy"] or (wrapper is WRAPPERS["timeout"] and token[:1].isdigit())
 
 
-# `npm run dev` and its kin: which script of which package a command runs, and how arguments are passed on to it.
-
-
-class Call(msgspec.Struct, frozen=True):
-    """A script that a command runs: its name, the folder (relative to the command's) and the workspace it names.
+class ScriptCall(msgspec.Struct, frozen=True):
+    """A script of `package.json` that a command runs, in a folder (relative to the command's) or a workspace.
 
     `passed` are the arguments that the script gets, `dashes` those that must stand before any more of them.
     """
@@ -234,18 +223,28 @@ class Call(msgspec.Struct, frozen=True):
     dashes: tuple[str, ...] = ()
 
 
-class _Manager(msgspec.Struct, frozen=True):
-    run: frozenset[str]  # words before a script's name
-    short: frozenset[str]  # scripts that need no such word
-    folder: frozenset[str]  # options with a folder
-    package: frozenset[str]  # options with a workspace
-    direct: bool  # every other word may be a script, too
-    needs_dashes: bool  # options without a `--` before them are the manager's own
+class _PackageManager(msgspec.Struct, frozen=True):
+    """How one is told to run a script: with one of the words `run` before its name, which those of `short` can do
+    without, and with `direct` every script. `folder` and `package` are the options with a folder, with a workspace.
+
+    `needs_dashes`: options without a `--` before them are the manager's own.
+    """
+
+    run: frozenset[str]
+    short: frozenset[str]
+    folder: frozenset[str]
+    package: frozenset[str]
+    direct: bool
+    needs_dashes: bool
 
 
-def _manager(run: str, short: str = "", folder: str = "", package: str = "", *, script_first: bool = True) -> _Manager:
+def _manager(
+    run: str, short: str = "", folder: str = "", package: str = "", *, script_first: bool = True
+) -> _PackageManager:
     run_words, short_words, folders, packages = (frozenset(text.split()) for text in (run, short, folder, package))
-    return _Manager(run_words, short_words, folders, packages, direct=script_first, needs_dashes=not script_first)
+    return _PackageManager(
+        run_words, short_words, folders, packages, direct=script_first, needs_dashes=not script_first
+    )
 
 
 _MANAGERS = {
@@ -257,23 +256,23 @@ _MANAGERS = {
 }
 
 
-def call(reading: ParsedCommand) -> Call | None:
+def script_call(command: ParsedCommand) -> ScriptCall | None:
     """The script that this reading of a command line runs, None where it runs none."""
-    name = next((name for name in sorted(reading.names) if name in _MANAGERS), None)
-    return None if name is None else _read_call(_MANAGERS[name], list(reading.args))
+    name = next((name for name in sorted(command.names) if name in _MANAGERS), None)
+    return None if name is None else _read_call(_MANAGERS[name], list(command.args))
 
 
-def dashed(reading: ParsedCommand) -> ParsedCommand:
+def without_npm_options(command: ParsedCommand) -> ParsedCommand:
     """`npm exec vite` as `npm exec -- vite`, whose options are Vite's own and not npm's; any other as it is."""
-    at = next((at for at, word in enumerate(reading.before) if word.rpartition("/")[2] == "npm"), None)
-    if at is None or at == len(reading.before) - 1 or "--" in reading.before[at:]:
-        return reading
-    place = reading.args.index("--") if "--" in reading.args else len(reading.args)
-    args = (*reading.args[:place], *reading.args[place + 1 :])
-    return msgspec.structs.replace(reading, before=(*reading.before[:-1], "--", reading.before[-1]), args=args)
+    at = next((at for at, word in enumerate(command.before) if word.rpartition("/")[2] == "npm"), None)
+    if at is None or at == len(command.before) - 1 or "--" in command.before[at:]:
+        return command
+    place = command.args.index("--") if "--" in command.args else len(command.args)
+    args = (*command.args[:place], *command.args[place + 1 :])
+    return msgspec.structs.replace(command, before=(*command.before[:-1], "--", command.before[-1]), args=args)
 
 
-def _read_call(manager: _Manager, args: list[str]) -> Call | None:
+def _read_call(manager: _PackageManager, args: list[str]) -> ScriptCall | None:
     found = {"folder": "", "package": ""}
     worded = False
     while args:
@@ -292,10 +291,10 @@ def _read_call(manager: _Manager, args: list[str]) -> Call | None:
     return None
 
 
-def _call(manager: _Manager, script: str, found: dict[str, str], rest: Sequence[str]) -> Call:
+def _call(manager: _PackageManager, script: str, found: dict[str, str], rest: Sequence[str]) -> ScriptCall:
     """Behind the script's name: npm keeps options for itself until a `--`."""
     if not manager.needs_dashes:
-        return Call(script, found["folder"], found["package"], tuple(arg for arg in rest if arg != "--"))
+        return ScriptCall(script, found["folder"], found["package"], tuple(arg for arg in rest if arg != "--"))
     place = rest.index("--") if "--" in rest else len(rest)
     passed = (*(arg for arg in rest[:place] if not arg.startswith("-")), *rest[place + 1 :])
-    return Call(script, found["folder"], found["package"], passed, () if "--" in rest else ("--",))
+    return ScriptCall(script, found["folder"], found["package"], passed, () if "--" in rest else ("--",))

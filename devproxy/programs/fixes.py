@@ -1,32 +1,20 @@
-"""From a process that is exposed to the exact change that makes it listen on loopback only.
+"""From a program that others can reach to the exact change that makes it listen on loopback only.
 
-Lives here: the whole table, finding a command line's row, and the proposal.
-Not here: the rows (`rows/`), reading a command line (`command_line.py`), editing its arguments (`options.py`).
-Pure.
-
-How it works: the last reading of a command line that a row knows counts, since `node vite.js` is Vite and not
-just Node. Where the process itself only shows its language, or has overwritten its command line, its parents
-are asked, as far up as they merely started it: `npm run dev` → `sh -c "next dev"` → `next-server (v15)`.
+How it works: the first of these that applies. The option that exposes it is on the command line; a switch that does is;
+the variable that does is set there or in a parent's; an argument is plainly a wildcard address; or else a default or a
+file exposes it, and something is to be added or set.
+Not here: which program it is (`recognize.py`), the rows (`catalog/`), editing arguments (`options.py`). Pure.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from devproxy.programs import options
-from devproxy.programs.catalog import Program
-from devproxy.programs.catalog.javascript import JAVASCRIPT
-from devproxy.programs.catalog.languages import LANGUAGES
-from devproxy.programs.catalog.python import PYTHON
-from devproxy.programs.catalog.services import SERVICES
-from devproxy.programs.command_line import SHELLS, WRAPPERS, ParsedCommand, is_interactive_shell, parsed_commands
-
-TABLE: tuple[Program, ...] = (*JAVASCRIPT, *PYTHON, *LANGUAGES, *SERVICES)
-_STARTERS = frozenset(
-    {*WRAPPERS, *SHELLS, "make", "just", "task", "foreman", "overmind", "honcho", "hivemind", "concurrently"}
-    | {"turbo", "nx", "lerna", "mvn", "gradle", "next", "tini", "dumb-init", "docker-init"}
-)
+from devproxy.programs.catalog.program import Program
+from devproxy.programs.command_line import ParsedCommand, parsed_commands
+from devproxy.programs.recognize import RecognizedProgram
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,15 +22,15 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
 
     `before` and `after` are parts of the command line as a shell takes them (`before` empty: `after` is to be
     added); both empty: the command line has nothing to change. `command` is the whole changed command line,
-    None where it is not known. `env` is the variable to set, `file` and `line` the setting that does the
-    same.
+    None where it is not known. `variable` is the one to set (`HOST=127.0.0.1`), `file` and `line` the setting that does
+    the same.
     """
 
     program: str
     before: str = ""
     after: str = ""
     command: tuple[str, ...] | None = None
-    env: str = ""
+    variable: str = ""
     file: str = ""
     line: str = ""
     note: str = ""
@@ -58,7 +46,7 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
                 way
                 for needed, way in (
                     (self.after, f"add `{self.after}` to its command"),
-                    (self.env, f"start it with `{self.env}` in its environment"),
+                    (self.variable, f"start it with `{self.variable}` in its environment"),
                     (self.file, f"set `{self.line}` in {self.file}"),
                 )
                 if needed
@@ -67,154 +55,95 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.program}: {', or '.join(ways)}{note}"
 
 
-def propose(argv: Sequence[str], parents: Sequence[Sequence[str]] = (), port: int = 0) -> Fix | None:
-    """The fix for a process that listens on `port`; None if nothing about its command line is known.
-
-    `parents` are the command lines of the processes above it, the nearest first. A command that a shell is to
-    run is `("sh", "-c", text)`.
-    """
-    found = find(argv, parents, port)
-    if found is None:
-        return _unknown(argv, port)
-    row, reading = found
-    for attempt in (_by_option, _by_switch, _by_assignment, _by_wildcard):
-        if fix := attempt(row, reading, parents, port):
-            return fix
-    return _by_addition(row, reading, port)
-
-
-def find(argv: Sequence[str], parents: Sequence[Sequence[str]], port: int) -> tuple[Program, ParsedCommand] | None:
-    """The row of a process and the reading of a command line that it fits."""
-    own = _row_of(argv, port)
-    if own and not own[0].weak and not own[1].title:
-        return own
-    for parent in parents:
-        above = _row_of(parent, port)
-        if above and not above[0].weak and not above[1].title:
-            return above
-        if is_interactive_shell(parent) or not _starts_others(parent):
-            break
-    return own
-
-
-def program_of(argv: Sequence[str], parents: Sequence[Sequence[str]] = (), port: int = 0) -> str:
-    """What a person calls the program behind a process: a row's name, else the innermost thing that it runs."""
-    found = find(argv, parents, port)
-    if found is not None and not found[0].weak:
-        return found[0].program
-    inner = next(reversed(list(parsed_commands(argv))), None)
-    return inner.before[-1].replace("\\", "/").rpartition("/")[2] if inner else ""
-
-
-def _row_of(argv: Sequence[str], port: int) -> tuple[Program, ParsedCommand] | None:
-    """The innermost reading that a row knows; a row that knows the program before one that knows the language."""
-    known = [(row, reading) for reading in parsed_commands(argv) if (row := _fitting(reading, port))]
-    strong = [pair for pair in known if not pair[0].weak]
-    return next(reversed(strong or known), None)
-
-
-def _fitting(reading: ParsedCommand, port: int) -> Program | None:
-    return next((row for row in TABLE if _fits(row, reading, port)), None)
-
-
-def _fits(row: Program, reading: ParsedCommand, port: int) -> bool:
+def propose_fix(program: RecognizedProgram) -> Fix | None:
+    """What to change about a process that others can reach; None if nothing about its command line is known."""
+    row, command, port = program.row, program.command, program.port
+    if command is None:
+        return None
+    if row is None:
+        unknown = Program(name=program.name, names=())
+        return None if command.title else _wildcard_change(unknown, command, port)
     return (
-        not reading.names.isdisjoint(row.names)
-        and (not row.words or any(word in reading.args for word in row.words))
-        and (not row.contains or any(row.contains in token for token in reading.command))
-        and row.port in {0, port}
+        _option_change(row, command, port)
+        or _switch_change(row, command, port)
+        or _variable_change(row, command, program.parents, port)
+        or (_wildcard_change(row, command, port) if row.generic else None)
+        or _addition(row, command, port)
     )
 
 
-def _starts_others(argv: Sequence[str]) -> bool:
-    return any(not reading.names.isdisjoint(_STARTERS) for reading in parsed_commands(argv))
+def _option_change(row: Program, command: ParsedCommand, port: int) -> Fix | None:
+    edits = [edit for option in row.listen for edit in options.loopback_edits(option, command.args)]
+    return _edited(row, command, edits, port)
 
 
-def _by_option(row: Program, reading: ParsedCommand, _: Iterable[Sequence[str]], port: int) -> Fix | None:
-    """The option that exposes it is on the command line."""
-    edits = [edit for option in row.options for edit in options.exposing(option, reading.args)]
-    return _edited(row, reading, edits, port)
-
-
-def _by_switch(row: Program, reading: ParsedCommand, _: Iterable[Sequence[str]], port: int) -> Fix | None:
-    new = options.added(row.options[0], port) if row.options else ()
+def _switch_change(row: Program, command: ParsedCommand, port: int) -> Fix | None:
+    """A switch without a value opens it up: an option takes its place."""
+    new = options.option_tokens(row.listen[0], port) if row.listen else ()
     edits = [
-        options.OptionEdit(index, index + 1, new, port) for index, arg in enumerate(reading.args) if arg in row.exposes
+        options.OptionEdit(index, index + 1, new, port) for index, arg in enumerate(command.args) if arg in row.exposes
     ]
-    return _edited(row, reading, edits, port)
+    return _edited(row, command, edits, port)
 
 
-def _by_assignment(row: Program, reading: ParsedCommand, parents: Iterable[Sequence[str]], port: int) -> Fix | None:
+def _variable_change(row: Program, command: ParsedCommand, parents: Sequence[Sequence[str]], port: int) -> Fix | None:
     """The variable that exposes it is set on its command line or a parent's."""
-    if not row.env:
+    if row.host_variable is None:
         return None
     above = (one for parent in parents for one in parsed_commands(parent))
-    for one in (reading, *above):
-        value = dict(one.env).get(row.env)
+    for one in (command, *above):
+        value = dict(one.env).get(row.host_variable[0])
         if value is not None:
-            old, new = f"{row.env}={value}", _assignment(row, port)
-            command = tuple(new if token == old else token for token in one.command)
-            return Fix(program=row.program, before=old, after=new, command=command, env=new)
+            old, new = f"{row.host_variable[0]}={value}", _assignment(row, port)
+            changed = tuple(new if token == old else token for token in one.tokens)
+            return Fix(program=row.name, before=old, after=new, command=changed, variable=new)
     return None
 
 
-def _by_wildcard(row: Program, reading: ParsedCommand, _: Iterable[Sequence[str]], port: int) -> Fix | None:
-    """Only the language is known, yet an argument is plainly a wildcard address: `-addr :8080`."""
-    return _edited(row, reading, options.wildcards(reading.args, port), port) if row.weak else None
+def _wildcard_change(row: Program, command: ParsedCommand, port: int) -> Fix | None:
+    """Only the language is known, or not even that, yet an argument is plainly a wildcard address: `-addr :8080`."""
+    return _edited(row, command, options.wildcard_edits(command.args, port), port)
 
 
-def _by_addition(row: Program, reading: ParsedCommand, port: int) -> Fix:
-    """Nothing on the command line exposes it: a default or a file does. What to add, or to set."""
-    env = _assignment(row, port) if row.env else ""
-    fix = Fix(
-        program=row.program,
-        env=env,
-        file=row.file,
-        line=_fill(row.line, reading, port),
-        note=_fill(row.note, reading, port),
-        command=("env", env, *reading.command) if env and not reading.title else None,
-    )
-    option = next((one for one in row.options if one.add), None)
-    if option is None or options.given(row.options, reading.args):
-        return fix
-    new = options.added(option, port)
-    command = (
-        None
-        if reading.title
-        else reading.before + options.inserted(reading.args, new, row.words if option.first else None)
-    )
-    return msgspec.structs.replace(fix, after=options.shown(new), command=command)
-
-
-def _unknown(argv: Sequence[str], port: int) -> Fix | None:
-    """A program without a row: only a plain wildcard among its arguments can be told."""
-    reading = next(reversed(list(parsed_commands(argv))), None)
-    if reading is None or reading.title:
-        return None
-    program = reading.before[-1].replace("\\", "/").rpartition("/")[2]
-    row = Program(program=program, names=())
-    return _edited(row, reading, options.wildcards(reading.args, port), port)
-
-
-def _edited(row: Program, reading: ParsedCommand, edits: list[options.OptionEdit], port: int) -> Fix | None:
-    edits = options.relevant(edits, port)
+def _edited(row: Program, command: ParsedCommand, edits: list[options.OptionEdit], port: int) -> Fix | None:
+    edits = options.edits_for_port(edits, port)
     if not edits:
         return None
     return Fix(
-        program=row.program,
-        before=options.shown(token for edit in edits for token in reading.args[edit.start : edit.end]),
-        after=options.shown(token for edit in edits for token in edit.tokens),
-        command=None if reading.title else reading.before + options.applied(reading.args, edits),
+        program=row.name,
+        before=options.shell_text(token for edit in edits for token in command.args[edit.start : edit.end]),
+        after=options.shell_text(token for edit in edits for token in edit.tokens),
+        command=None if command.title else command.before + options.apply_edits(command.args, edits),
         file=row.file,
-        line=_fill(row.line, reading, port),
+        line=_filled(row.line, command, port),
     )
 
 
+def _addition(row: Program, command: ParsedCommand, port: int) -> Fix:
+    """Nothing on the command line exposes it: a default or a file does. What to add, or to set."""
+    variable = _assignment(row, port)
+    fix = Fix(
+        program=row.name,
+        variable=variable,
+        file=row.file,
+        line=_filled(row.line, command, port),
+        note=_filled(row.fix_note, command, port),
+        command=("env", variable, *command.tokens) if variable and not command.title else None,
+    )
+    option = next((one for one in row.listen if one.add), None)
+    if option is None or options.is_given(row.listen, command.args):
+        return fix
+    new = options.option_tokens(option, port)
+    changed = command.before + options.insert_tokens(command.args, new, row.words if option.first else None)
+    return msgspec.structs.replace(fix, after=options.shell_text(new), command=None if command.title else changed)
+
+
 def _assignment(row: Program, port: int) -> str:
-    return f"{row.env}={row.env_value.replace('{port}', str(port))}"
+    """`HOST=127.0.0.1`, empty for a program that reads no such variable."""
+    return "=".join(row.host_variable).replace("{port}", str(port)) if row.host_variable else ""
 
 
-def _fill(text: str, reading: ParsedCommand, port: int) -> str:
+def _filled(text: str, command: ParsedCommand, port: int) -> str:
     """A row's text with the port, and a container's port where a container engine's forwarder tells it."""
-    container = re.search(r"-container-port[ =](\d+)", " ".join(reading.args))
+    container = re.search(r"-container-port[ =](\d+)", " ".join(command.args))
     return text.replace("{port}", str(port)).replace("{container}", container[1] if container else "PORT")

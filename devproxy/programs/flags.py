@@ -1,12 +1,10 @@
 """The flags that a development server needs so that it takes the port it is given, on loopback, under our names.
 
-Lives here: going down a command line to the program in it (through shells and `npm run`), and what comes back up.
-Not here: the change to one program's arguments (`programs/flags.py`), the programs (`programs/catalog.py`,
-`health/rows/`), reading command lines (`programs/command_line.py`, `programs/command_line.py`, `shell.py`),
-`package.json` (`run/command.py`). Pure.
-
-A program's own arguments can be changed anywhere. A script of `package.json` is not ours to write: all that can be done
-is to pass it more arguments, which end up behind its last command.
+How it works: `adapt` goes down a command line to the program in it, through shells (`shell.py`) and `npm run`, finds
+its row of the catalogue, and adds what its arguments lack; the change then travels back up. A program's own arguments
+can be changed anywhere. A script of `package.json` is not ours to write: all that can be done is to pass it more
+arguments, which end up behind its last command. What frameworks read from the environment is set besides.
+Not here: reading `package.json` (`run/command.py`), the spellings of options (`options.py`). Pure.
 """
 
 import re
@@ -15,189 +13,29 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from devproxy.programs import options as changes
-from devproxy.programs.catalog import LAUNCHES, Extra, LaunchOptions, Option, Program
-from devproxy.programs.command_line import SHELLS, Call, ParsedCommand, call, dashed, parsed_commands
-from devproxy.programs.fixes import find
-from devproxy.programs.shell import replaced, segments
-
-# The variables that make frameworks accept our hostnames.
-#
-# Vite takes one name more, or with a dot in front everything below one. Rails takes a list. Both let in `.localhost` by
-# themselves (Rails `.test` as well), as do webpack-dev-server, Next.js and Django with DEBUG.
-
-
-VITE = "__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS"
-RAILS = "RAILS_DEVELOPMENT_HOSTS"
-
-
-def variables(hostnames: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The environment for these hostnames (`*.` is a wildcard), none for none."""
-    if not hostnames:
-        return ()
-    dotted = [name.removeprefix("*") for name in hostnames]
-    found = [(VITE, _one(dotted))]
-    foreign = [name for name in dotted if not name.endswith((".localhost", ".test"))]
-    if foreign:
-        found.append((RAILS, ",".join(foreign)))
-    return tuple(found)
-
-
-def is_foreign(hostname: str) -> bool:
-    """Whether dev servers do not let it in by themselves."""
-    return not hostname.endswith(".localhost")
-
-
-def _one(dotted: Sequence[str]) -> str:
-    """One entry that covers all the names, if they have more than a top-level domain in common; else the first."""
-    if len(set(dotted)) == 1:
-        return dotted[0]
-    labels = [name.lstrip(".").split(".")[::-1] for name in dotted]
-    common = []
-    for parts in zip(*labels, strict=False):
-        if len(set(parts)) > 1:
-            break
-        common.append(parts[0])
-    return "." + ".".join(reversed(common)) if len(common) > 1 else dotted[0]
-
-
-# One program's arguments: which port they name, and the flags for port, host and names that they lack.
-
-
-_LAST_NUMBER = re.compile(r"(?<![$\w.])(\d+)(?=/?$)")  # `localhost:8000`, but neither `$PORT2` nor `$2`
-
-
-class Target(msgspec.Struct, frozen=True):
-    """Where a program is to listen, and under which names (`*.` is a wildcard) and URL it is reached.
-
-    `insist`: a port that the command names itself is replaced.
-    """
-
-    port: int
-    hostnames: tuple[str, ...] = ()
-    url: str = ""
-    insist: bool = False
-
-
-class CommandChange(msgspec.Struct, frozen=True):
-    """New arguments, the environment to add, the port that it will listen on, and what to tell a person."""
-
-    args: tuple[str, ...]
-    env: tuple[tuple[str, str], ...]
-    port: int
-    note: str = ""
-
-
-def changed(
-    row: Program, launch: LaunchOptions | None, reading: ParsedCommand, target: Target, *, end_only: bool
-) -> CommandChange:
-    """The arguments of a reading with what they lack; `end_only`: tokens can only be added behind them."""
-    if launch is None or not launch.flags or not _serves(launch, reading) or _given(launch.unless, reading.args):
-        env = _environment(row, launch, target.port) if launch is None or not launch.flags else ()
-        return CommandChange(reading.args, env, target.port, launch.note if launch and not launch.flags else "")
-    options = _port_options(row, launch)
-    named = _named(options, reading.args)
-    own = named[0] if named and named[0] else target.port
-    args, port, note = reading.args, own, ""
-    if own != target.port and target.insist:
-        replaced = _with_port(options, args, target.port, end_only)
-        args, port = (replaced, target.port) if replaced else (args, own)
-        kept = f"{row.program} listens on port {own}, as its command says, which cannot be changed from here"
-        note = f"port {own} in the command becomes {port}: `port = {own}` would keep it" if replaced else kept
-    args = _with_flags(row, launch, args, msgspec.structs.replace(target, port=port), named=named is not None)
-    return CommandChange(args, _environment(row, launch, port), port, note)
-
-
-def _serves(launch: LaunchOptions, reading: ParsedCommand) -> bool:
-    """Whether the program is told to serve: `vite build` and `flask shell` are not."""
-    plain = [arg for arg in reading.args if not arg.startswith("-")]
-    if not reading.names.isdisjoint(launch.alone):
-        return True
-    if plain and plain[0] in launch.without:
-        return False
-    return not launch.words or any(word in launch.words for word in plain) or (launch.bare and not plain)
-
-
-def _given(flags: Sequence[str], args: Sequence[str]) -> bool:
-    return any(arg == flag or arg.startswith(f"{flag}=") for flag in flags for arg in args)
-
-
-def _port_options(row: Program, launch: LaunchOptions) -> tuple[Option, ...]:
-    """The options whose value has the port in it."""
-    if launch.port is not None:
-        return (launch.port,)
-    return tuple(option for option in row.options if option.form != "host")
-
-
-def _named(options: Sequence[Option], args: Sequence[str]) -> tuple[int, Option] | None:
-    """The port that the arguments name and the option that does; 0 where its value is no number (`$PORT`)."""
-    for option in options:
-        for given in changes.find(option, args):
-            found = _LAST_NUMBER.search(given.values[0])
-            if found or given.values[0]:
-                return (int(found[1]) if found else 0), option
-    return None
-
-
-def _with_port(options: Sequence[Option], args: tuple[str, ...], port: int, end_only: bool) -> tuple[str, ...] | None:
-    """Another port in place of the one that is named, behind everything if only that can be done; None if it cannot."""
-    named = _named(options, args)
-    option = named[1] if named else options[0]
-    if end_only:  # of an option that is given twice, the last counts
-        once = not option.flags or option.form != "host"
-        return None if once else changes.inserted(args, changes.added(option, port))
-    given = next(changes.find(option, args))
-    new = _LAST_NUMBER.sub(str(port), given.values[0])
-    return (*args[: given.start], *given.head, given.prefix + new, *args[given.end :])
-
-
-def _with_flags(
-    row: Program, launch: LaunchOptions, args: tuple[str, ...], target: Target, *, named: bool
-) -> tuple[str, ...]:
-    """The arguments with the flags for port, host and names that are not among them."""
-    option = next((one for one in row.options if one.add), None)
-    first = option is not None and option.first
-    if launch.port is None and option is not None and option.flags and not named:
-        args = _without_empty(option, args)
-    tokens: list[str] = []
-    if launch.port is not None and not named:
-        tokens += changes.added(launch.port, target.port)
-    if option is not None and not changes.given(row.options, args):
-        tokens += changes.added(option, target.port)
-    for extra in launch.extra:
-        tokens += _extra(extra, args, target)
-    return changes.inserted(args, tokens, (row.words or ()) if first else None) if tokens else args
-
-
-def _without_empty(option: Option, args: tuple[str, ...]) -> tuple[str, ...]:
-    """`php -S` without an address: the option goes, to come back with one."""
-    for given in changes.find(option, args):
-        if given.values == ("",) and given.end == given.start + 1:
-            return args[: given.start] + args[given.end :]
-    return args
-
-
-def _extra(extra: Extra, args: tuple[str, ...], target: Target) -> Iterator[str]:
-    if _given(extra.unless, args):
-        return
-    hosts = [name for name in target.hostnames if not name.startswith("*") and (is_foreign(name) or not extra.foreign)]
-    for name in hosts if extra.each else hosts[:1]:
-        for token in extra.tokens:
-            yield token.replace("{name}", name).replace("{url}", target.url)
-
-
-def _environment(row: Program, launch: LaunchOptions | None, port: int) -> tuple[tuple[str, str], ...]:
-    own = ((row.env, row.env_value),) if row.env else ()
-    return tuple((name, value.replace("{port}", str(port))) for name, value in (*own, *(launch.env if launch else ())))
-
+from devproxy.programs import options
+from devproxy.programs.catalog.program import Extra, Option, Program, Serving
+from devproxy.programs.command_line import (
+    SHELLS,
+    ParsedCommand,
+    ScriptCall,
+    parsed_commands,
+    script_call,
+    without_npm_options,
+)
+from devproxy.programs.recognize import find_row
+from devproxy.programs.shell import replace_words, simple_commands
 
 # (folder relative to the command's, workspace or "", script) → the script's text, None where there is none
 Scripts = Callable[[str, str, str], str | None]
 
 DEEPEST = 6  # scripts that call scripts
+VITE = "__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS"
+RAILS = "RAILS_DEVELOPMENT_HOSTS"
+_LAST_NUMBER = re.compile(r"(?<![$\w.])(\d+)(?=/?$)")  # `localhost:8000`, but neither `$PORT2` nor `$2`
 
 
-class Adapted(msgspec.Struct, frozen=True, kw_only=True):
+class AdaptedCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command line with what it lacked, the environment to add, and what to tell a person ("" nothing).
 
     `port` is the one it will listen on: the one it was given, unless the command names another itself.
@@ -211,12 +49,33 @@ class Adapted(msgspec.Struct, frozen=True, kw_only=True):
     program: str = ""
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _Target(msgspec.Struct, frozen=True):
+    """Where a program is to listen, and under which names (`*.` is a wildcard) and URL it is reached.
+
+    `insist`: a port that the command names itself is replaced.
+    """
+
+    port: int
+    hostnames: tuple[str, ...]
+    url: str
+    insist: bool
+
+
+class _Position(msgspec.Struct, frozen=True):
     """Where in the command we are: its folder, how many scripts down, and whether only its end can be added to."""
 
     folder: str = ""
     depth: int = 0
     end_only: bool = False
+
+
+class _Arguments(msgspec.Struct, frozen=True):
+    """A program's arguments with what they lacked, the environment to add, the port, and what to tell a person."""
+
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    port: int
+    note: str = ""
 
 
 def no_scripts(_folder: str, _package: str, _script: str) -> None:
@@ -231,83 +90,79 @@ def adapt(
     url: str = "",
     scripts: Scripts = no_scripts,
     insist: bool = False,
-) -> Adapted:
+) -> AdaptedCommand:
     """The command with the flags for port and host that its framework needs and that it does not have.
 
     A shell's command is `("sh", "-c", text)`. What the command says itself stays, unless `insist`: then another port
     in it is replaced.
     """
-    walk = _Walk(Target(port=port, hostnames=tuple(hostnames), url=url, insist=insist), scripts)
-    found = walk.command(tuple(argv), _Place()) or Adapted(argv=tuple(argv), port=port)
-    return msgspec.structs.replace(found, env=(*variables(hostnames), *found.env))
+    adapter = _Adapter(_Target(port, tuple(hostnames), url, insist), scripts)
+    found = adapter.command(tuple(argv), _Position()) or AdaptedCommand(argv=tuple(argv), port=port)
+    return msgspec.structs.replace(found, env=(*hostname_variables(hostnames), *found.env))
 
 
-class _Walk:
-    """One way down a command line."""
+class _Adapter:
+    """One way down a command line, and up again."""
 
-    def __init__(self, target: Target, scripts: Scripts):
+    def __init__(self, target: _Target, scripts: Scripts):
         self._target = target
         self._scripts = scripts
 
-    def command(self, argv: tuple[str, ...], place: _Place) -> Adapted | None:
+    def command(self, argv: tuple[str, ...], position: _Position) -> AdaptedCommand | None:
         """The command changed; None if nothing in it is known."""
-        inner = tuple(one for one in parsed_commands(argv) if one.command == argv)
-        for reading in inner:
-            if not SHELLS.isdisjoint(reading.names) and len(reading.args) > 1 and reading.args[0] in {"-c", "-lc"}:
-                return self._shell(reading, place)
-            if (called := call(reading)) and (found := self._script(argv, called, place)):
+        for command in (one for one in parsed_commands(argv) if one.tokens == argv):
+            if not SHELLS.isdisjoint(command.names) and len(command.args) > 1 and command.args[0] in {"-c", "-lc"}:
+                return self._shell(command, position)
+            if (called := script_call(command)) and (found := self._script(argv, called, position)):
                 return found
-        return self._program(argv, place)
+        return self._program(argv, position)
 
-    def _program(self, argv: tuple[str, ...], place: _Place) -> Adapted | None:
-        found = find(argv, (), self._target.port)
-        if found is None or found[1].command != argv:
+    def _program(self, argv: tuple[str, ...], position: _Position) -> AdaptedCommand | None:
+        found = find_row(argv, port=self._target.port)
+        if found is None or found[1].tokens != argv:
             return None
-        row, reading = found
-        launch = LAUNCHES.get(row.program)
-        whole = dashed(reading)
-        change = changed(row, launch, whole, self._target, end_only=place.end_only)
-        return Adapted(
+        row, command = found
+        whole = without_npm_options(command)
+        change = _with_missing(row, whole, self._target, end_only=position.end_only)
+        return AdaptedCommand(
             argv=argv if change.args == whole.args else whole.before + change.args,
             env=change.env,
             note=change.note,
             port=change.port,
-            program=row.program,
+            program=row.name,
         )
 
-    def _shell(self, reading: ParsedCommand, place: _Place) -> Adapted | None:
-        text = reading.args[1]
-        found = self._text(text, place)
+    def _shell(self, command: ParsedCommand, position: _Position) -> AdaptedCommand | None:
+        found = self._text(command.args[1], position)
         return found and msgspec.structs.replace(
-            found, argv=(*reading.before, reading.args[0], found.argv[0], *reading.args[2:])
+            found, argv=(*command.before, command.args[0], found.argv[0], *command.args[2:])
         )
 
-    def _text(self, text: str, place: _Place) -> Adapted | None:
+    def _text(self, text: str, position: _Position) -> AdaptedCommand | None:
         """A shell's text changed: the only word of the answer's `argv`."""
-        folder = place.folder
-        for segment in segments(text):
-            if segment.words[0] == "cd" and len(segment.words) == 2:
-                folder = _joined(folder, segment.words[1])
+        folder = position.folder
+        for simple in simple_commands(text):
+            if simple.words[0] == "cd" and len(simple.words) == 2:
+                folder = _joined(folder, simple.words[1])
                 continue
-            ends = place.end_only and segment.end == len(text.rstrip())
-            inner = _Place(folder, place.depth, ends)
-            found = self.command(segment.words, inner)
+            at_end = position.end_only and simple.end == len(text.rstrip())
+            found = self.command(simple.words, _Position(folder, position.depth, at_end))
             if found is None:
                 continue
-            new = replaced(text, segment, found.argv)
-            if new is None or (place.end_only and not new.startswith(text.rstrip())):
-                return _stuck(found, text, changed=found.argv != segment.words)
+            new = replace_words(text, simple, found.argv)
+            if new is None or (position.end_only and not new.startswith(text.rstrip())):
+                return _unchangeable(found, text, changed=found.argv != simple.words)
             return msgspec.structs.replace(found, argv=(new,))
         return None
 
-    def _script(self, argv: tuple[str, ...], called: Call, place: _Place) -> Adapted | None:
+    def _script(self, argv: tuple[str, ...], called: ScriptCall, position: _Position) -> AdaptedCommand | None:
         """`npm run dev`: what its script lacks is passed on as arguments."""
-        folder = _joined(place.folder, called.folder)
-        text = self._scripts(folder, called.package, called.script) if place.depth < DEEPEST else None
+        folder = _joined(position.folder, called.folder)
+        text = self._scripts(folder, called.package, called.script) if position.depth < DEEPEST else None
         if text is None:
             return None
         whole = " ".join([text.rstrip(), *map(shlex.quote, called.passed)])
-        found = self._text(whole, _Place(folder, place.depth + 1, True))
+        found = self._text(whole, _Position(folder, position.depth + 1, True))
         if found is None:
             return None
         more = shlex.split(found.argv[0][len(whole) :])
@@ -318,9 +173,148 @@ def _joined(folder: str, more: str) -> str:
     return more if not folder or more.startswith(("/", "~")) else f"{folder}/{more}" if more else folder
 
 
-def _stuck(found: Adapted, text: str, *, changed: bool) -> Adapted:
+def _unchangeable(found: AdaptedCommand, text: str, *, changed: bool) -> AdaptedCommand:
     """The program is known, but its place in the text cannot be changed."""
     if not changed:
         return msgspec.structs.replace(found, argv=(text,))
     note = f"{found.program} does not read PORT, and its flags cannot be added to `{text}`: write them into it"
     return msgspec.structs.replace(found, argv=(text,), note=note)
+
+
+# One program's arguments
+
+
+def _with_missing(row: Program, command: ParsedCommand, target: _Target, *, end_only: bool) -> _Arguments:
+    """The arguments of a command with what they lack; `end_only`: tokens can only be added behind them."""
+    if row.serves is None:
+        return _Arguments(command.args, _environment(row, target.port), target.port, row.start_note)
+    if not _does_serve(row.serves, command):
+        return _Arguments(command.args, (), target.port)
+    named = _named_port(_port_options(row), command.args)
+    own = named[0] if named and named[0] else target.port
+    args, port, note = command.args, own, ""
+    if own != target.port and target.insist:
+        replaced = _with_port(named[1], args, target.port, end_only) if named else None
+        args, port = (replaced, target.port) if replaced else (args, own)
+        kept = f"{row.name} listens on port {own}, as its command says, which cannot be changed from here"
+        note = f"port {own} in the command becomes {port}: `port = {own}` would keep it" if replaced else kept
+    args = _with_flags(row, args, msgspec.structs.replace(target, port=port), is_port_named=named is not None)
+    return _Arguments(args, _environment(row, port), port, note or row.start_note)
+
+
+def _does_serve(serves: Serving, command: ParsedCommand) -> bool:
+    """Whether the program is told to serve on a port: `vite build` and `flask shell` are not."""
+    if _has_flag(serves.elsewhere, command.args):
+        return False
+    if not command.names.isdisjoint(serves.alone):
+        return True
+    operands = [arg for arg in command.args if not arg.startswith("-")]
+    if operands and operands[0] in serves.without:
+        return False
+    return not serves.words or any(word in serves.words for word in operands) or (serves.bare and not operands)
+
+
+def _has_flag(flags: Sequence[str], args: Sequence[str]) -> bool:
+    return any(arg == flag or arg.startswith(f"{flag}=") for flag in flags for arg in args)
+
+
+def _port_options(row: Program) -> tuple[Option, ...]:
+    """The options whose value has the port in it."""
+    if row.port is not None:
+        return (row.port,)
+    return tuple(option for option in row.listen if option.form != "host")
+
+
+def _named_port(port_options: Sequence[Option], args: Sequence[str]) -> tuple[int, Option] | None:
+    """The port that the arguments name and the option that does; 0 where its value is no number (`$PORT`)."""
+    for option in port_options:
+        for use in options.option_uses(option, args):
+            found = _LAST_NUMBER.search(use.values[0])
+            if found or use.values[0]:
+                return (int(found[1]) if found else 0), option
+    return None
+
+
+def _with_port(option: Option, args: tuple[str, ...], port: int, end_only: bool) -> tuple[str, ...] | None:
+    """Another port in place of the named one, behind everything if only that can be done; None if it cannot be."""
+    if end_only:  # of an option that is given twice, the last counts
+        once = not option.flags or option.form != "host"
+        return None if once else options.insert_tokens(args, options.option_tokens(option, port))
+    use = next(options.option_uses(option, args))
+    new = _LAST_NUMBER.sub(str(port), use.values[0])
+    return (*args[: use.start], *use.head, use.prefix + new, *args[use.end :])
+
+
+def _with_flags(row: Program, args: tuple[str, ...], target: _Target, *, is_port_named: bool) -> tuple[str, ...]:
+    """The arguments with the flags for port, host and names that are not among them."""
+    option = next((one for one in row.listen if one.add), None)
+    if row.port is None and option is not None and option.flags and not is_port_named:
+        args = _without_empty(option, args)
+    tokens: list[str] = []
+    if row.port is not None and not is_port_named:
+        tokens += options.option_tokens(row.port, target.port)
+    if option is not None and not options.is_given(row.listen, args):
+        tokens += options.option_tokens(option, target.port)
+    for extra in row.extra:
+        tokens += _extra_tokens(extra, args, target)
+    first = option is not None and option.first
+    return options.insert_tokens(args, tokens, row.words if first else None) if tokens else args
+
+
+def _without_empty(option: Option, args: tuple[str, ...]) -> tuple[str, ...]:
+    """`php -S` without an address: the option goes, to come back with one."""
+    for use in options.option_uses(option, args):
+        if use.values == ("",) and use.end == use.start + 1:
+            return args[: use.start] + args[use.end :]
+    return args
+
+
+def _extra_tokens(extra: Extra, args: tuple[str, ...], target: _Target) -> Iterator[str]:
+    if _has_flag(extra.unless, args):
+        return
+    hosts = [name for name in target.hostnames if not name.startswith("*") and (_is_foreign(name) or not extra.foreign)]
+    for name in hosts if extra.each else hosts[:1]:
+        for token in extra.tokens:
+            yield token.replace("{name}", name).replace("{url}", target.url)
+
+
+def _environment(row: Program, port: int) -> tuple[tuple[str, str], ...]:
+    own = (row.host_variable,) if row.host_variable else ()
+    return tuple((name, value.replace("{port}", str(port))) for name, value in (*own, *row.variables))
+
+
+# The names under which it is reached
+
+
+def hostname_variables(hostnames: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The environment that makes frameworks accept these hostnames (`*.` is a wildcard), none for none.
+
+    Vite takes one name more, or with a dot in front everything below one; Rails takes a list. Both let in `.localhost`
+    by themselves (Rails `.test` as well), as do webpack-dev-server, Next.js and Django with DEBUG.
+    """
+    if not hostnames:
+        return ()
+    dotted = [name.removeprefix("*") for name in hostnames]
+    found = [(VITE, _covering(dotted))]
+    foreign = [name for name in dotted if not name.endswith((".localhost", ".test"))]
+    if foreign:
+        found.append((RAILS, ",".join(foreign)))
+    return tuple(found)
+
+
+def _is_foreign(hostname: str) -> bool:
+    """Whether dev servers do not let it in by themselves."""
+    return not hostname.endswith(".localhost")
+
+
+def _covering(dotted: Sequence[str]) -> str:
+    """One entry that covers all the names, if they have more than a top-level domain in common; else the first."""
+    if len(set(dotted)) == 1:
+        return dotted[0]
+    labels = [name.lstrip(".").split(".")[::-1] for name in dotted]
+    common = []
+    for parts in zip(*labels, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return "." + ".".join(reversed(common)) if len(common) > 1 else dotted[0]

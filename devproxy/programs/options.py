@@ -1,9 +1,8 @@
-"""Editing a command's arguments: find what makes a program listen beyond loopback, and put something safe
-there.
+"""Editing a command's arguments: find what makes a program listen beyond loopback, and put something safe there.
 
-Lives here: the spellings of an option (`--host X`, `--host=X`, `-bX`, a bare `--host`), the shapes of its
-value (a host, an address with a port, a URL, a published container port), and what each becomes.
-Not here: which program has which option (`rows/`). Pure.
+Lives here: the spellings of an option (`--host X`, `--host=X`, `-bX`, a bare `--host`), the shapes of its value (a
+host, an address with a port, a URL, a published container port), and what each becomes.
+Not here: which program has which option (`catalog/`). Pure.
 """
 
 import re
@@ -12,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from devproxy.addresses import is_loopback_host
-from devproxy.programs.catalog import Form, Option
+from devproxy.programs.catalog.program import Form, Option
 from devproxy.urls import url
 
 # A port that only the shell knows: `$PORT`, `${WEB_PORT:-8000}`, cmd's `%PORT%`, `$((PORT + 1))`, `$(cat port)`
@@ -38,7 +37,7 @@ class OptionEdit(NamedTuple):
     port: int
 
 
-class Given(NamedTuple):
+class OptionUse(NamedTuple):
     """An option found at `args[start:end]`: the tokens and the text before its values, and the values."""
 
     start: int
@@ -48,13 +47,13 @@ class Given(NamedTuple):
     values: tuple[str, ...]
 
 
-def exposing(option: Option, args: Sequence[str]) -> Iterator[OptionEdit]:
+def loopback_edits(option: Option, args: Sequence[str]) -> Iterator[OptionEdit]:
     """An edit for each place where the option opens the program up."""
     edit = _without_port if option.form == "port" else _made_safe
-    yield from (change for given in find(option, args) if (change := edit(option, given)))
+    yield from (change for use in option_uses(option, args) if (change := edit(option, use)))
 
 
-def wildcards(args: Sequence[str], port: int) -> list[OptionEdit]:
+def wildcard_edits(args: Sequence[str], port: int) -> list[OptionEdit]:
     """Edits for arguments that are plainly a wildcard address, whatever option they belong to."""
     edits = []
     for index, arg in enumerate(args):
@@ -67,15 +66,17 @@ def wildcards(args: Sequence[str], port: int) -> list[OptionEdit]:
     return edits
 
 
-def given(options: Iterable[Option], args: Sequence[str]) -> bool:
+def is_given(options: Iterable[Option], args: Sequence[str]) -> bool:
     """Whether any of the options is on the command line at all."""
-    return any(True for option in options for _ in find(option, args))
+    return any(True for option in options for _ in option_uses(option, args))
 
 
-def find(option: Option, args: Sequence[str]) -> Iterator[Given]:
+def option_uses(option: Option, args: Sequence[str]) -> Iterator[OptionUse]:
     """Every place where an option stands among the arguments, in order; none after a `--`."""
     if not option.flags:
-        yield from (Given(i, i + 1, (), "", (arg,)) for i, arg in enumerate(args) if _ADDRESS_OR_PORT.fullmatch(arg))
+        yield from (
+            OptionUse(i, i + 1, (), "", (arg,)) for i, arg in enumerate(args) if _ADDRESS_OR_PORT.fullmatch(arg)
+        )
         return
     end = args.index("--") if "--" in args else len(args)
     index = 0
@@ -86,13 +87,13 @@ def find(option: Option, args: Sequence[str]) -> Iterator[Given]:
         index = found.end if found else index + 1
 
 
-def relevant(edits: list[OptionEdit], port: int) -> list[OptionEdit]:
+def edits_for_port(edits: list[OptionEdit], port: int) -> list[OptionEdit]:
     """Those that name the port in question, if any does; else all. Sorted by place."""
     named = [edit for edit in edits if port and edit.port == port]
     return sorted(named or edits)
 
 
-def applied(args: Sequence[str], edits: Iterable[OptionEdit]) -> tuple[str, ...]:
+def apply_edits(args: Sequence[str], edits: Iterable[OptionEdit]) -> tuple[str, ...]:
     """The arguments with all edits done."""
     new = list(args)
     for edit in sorted(edits, reverse=True):
@@ -100,7 +101,7 @@ def applied(args: Sequence[str], edits: Iterable[OptionEdit]) -> tuple[str, ...]
     return tuple(new)
 
 
-def added(option: Option, port: int) -> tuple[str, ...]:
+def option_tokens(option: Option, port: int) -> tuple[str, ...]:
     """The option with its safe value, as tokens."""
     value = option.safe.replace("{port}", str(port))
     if not option.flags:
@@ -109,7 +110,7 @@ def added(option: Option, port: int) -> tuple[str, ...]:
     return (*before, last + value) if last.endswith("=") else (*before, last, value)
 
 
-def inserted(args: Sequence[str], tokens: Sequence[str], words: Collection[str] | None = None) -> tuple[str, ...]:
+def insert_tokens(args: Sequence[str], tokens: Sequence[str], words: Collection[str] | None = None) -> tuple[str, ...]:
     """The arguments with `tokens` put in: at the end, but before a `--`, after which nothing is an option.
 
     With `words` they come right behind the first of them, or else before everything.
@@ -121,12 +122,12 @@ def inserted(args: Sequence[str], tokens: Sequence[str], words: Collection[str] 
     return (*args[:place], *tokens, *args[place:])
 
 
-def shown(tokens: Iterable[str]) -> str:
+def shell_text(tokens: Iterable[str]) -> str:
     """Tokens as a shell takes them, for people: `{port}` and wildcards are not quoted more than needed."""
     return " ".join(token if re.fullmatch(r"[\w@%+=:,./*\[\]-]+", token) else shlex.quote(token) for token in tokens)
 
 
-def _match(flag: str, option: Option, args: Sequence[str], index: int) -> Given | None:
+def _match(flag: str, option: Option, args: Sequence[str], index: int) -> OptionUse | None:
     first, _, second = flag.partition(" ")
     if second:
         found = _match(second, option, args, index + 1) if args[index] == first and index + 1 < len(args) else None
@@ -138,41 +139,41 @@ def _match(flag: str, option: Option, args: Sequence[str], index: int) -> Given 
     prefix = next((join for join in joins if args[index].startswith(join)), None)
     if prefix is None:
         return None
-    return Given(index, index + 1, (), prefix, (args[index].removeprefix(prefix),))
+    return OptionUse(index, index + 1, (), prefix, (args[index].removeprefix(prefix),))
 
 
-def _spaced(name: str, option: Option, args: Sequence[str], index: int) -> Given:
+def _spaced(name: str, option: Option, args: Sequence[str], index: int) -> OptionUse:
     """A flag whose value, if it has one, is the next token, or the next several."""
     end = index + 1
     limit = len(args) if option.many else min(len(args), index + 2)
     while end < limit and not _is_flag(args[end], option):
         end += 1
-    return Given(index, end, (name,), "", tuple(args[index + 1 : end]) or ("",))
+    return OptionUse(index, end, (name,), "", tuple(args[index + 1 : end]) or ("",))
 
 
 def _is_flag(arg: str, option: Option) -> bool:
     return arg.startswith("--") if option.many else arg.startswith("-")
 
 
-def _made_safe(option: Option, given: Given) -> OptionEdit | None:
+def _made_safe(option: Option, use: OptionUse) -> OptionEdit | None:
     make = _MAKERS[option.form]
-    new = [make(value, option) for value in given.values]
+    new = [make(value, option) for value in use.values]
     if all(one is None for one in new):
         return None
-    texts = tuple(dict.fromkeys(one[0] if one else old for one, old in zip(new, given.values, strict=True)))
-    return OptionEdit(given.start, given.end, _joined(given, texts), next((one[1] for one in new if one and one[1]), 0))
+    texts = tuple(dict.fromkeys(one[0] if one else old for one, old in zip(new, use.values, strict=True)))
+    return OptionEdit(use.start, use.end, _joined(use, texts), next((one[1] for one in new if one and one[1]), 0))
 
 
-def _without_port(option: Option, given: Given) -> OptionEdit | None:
+def _without_port(option: Option, use: OptionUse) -> OptionEdit | None:
     """`-p 3000`, which listens everywhere, as `-b tcp://127.0.0.1:3000`."""
-    port = given.values[0]
+    port = use.values[0]
     if not port.isdecimal():
         return None
-    return OptionEdit(given.start, given.end, tuple(option.safe.replace("{port}", port).split()), int(port))
+    return OptionEdit(use.start, use.end, tuple(option.safe.replace("{port}", port).split()), int(port))
 
 
-def _joined(given: Given, texts: tuple[str, ...]) -> tuple[str, ...]:
-    return (*given.head, *(given.prefix + text for text in texts))
+def _joined(use: OptionUse, texts: tuple[str, ...]) -> tuple[str, ...]:
+    return (*use.head, *(use.prefix + text for text in texts))
 
 
 def _host(value: str, option: Option) -> tuple[str, int] | None:

@@ -1,10 +1,9 @@
 """A shell's text as the simple commands in it, each word with its place, so that some of them can be changed.
 
-Lives here: splitting at `;`, `&`, `|`, newlines and round brackets, outside of quotes and `$(…)` (POSIX sh §2.10).
-Not here: what a command is (`programs/command_line.py`). Pure.
-
-This is no shell: here-documents, `case` and functions are not understood. Their parts are programs that no table knows,
-so they stay as they are.
+How it works: the text is split at `;`, `&`, `|`, newlines, round brackets and comments, outside of quotes and `$(…)`
+(POSIX sh §2.3, §2.10). This is no shell: here-documents, `case` and functions are not understood. Their parts are
+programs that the catalogue does not know, so they stay as they are.
+Not here: what a command is (`command_line.py`). Pure.
 """
 
 import re
@@ -16,9 +15,9 @@ _QUOTED = r"""'[^']*'|"(?:[^"\\]|\\.)*\""""
 _INSIDE = rf"""[^()'"\\]|\\.|{_QUOTED}"""
 # a parameter, or a command or arithmetic substitution with brackets in brackets in it
 _SUBSTITUTED = rf"""\$\{{[^{{}}]*\}}|\$\((?:{_INSIDE}|\((?:{_INSIDE}|\([^()]*\))*+\))*+\)|`[^`]*`"""
-# an escaped character, what is quoted or substituted, a redirection with an ampersand, or a separator
+# an escaped character, what is quoted or substituted, a redirection with an ampersand, or a separator or a comment
 _PIECE = re.compile(
-    rf"""\\.|{_QUOTED}|{_SUBSTITUTED}|[<>]&|&>|([;&|\n()])|[^\\'"<>;&|\n()$`]+|.""",
+    rf"""\\.|{_QUOTED}|{_SUBSTITUTED}|[<>]&|&>|([;&|\n()]|(?<![^\s;&|()])\#[^\n]*)|[^\\'"<>;&|\n()$`#]+|.""",
     re.DOTALL,
 )
 _WORD = re.compile(rf"""(?:\\[^\n]|{_QUOTED}|{_SUBSTITUTED}|[^\s\\'"])+""", re.DOTALL)
@@ -26,8 +25,8 @@ _BLANK = re.compile(r"(?:\s|\\\n)+")
 _PLAIN = re.compile(r"[\w\s@%+=:,./-]*")
 
 
-class Segment(NamedTuple):
-    """A simple command, at `text[start:end]`, without blanks around it; each of its words is at one of `places`."""
+class SimpleCommand(NamedTuple):
+    """One (POSIX sh §2.9.1), at `text[start:end]` without blanks around it, each of its words at one of `places`."""
 
     start: int
     end: int
@@ -35,26 +34,26 @@ class Segment(NamedTuple):
     places: tuple[tuple[int, int], ...]
 
 
-def segments(text: str) -> Iterator[Segment]:
+def simple_commands(text: str) -> Iterator[SimpleCommand]:
     """The simple commands of a shell's text, in order; those with an open quote are left out."""
     start = 0
     for piece in _PIECE.finditer(text):
         if piece[1]:
-            yield from _segment(text, start, piece.start())
+            yield from _words_between(text, start, piece.start())
             start = piece.end()
-    yield from _segment(text, start, len(text))
+    yield from _words_between(text, start, len(text))
 
 
-def replaced(text: str, segment: Segment, words: tuple[str, ...]) -> str | None:
-    """The text with other words in place of the segment's; None where that could change what the rest means.
+def replace_words(text: str, command: SimpleCommand, words: tuple[str, ...]) -> str | None:
+    """The text with other words in place of the command's; None where that could change what the rest means.
 
     What stays is not written anew: only the shell knows what its quotes and variables come to.
     """
-    old = segment.words
+    old = command.words
     head = _common(old, words)
     tail = _common(old[head:][::-1], words[head:][::-1])
     new = shlex.join(words[head : len(words) - tail])
-    gone = segment.places[head : len(old) - tail]
+    gone = command.places[head : len(old) - tail]
     if not all(_PLAIN.fullmatch(text[start:end]) for start, end in gone):
         return None
     if gone:
@@ -62,9 +61,9 @@ def replaced(text: str, segment: Segment, words: tuple[str, ...]) -> str | None:
     if not new:
         return text
     if head:
-        place = segment.places[head - 1][1]
+        place = command.places[head - 1][1]
         return f"{text[:place]} {new}{text[place:]}"
-    return f"{text[: segment.start]}{new} {text[segment.start :]}"
+    return f"{text[: command.start]}{new} {text[command.start :]}"
 
 
 def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
@@ -73,7 +72,7 @@ def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
     return next((at for at, (mine, yours) in pairs if mine != yours), min(len(one), len(other)))
 
 
-def _segment(text: str, start: int, end: int) -> Iterator[Segment]:
+def _words_between(text: str, start: int, end: int) -> Iterator[SimpleCommand]:
     places: list[tuple[int, int]] = []
     words: list[str] = []
     while start < end:
@@ -87,7 +86,7 @@ def _segment(text: str, start: int, end: int) -> Iterator[Segment]:
         words.append(_value(found[0]))
         start = found.end()
     if words:
-        yield Segment(places[0][0], places[-1][1], tuple(words), tuple(places))
+        yield SimpleCommand(places[0][0], places[-1][1], tuple(words), tuple(places))
 
 
 def _value(word: str) -> str:

@@ -13,15 +13,13 @@ from typing import Final, cast
 
 from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError, chunk, last_chunk
 from devproxy.http1.grammar import Fault
-from devproxy.http1.response import ResponseHead, early_response_fault, read_response_head
+from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head
 from devproxy.net.sockets import is_gone
 from devproxy.proxy.interfaces import ResponseReceiver
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.splice import WORTHWHILE
 
 IDLE_LIMIT: Final = 55.0  # seconds an unused connection is kept, unless the service's Keep-Alive says less
-_INFORMATIONAL_LIMIT: Final = 64
-
 _HEAD: Final = -3  # `_left` while a response head is awaited
 
 
@@ -106,22 +104,19 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
         settings = exchange.settings
         while True:
             response = read_response_head(
-                buffer, exchange.head_method, settings.max_headers, self.address.last_response
+                buffer, exchange.head_method, settings.max_header, settings.max_headers, self.address.last_response
             )
             if response is None:
-                fault = early_response_fault(buffer, settings.max_header)
-                if fault is None:
-                    self._held = buffer
-                    return
-                response = fault
+                self._held = buffer
+                return
             if isinstance(response, Fault):
                 exchange.on_invalid(response)
                 return
-            if response.status >= 200 or response.status == 101:
+            if not response.is_interim:
                 break
             self._informational += 1
-            if self._informational > _INFORMATIONAL_LIMIT:
-                exchange.on_invalid(Fault(502, "upstream-invalid", "an endless run of 1xx responses"))
+            if self._informational > INTERIM_LIMIT:
+                exchange.on_invalid(ENDLESS_INTERIM)
                 return
             exchange.on_informational(response)
             buffer = buffer[len(response.head) :]

@@ -1,8 +1,10 @@
-"""One attempt of the proxy to have a service run: what runs it already, the process that is to, what is seen of both.
+"""One attempt of the proxy to have a service run, and what may be run without anybody having typed it.
 
-Lives here: `Attempt`. All of it blocks (files, processes): never called on the event loop.
-Not here: when to try, and what is made of it (`daemon/activation.py`); the process (`cli/up.py`, `group.py`), which
-outlives the proxy, and runs nothing that is not trusted.
+Lives here: starting the process that is to run it (`up --on-request`, which outlives the proxy), and what is seen of it
+or of whatever runs the service already. All of it blocks (files, processes): never called on the event loop. Trust is
+asked for twice: before anything is started, for all of it, and again for each command, by the very reading of the
+registry that the command is taken from.
+Not here: when to try, and what is made of it (`daemon/activation.py`); the group (`cli/up.py`, `group.py`).
 """
 
 import subprocess
@@ -19,11 +21,11 @@ from devproxy.run.detach import spawn
 from devproxy.run.group_state import OVER, GroupFile, MemberPhase, read_groups
 from devproxy.run.logs import Follower, plain
 
-SHOWN, LONGEST = 15, 400  # lines, and characters of one
+SHOWN_LINES, LONGEST_LINE = 15, 400  # lines, and characters of one
 
 
 class AttemptStatus(NamedTuple):
-    """What one look shows. `runs`: something has the service, or is about to; `ended`: what we started has it no more.
+    """How an attempt stands. `runs`: something has the service, or is about to; `ended`: what we started does no more.
 
     `code` is the exit code of our process once it has one, `states` are those of the services that are followed, as far
     as a group has them, `lines` the last of their logs.
@@ -46,14 +48,14 @@ class Attempt:
         self._log = paths.on_request_output(identity)
         self._names = (*with_, identity)
         self._followers = {name: Follower(paths, name) for name in self._names}
-        self._lines: deque[str] = deque(maxlen=SHOWN)
+        self._lines: deque[str] = deque(maxlen=SHOWN_LINES)
 
     def spawn(self) -> None:
         """Start the group. Raises OSError, DevproxyError."""
         self._paths.make(self._log.parent)
         self.process = spawn(self._paths, ["up", "--on-request", self._identity], self._log)
 
-    def look(self) -> AttemptStatus:
+    def status(self) -> AttemptStatus:
         """How it stands."""
         code = self.process.poll() if self.process is not None else None
         running = read_groups(self._paths)
@@ -61,21 +63,21 @@ class Attempt:
         states = _states(running, self._names)
         leased = any(lease.service == self._identity for lease in read_leases(self._paths))
         runs = leased or states.get(self._identity, "ended") not in OVER
-        over = code is not None or (ours is not None and self._part(ours) in OVER)
-        self._read()
-        return AttemptStatus(runs, over and not runs, code, states, self._shown(code is not None))
+        over = code is not None or (ours is not None and self._state_in(ours) in OVER)
+        self._read_logs()
+        return AttemptStatus(runs, over and not runs, code, states, self._last_lines(code is not None))
 
-    def _part(self, group: GroupFile) -> MemberPhase | None:
-        part = group.services.get(self._identity)
-        return part.state if part is not None else None
+    def _state_in(self, group: GroupFile) -> MemberPhase | None:
+        member = group.services.get(self._identity)
+        return member.state if member is not None else None
 
-    def _read(self) -> None:
+    def _read_logs(self) -> None:
         for name, follower in self._followers.items():
             for entry in follower.read():
-                text = plain(entry.text)[:LONGEST]
+                text = plain(entry.text)[:LONGEST_LINE]
                 self._lines.append(text if name == self._identity else f"{name} | {text}")
 
-    def _shown(self, ended: bool) -> tuple[str, ...]:
+    def _last_lines(self, ended: bool) -> tuple[str, ...]:
         """The last lines; where there are none, what the process itself had to say at its end."""
         if self._lines or not ended:
             return tuple(self._lines)
@@ -83,7 +85,7 @@ class Attempt:
             said = self._log.read_text("utf-8", "replace")
         except OSError:
             return ()
-        return tuple(plain(line)[:LONGEST] for line in said.strip().split("\n")[-SHOWN:] if line)
+        return tuple(plain(line)[:LONGEST_LINE] for line in said.strip().split("\n")[-SHOWN_LINES:] if line)
 
 
 def _states(running: Sequence[GroupFile], names: Sequence[str]) -> dict[str, MemberPhase]:
@@ -91,16 +93,10 @@ def _states(running: Sequence[GroupFile], names: Sequence[str]) -> dict[str, Mem
     found: dict[str, MemberPhase] = {}
     for group in running:
         for name in names:
-            part = group.services.get(name)
-            if part is not None and (name not in found or part.state not in OVER):
-                found[name] = part.state
+            member = group.services.get(name)
+            if member is not None and (name not in found or member.state not in OVER):
+                found[name] = member.state
     return found
-
-
-# What may be run without anybody having typed it: a request has started it.
-#
-# It is asked twice: before anything is started, for all of it, and again for each command, by the very reading of the
-# registry that the command is taken from.
 
 
 def refuse_untrusted(services: Sequence[Service]) -> None:

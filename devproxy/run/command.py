@@ -1,8 +1,7 @@
-"""A service's command as it is started: placeholders, environment, folder.
+"""A service's command as it is started: placeholders, the flags of its framework, environment, folder.
 
-Lives here: `prepare`.
-Not here: starting it (`session.py`), the flags of frameworks (`programs/flags.py`), reading `package.json`
-(`command.py`).
+Lives here: `prepare`, and reading the scripts that `npm run` and its kin lead to.
+Not here: starting it (`session.py`), which flags a framework needs (`programs/flags.py`).
 
 A string runs in a shell and a list is exec'ed, as in the registry. What the service's own `env` says wins over
 everything that is set here. A port that stands in the command of a file gives way to the one that the service was
@@ -19,7 +18,7 @@ import msgspec
 
 from devproxy.detect.node import PNPM_FILE, workspace_patterns
 from devproxy.errors import DevproxyError, Exit
-from devproxy.programs.flags import Adapted, Scripts, adapt
+from devproxy.programs.flags import AdaptedCommand, Scripts, adapt
 from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
@@ -27,10 +26,123 @@ from devproxy.storage.files import manifest_text
 from devproxy.text import devproxy_command
 from devproxy.urls import service_url
 
-# The scripts of `package.json`, read from disk.
+HOST = "127.0.0.1"
+SHELL = ("cmd", "/d", "/s", "/c") if sys.platform == "win32" else ("sh", "-c")
 
 
-def reader(folder: Path) -> Scripts:
+class PreparedCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """What to start: `argv` is exec'ed (a shell's text is `sh -c text`), `env` is laid over the own environment.
+
+    `port` is the one the command will listen on: the one that was given, unless the command names another itself.
+    `notes` are for a person. `cwd` is absolute.
+    """
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    port: int
+    notes: list[str] = []
+
+
+def prepare(
+    service: Service,
+    *,
+    port: int,
+    registry: Registry,
+    http_port: int | None,
+    argv: Sequence[str] | None = None,
+) -> PreparedCommand:
+    """The command of `service`, or `argv` in its place (run in the current folder), to listen on `port`.
+
+    The registry's command listens there even if it names another port; one typed by a person is left as it is.
+    `http_port` is the port of the running proxy (None: the one that it is to take). Reads `package.json`. Raises
+    DevproxyError: there is no command, no such folder, or a placeholder that cannot be filled in.
+    """
+    cwd = service.cwd if argv is None else str(Path.cwd())
+    _check_folder(service, cwd)
+    proxy_port = http_port or registry.settings.http
+    url = service_url(service, proxy_port)
+
+    def filled(text: str, own: int) -> str:
+        return fill(text, _placeholder_values(service, own, registry, proxy_port))
+
+    adapted = adapt(
+        [filled(word, port) for word in _command(service, argv)],
+        port,
+        service.hosts,
+        url=url,
+        scripts=package_scripts(Path(cwd)),
+        insist=argv is None,
+    )
+    env = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **dict(adapted.env)}
+    env |= {name: filled(text, adapted.port) for name, text in service.env}
+    return PreparedCommand(argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=_notes(adapted))
+
+
+def _command(service: Service, argv: Sequence[str] | None) -> tuple[str, ...]:
+    command = argv if argv else service.command
+    if not command:
+        named = devproxy_command("run", service.name, "--", "COMMAND")
+        raise DevproxyError(
+            f"`{service.id}` has no command",
+            why="nothing says how to start it",
+            fix=f'give it `command = "…"` in its file, or name one here: {named}',
+            where=f"{service.source.file}:{service.source.line}" if service.source.file else "",
+            exit_code=Exit.USAGE,
+        )
+    return (*SHELL, command) if isinstance(command, str) else tuple(command)
+
+
+def _check_folder(service: Service, cwd: str) -> None:
+    if not Path(cwd).is_dir():
+        raise DevproxyError(
+            f"the folder of `{service.id}` is not there: {cwd}",
+            why="its command runs in it (`cwd`)",
+            fix="make the folder, or correct `cwd`",
+            where=f"{service.source.file}:{service.source.line}" if service.source.file else "",
+        )
+
+
+def _placeholder_values(
+    asker: Service, port: int, registry: Registry, proxy_port: int | None
+) -> Callable[[str, str], str]:
+    """What stands for a placeholder: `port` of our own, `url`, `port` or `host` of another service."""
+    services = {service.id: service for service in registry.services} | {asker.id: asker}
+
+    def value(kind: str, name: str) -> str:
+        identity = find(name, asker, services) if name else asker.id
+        if identity is None:
+            raise _unfilled(asker, kind, name, "no service is called so", "devproxy ls shows the services there are")
+        other = services[identity]
+        if kind == "port":
+            address = port if other.id == asker.id else other.upstream.port if other.upstream else 0
+            found = str(address or "")
+        else:
+            found = service_url(other, proxy_port) if kind == "url" else next(iter(other.hosts), "")
+        if found:
+            return found
+        if kind == "port":
+            why, fix = f"`{other.id}` does not run, and its file gives it no port", devproxy_command("run", other.id)
+        else:
+            why, fix = f"`{other.id}` has no hostname of its own", "devproxy check says who holds it"
+        raise _unfilled(asker, kind, name, why, fix)
+
+    return value
+
+
+def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> DevproxyError:
+    where = f"{asker.source.file}:{asker.source.line}" if asker.source.file else ""
+    return DevproxyError(f"`{{{kind}.{name}}}` cannot be filled in", why=why, fix=fix, where=where)
+
+
+def _notes(adapted: AdaptedCommand) -> list[str]:
+    return [adapted.note] if adapted.note else []
+
+
+# The scripts of `package.json`
+
+
+def package_scripts(folder: Path) -> Scripts:
     """A function from a folder relative to this one, a workspace or "", and a script to that script's text, or None."""
 
     def read(relative: str, package: str, script: str) -> str | None:
@@ -72,114 +184,3 @@ def _matching(root: Path, pattern: str) -> Iterator[Path]:
         yield from (path for path in root.glob(pattern) if "node_modules" not in path.parts and path.is_dir())
     except (ValueError, OSError, NotImplementedError):
         return
-
-
-HOST = "127.0.0.1"
-SHELL = ("cmd", "/d", "/s", "/c") if sys.platform == "win32" else ("sh", "-c")
-
-
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """What to start: `argv` is exec'ed (a shell's text is `sh -c text`), `env` is laid over the own environment.
-
-    `port` is the one the command will listen on: the one that was given, unless the command names another itself.
-    `notes` are for a person. `cwd` is absolute.
-    """
-
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    port: int
-    notes: list[str] = []
-
-
-def prepare(
-    service: Service,
-    *,
-    port: int,
-    registry: Registry,
-    http_port: int | None,
-    argv: Sequence[str] | None = None,
-) -> Prepared:
-    """The command of `service`, or `argv` in its place (run in the current folder), to listen on `port`.
-
-    The registry's command listens there even if it names another port; one typed by a person is left as it is.
-    `http_port` is the port of the running proxy (None: the one that it is to take). Reads `package.json`. Raises
-    DevproxyError: there is no command, no such folder, or a placeholder that cannot be filled in.
-    """
-    cwd = service.cwd if argv is None else str(Path.cwd())
-    _check_folder(service, cwd)
-    proxy_port = http_port or registry.settings.http
-    url = service_url(service, proxy_port)
-
-    def filled(text: str, own: int) -> str:
-        return fill(text, _values(service, own, registry, proxy_port))
-
-    adapted = adapt(
-        [filled(word, port) for word in _command(service, argv)],
-        port,
-        service.hosts,
-        url=url,
-        scripts=reader(Path(cwd)),
-        insist=argv is None,
-    )
-    env = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **dict(adapted.env)}
-    env |= {name: filled(text, adapted.port) for name, text in service.env}
-    return Prepared(argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=_notes(adapted))
-
-
-def _command(service: Service, argv: Sequence[str] | None) -> tuple[str, ...]:
-    command = argv if argv else service.command
-    if not command:
-        named = devproxy_command("run", service.name, "--", "COMMAND")
-        raise DevproxyError(
-            f"`{service.id}` has no command",
-            why="nothing says how to start it",
-            fix=f'give it `command = "…"` in its file, or name one here: {named}',
-            where=f"{service.source.file}:{service.source.line}" if service.source.file else "",
-            exit_code=Exit.USAGE,
-        )
-    return (*SHELL, command) if isinstance(command, str) else tuple(command)
-
-
-def _check_folder(service: Service, cwd: str) -> None:
-    if not Path(cwd).is_dir():
-        raise DevproxyError(
-            f"the folder of `{service.id}` is not there: {cwd}",
-            why="its command runs in it (`cwd`)",
-            fix="make the folder, or correct `cwd`",
-            where=f"{service.source.file}:{service.source.line}" if service.source.file else "",
-        )
-
-
-def _values(asker: Service, port: int, registry: Registry, proxy_port: int | None) -> Callable[[str, str], str]:
-    """What stands for a placeholder: `port` of our own, `url`, `port` or `host` of another service."""
-    services = {service.id: service for service in registry.services} | {asker.id: asker}
-
-    def value(kind: str, name: str) -> str:
-        identity = find(name, asker, services) if name else asker.id
-        if identity is None:
-            raise _unfilled(asker, kind, name, "no service is called so", "devproxy ls shows the services there are")
-        other = services[identity]
-        if kind == "port":
-            address = port if other.id == asker.id else other.upstream.port if other.upstream else 0
-            found = str(address or "")
-        else:
-            found = service_url(other, proxy_port) if kind == "url" else next(iter(other.hosts), "")
-        if found:
-            return found
-        if kind == "port":
-            why, fix = f"`{other.id}` does not run, and its file gives it no port", devproxy_command("run", other.id)
-        else:
-            why, fix = f"`{other.id}` has no hostname of its own", "devproxy check says who holds it"
-        raise _unfilled(asker, kind, name, why, fix)
-
-    return value
-
-
-def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> DevproxyError:
-    where = f"{asker.source.file}:{asker.source.line}" if asker.source.file else ""
-    return DevproxyError(f"`{{{kind}.{name}}}` cannot be filled in", why=why, fix=fix, where=where)
-
-
-def _notes(adapted: Adapted) -> list[str]:
-    return [adapted.note] if adapted.note else []

@@ -1,6 +1,8 @@
-"""A group in the background: `devproxy up --detach` starts it and waits for its services to settle.
+"""A process of ours that outlives its terminal, and a group of services in one: `devproxy up --detach`.
 
-Not here: the group's process (`group_process.py`), how a process outlives its terminal (`daemon/control.py`).
+Lives here: starting it, with what it needs to find our own packages and what its commands must not see of that; waiting
+for the services of a group to settle.
+Not here: what runs in it (`group_process.py`, `daemon/main.py`), the proxy's process (`daemon/control.py`).
 """
 
 import os
@@ -16,55 +18,8 @@ from devproxy.paths import Paths
 from devproxy.run.group_state import OVER, UNSETTLED, MemberPhase, MemberState, read_groups
 
 PATIENCE = 60.0  # seconds for every service to be healthy
-_LOOK = 0.05  # seconds between two looks
-
-
-def launch_group(paths: Paths, names: list[str]) -> dict[str, MemberState]:
-    """Run services in the background; what became of each within `PATIENCE`. Raises DevproxyError.
-
-    Some of them may be another group's by now, which was started at the same moment: they count as well.
-    """
-    log = paths.group_output
-    paths.make(log.parent)
-    process = spawn(paths, ["up", "--group", *names], log)
-    deadline = time.monotonic() + PATIENCE
-    seen: dict[str, MemberState] = {}
-    own: set[str] = set()
-    while time.monotonic() < deadline:
-        ended = process.poll() is not None
-        now = _parts(paths, names, process.pid)
-        seen |= now
-        own |= {name for group in read_groups(paths) if group.pid == process.pid for name in group.services}
-        if (ended and not now) or (len(seen) == len(names) and not _unsettled(seen)):
-            break
-        time.sleep(_LOOK)
-    code = process.poll()
-    if code is None:
-        process.returncode = 0  # it goes on without us: no warning when we forget it
-    if not seen:
-        said = log.read_text("utf-8", "replace").strip()[-2000:]
-        raise DevproxyError("the services were not started", why=said or "their process said nothing")
-    if code is not None:  # what it ran is over, though it may not have been seen how
-        over: MemberPhase = "failed" if code else "ended"
-        seen |= {name: MemberState(over, seen[name].command) for name in _unsettled(seen) if name in own}
-    return {name: seen[name] for name in names if name in seen}
-
-
-def _parts(paths: Paths, names: list[str], pid: int) -> dict[str, MemberState]:
-    """What the group `pid` says, and the others of what they still run: what had ended there before is no news."""
-    return {
-        name: part
-        for group in read_groups(paths)
-        for name, part in group.services.items()
-        if name in names and (group.pid == pid or part.state not in OVER)
-    }
-
-
-def _unsettled(parts: dict[str, MemberState]) -> list[str]:
-    return [name for name, part in parts.items() if part.state in UNSETTLED]
-
-
-_BEFORE = "_DEVPROXY_PYTHONPATH"  # PYTHONPATH as it was before a process of ours needed to find us by it
+_POLL = 0.05  # seconds between two readings of what it says
+_ORIGINAL_PATH = "_DEVPROXY_PYTHONPATH"  # PYTHONPATH as it was before a process of ours needed to find us by it
 
 
 def spawn(paths: Paths, arguments: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
@@ -88,19 +43,19 @@ def _environment() -> dict[str, str]:
     if home := environment.get("DEVPROXY_HOME"):
         environment["DEVPROXY_HOME"] = str(Path(home).expanduser().absolute())
     package = str(Path(__file__).parents[2])
-    environment.setdefault(_BEFORE, environment.get("PYTHONPATH", ""))
+    environment.setdefault(_ORIGINAL_PATH, environment.get("PYTHONPATH", ""))
     search = [package, *environment.get("PYTHONPATH", "").split(os.pathsep)]
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, search)))
     return environment
 
 
-def inherited() -> dict[str, str]:
+def original_environment() -> dict[str, str]:
     """Our environment as it was when a person typed the command: for what is started on their behalf.
 
     Where we are in the background PYTHONPATH leads to our own packages, which no other program is to find.
     """
     environment = dict(os.environ)
-    before = environment.pop(_BEFORE, None)
+    before = environment.pop(_ORIGINAL_PATH, None)
     if before is not None:
         environment.pop("PYTHONPATH", None)
     return {**environment, "PYTHONPATH": before} if before else environment
@@ -110,3 +65,48 @@ def _detached() -> dict[str, Any]:
     if sys.platform == "win32":
         return {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
+
+
+def launch_group(paths: Paths, names: list[str]) -> dict[str, MemberState]:
+    """Run services in the background; what became of each within `PATIENCE`. Raises DevproxyError.
+
+    Some of them may be another group's by now, which was started at the same moment: they count as well.
+    """
+    log = paths.group_output
+    paths.make(log.parent)
+    process = spawn(paths, ["up", "--group", *names], log)
+    deadline = time.monotonic() + PATIENCE
+    seen: dict[str, MemberState] = {}
+    own: set[str] = set()
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        now = _states(paths, names, process.pid)
+        seen |= now
+        own |= {name for group in read_groups(paths) if group.pid == process.pid for name in group.services}
+        if (ended and not now) or (len(seen) == len(names) and not _unsettled(seen)):
+            break
+        time.sleep(_POLL)
+    code = process.poll()
+    if code is None:
+        process.returncode = 0  # it goes on without us: no warning when we forget it
+    if not seen:
+        said = log.read_text("utf-8", "replace").strip()[-2000:]
+        raise DevproxyError("the services were not started", why=said or "their process said nothing")
+    if code is not None:  # what it ran is over, though it may not have been seen how
+        over: MemberPhase = "failed" if code else "ended"
+        seen |= {name: MemberState(over, seen[name].command) for name in _unsettled(seen) if name in own}
+    return {name: seen[name] for name in names if name in seen}
+
+
+def _states(paths: Paths, names: list[str], pid: int) -> dict[str, MemberState]:
+    """What the group `pid` says, and the others of what they still run: what had ended there before is no news."""
+    return {
+        name: member
+        for group in read_groups(paths)
+        for name, member in group.services.items()
+        if name in names and (group.pid == pid or member.state not in OVER)
+    }
+
+
+def _unsettled(states: dict[str, MemberState]) -> list[str]:
+    return [name for name, member in states.items() if member.state in UNSETTLED]

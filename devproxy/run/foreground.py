@@ -1,6 +1,5 @@
-"""`devproxy run` in the foreground: one session, the signals that reach it, and what is said meanwhile.
+"""`devproxy run` in the foreground: one session, and which signal does what to it.
 
-Lives here: which signal does what.
 Not here: the session (`session.py`), the terminal's bytes (`terminal.py`).
 
 Signals are the command's (signal(7)): what a terminal or `kill` sends us goes to its whole process group. SIGTERM and
@@ -17,14 +16,14 @@ import sys
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.registry.model import Lease
-from devproxy.run.command import Prepared
-from devproxy.run.session import LEFTOVER_GRACE, Say, Session
+from devproxy.run.command import PreparedCommand
+from devproxy.run.session import LEFTOVER_GRACE, Notify, Session
 
 _PASSED = ("SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP")
 _ENDING = ("SIGTERM", "SIGHUP")
 
 
-def run(paths: Paths, prepared: Prepared, lease: Lease, *, say: Say, grace: float = 10.0) -> int:
+def run(paths: Paths, prepared: PreparedCommand, lease: Lease, *, notify: Notify, grace: float = 10.0) -> int:
     """Run one service until it ends; its exit code, 128 + N after signal N. Raises DevproxyError: not on Windows."""
     if sys.platform == "win32":
         raise DevproxyError(
@@ -32,11 +31,11 @@ def run(paths: Paths, prepared: Prepared, lease: Lease, *, say: Say, grace: floa
             why="ending a command with all that it started is done with POSIX process groups",
             fix="start it by itself, and give it a name: devproxy add NAME PORT",
         )
-    return asyncio.run(_run(paths, prepared, lease, say, grace))
+    return asyncio.run(_run(paths, prepared, lease, notify, grace))
 
 
-async def _run(paths: Paths, prepared: Prepared, lease: Lease, say: Say, grace: float) -> int:
-    session = Session(paths, prepared, lease, say=lambda text: _say(session, say, text))
+async def _run(paths: Paths, prepared: PreparedCommand, lease: Lease, notify: Notify, grace: float) -> int:
+    session = Session(paths, prepared, lease, notify=lambda text: _notify(session, notify, text))
     session.stopped = lambda: _stop(session)
     loop = asyncio.get_running_loop()
     for name in _PASSED:
@@ -50,14 +49,14 @@ async def _run(paths: Paths, prepared: Prepared, lease: Lease, say: Say, grace: 
     except DevproxyError as error:
         if session.code is None:
             raise
-        say(str(error))
+        notify(str(error))
         return session.code
 
 
-def _say(session: Session, say: Say, text: str) -> None:
+def _notify(session: Session, notify: Notify, text: str) -> None:
     """`text` on the person's terminal, which does not return the carriage while it is in raw mode."""
     is_raw = session.terminal is not None and session.terminal.is_raw
-    say(text.replace("\n", "\r\n") + "\r" if is_raw else text)
+    notify(text.replace("\n", "\r\n") + "\r" if is_raw else text)
 
 
 def _end(session: Session, number: int, grace: float) -> None:
@@ -73,7 +72,7 @@ def _resize(session: Session) -> None:
 def _stop(session: Session) -> None:
     """Stop as the command has, our process group with us; returns when we are continued."""
     if session.terminal is not None:
-        session.terminal.give_back()
+        session.terminal.leave_raw_mode()
     loop = asyncio.get_running_loop()
     loop.remove_signal_handler(signal.SIGTSTP)
     with contextlib.suppress(OSError):
@@ -84,6 +83,6 @@ def _stop(session: Session) -> None:
 
 def _resume(session: Session) -> None:
     if session.terminal is not None:
-        session.terminal.take()
+        session.terminal.enter_raw_mode()
         session.terminal.resize()
     session.signal(signal.SIGCONT)

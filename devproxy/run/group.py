@@ -1,8 +1,8 @@
 """Several services at once: each when what it depends on is healthy, started again when it fails, ended in reverse.
 
-Lives here: `ServiceGroup`, one task a service.
-Not here: one running command (`session.py`), the order (`group.py`), when to start again (`group.py`), what is shown
-and where it is logged (`cli/up.py`, `logs.py`).
+Lives here: `ServiceGroup`, one task a service; in which order services start, and when a command is started again.
+Not here: one running command (`session.py`), the process around a group, with its signals and logs
+(`group_process.py`).
 
 Healthy is what the proxy calls up: the same probe, over the same dialler (`health/probe.py`). At the end each service
 waits for those that depend on it, and is then asked to end (SIGTERM, after the grace SIGKILL).
@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from msgspec import structs
 
@@ -24,44 +23,24 @@ from devproxy.health.probe import probe
 from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import Loader
-from devproxy.registry.model import Service
+from devproxy.registry.model import ProxySettings, RestartPolicy, Service
 from devproxy.run.activation import refuse_untrusted
 from devproxy.run.group_state import MemberPhase, MemberState
 from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import Lines
-from devproxy.run.selection import Named
+from devproxy.run.selection import SelectedService
 from devproxy.run.session import Session
 
-# Whether a command that ended is started again, and when. Pure.
-
-
-FIRST = 0.25  # seconds before the first new start; twice as long each time
-LONGEST = 30.0
-MOST = 5  # starts in a row that may fail before it is given up
-STABLE = 10.0  # seconds after which a start counts as a success
-ASKED = frozenset({130, 143})  # ended by SIGINT, by SIGTERM
-
-Policy = Literal["never", "on-failure", "always"]
-
-
-def failures_now(failures: int, ran: float) -> int:
-    """How many starts in a row have failed, after one more that lasted `ran` seconds."""
-    return 1 if ran >= STABLE else failures + 1
-
-
-def wait_before(policy: Policy, code: int, failures: int) -> float | None:
-    """Seconds until the next start after exit code `code`; None where it stays down."""
-    if policy == "never" or code in ASKED or (policy == "on-failure" and code == 0) or failures >= MOST:
-        return None
-    return min(LONGEST, float(FIRST * 2 ** (failures - 1)))
-
-
-LOOK = 0.1  # seconds between two probes of a service that is not healthy yet
-REMIND = 10.0  # seconds after which it is said what somebody waits for
-TAIL = 15  # lines of a crashed service that are shown
+PROBE_INTERVAL = 0.1  # seconds between two probes of a service that is not healthy yet
+REMIND_AFTER = 10.0  # seconds after which it is said what somebody waits for
+SHOWN_LINES = 15  # of a crashed service
 QUOTED = "  | "  # before each of them, as they stand in its log already
 
-Tell = Callable[[str, str], None]
+FIRST_DELAY = 0.25  # seconds before the first new start; twice as long each time
+LONGEST_DELAY = 30.0
+MOST_FAILURES = 5  # starts in a row that may fail before it is given up
+STABLE = 10.0  # seconds after which a start counts as a success
+ENDED_BY_REQUEST = frozenset({130, 143})  # by SIGINT, by SIGTERM
 
 
 class Member:
@@ -74,8 +53,8 @@ class Member:
         self.stop = asyncio.Event()
         self.settled = asyncio.Event()
         self.over = asyncio.Event()
-        self.is_done = False  # it has ended well, and by itself: what prepares things for others does
-        self.tail: deque[str] = deque(maxlen=TAIL)
+        self.completed = False  # it has ended well, and by itself: what prepares things for others does
+        self.last_lines: deque[str] = deque(maxlen=SHOWN_LINES)
 
     @property
     def name(self) -> str:
@@ -83,46 +62,48 @@ class Member:
 
 
 class ServiceGroup:
-    """The services of one `up`, in the order of their start; `besides` run already, or have no command.
+    """The services of one `up`, in the order of their start; `outside` are those that they depend on and that are not
+    started here, since they run already or have no command.
 
-    `tell` gets each line with its service's id, `say` what devproxy says, `changed` is called after each change of
-    state. `trusted_only`: nobody typed this, so a command that is not trusted at the moment is not run. Run `run` once.
+    `on_line` gets each line with its service's id, `notify` what devproxy says, `on_change` is called after each change
+    of a state. `trusted_only`: nobody typed this, so a command that is not trusted at the moment is not run. Run once.
     """
 
     def __init__(
         self,
         paths: Paths,
         services: Sequence[Service],
-        besides: Sequence[Service],
+        outside: Sequence[Service],
         *,
         http_port: int | None,
-        tell: Tell,
-        say: Callable[[str], None],
-        changed: Callable[[], None],
-        grace: float,
+        on_line: Callable[[str, str], None],
+        notify: Callable[[str], None],
+        on_change: Callable[[], None],
+        settings: ProxySettings,
         trusted_only: bool = False,
     ):
         self.members = {service.id: Member(service) for service in services}
-        self._besides = {service.id: service for service in besides}
+        self._outside = {service.id: service for service in outside}
         self._paths = paths
         self._http_port = http_port
-        self._tell = tell
-        self._say = say
-        self._changed = changed
-        self._grace = grace
+        self._on_line = on_line
+        self._notify = notify
+        self._on_change = on_change
+        self._settings = settings
+        self._grace = settings.grace
         self._trusted_only = trusted_only
 
     async def run(self) -> bool:
         """Until every service is over; whether none has failed."""
         async with asyncio.TaskGroup() as tasks:
             for member in self.members.values():
-                tasks.create_task(self._live(member))
-                tasks.create_task(self._end_in_turn(member))
+                tasks.create_task(self._run_member(member))
+                tasks.create_task(self._end_after_dependents(member))
         return all(member.state != "failed" for member in self.members.values())
 
-    def end(self, names: Sequence[str] = ()) -> None:
-        """Begin to end `names`, or everything."""
-        for name in names or self.members:
+    def end(self, names: Iterable[str] | None = None) -> None:
+        """Begin to end those of `names`, or everything."""
+        for name in self.members if names is None else names:
             if name in self.members:
                 self.members[name].stop.set()
 
@@ -135,79 +116,80 @@ class ServiceGroup:
                 member.session.end(0.0)
 
     @property
-    def parts(self) -> dict[str, MemberState]:
+    def states(self) -> dict[str, MemberState]:
         """What is known of each service, for other commands."""
         return {name: MemberState(member.state, member.service.command_line) for name, member in self.members.items()}
 
     # One service
 
-    async def _live(self, member: Member) -> None:
+    async def _run_member(self, member: Member) -> None:
         try:
-            if await self._needs_are_healthy(member):
+            if await self._wait_for_dependencies(member):
                 await self._keep_running(member)
         finally:
             member.settled.set()
             member.over.set()
             member.stop.set()
 
-    async def _needs_are_healthy(self, member: Member) -> bool:
+    async def _wait_for_dependencies(self, member: Member) -> bool:
         for name in member.service.depends_on:
             if name in self.members:
-                await _either(self.members[name].settled, member.stop)
+                await _first_of(self.members[name].settled, member.stop)
                 other = self.members[name]
-                healthy = other.settled.is_set() and (other.state in {"up", "starting"} or other.is_done)
-            elif name in self._besides:
-                healthy = await self._until_healthy(member, partial(self._outside, name, Loader(self._paths)))
+                healthy = other.settled.is_set() and (other.state in {"up", "starting"} or other.completed)
+            elif name in self._outside:
+                current = partial(self._read_outside, name, Loader(self._paths))
+                healthy = await self._until_healthy(member, current)
             else:
                 continue
             if not healthy:
-                self._become(member, "ended" if member.stop.is_set() else "failed")
+                self._set_state(member, "ended" if member.stop.is_set() else "failed")
                 if not member.stop.is_set():
-                    self._say(f"`{member.name}` is not started: it depends on `{name}`, which does not run")
+                    self._notify(f"`{member.name}` is not started: it depends on `{name}`, which does not run")
                 return False
         return not member.stop.is_set()
 
-    def _outside(self, name: str, loader: Loader) -> Service:
+    def _read_outside(self, name: str, loader: Loader) -> Service:
         """A service that is not ours, as the registry has it now: its port is that of its lease."""
-        services = loader.load().services  # at each look, which costs nothing where nothing has changed
-        return next((service for service in services if service.id == name), self._besides[name])
+        services = loader.load().services  # before each probe, which costs nothing where nothing has changed
+        return next((service for service in services if service.id == name), self._outside[name])
 
     async def _keep_running(self, member: Member) -> None:
         """Start it, and again as its restart policy says."""
         failures = 0
         while not member.stop.is_set():
             began = time.monotonic()
-            code = await self._once(member)
+            code = await self._run_once(member)
             if member.stop.is_set() or code is None:
-                self._become(member, "failed" if code is None else "ended")
+                self._set_state(member, "failed" if code is None else "ended")
                 return
-            failures = failures_now(failures, time.monotonic() - began)
-            wait = wait_before(member.service.restart, code, failures)
-            self._tell_end(member, code, wait, failures)
-            if wait is None:
-                member.is_done = code == 0
-                self._become(member, "failed" if code else "ended")
+            failures = count_failures(failures, time.monotonic() - began)
+            delay = restart_delay(member.service.restart, code, failures)
+            self._report_exit(member, code, delay, failures)
+            if delay is None:
+                member.completed = code == 0
+                self._set_state(member, "failed" if code else "ended")
                 return
-            self._become(member, "starting")
+            self._set_state(member, "starting")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(member.stop.wait(), wait)
-        self._become(member, "ended")
+                await asyncio.wait_for(member.stop.wait(), delay)
+        self._set_state(member, "ended")
 
-    async def _once(self, member: Member) -> int | None:
+    async def _run_once(self, member: Member) -> int | None:
         """One run of the command: its exit code, None where it cannot be started."""
-        self._become(member, "starting")
-        member.tail.clear()
-        lines = Lines(lambda text: self._line(member, text))
+        self._set_state(member, "starting")
+        member.last_lines.clear()
+        lines = Lines(lambda text: self._take_line(member, text))
         watching: asyncio.Task[None] | None = None
         try:
             ready = await asyncio.to_thread(self._launch, member.service)
             for note in ready.prepared.notes:
-                self._say(f"`{member.name}`: {note}")
-            member.session = Session(self._paths, ready.prepared, ready.lease, say=self._say, output=lines.feed)
+                self._notify(f"`{member.name}`: {note}")
+            member.session = Session(self._paths, ready.prepared, ready.lease, notify=self._notify, output=lines.feed)
             watching = asyncio.create_task(self._watch_health(member, ready))
             return await member.session.run()
         except DevproxyError as error:
-            self._say(str(error) if f"`{member.name}`" in error.what else f"`{member.name}`: {error}")
+            self._notify(str(error) if f"`{member.name}`" in error.what else f"`{member.name}`: {error}")
             return None
         finally:
             if watching is not None:
@@ -217,20 +199,20 @@ class ServiceGroup:
             lines.end()
 
     def _launch(self, service: Service) -> Launch:
-        named = Named(name=service.name, project=service.project, service=service, origin="up")
+        selected = SelectedService(name=service.name, project=service.project, service=service, origin="up")
         folder = Path(service.source.file).parent
-        ready = launch(self._paths, named, folder=folder, http_port=self._http_port)
+        ready = launch(self._paths, selected, folder=folder, http_port=self._http_port)
         if self._trusted_only and not ready.service.trusted:  # this very reading of it is what would be run
             remove_lease(self._paths, ready.lease)
             refuse_untrusted([ready.service])
         return ready
 
-    def _line(self, member: Member, text: str) -> None:
-        member.tail.append(text)
-        self._tell(member.name, text)
+    def _take_line(self, member: Member, text: str) -> None:
+        member.last_lines.append(text)
+        self._on_line(member.name, text)
 
     async def _watch_health(self, member: Member, ready: Launch) -> None:
-        """Say when it is healthy for the first time."""
+        """Set its state to up when it is healthy for the first time."""
 
         def service() -> Service:
             upstream = ready.service.upstream
@@ -240,54 +222,55 @@ class ServiceGroup:
             return structs.replace(ready.service, upstream=structs.replace(upstream, port=port))
 
         if await self._until_healthy(member, service):
-            self._become(member, "up")
+            self._set_state(member, "up")
             member.settled.set()
 
     async def _until_healthy(self, member: Member, service: Callable[[], Service]) -> bool:
         """True once `service()` is healthy; False where `member` is to stop first."""
-        told = time.monotonic()
+        reminded = time.monotonic()
         while not member.stop.is_set():
             current = await asyncio.to_thread(service)
-            check = await probe(current)
+            check = await probe(current, self._settings)
             if check.up:
                 return True
-            if time.monotonic() - told > REMIND:
-                told = time.monotonic()
-                self._say(f"`{member.name}` waits for `{current.id}` to be healthy: {check.why}")
+            if time.monotonic() - reminded > REMIND_AFTER:
+                reminded = time.monotonic()
+                self._notify(f"`{member.name}` waits for `{current.id}` to be healthy: {check.why}")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(member.stop.wait(), LOOK)
+                await asyncio.wait_for(member.stop.wait(), PROBE_INTERVAL)
         return False
 
-    def _tell_end(self, member: Member, code: int, wait: float | None, failures: int) -> None:
+    def _report_exit(self, member: Member, code: int, delay: float | None, failures: int) -> None:
+        again = f"; it starts again in {delay:g} s" if delay is not None else ""
         if code == 0:
-            self._say(f"`{member.name}` has ended" + (f"; it starts again in {wait:g} s" if wait is not None else ""))
+            self._notify(f"`{member.name}` has ended{again}")
             return
         what = f"`{member.name}` ended with exit code {code}"
-        if wait is not None:
-            self._say(f"{what}; it starts again in {wait:g} s")
+        if delay is not None:
+            self._notify(what + again)
             return
         given_up = f"; given up after {failures} starts in a row" if failures > 1 else ""
-        self._say("\n".join([f"{what}{given_up}", *(QUOTED + line for line in member.tail)]))
+        self._notify("\n".join([f"{what}{given_up}", *(QUOTED + line for line in member.last_lines)]))
 
-    def _become(self, member: Member, state: MemberPhase) -> None:
+    def _set_state(self, member: Member, state: MemberPhase) -> None:
         if member.state != state:
             member.state = state
-            self._changed()
+            self._on_change()
 
     # The end
 
-    async def _end_in_turn(self, member: Member) -> None:
+    async def _end_after_dependents(self, member: Member) -> None:
         """When it is to stop: first those that depend on it and are to stop as well, then itself."""
         await member.stop.wait()
         for other in self.members.values():
             if member.name in other.service.depends_on and other.stop.is_set():
                 await other.over.wait()
-        if (session := await _started(member)) is not None:
+        if (session := await _started_session(member)) is not None:
             session.end(self._grace)
         await member.over.wait()
 
 
-async def _started(member: Member) -> Session | None:
+async def _started_session(member: Member) -> Session | None:
     """Its session once that can be told anything; None where it is over before that."""
     while not member.over.is_set():
         session = member.session
@@ -298,7 +281,7 @@ async def _started(member: Member) -> Session | None:
     return None
 
 
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+async def _first_of(one: asyncio.Event, other: asyncio.Event) -> None:
     """Until one of the two is set."""
     tasks = [asyncio.ensure_future(event.wait()) for event in (one, other)]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -306,11 +289,8 @@ async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
         task.cancel()
 
 
-# Which services are started, and in which order: those that were asked for, and what they depend on. Pure.
-
-
 def in_order(services: Sequence[Service], wanted: Iterable[str]) -> list[Service]:
-    """The services whose id is in `wanted` and all that they depend on, each after its dependencies."""
+    """The services whose id is in `wanted` and all that they depend on, each after its dependencies. Pure."""
     known = {service.id: service for service in services}
     found: dict[str, Service] = {}
 
@@ -325,3 +305,15 @@ def in_order(services: Sequence[Service], wanted: Iterable[str]) -> list[Service
     for identity in wanted:
         add(identity, ())
     return list(found.values())
+
+
+def count_failures(failures: int, ran: float) -> int:
+    """How many starts in a row have failed, after one more that lasted `ran` seconds. Pure."""
+    return 1 if ran >= STABLE else failures + 1
+
+
+def restart_delay(policy: RestartPolicy, code: int, failures: int) -> float | None:
+    """Seconds until the next start after exit code `code`; None where it stays down. Pure."""
+    if policy == "never" or code in ENDED_BY_REQUEST or (policy == "on-failure" and code == 0):
+        return None
+    return None if failures >= MOST_FAILURES else min(LONGEST_DELAY, float(FIRST_DELAY * 2 ** (failures - 1)))

@@ -1,7 +1,6 @@
-"""A group's process: signals, the log of each service, what a person sees, and the file that tells others.
+"""The process of `devproxy up`: signals, the log of each service, what a person sees, and the file that tells others.
 
-Lives here: `run_group`, the loop of `devproxy up`.
-Not here: the group's own rules (`group.py`).
+Not here: the group's own rules (`group.py`), putting it into the background (`detach.py`).
 
 The files are written in one thread, in order; what a person sees is printed at once. SIGINT, SIGTERM and SIGHUP end all
 services in order, a second SIGINT at once; SIGUSR1 ends those that `devproxy down` names.
@@ -15,12 +14,12 @@ from functools import partial
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
-from devproxy.registry.model import Service
+from devproxy.registry.model import ProxySettings, Service
 from devproxy.run.group import QUOTED, ServiceGroup
 from devproxy.run.group_state import MemberState, publish, read_end_requests, withdraw
 from devproxy.run.logs import ServiceLog
 
-OWN = "devproxy"
+OWN = "devproxy"  # the name under which what devproxy says stands
 
 Show = Callable[[str, str], None]
 
@@ -28,18 +27,20 @@ Show = Callable[[str, str], None]
 def run_group(
     paths: Paths,
     services: Sequence[Service],
-    besides: Sequence[Service],
+    outside: Sequence[Service],
     *,
     http_port: int | None,
     show: Show | None,
-    grace: float,
+    settings: ProxySettings,
     trusted_only: bool = False,
 ) -> int:
     """Run `services` until all have ended; exit code 1 if one has failed. `show` gets each line and its service.
 
-    `trusted_only` as in `ServiceGroup`.
+    `outside`, `trusted_only` as in `ServiceGroup`.
     """
-    group = partial(ServiceGroup, paths, services, besides, http_port=http_port, grace=grace, trusted_only=trusted_only)
+    group = partial(
+        ServiceGroup, paths, services, outside, http_port=http_port, settings=settings, trusted_only=trusted_only
+    )
     return asyncio.run(_GroupProcess(paths, [service.id for service in services], group, show).run())
 
 
@@ -49,7 +50,7 @@ class _GroupProcess:
         self._show = show
         self._logs = {name: ServiceLog(paths, name) for name in names}
         self._writer = ThreadPoolExecutor(1, "devproxy-log")
-        self._group = group(tell=self._tell, say=self._say, changed=self._changed)
+        self._group = group(on_line=self._on_line, notify=self._notify, on_change=self._on_change)
         self._ending = False
 
     async def run(self) -> int:
@@ -57,8 +58,8 @@ class _GroupProcess:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         loop.add_signal_handler(signal.SIGTERM, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._end)
-        loop.add_signal_handler(signal.SIGUSR1, lambda: self._group.end(read_end_requests(self._paths) or ["\0"]))
-        self._changed()
+        loop.add_signal_handler(signal.SIGUSR1, lambda: self._group.end(read_end_requests(self._paths)))
+        self._on_change()
         try:
             good = await self._group.run()
         finally:
@@ -75,14 +76,14 @@ class _GroupProcess:
     def _end(self) -> None:
         if not self._ending:
             self._ending = True
-            self._say("ending all of it (Ctrl-C: at once)")
+            self._notify("ending all of it (Ctrl-C: at once)")
         self._group.end()
 
-    def _tell(self, name: str, text: str) -> None:
+    def _on_line(self, name: str, text: str) -> None:
         self._writer.submit(self._logs[name].append, text)
         self._print(name, text)
 
-    def _say(self, text: str) -> None:
+    def _notify(self, text: str) -> None:
         lines = text.split("\n")
         for line in lines:
             self._print(OWN, line)
@@ -99,12 +100,12 @@ class _GroupProcess:
         except OSError:  # whoever read it is gone: the logs have it
             self._show = None
 
-    def _changed(self) -> None:
-        self._writer.submit(_publish, self._paths, self._group.parts)
+    def _on_change(self) -> None:
+        self._writer.submit(_publish, self._paths, self._group.states)
 
 
-def _publish(paths: Paths, parts: dict[str, MemberState]) -> None:
+def _publish(paths: Paths, states: dict[str, MemberState]) -> None:
     try:
-        publish(paths, parts)
+        publish(paths, states)
     except (DevproxyError, OSError):
         return  # a full disk: `down` then finds the services by their leases

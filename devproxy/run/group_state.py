@@ -1,6 +1,6 @@
 """`state/up/<pid>.json`: what a `devproxy up` runs, for the next `up`, for `down` and for whoever waits.
 
-Lives here: the file, telling a dead one, and asking an `up` to end some of its services.
+Lives here: the file, telling a dead one, and asking an `up` to end some of its services (`<pid>.end`).
 Not here: ending them (`group.py`). A file of a killed `up` is removed by whoever reads it.
 """
 
@@ -38,8 +38,8 @@ class GroupFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def turn(paths: Paths) -> Iterator[None]:
-    """One `up` at a time looks at what runs and publishes what it is going to start. Raises DevproxyError."""
+def start_lock(paths: Paths) -> Iterator[None]:
+    """One `up` at a time reads what runs and publishes what it is going to start. Raises DevproxyError."""
     paths.make(paths.group_turn.parent)
     with exclusive(paths.group_turn):
         yield
@@ -53,7 +53,7 @@ def publish(paths: Paths, services: dict[str, MemberState]) -> None:
 
 def withdraw(paths: Paths) -> None:
     """This process runs nothing any more."""
-    _forget(paths, os.getpid())
+    _remove(paths, os.getpid())
 
 
 def read_groups(paths: Paths) -> list[GroupFile]:
@@ -67,7 +67,7 @@ def read_groups(paths: Paths) -> list[GroupFile]:
         if is_same(group.pid, group.started):
             found.append(group)
         else:
-            _forget(paths, group.pid)
+            _remove(paths, group.pid)
     return sorted(found, key=lambda group: group.started)
 
 
@@ -94,7 +94,7 @@ def _send(group: GroupFile, number: int) -> None:
             os.kill(group.pid, number)
 
 
-def _forget(paths: Paths, pid: int) -> None:
+def _remove(paths: Paths, pid: int) -> None:
     for file in (paths.group(pid), paths.end_requests(pid)):
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)

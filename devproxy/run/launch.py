@@ -1,7 +1,7 @@
-"""From "run this" to a lease and a command: the steps before a session.
+"""From "run this" to a lease and a command: the steps before a session (`session.py`), put together.
 
-Lives here: which port a service gets, its lease, and its command with both filled in.
-Not here: each of these steps (`selection.py`, `ports.py`, `registry/leases.py`, `command.py`), running it.
+The port that the service gets (its own, or a reserved one), its lease, and its command with both filled in.
+Not here: each of these steps (`selection.py`, `ports.py`, `registry/leases.py`, `command.py`).
 """
 
 import os
@@ -19,9 +19,9 @@ from devproxy.registry.leases import remove_lease, replace_lease, take_lease
 from devproxy.registry.loader import read
 from devproxy.registry.model import Lease, Registry, Service
 from devproxy.registry.resolve import with_lease
-from devproxy.run.command import Prepared, prepare
-from devproxy.run.ports import declared, reserve
-from devproxy.run.selection import Named
+from devproxy.run.command import PreparedCommand, prepare
+from devproxy.run.ports import declared_ports, reserve
+from devproxy.run.selection import SelectedService
 from devproxy.storage.process_identity import start_time
 from devproxy.text import devproxy_command
 
@@ -31,12 +31,12 @@ class Launch(NamedTuple):
 
     service: Service
     lease: Lease
-    prepared: Prepared
+    prepared: PreparedCommand
 
 
 def launch(
     paths: Paths,
-    named: Named,
+    selected: SelectedService,
     *,
     folder: Path,
     http_port: int | None,
@@ -48,26 +48,26 @@ def launch(
     `folder` is where it is started, `http_port` as in `prepare`. Blocks. Raises DevproxyError: it runs already (unless
     `force`), its port is held, it has no command.
     """
-    _refuse_other_checkout(paths, named)
-    if named.service is None and not argv:
-        raise _commandless(named)
+    _refuse_other_checkout(paths, selected)
+    if selected.service is None and not argv:
+        raise _commandless(selected)
     loaded: list[Registry] = []
 
     def make(others: tuple[Lease, ...]) -> Lease:
         # Loaded in turn with all who take a lease: the port is chosen beside theirs, and the files may be new.
         loaded.append(read(paths, leases=others))
-        return _lease(paths, named, folder, loaded[-1], others)
+        return _new_lease(paths, selected, folder, loaded[-1], others)
 
-    lease = take_lease(paths, named.id, make, force=force)
+    lease = take_lease(paths, selected.id, make, force=force)
     try:
-        service = _find(loaded[-1], named.id)
+        service = _find(loaded[-1], selected.id)
         if service is not None:
             service = with_lease(service, lease)
         else:
             loaded.append(read(paths))  # a name that no file declares: the lease itself gives it to the service
-            service = _find(loaded[-1], named.id)
+            service = _find(loaded[-1], selected.id)
         if service is None:
-            raise _nameless(named)
+            raise _nameless(selected)
         registry = loaded[-1]
         prepared = prepare(service, port=lease.port, registry=registry, http_port=http_port, argv=argv or None)
         if prepared.port != lease.port:
@@ -83,20 +83,22 @@ def _find(registry: Registry, identity: str) -> Service | None:
     return next((one for one in registry.services if one.id == identity), None)
 
 
-def _lease(paths: Paths, named: Named, folder: Path, registry: Registry, others: tuple[Lease, ...]) -> Lease:
-    port = _declared_port(named, registry)
+def _new_lease(
+    paths: Paths, selected: SelectedService, folder: Path, registry: Registry, others: tuple[Lease, ...]
+) -> Lease:
+    port = _declared_port(selected, registry)
     if port is None:
         low, high = registry.settings.ports
-        taken = declared(registry, besides=named.id) | {lease.port for lease in others}
-        base, label = (named.project.base, named.project.label) if named.project else ("", "")
-        port = reserve(paths, base, named.name, label, taken=taken, low=low, high=high)
+        taken = declared_ports(registry, except_for=selected.id) | {lease.port for lease in others}
+        base, label = (selected.project.base, selected.project.label) if selected.project else ("", "")
+        port = reserve(paths, base, selected.name, label, taken=taken, low=low, high=high)
     us = os.getpid()
-    return Lease(service=named.id, port=port, pid=us, started=start_time(us) or 0.0, checkout=str(folder))
+    return Lease(service=selected.id, port=port, pid=us, started=start_time(us) or 0.0, checkout=str(folder))
 
 
-def _declared_port(named: Named, registry: Registry) -> int | None:
+def _declared_port(selected: SelectedService, registry: Registry) -> int | None:
     """The port that its file gives it, which nobody else may have; None where it gives none."""
-    service = _find(registry, named.id)
+    service = _find(registry, selected.id)
     if service is None or service.upstream is None:
         return None
     if service.upstream.path:
@@ -118,39 +120,39 @@ def _declared_port(named: Named, registry: Registry) -> int | None:
     return port
 
 
-def _refuse_other_checkout(paths: Paths, named: Named) -> None:
+def _refuse_other_checkout(paths: Paths, selected: SelectedService) -> None:
     """A name belongs to the checkout that is linked: another one of the same project would answer in its place."""
-    if named.service is None or named.project_file is None:
+    if selected.service is None or selected.project_file is None:
         return
-    here, linked = named.project_file.parent.resolve(), Path(named.service.source.file).parent.resolve()
+    here, linked = selected.project_file.parent.resolve(), Path(selected.service.source.file).parent.resolve()
     if linked in (here, paths.leases.resolve()):
         return
     link = devproxy_command("link", "--as", "two", here)
     raise DevproxyError(
-        f"`{named.id}` belongs to another checkout of `{named.project}`",
-        why=f"{named.service.source.file} is linked, and this is {here}",
+        f"`{selected.id}` belongs to another checkout of `{selected.project}`",
+        why=f"{selected.service.source.file} is linked, and this is {here}",
         fix=f"link this one beside it, with a word of your own in its hostnames: {link}",
         exit_code=Exit.REFUSED,
     )
 
 
-def _commandless(named: Named) -> DevproxyError:
-    linked = named.project_file is not None
+def _commandless(selected: SelectedService) -> DevproxyError:
+    linked = selected.project_file is not None
     return DevproxyError(
-        f"nothing says what to run for `{named.id}`",
-        why=f"{named.project_file} is not linked, or has no such service"
+        f"nothing says what to run for `{selected.id}`",
+        why=f"{selected.project_file} is not linked, or has no such service"
         if linked
         else "the registry has no such service",
-        fix=devproxy_command("run", named.name, "--", "COMMAND")
-        if named.project_file is None
-        else devproxy_command("link", named.project_file),
+        fix=devproxy_command("run", selected.name, "--", "COMMAND")
+        if selected.project_file is None
+        else devproxy_command("link", selected.project_file),
         exit_code=Exit.USAGE,
     )
 
 
-def _nameless(named: Named) -> DevproxyError:
+def _nameless(selected: SelectedService) -> DevproxyError:
     return DevproxyError(
-        f"`{named.id}` cannot be run",
+        f"`{selected.id}` cannot be run",
         why="its table in the registry has an error",
         fix="devproxy check says which",
     )

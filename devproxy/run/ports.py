@@ -1,11 +1,11 @@
-"""Which port a service gets when nobody has chosen one.
+"""Which port a service gets when nobody has chosen one, so that two that ask at one moment never get the same.
 
-Lives here: the order in which ports are tried, and the first that will do. Pure: whether one is free is asked through a
-function.
-Not here: asking the system (`net/loopback.py`), keeping a port until its service has bound it (`ports.py`).
-
-A hash of project, service and checkout picks where to begin, so that a service has the same port after a reboot, and
-on every machine where that port is free. Python's own `hash` differs in each process; SHA-256 does not.
+How it works: a hash of project, service and checkout picks where to begin, so that a service has the same port after a
+reboot, and on every machine where that port is free. Python's own `hash` differs in each process; SHA-256 does not.
+A port is free for the system until its service binds it, which may take seconds. So it is reserved, in a file, for as
+long as the process that asked for it lives (its pid and start time), whatever becomes of the service in between. What a
+process held that is gone is forgotten at the next choice: nothing needs to be cleaned up after `kill -9`.
+Not here: asking the system whether one is free (`net/loopback.py`).
 """
 
 import os
@@ -22,55 +22,6 @@ from devproxy.registry.model import Registry
 from devproxy.registry.validate import BLOCKED_PORTS
 from devproxy.storage import files, locks
 from devproxy.storage.process_identity import is_same, start_time
-
-
-def allocate(
-    project: str | None,
-    service: str,
-    checkout: str,
-    *,
-    taken: Collection[int],
-    low: int,
-    high: int,
-    is_free: Callable[[int], bool],
-) -> int:
-    """A port from `low` to `high` that is free, not in `taken`, and that browsers open.
-
-    `checkout` tells two checkouts of one repository apart: empty for the main one, the branch's label for a linked
-    worktree; a path would differ between machines. Raises DevproxyError where the whole range is used up.
-    """
-    span = high - low + 1
-    start = _start(project, service, checkout, span)
-    for step in range(span):
-        port = low + (start + step) % span
-        if port not in taken and port not in BLOCKED_PORTS and is_free(port):
-            return port
-    raise DevproxyError(
-        f"no port is free between {low} and {high}",
-        why="every one of them is declared by a service, in use, or one that browsers refuse to open",
-        fix='widen the range in registry.toml: [proxy] ports = "20000-39999"',
-    )
-
-
-def declared(registry: Registry, besides: str = "") -> frozenset[int]:
-    """Every port that a service of the registry says it has, or listens on; not those of the service `besides`."""
-    others = [service for service in registry.services if service.id != besides]
-    upstreams = {service.upstream.port for service in others if service.upstream is not None}
-    listens = {service.listen for service in registry.services if service.listen is not None}
-    own = {port for port in (registry.settings.http, registry.settings.https) if port is not None}
-    return frozenset((upstreams | listens | own) - {0})
-
-
-def _start(project: str | None, service: str, checkout: str, span: int) -> int:
-    digest = sha256("\0".join((project or "", service, checkout)).encode("utf-8")).digest()
-    return int.from_bytes(digest[:8], "big") % span
-
-
-# Ports that running processes of ours have been given: two that ask at one moment never get the same.
-#
-# A port is free for the system until its service binds it, which may take seconds. So it is held here for as long as
-# the process that asked for it lives (its pid and start time), whatever becomes of the service in between. What a
-# process held that is gone is forgotten at the next choice: nothing needs to be cleaned up after `kill -9`.
 
 
 class Reservation(msgspec.Struct, frozen=True):
@@ -96,7 +47,7 @@ def reserve(
     """A port for the service, held for this process until it ends or calls `release`.
 
     The same process gets the same port for the same service again, even while it is in use. `taken` and the rest
-    are as in `ports.allocate`. Blocks (lock, disk). Raises DevproxyError.
+    are as in `allocate`. Blocks (lock, disk). Raises DevproxyError.
     """
     owner = (project or "", service, checkout)
     with _choosing(paths):
@@ -114,6 +65,48 @@ def release(paths: Paths, port: int) -> None:
     """Let go of a port that this process holds. Blocks. Raises DevproxyError."""
     with _choosing(paths):
         _write(paths, [one for one in _living(paths) if (one.port, one.pid) != (port, os.getpid())])
+
+
+def allocate(
+    project: str | None,
+    service: str,
+    checkout: str,
+    *,
+    taken: Collection[int],
+    low: int,
+    high: int,
+    is_free: Callable[[int], bool],
+) -> int:
+    """A port from `low` to `high` that is free, not in `taken`, and that browsers open. Pure but for `is_free`.
+
+    `checkout` tells two checkouts of one repository apart: empty for the main one, the branch's label for a linked
+    worktree; a path would differ between machines. Raises DevproxyError where the whole range is used up.
+    """
+    span = high - low + 1
+    start = _start(project, service, checkout, span)
+    for step in range(span):
+        port = low + (start + step) % span
+        if port not in taken and port not in BLOCKED_PORTS and is_free(port):
+            return port
+    raise DevproxyError(
+        f"no port is free between {low} and {high}",
+        why="every one of them is declared by a service, in use, or one that browsers refuse to open",
+        fix='widen the range in registry.toml: [proxy] ports = "20000-39999"',
+    )
+
+
+def declared_ports(registry: Registry, except_for: str = "") -> frozenset[int]:
+    """Every port that a service of the registry says it has, or listens on; not those of the service `except_for`."""
+    others = [service for service in registry.services if service.id != except_for]
+    upstreams = {service.upstream.port for service in others if service.upstream is not None}
+    listens = {service.listen for service in registry.services if service.listen is not None}
+    own = {port for port in (registry.settings.http, registry.settings.https) if port is not None}
+    return frozenset((upstreams | listens | own) - {0})
+
+
+def _start(project: str | None, service: str, checkout: str, span: int) -> int:
+    digest = sha256("\0".join((project or "", service, checkout)).encode("utf-8")).digest()
+    return int.from_bytes(digest[:8], "big") % span
 
 
 def _choosing(paths: Paths) -> AbstractContextManager[None]:

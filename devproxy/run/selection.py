@@ -1,9 +1,8 @@
 """Which service a person means by `devproxy run` in a folder, with a name or without.
 
-Lives here: the order: argument, project file, `package.json`, `pyproject.toml`, the folder's name.
-Not here: what is then started.
-
-A project file counts from the folder it stands in downwards, linked or not: it only tells names here.
+How it works: the first of these that gives a name: the argument, the project file, `package.json`, `pyproject.toml`,
+the folder. A project file counts from the folder it stands in downwards, linked or not: it only tells names here.
+Not here: what is then started (`launch.py`).
 """
 
 import json
@@ -25,7 +24,7 @@ from devproxy.registry.model import Project, Registry, Service, parse_id, servic
 from devproxy.storage.files import manifest_text
 
 
-class Named(msgspec.Struct, frozen=True, kw_only=True):
+class SelectedService(msgspec.Struct, frozen=True, kw_only=True):
     """A service's name and project; `service` where the registry has it; `origin` says where the name comes from.
 
     `project_file` is the `devproxy.toml` that was found in or above the folder, whether it is linked or not.
@@ -42,7 +41,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
         return service_id(self.name, self.project)
 
 
-class _NearProject(msgspec.Struct, frozen=True):
+class _NearbyProject(msgspec.Struct, frozen=True):
     """What a project file says: the project, as it is linked or would be, and the folder (absolute) of each service."""
 
     file: Path
@@ -50,17 +49,17 @@ class _NearProject(msgspec.Struct, frozen=True):
     folders: dict[str, Path]
 
 
-def pick(argument: str | None, folder: Path, registry: Registry) -> Named:
+def select_service(argument: str | None, folder: Path, registry: Registry) -> SelectedService:
     """The service that `devproxy run [argument]` in `folder` means. Reads files. Raises DevproxyError."""
     folder = folder.resolve()
     project = _project_above(folder, registry)
     if argument is not None:
         return _by_argument(argument, project, registry)
     if project is not None and (own := _service_here(project, folder)):
-        return _named(own, project, registry, PROJECT_FILE)
+        return _selected(own, project, registry, PROJECT_FILE)
     for name, origin in _suggestions(folder):
         if name and name != hostnames.RESERVED:
-            return _named(name, project, registry, origin)
+            return _selected(name, project, registry, origin)
     raise DevproxyError(
         "nothing here gives the service a name",
         why=f"neither {PROJECT_FILE}, package.json nor pyproject.toml does, and the folder's name cannot be used",
@@ -69,7 +68,7 @@ def pick(argument: str | None, folder: Path, registry: Registry) -> Named:
     )
 
 
-def _by_argument(argument: str, near: _NearProject | None, registry: Registry) -> Named:
+def _by_argument(argument: str, near: _NearbyProject | None, registry: Registry) -> SelectedService:
     """`web` is the project's own before any other's, `web.shop` says whose it is."""
     try:
         name, project = parse_id(argument.lower())
@@ -77,31 +76,31 @@ def _by_argument(argument: str, near: _NearProject | None, registry: Registry) -
         raise DevproxyError(f"`{argument}`: {wrong.what}", why=wrong.why, fix=wrong.fix, exit_code=Exit.USAGE) from None
     if project is not None:
         file = near.file if near is not None and near.project == project else None
-        service = _known(registry, service_id(name, project))
-        return Named(name=name, project=project, service=service, project_file=file, origin="argument")
+        service = _find(registry, service_id(name, project))
+        return SelectedService(name=name, project=project, service=service, project_file=file, origin="argument")
     if near is not None:
-        return _named(name, near, registry, "argument")
-    known = _known(registry, name) or _only(registry, name)
-    return Named(name=name, project=known.project if known else None, service=known, origin="argument")
+        return _selected(name, near, registry, "argument")
+    known = _find(registry, name) or _find_only(registry, name)
+    return SelectedService(name=name, project=known.project if known else None, service=known, origin="argument")
 
 
-def _named(name: str, near: _NearProject | None, registry: Registry, origin: str) -> Named:
+def _selected(name: str, near: _NearbyProject | None, registry: Registry, origin: str) -> SelectedService:
     if near is None:
-        return Named(name=name, service=_known(registry, name), origin=origin)
-    service = _known(registry, service_id(name, near.project))
-    return Named(name=name, project=near.project, service=service, project_file=near.file, origin=origin)
+        return SelectedService(name=name, service=_find(registry, name), origin=origin)
+    service = _find(registry, service_id(name, near.project))
+    return SelectedService(name=name, project=near.project, service=service, project_file=near.file, origin=origin)
 
 
-def _known(registry: Registry, identity: str) -> Service | None:
+def _find(registry: Registry, identity: str) -> Service | None:
     return next((service for service in registry.services if service.id == identity), None)
 
 
-def _only(registry: Registry, name: str) -> Service | None:
+def _find_only(registry: Registry, name: str) -> Service | None:
     found = [service for service in registry.services if service.name == name]
     return found[0] if len(found) == 1 else None
 
 
-def _service_here(project: _NearProject, folder: Path) -> str | None:
+def _service_here(project: _NearbyProject, folder: Path) -> str | None:
     """The service whose folder this is, or the deepest one around it; in the project's root its only one."""
     around = [(len(where.parts), name) for name, where in project.folders.items() if folder.is_relative_to(where)]
     deepest = [name for depth, name in around if depth == max(around)[0]]
@@ -112,13 +111,13 @@ def _service_here(project: _NearProject, folder: Path) -> str | None:
     return None
 
 
-def _project_above(folder: Path, registry: Registry) -> _NearProject | None:
+def _project_above(folder: Path, registry: Registry) -> _NearbyProject | None:
     file = nearest_project(folder)
     text = manifest_text(file) if file is not None else None
     return _read_project(file, text, registry) if file is not None and text is not None else None
 
 
-def _read_project(file: Path, text: str, registry: Registry) -> _NearProject | None:
+def _read_project(file: Path, text: str, registry: Registry) -> _NearbyProject | None:
     decoded = decode_project(text, str(file))
     local = local_file(file)
     over = manifest_text(local)
@@ -131,7 +130,7 @@ def _read_project(file: Path, text: str, registry: Registry) -> _NearProject | N
     }
     linked = (one.project for one in registry.services if one.project and _is_beside(one.source.file, file))
     project = next(linked, None) or Project(name, worktrees.label(file.parent))
-    return _NearProject(file, project, folders)
+    return _NearbyProject(file, project, folders)
 
 
 def _is_beside(source: str, file: Path) -> bool:

@@ -1,13 +1,12 @@
 """One service that runs: its supervised command, its terminal, its lease, from the start to the exit code.
 
-Lives here: `Session`; `foreground.py` has one, `devproxy up` several.
+`devproxy run` has one (`foreground.py`), `devproxy up` several (`group.py`).
 Not here: what is started (`command.py`, `selection.py`, `ports.py`), ending descendants (`supervisor.py`), copying
 bytes (`terminal.py`), what listeners mean (`listeners.py`), taking the lease (`registry/leases.py`).
 
 The lease is taken before the command starts, so that its name leads there from the first moment. It goes when the
 command ends, however it ends: if we are killed the supervisor removes it, and if that is killed too, whoever reads it
-next. If the supervisor alone is killed, its orphans become our children (we are a subreaper as well), and are killed
-here.
+next.
 """
 
 import asyncio
@@ -28,20 +27,20 @@ from devproxy.paths import Paths
 from devproxy.registry.leases import holds, remove_lease, replace_lease
 from devproxy.registry.model import Lease
 from devproxy.run import supervisor
-from devproxy.run.command import Prepared
-from devproxy.run.detach import inherited
-from devproxy.run.listeners import Observed, Watcher
-from devproxy.run.terminal import Terminal, ours, write_all
+from devproxy.run.command import PreparedCommand
+from devproxy.run.detach import original_environment
+from devproxy.run.listeners import ListenerWatcher, ObservedListeners
+from devproxy.run.terminal import Terminal, standard_terminals, write_all
 from devproxy.storage.process_identity import start_time
 
-LOOK = 0.25  # seconds between two questions whether some listener came or went, and whether the lease is still ours
+POLL = 0.25  # seconds between two questions whether some listener came or went, and whether the lease is still ours
 SETTLED = 1.0  # seconds that a service has to take its own port before another one of its is adopted
-DAEMON = 3.0  # seconds that what a command leaves behind has to listen, to be taken for the service
+DAEMON_PATIENCE = 3.0  # seconds that what a command leaves behind has to listen, to be taken for the service
 LEFTOVER_GRACE = 2.0  # seconds until SIGKILL for what a command leaves behind
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells say it
 _ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None), getattr(signal, "SIGQUIT", None))
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def _working_folder(folder: str) -> dict[str, str]:
@@ -51,21 +50,27 @@ def _working_folder(folder: str) -> dict[str, str]:
 
 
 class Session:
-    """One command under a lease; `say` gets what is to be told.
+    """One command under a lease; `notify` gets what a person is to be told.
 
     Without `output` our standard streams are the command's. With it the command writes to a terminal of its own, whose
     bytes `output` gets, reads nothing, and has no controlling terminal.
     """
 
     def __init__(
-        self, paths: Paths, prepared: Prepared, lease: Lease, *, say: Say, output: Callable[[bytes], None] | None = None
+        self,
+        paths: Paths,
+        prepared: PreparedCommand,
+        lease: Lease,
+        *,
+        notify: Notify,
+        output: Callable[[bytes], None] | None = None,
     ):
         self.lease = lease
         self.code: int | None = None  # the command's exit code, once it has ended
         self.ready = asyncio.Event()  # it listens
         self._paths = paths
         self._prepared = prepared
-        self._say = say
+        self._notify = notify
         self._output = output
         self._terminal: Terminal | None = None
         self._real: int | None = None
@@ -74,8 +79,8 @@ class Session:
         self._process: subprocess.Popen[bytes] | None = None
         self._exited = asyncio.Event()
         self._daemon: int | None = None
-        self._asked = False  # to end: what is left of it then is no daemon, and has its time
-        self._told: set[str] = set()
+        self._end_requested = False  # what is left of it then is no daemon, and has its time
+        self._notified: set[str] = set()
         self._before: frozenset[int] = frozenset()
         self.stopped: Callable[[], None] | None = None  # called when the command is stopped (Ctrl-Z)
 
@@ -87,8 +92,8 @@ class Session:
         watching: asyncio.Task[None] | None = None
         try:
             await self._start()
-            watching = asyncio.create_task(self._watch())
-            await self._listen()
+            watching = asyncio.create_task(self._watch_listeners())
+            await self._read_messages()
         finally:
             if watching is not None:
                 watching.cancel()
@@ -98,16 +103,16 @@ class Session:
 
     def signal(self, number: int) -> None:
         """Pass a signal on to the command's process group."""
-        self._asked = self._asked or number in _ENDING
+        self._end_requested = self._end_requested or number in _ENDING
         if self._exited.is_set():
             self.end(LEFTOVER_GRACE)  # a daemon has left the group
         else:
-            self._tell({"signal": number})
+            self._send({"signal": number})
 
     def end(self, grace: float) -> None:
         """SIGTERM to all of it now, SIGKILL to what is left after `grace` seconds."""
-        self._asked = True
-        self._tell({"end": grace})
+        self._end_requested = True
+        self._send({"end": grace})
 
     @property
     def terminal(self) -> Terminal | None:
@@ -116,24 +121,24 @@ class Session:
     async def _start(self) -> None:
         ours_end, theirs = socket.socketpair()
         self._open_terminal()
-        self._before = supervisor.expect_orphans()
+        self._before = supervisor.adopt_orphans()
         with theirs:
             self._process = self._spawn(theirs)
-        supervisor.adopt_expected(self._process.pid)
+        supervisor.add_supervisor(self._process.pid)
         self._reader, self._writer = await asyncio.open_connection(sock=ours_end)
-        self._tell(self._order())
-        answer = await self._hear()
+        self._send(self._spec())
+        answer = await self._receive()
         if answer is None or "pid" not in answer:
             raise self._failed(answer or {})
         if self._terminal is not None:
             self._terminal.started(asyncio.get_running_loop())
         group = int(answer["pid"])
-        self._change(structs.replace(self.lease, group=group, group_started=start_time(group) or 0.0))
+        self._replace_lease(structs.replace(self.lease, group=group, group_started=start_time(group) or 0.0))
 
     def _open_terminal(self) -> None:
         if self._output is not None:
             self._terminal = Terminal(None, self._output)
-        elif standard := ours():
+        elif standard := standard_terminals():
             # The size is that of the one that is written to, if there is one.
             real = 1 if 1 in standard else standard[-1]
             self._terminal = Terminal(real, lambda data: write_all(real, data))
@@ -145,7 +150,7 @@ class Session:
             return {}
         if self._output is not None:
             return {1: self._terminal.slave, 2: self._terminal.slave}
-        return dict.fromkeys(ours(), self._terminal.slave)
+        return dict.fromkeys(standard_terminals(), self._terminal.slave)
 
     def _spawn(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
         streams = self._streams()
@@ -163,11 +168,11 @@ class Session:
             process_group=None if self._terminal is not None else 0,
         )
 
-    def _order(self) -> dict[str, Any]:
+    def _spec(self) -> dict[str, Any]:
         prepared = self._prepared
         return {
             "argv": prepared.argv,
-            "env": {**inherited(), **_working_folder(prepared.cwd), **prepared.env},
+            "env": {**original_environment(), **_working_folder(prepared.cwd), **prepared.env},
             "cwd": prepared.cwd,
             # Where nobody can type there is nobody to ask either: no /dev/tty, or what asks there waits for ever.
             "terminal": min(self._streams(), default=None) if self._output is None else None,
@@ -182,45 +187,45 @@ class Session:
         self.code = NOT_FOUND if answer["failed"] == 2 else NOT_EXECUTABLE
         return DevproxyError(f"{file} could not be started", why=why, fix="see whether it is installed, and spelt so")
 
-    async def _listen(self) -> None:
+    async def _read_messages(self) -> None:
         """Everything that the supervisor says, until nothing is left of the command."""
-        while (message := await self._hear()) is not None:
+        while (message := await self._receive()) is not None:
             if "stopped" in message and self.stopped is not None:
                 self.stopped()
             if "exited" in message:
                 self.code = int(message["exited"])
                 self._exited.set()
-                if self.code != 0 and not self._asked:
+                if self.code != 0 and not self._end_requested:
                     self.end(LEFTOVER_GRACE)
         assert self._process is not None
         await asyncio.to_thread(self._process.wait)
 
-    async def _watch(self) -> None:
-        """Look at what it listens on whenever that may have changed; after the command has ended, look for a daemon."""
+    async def _watch_listeners(self) -> None:
+        """See what it listens on whenever that may have changed; after the command has ended, wait for a daemon."""
         assert self._process is not None
         loop = asyncio.get_running_loop()
-        watcher = Watcher(self._process.pid)
+        watcher = ListenerWatcher(self._process.pid)
         began, is_new, ended = loop.time(), True, 0.0
         exited = asyncio.ensure_future(self._exited.wait())
         try:
             while True:
                 if watcher.changed() or is_new:
-                    observed = await asyncio.to_thread(watcher.look, self.lease.port)
-                    is_new = observed.port is not None and not self._take(observed, loop.time() - began)
+                    observed = await asyncio.to_thread(watcher.observe, self.lease.port)
+                    is_new = observed.port is not None and not self._apply(observed, loop.time() - began)
                 self._notice_takeover()
                 if exited.done() and self._daemon is None:
                     ended = ended or loop.time()
                     is_new = True
-                    if loop.time() - ended > DAEMON:
+                    if loop.time() - ended > DAEMON_PATIENCE:
                         self.end(LEFTOVER_GRACE)
                         return
                 # Not `wait_for`: up to Python 3.11 it loses a cancellation that comes as it ends.
-                await (asyncio.sleep(LOOK) if exited.done() else asyncio.wait({exited}, timeout=LOOK))
+                await (asyncio.sleep(POLL) if exited.done() else asyncio.wait({exited}, timeout=POLL))
         finally:
             exited.cancel()
             watcher.close()
 
-    def _take(self, observed: Observed, age: float) -> bool:
+    def _apply(self, observed: ObservedListeners, age: float) -> bool:
         """Act on what was seen; False if it is too early to tell."""
         if observed.port is None:
             return False
@@ -228,29 +233,29 @@ class Session:
             if age < SETTLED:
                 return False
             old = self.lease.port
-            if self._change(structs.replace(self.lease, port=observed.port)):
-                self._say(
+            if self._replace_lease(structs.replace(self.lease, port=observed.port)):
+                self._notify(
                     f"`{self.lease.service}` listens on port {observed.port}, not on {old}: its name leads there now"
                 )
         self.ready.set()
-        if self._exited.is_set() and observed.pid and observed.pid != self._daemon and not self._asked:
-            self._follow(observed.pid)
+        if self._exited.is_set() and observed.pid and observed.pid != self._daemon and not self._end_requested:
+            self._adopt_daemon(observed.pid)
         for warning in observed.warnings:
-            if warning not in self._told:
-                self._told.add(warning)
-                self._say(f"`{self.lease.service}`: {warning}")
+            if warning not in self._notified:
+                self._notified.add(warning)
+                self._notify(f"`{self.lease.service}`: {warning}")
         return True
 
-    def _follow(self, pid: int) -> None:
+    def _adopt_daemon(self, pid: int) -> None:
         """The command has ended and left a server behind: the lease is that server's now."""
         started = start_time(pid)
         if started is None:
             return
         self._daemon = pid
-        if self._change(structs.replace(self.lease, pid=pid, started=started, group=0, group_started=0.0)):
-            self._say(f"`{self.lease.service}` runs on in the background (process {pid}); Ctrl-C here ends it")
+        if self._replace_lease(structs.replace(self.lease, pid=pid, started=started, group=0, group_started=0.0)):
+            self._notify(f"`{self.lease.service}` runs on in the background (process {pid}); Ctrl-C here ends it")
 
-    def _change(self, lease: Lease) -> bool:
+    def _replace_lease(self, lease: Lease) -> bool:
         """Put `lease` in the place of ours, unless somebody has taken the name over."""
         if replace_lease(self._paths, self.lease, lease):
             self.lease = lease
@@ -259,9 +264,9 @@ class Session:
         return False
 
     def _notice_takeover(self) -> None:
-        if "taken" not in self._told and not holds(self._paths, self.lease):
-            self._told.add("taken")
-            self._say(f"another process has taken `{self.lease.service}` over: its name leads there")
+        if "taken" not in self._notified and not holds(self._paths, self.lease):
+            self._notified.add("taken")
+            self._notify(f"another process has taken `{self.lease.service}` over: its name leads there")
 
     def _close(self) -> None:
         if self._terminal is not None:
@@ -274,16 +279,16 @@ class Session:
             self._writer.close()
         if self._process is not None:
             self._process.wait()
-            supervisor.expect_no_more(self._process.pid)
-            supervisor.end_orphans(self._before)  # whatever became of the start: it may have been killed in the middle
+            supervisor.discard_supervisor(self._process.pid)
+            supervisor.kill_orphans(self._before)  # whatever became of the start: it may have been killed in the middle
         with contextlib.suppress(DevproxyError):
             remove_lease(self._paths, self.lease)
 
-    def _tell(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, Any]) -> None:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(json.dumps(message).encode() + b"\n")
 
-    async def _hear(self) -> dict[str, Any] | None:
+    async def _receive(self) -> dict[str, Any] | None:
         assert self._reader is not None
         try:
             line = await self._reader.readline()

@@ -1,18 +1,19 @@
 """A tiny process between `devproxy run` and its command, so that nothing is left behind whoever is killed.
 
 Lives here: starting the command, telling when it stops and ends, passing signals on to its process group, and ending
-everything that descends from it.
-Not here: terminals (`terminal.py`), leases, what is said to a person (`session.py`).
+everything that descends from it; and for `run`, ending what a killed supervisor leaves behind.
+Not here: terminals (`terminal.py`), leases, what a person is told (`session.py`).
 
 How it works: `run` starts this file as a program, with one end of a socket pair as its argument. While `run` lives the
 other end is open; when it dies, by kill -9 too, this end reads EOF: that is the lifeline. On Linux this process is a
 subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): whatever a descendant does to get away (setsid, double fork), its parent
 becomes this process, so the tree under it is complete, and it is over when there are no children left. Elsewhere the
 command's process group is all that can be reached.
-A line of JSON a message. From `run`: first the order (argv, env, cwd, terminal, real, state), then {"signal": 15} or
-{"end": seconds until SIGKILL}. To `run`: {"pid": …} or {"failed": errno, "file": …}, {"stopped": signal},
+A line of JSON a message. From `run`: first what to start (argv, env, cwd, terminal, real, state), then {"signal": 15}
+or {"end": seconds until SIGKILL}. To `run`: {"pid": …} or {"failed": errno, "file": …}, {"stopped": signal},
 {"exited": code}; EOF once nothing is left.
 
+If the supervisor itself is killed its orphans become children of `run`, which is a subreaper as well, and kills them.
 It runs as a file, without the package around it: imports are of the standard library, and few.
 """
 
@@ -28,8 +29,9 @@ from typing import Any
 
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 LAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL after `run` was killed
-STEP = 0.05  # seconds between two looks while ending
+STEP = 0.05  # seconds between two rounds while ending
 ORPHANED = 2.0  # seconds to wait for the kernel to call us an orphan
+ROUNDS = 100  # each orphan may leave children of its own
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTOU, signal.SIGTSTP)
 
 
@@ -44,7 +46,7 @@ def become_subreaper() -> bool:
 
 def descendants(pid: int) -> list[int]:
     """Everything below process `pid`, parents first. Linux only: /proc/<pid>/stat (proc_pid_stat(5), field 4)."""
-    below = _family()
+    below = _children_of_all()
     found = list(below.get(pid, ()))
     for one in found:  # grows while it is walked
         found += below.get(one, ())
@@ -53,10 +55,10 @@ def descendants(pid: int) -> list[int]:
 
 def children(pid: int) -> set[int]:
     """The processes whose parent is `pid`. Linux only."""
-    return set(_family().get(pid, ()))
+    return set(_children_of_all().get(pid, ()))
 
 
-def _family() -> dict[int, list[int]]:
+def _children_of_all() -> dict[int, list[int]]:
     """Every process's children."""
     below: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208  (a Path for each process would cost more than the rest)
@@ -83,7 +85,7 @@ class Supervisor:
         self._main = 0
         self._deadline: float | None = None  # when SIGKILL is due
         self._parent = os.getppid()
-        self._order: dict[str, Any] = {}
+        self._spec: dict[str, Any] = {}
         self._terminal: list[Any] | None = None
 
     def run(self) -> None:
@@ -94,20 +96,20 @@ class Supervisor:
                 return
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
-        self._order = json.loads(line)
+        self._spec = json.loads(line)
         self._take_terminal()
-        wakeup = _hear_children()
+        wakeup = _sigchld_pipe()
         if self._start():
             while self._reap():
                 self._wait(wakeup)
 
     def _start(self) -> bool:
         """Fork and exec; the errno of a failed exec comes back through a pipe that exec closes (fcntl(2))."""
-        order = self._order
+        spec = self._spec
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _become(order, writing)
+            _exec_command(spec, writing)
         os.close(writing)
         with contextlib.suppress(OSError):  # both sides do it: neither may be too late
             os.setpgid(pid, pid)
@@ -115,10 +117,10 @@ class Supervisor:
         os.close(reading)
         if failure:
             os.waitpid(pid, 0)
-            self._tell(json.loads(failure))
+            self._send(json.loads(failure))
             return False
         self._main = pid
-        self._tell({"pid": pid})
+        self._send({"pid": pid})
         return True
 
     def _reap(self) -> bool:
@@ -133,11 +135,11 @@ class Supervisor:
             if pid != self._main:
                 continue
             if os.WIFSTOPPED(status):
-                self._tell({"stopped": os.WSTOPSIG(status)})
+                self._send({"stopped": os.WSTOPSIG(status)})
             else:
                 code = os.waitstatus_to_exitcode(status)
                 self._main = 0
-                self._tell({"exited": 128 - code if code < 0 else code})
+                self._send({"exited": 128 - code if code < 0 else code})
 
     def _wait(self, wakeup: int) -> None:
         listening = [wakeup] if self._channel.fileno() < 0 else [wakeup, self._channel.fileno()]
@@ -155,7 +157,7 @@ class Supervisor:
         except OSError:
             data = b""
         if not data:
-            self._orphaned()
+            self._on_orphaned()
             return
         *lines, self._received = (self._received + data).split(b"\n")
         for line in lines:
@@ -165,7 +167,7 @@ class Supervisor:
             if "end" in message:
                 self._end(message["end"])
 
-    def _orphaned(self) -> None:
+    def _on_orphaned(self) -> None:
         """`run` is gone: give the terminal back as it was, and end everything."""
         self._channel.close()
         self._restore_terminal()
@@ -190,33 +192,33 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 os.kill(pid, number)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _take_terminal(self) -> None:
         """Make the command's terminal our session's, and remember how the person's own one is set."""
-        if self._order.get("terminal") is not None:
+        if self._spec.get("terminal") is not None:
             import fcntl
             import termios
 
-            fcntl.ioctl(self._order["terminal"], termios.TIOCSCTTY, 0)
-        if self._order.get("real") is not None:
+            fcntl.ioctl(self._spec["terminal"], termios.TIOCSCTTY, 0)
+        if self._spec.get("real") is not None:
             import termios
 
-            os.set_inheritable(self._order["real"], False)
-            self._terminal = termios.tcgetattr(self._order["real"])
+            os.set_inheritable(self._spec["real"], False)
+            self._terminal = termios.tcgetattr(self._spec["real"])
 
     def _restore_terminal(self) -> None:
         if self._terminal is not None:
             import termios
 
             with contextlib.suppress(termios.error, OSError):
-                termios.tcsetattr(self._order["real"], termios.TCSADRAIN, self._terminal)
+                termios.tcsetattr(self._spec["real"], termios.TCSADRAIN, self._terminal)
 
-    def sweep(self) -> None:
+    def remove_lease(self) -> None:
         """Remove the lease of a `run` that was killed. The one time that the package is needed."""
-        if self._channel.fileno() >= 0 or "state" not in self._order:
+        if self._channel.fileno() >= 0 or "state" not in self._spec:
             return
         until = time.monotonic() + ORPHANED
         while os.getppid() == self._parent and time.monotonic() < until:
@@ -227,30 +229,30 @@ class Supervisor:
         from devproxy.paths import Paths
         from devproxy.registry.leases import read_leases
 
-        read_leases(Paths(*map(Path, self._order["state"])))
+        read_leases(Paths(*map(Path, self._spec["state"])))
 
 
-def _become(order: dict[str, Any], report: int) -> None:
+def _exec_command(spec: dict[str, Any], report: int) -> None:
     """In the child: a process group of its own, in the foreground of its terminal; then the command. Never returns."""
     failed = ""
     try:
         os.setpgid(0, 0)
-        if order.get("terminal") is not None:
-            os.tcsetpgrp(order["terminal"], os.getpid())
+        if spec.get("terminal") is not None:
+            os.tcsetpgrp(spec["terminal"], os.getpid())
         for number in (*_IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        failed = order["cwd"]
-        os.chdir(order["cwd"])
-        failed = order["argv"][0]
-        os.execvpe(order["argv"][0], order["argv"], order["env"])  # noqa: S606
+        failed = spec["cwd"]
+        os.chdir(spec["cwd"])
+        failed = spec["argv"][0]
+        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606
     except OSError as error:
         os.write(report, json.dumps({"failed": error.errno, "file": failed}).encode())
     finally:
         os._exit(127)
 
 
-def _hear_children() -> int:
+def _sigchld_pipe() -> int:
     """A descriptor that is readable after SIGCHLD."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
@@ -260,48 +262,27 @@ def _hear_children() -> int:
     return reading
 
 
-def main() -> None:
-    """The program: one argument, the number of the lifeline's descriptor."""
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    channel.set_inheritable(False)
-    become_subreaper()
-    supervisor = Supervisor(channel)
-    supervisor.run()
-    supervisor.sweep()
-
-
-if __name__ == "__main__":
-    main()
-
-
-# What a killed supervisor leaves behind: processes whose parent we are from then on.
-#
-# Mutable, for the whole process: the pids of its supervisors. Linux only, where `become_subreaper` has an effect.
-
-
-ROUNDS = 100  # each orphan may leave children of its own
+# The other side: what a killed supervisor leaves behind, in the process that started it
 
 _supervisors: set[int] = set()
 
 
-def expect_orphans() -> frozenset[int]:
-    """Have orphans come to us from now on; returns the children that there are already, which are none."""
+def adopt_orphans() -> frozenset[int]:
+    """Have orphans become our children from now on; returns the children that there are already, which are none."""
     become_subreaper()
     return _children()
 
 
-def adopt_expected(pid: int) -> None:
+def add_supervisor(pid: int) -> None:
     """Process `pid` is a supervisor."""
     _supervisors.add(pid)
 
 
-def expect_no_more(pid: int) -> None:
+def discard_supervisor(pid: int) -> None:
     _supervisors.discard(pid)
 
 
-def end_orphans(before: frozenset[int]) -> None:
+def kill_orphans(before: frozenset[int]) -> None:
     """Kill our children but for supervisors and those of `before`, and theirs, and so on."""
     for _ in range(ROUNDS):
         orphans = _children() - before - _supervisors
@@ -315,3 +296,19 @@ def end_orphans(before: frozenset[int]) -> None:
 
 def _children() -> frozenset[int]:
     return frozenset(children(os.getpid())) if sys.platform == "linux" else frozenset()
+
+
+def main() -> None:
+    """The program: one argument, the number of the lifeline's descriptor."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    become_subreaper()
+    supervisor = Supervisor(channel)
+    supervisor.run()
+    supervisor.remove_lease()
+
+
+if __name__ == "__main__":
+    main()

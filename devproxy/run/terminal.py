@@ -1,6 +1,6 @@
 """The person's terminal and the one that the command gets: a pseudo-terminal (pty(7)) with bytes copied in between.
 
-Lives here: opening it, window sizes (tty_ioctl(4), TIOCGWINSZ), raw mode, and the copying, in the event loop.
+Lives here: opening it, window sizes (tty_ioctl(4), TIOCGWINSZ), raw mode (termios(3)), the copying, in the event loop.
 Not here: the command (`supervisor.py`), signals and exit codes (`session.py`).
 
 Each of stdin, stdout and stderr that is a terminal becomes ours; the others are passed on as they are, so that
@@ -20,7 +20,7 @@ STANDARD = (0, 1, 2)
 CHUNK = 65536
 
 
-def ours() -> tuple[int, ...]:
+def standard_terminals() -> tuple[int, ...]:
     """Which of the standard descriptors are terminals."""
     return tuple(fd for fd in STANDARD if _is_terminal(fd)) if sys.platform != "win32" else ()
 
@@ -63,9 +63,9 @@ class Terminal:
         os.set_blocking(self.master, False)
         self._loop = loop
         loop.add_reader(self.master, self._from_command)
-        self.take()
+        self.enter_raw_mode()
 
-    def take(self) -> None:
+    def enter_raw_mode(self) -> None:
         """Put the person's terminal into raw mode and read from it, if we are in its foreground and it is stdin."""
         import termios
         import tty
@@ -82,7 +82,7 @@ class Terminal:
             if _is_terminal(0):
                 self._loop.add_reader(0, self._from_person)
 
-    def give_back(self) -> None:
+    def leave_raw_mode(self) -> None:
         """The person's terminal as it was; nothing is read from it any more."""
         import termios
 
@@ -95,7 +95,7 @@ class Terminal:
 
     def close(self) -> None:
         """Pass on what the command wrote last, and let go."""
-        self.give_back()
+        self.leave_raw_mode()
         if self._loop is None:
             os.close(self.slave)
         elif self.master >= 0:

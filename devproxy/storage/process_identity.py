@@ -1,7 +1,7 @@
 """Whether a process that a file names is still the same one.
 
 Lives here: a process's start time, and the comparison that keeps a reused pid from passing for the old process; the
-members of a process group.
+members of a process group; a process's parent.
 Not here: which process holds a port (`net/port_owner.py`), ending processes.
 How: on Linux `/proc/<pid>/stat` (proc_pid_stat(5), field 22) and the boot time in `/proc/stat` (proc_stat(5)), so
 that `devproxy ls` need not import psutil; elsewhere psutil. The scale is psutil's `create_time`: seconds since 1970.
@@ -34,6 +34,12 @@ def in_group(group: int) -> list[int]:
 
     found = [(int(name), _stat(int(name))) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208
     return [pid for pid, fields in found if fields and int(fields[2]) == group]
+
+
+def parent_of(pid: int) -> int:
+    """The pid of a process's parent, 0 if none can be read. Linux only."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
 
 
 def _stat(pid: int) -> list[bytes]:

@@ -49,18 +49,18 @@ async def test_twenty_at_once_start_it_once(scene: Scene) -> None:
 
 
 async def test_what_runs_already_is_waited_for_and_started_only_if_it_does_not_come(scene: Scene) -> None:
-    scene.sight = RUNS
+    scene.status = RUNS
     scene.ask()
     await until(lambda: "web" in scene.made.gates)
     assert scene.spawned == []
-    scene.sight = NOTHING
+    scene.status = NOTHING
     await until(lambda: scene.spawned)
 
 
 async def test_a_start_that_fails_is_told_to_who_waits_and_not_tried_again_at_once(scene: Scene) -> None:
     transport = scene.ask()
     await until(lambda: scene.spawned)
-    scene.sight = NOTHING._replace(ended=True, code=1, lines=("oops",))
+    scene.status = NOTHING._replace(ended=True, code=1, lines=("oops",))
     await until(lambda: transport.statuses)
     assert transport.statuses == [502]
     assert b"start-failed" in transport.written
@@ -73,25 +73,25 @@ async def test_after_a_while_a_request_tries_again_what_failed(scene: Scene, mon
     monkeypatch.setattr(activation, "RESPITE", 0.0)
     scene.ask()
     await until(lambda: scene.spawned)
-    scene.sight = NOTHING._replace(ended=True, code=1)
+    scene.status = NOTHING._replace(ended=True, code=1)
     await until(lambda: not scene.made.gates)
-    scene.sight = NOTHING
+    scene.status = NOTHING
     scene.ask()
     await until(lambda: scene.spawned == ["web", "web"])
 
 
 @pytest.mark.parametrize(
-    ("sight", "why"),
+    ("status", "why"),
     [
         (NOTHING._replace(ended=True, code=0), "its command has ended"),
         (NOTHING._replace(ended=True, code=1), "its command has failed, or one that it depends on"),
         (NOTHING._replace(ended=True, states={"db": "failed"}), "its command has failed, or one that it depends on"),
     ],
 )
-async def test_why_it_did_not_start(scene: Scene, sight: object, why: str) -> None:
+async def test_why_it_did_not_start(scene: Scene, status: object, why: str) -> None:
     scene.ask()
     await until(lambda: scene.spawned)
-    scene.sight = sight  # type: ignore[assignment]
+    scene.status = status  # type: ignore[assignment]
     await until(lambda: "Failed" in scene.kinds())
     assert scene.log.since(0)[-1].event.text() == f"web did not start: {why}"
 
@@ -108,7 +108,7 @@ async def test_what_goes_wrong_in_devproxy_is_an_answer_too(scene: Scene, error:
 async def test_what_it_prints_and_waits_for_is_at_the_gate(scene: Scene) -> None:
     scene.proxy.swap(Snapshot.of(Registry(services=(web(depends_on=("db",)), web("db", hosts=())))))
     scene.ask()
-    scene.sight = RUNS._replace(states={"db": "starting", "web": "waiting"}, lines=("creating tables",))
+    scene.status = RUNS._replace(states={"db": "starting", "web": "waiting"}, lines=("creating tables",))
     await until(lambda: "web" in scene.made.gates and scene.made.gates["web"].lines)
     gate = scene.made.gates["web"]
     assert (gate.about, gate.lines) == ("db first, which it depends on", ("creating tables",))
@@ -135,7 +135,7 @@ async def test_one_that_listens_and_is_sick_for_long_may_say_so_itself(
 ) -> None:
     from devproxy.health.model import Check
 
-    async def sick(_: object) -> Check:
+    async def sick(*_: object) -> Check:
         return Check(up=False, why="500", accepted=True)
 
     monkeypatch.setattr(activation, "probe", sick)
@@ -159,7 +159,7 @@ async def test_an_end_closes_the_gate_until_it_is_over(scene: Scene) -> None:
         scene.made.end(service, GROUP, 1800.0)
         assert scene.log.since(0)[-1].event.text() == "web was ended after 30 min without a request"
     scene.proxy.swap(Snapshot.of(Registry(services=(structs.replace(service, upstream=None),))))
-    scene.sight = NOTHING
+    scene.status = NOTHING
     await until(lambda: scene.spawned)  # for the request that came meanwhile
     assert scene.told == [("rest", "web")]
     assert scene.asked_to_end == ["web"]

@@ -41,8 +41,8 @@ class Scene:
         board = self.publisher._board
         board.follow(self.registry.services)
         record = board.records["web"]
-        board.see(record, examine(record.service, scan(*(at(address) for address in listeners))), 1.0)
-        self.publisher._tell(board.take())
+        board.record_examination(record, examine(record.service, scan(*(at(address) for address in listeners))), 1.0)
+        self.publisher._tell(board.take_events())
 
     def kinds(self) -> list[str]:
         return [type(entry.event).__name__ for entry in self.log.since(0)]
@@ -106,7 +106,7 @@ async def test_a_gate_stands_before_what_is_dormant_until_somebody_sees_it_up(sc
     scene.publisher.saw(asleep(), Check(up=True, why="listens", accepted=True))
     scene.publisher.publish()
     assert scene.proxy.gates == {}
-    scene.publisher.rest("web")
+    scene.publisher.mark_dormant("web")
     scene.publisher.publish()
     assert scene.proxy.gates["web"].dormant is not None
     assert scene.publisher.conditions()["web"].dormant

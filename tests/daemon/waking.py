@@ -35,10 +35,10 @@ def web(identity: str = "web", **options: Any) -> Service:
 
 
 class Scene:
-    """`sight` is what every attempt sees; `spawned` are the services that one was begun for."""
+    """`status` is what every attempt sees; `spawned` are the services that one was begun for."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *services: Service):
-        self.sight = NOTHING
+        self.status = NOTHING
         self.spawned: list[str] = []
         self.asked_to_end: list[str] = []
         self.told: list[tuple[str, object]] = []
@@ -59,7 +59,7 @@ class Scene:
     def saw(self, service: Service, check: Check) -> None:
         self.told.append(("saw", check.up))
 
-    def rest(self, identity: str) -> None:
+    def mark_dormant(self, identity: str) -> None:
         self.told.append(("rest", identity))
 
     def publish(self) -> None:
@@ -77,7 +77,7 @@ class Scene:
         """`web` listens, and the registry knows where."""
         listener = socket.create_server(("127.0.0.1", 0))
         upstream = Upstream("http", ("127.0.0.1",), listener.getsockname()[1])
-        self.sight = RUNS
+        self.status = RUNS
         self.proxy.swap(Snapshot.of(Registry(services=(web(upstream=upstream),))))
         return listener
 
@@ -105,8 +105,8 @@ class FakeAttempt:
         self._scene.spawned.append(self._identity)
         self.process = _Ended()
 
-    def look(self) -> AttemptStatus:
-        return self._scene.sight
+    def status(self) -> AttemptStatus:
+        return self._scene.status
 
 
 class _Ended:

@@ -17,7 +17,7 @@ from devproxy.health import probe as probe_module
 from devproxy.health import reachability
 from devproxy.health.board import Board
 from devproxy.health.model import Check, Listener, Reach
-from devproxy.health.monitor import Monitor, World
+from devproxy.health.monitor import Monitor, MonitorHooks
 from devproxy.registry.model import ProxySettings, Registry, Service, Upstream
 
 
@@ -38,14 +38,14 @@ class Stage:
     now: float = 0.0
 
     def __post_init__(self) -> None:
-        world = World(
+        hooks = MonitorHooks(
             lambda: self.registry,
             lambda upstream: self.answered.get(upstream, float("-inf")),
             lambda: self.own,
             self._tell,
             self.alarms.append,
         )
-        self.monitor = Monitor(Board(), world)
+        self.monitor = Monitor(Board(), hooks)
         self.now = asyncio.get_running_loop().time()
 
     def _tell(self, happened: Iterable[events.AnyEvent]) -> None:
@@ -55,13 +55,13 @@ class Stage:
     def follow(self, *services: Service, settings: ProxySettings | None = None) -> None:
         self.registry = Registry(services=services, settings=settings or ProxySettings())
 
-    async def look(self, times: int = 1) -> None:
+    async def tick(self, times: int = 1) -> None:
         """Looks that take no time, however busy the machine is: the loop's clock stands at `now` meanwhile."""
         loop = asyncio.get_running_loop()
         loop.time = lambda: self.now  # type: ignore[method-assign]
         try:
             for _ in range(times):
-                await self.monitor.look()
+                await self.monitor.tick()
         finally:
             del loop.time
 
@@ -85,9 +85,9 @@ async def staged(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     made = Stage()
     real = probe_module.probe
 
-    async def probe(service: Service, first: str = "") -> Check:
+    async def probe(service: Service, settings: ProxySettings, first: str = "") -> Check:
         made.probed.append(service.id)
-        return made.outcome or await real(service, first)
+        return made.outcome or await real(service, settings, first)
 
     def prove(ports: Iterable[int], where: Iterable[str]) -> dict[int, Reach]:
         made.proved.append(list(ports))

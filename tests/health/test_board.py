@@ -1,4 +1,4 @@
-"""The board: thresholds, since when, one event a change, and who answered before."""
+"""The board: thresholds, since when, one event a change, who answered before; what a request starts is not missing."""
 
 import msgspec
 
@@ -17,19 +17,19 @@ SICK = Check(up=False, why="answered 500", accepted=True)
 def board(**owners: ServiceOwner) -> tuple[Board, ServiceRecord]:
     made = Board(owners)
     made.follow([service()])
-    made.take()
+    made.take_events()
     return made, made.records["web"]
 
 
 def see(made: Board, record: ServiceRecord, *listeners: Listener, now: float = 0.0) -> None:
-    made.see(record, examine(record.service, scan(*listeners), known=record.owner), now)
+    made.record_examination(record, examine(record.service, scan(*listeners), known=record.owner), now)
 
 
 def settled(state: Check) -> tuple[Board, ServiceRecord]:
     """After a first look, whose event is taken."""
     made, record = board()
-    made.check(record, state, 100.0)
-    made.take()
+    made.record_check(record, state, 100.0)
+    made.take_events()
     return made, record
 
 
@@ -42,76 +42,76 @@ class TestState:
         made = Board()
         made.follow([service("a"), service("b"), service("c")])
         for name, check in (("c", UP), ("a", UP), ("b", REFUSED)):
-            made.check(made.records[name], check, 1.0)
-        assert made.take() == [events.Checked(("a", "c"), ("b",))]
-        assert made.take() == []
+            made.record_check(made.records[name], check, 1.0)
+        assert made.take_events() == [events.Checked(("a", "c"), ("b",))]
+        assert made.take_events() == []
 
     def test_one_lost_probe_flips_nothing(self) -> None:
         made, record = settled(UP)
-        made.check(record, REFUSED, 101.0)
+        made.record_check(record, REFUSED, 101.0)
         assert (record.condition.state, made.changed) == ("up", False)
-        made.check(record, UP, 102.0)
-        made.check(record, REFUSED, 103.0)
+        made.record_check(record, UP, 102.0)
+        made.record_check(record, REFUSED, 103.0)
         assert record.condition.state == "up"
-        assert made.take() == []
+        assert made.take_events() == []
 
     def test_a_command_of_ours_that_does_not_listen_yet_is_starting_for_a_while(self) -> None:
         made, record = settled(REFUSED)
         made.follow([service(leased=True)])
         states = []
         for moment in (101.0, 101.0 + STARTING):
-            made.check(record, REFUSED, moment)
+            made.record_check(record, REFUSED, moment)
             states.append(record.condition.state)
         made.follow([service()])
-        made.check(record, REFUSED, 200.0)
+        made.record_check(record, REFUSED, 200.0)
         made.follow([service(leased=True)])  # another start
         for check in (REFUSED, UP):
-            made.check(record, check, 201.0)
+            made.record_check(record, check, 201.0)
             states.append(record.condition.state)
         assert states == ["starting", "down", "starting", "up"]
 
     def test_two_in_a_row_do_and_say_since_when_and_why(self) -> None:
         made, record = settled(UP)
-        made.check(record, REFUSED, 101.0)
-        made.check(record, REFUSED, 102.0)
+        made.record_check(record, REFUSED, 101.0)
+        made.record_check(record, REFUSED, 102.0)
         assert (record.condition.state, record.condition.since, record.condition.why) == ("down", 102.0, "refused")
-        assert made.take() == [events.Down("web", "refused")]
+        assert made.take_events() == [events.Down("web", "refused")]
 
     def test_one_event_a_change_however_often_it_is_checked(self) -> None:
         made, record = settled(UP)
         for moment in range(101, 120):
-            made.check(record, REFUSED, float(moment))
-        made.check(record, UP, 130.0)
-        made.check(record, UP, 131.0)
-        assert made.take() == [events.Down("web", "refused"), events.Up("web", "listens", 28.0)]
+            made.record_check(record, REFUSED, float(moment))
+        made.record_check(record, UP, 130.0)
+        made.record_check(record, UP, 131.0)
+        assert made.take_events() == [events.Down("web", "refused"), events.Up("web", "listens", 28.0)]
         assert record.condition.since == 130.0
 
     def test_another_reason_is_news_for_readers_but_no_event(self) -> None:
         made, record = settled(REFUSED)
-        made.check(record, Check(up=False, why="timeout"), 200.0)
+        made.record_check(record, Check(up=False, why="timeout"), 200.0)
         assert made.changed
         assert (record.condition.why, record.condition.since) == ("timeout", 100.0)
-        assert made.take() == []
+        assert made.take_events() == []
 
     def test_what_listens_and_does_not_answer_well_is_starting_for_a_while(self) -> None:
         made, record = settled(REFUSED)
         states = []
         for moment in (200.0, 200.0 + STARTING - 1, 200.0 + STARTING):
-            made.check(record, SICK, moment)
+            made.record_check(record, SICK, moment)
             states.append(record.condition.state)
         assert states == ["starting", "starting", "down"]
-        assert made.take() == []  # it was down before, and is still
+        assert made.take_events() == []  # it was down before, and is still
 
     def test_from_starting_to_up(self) -> None:
         made, record = settled(REFUSED)
-        made.check(record, SICK, 200.0)
-        made.check(record, UP, 203.0)
-        assert made.take() == [events.Up("web", "listens", 103.0)]
+        made.record_check(record, SICK, 200.0)
+        made.record_check(record, UP, 203.0)
+        assert made.take_events() == [events.Up("web", "listens", 103.0)]
 
     def test_a_service_that_listened_all_along_is_down_when_it_sickens(self) -> None:
         made, record = settled(UP)
         for moment in (200.0, 201.0):
-            made.check(record, SICK, moment)
+            made.record_check(record, SICK, moment)
         assert record.condition.state == "down"
 
 
@@ -151,40 +151,40 @@ class TestExposure:
         made, record = settled(UP)
         for _ in range(3):
             see(made, record, at("0.0.0.0"))
-        (event,) = made.take()
+        (event,) = made.take_events()
         assert isinstance(event, events.Exposed)
         assert event.fix == "Vite: change `--host` to `--host 127.0.0.1`"
         assert record.condition.exposure == "exposed"
         for _ in range(3):
             see(made, record, at("127.0.0.1"))
-        (event,) = made.take()
+        (event,) = made.take_events()
         assert (type(event), getattr(event, "code", "")) == (events.Mended, "exposed")
 
     def test_what_is_allowed_or_a_mere_note_is_no_event(self) -> None:
         made = Board()
         allow: ExposurePolicy = "allow"
         made.follow([service(exposure=allow)])
-        made.take()
+        made.take_events()
         see(made, made.records["web"], at("0.0.0.0"))  # exposed, allowed; answers on one family: a note
         assert made.conditions["web"].exposure == "exposed"
-        assert made.take() == []
+        assert made.take_events() == []
 
     def test_permission_is_no_mend(self) -> None:
         made, record = settled(UP)
         see(made, record, at("0.0.0.0"))
-        made.take()
+        made.take_events()
         allow: ExposurePolicy = "allow"
         made.follow([service(exposure=allow)])
         see(made, record, at("0.0.0.0"))
-        assert made.take() == []
+        assert made.take_events() == []
         made.follow([service()])
         see(made, record, at("0.0.0.0"))
-        assert [type(event) for event in made.take()] == [events.Exposed]
+        assert [type(event) for event in made.take_events()] == [events.Exposed]
 
     def test_another_finding(self) -> None:
         made, record = settled(UP)
         see(made, record, at("127.0.0.1"), at("::1", PYTHON, True))
-        (event,) = made.take()
+        (event,) = made.take_events()
         assert isinstance(event, events.Found)
         assert event.code == "shadowed"
 
@@ -192,7 +192,7 @@ class TestExposure:
 class TestOwner:
     def up(self, *listeners: Listener, now: float = 0.0, **owners: ServiceOwner) -> tuple[Board, ServiceRecord]:
         made, record = board(**owners)
-        made.check(record, UP, now)
+        made.record_check(record, UP, now)
         see(made, record, *listeners, now=now)
         return made, record
 
@@ -207,10 +207,12 @@ class TestOwner:
 
     def test_another_one_is_a_finding_and_an_event_that_say_both(self) -> None:
         made, record = self.up(at("127.0.0.1", VITE))
-        made.take()
+        made.take_events()
         for moment in (1.0, 2.0):
             see(made, record, at("127.0.0.1", PYTHON), now=moment)
-        assert made.take() == [events.Owner("web", "Vite in /shop (anna)", "python -m http.server in /other (anna)")]
+        assert made.take_events() == [
+            events.Owner("web", "Vite in /shop (anna)", "python -m http.server in /other (anna)")
+        ]
         assert [finding.code for finding in record.condition.findings] == ["owner", "family"]
         assert made.owners["web"].program == "Vite"
 
@@ -224,10 +226,89 @@ class TestOwner:
     def test_the_old_one_back_is_mended(self) -> None:
         made, record = self.up(at("127.0.0.1", VITE))
         see(made, record, at("127.0.0.1", PYTHON), now=1.0)
-        made.take()
+        made.take_events()
         see(made, record, at("127.0.0.1", VITE), now=2.0)
-        assert [type(event) for event in made.take()] == [events.Mended]
+        assert [type(event) for event in made.take_events()] == [events.Mended]
 
     def test_what_an_earlier_run_knew_counts(self) -> None:
         made, _ = self.up(at("127.0.0.1", PYTHON), web=ServiceOwner("Vite", "/shop", "anna"))
-        assert events.Owner in [type(event) for event in made.take()]
+        assert events.Owner in [type(event) for event in made.take_events()]
+
+
+def waiting(port: int | None = 3000) -> tuple[Board, ServiceRecord]:
+    """The record of a service that its first request starts."""
+    made = Board()
+    made.follow([service(port=port, command="vite", start="on-request", trusted=True)])
+    return made, made.records["web"]
+
+
+class TestDormant:
+    def test_without_a_port_it_is_so_before_any_check(self) -> None:
+        made, record = waiting(None)
+        assert (record.condition.state, record.condition.dormant, record.condition.word) == ("down", True, "on-request")
+        assert record.condition.why == "it starts at its first request"
+        assert made.take_events() == []
+
+    def test_with_a_port_somebody_may_run_it_by_hand_so_it_is_looked_at_first(self) -> None:
+        made, record = waiting()
+        assert (record.condition.state, record.condition.dormant) == ("unknown", False)
+        made.record_check(record, REFUSED, 1.0)
+        assert (record.condition.state, record.condition.dormant, record.condition.since) == ("down", True, 1.0)
+        assert made.take_events() == []
+
+    def test_one_that_listens_and_is_sick_is_not(self) -> None:
+        made, record = waiting()
+        made.record_check(record, SICK, 1.0)
+        made.record_check(record, SICK, 2.0 + STARTING)
+        assert (record.condition.state, record.condition.dormant) == ("down", False)
+        assert made.take_events() == [events.Checked((), ("web",))]
+
+    def test_one_whose_command_runs_is_starting_however_long_it_takes(self) -> None:
+        made, record = waiting()
+        made.follow([msgspec.structs.replace(record.service, leased=True)])
+        for moment in (1.0, 2.0 + STARTING):
+            made.record_check(record, REFUSED, moment)
+            condition = record.condition
+            assert (condition.state, condition.dormant, condition.word) == ("starting", True, "starting")
+            assert condition.why == "refused"
+
+    def test_that_it_ends_and_comes_again_is_no_alarm(self) -> None:
+        made, record = waiting()
+        made.record_check(record, UP, 1.0)
+        assert made.take_events() == [events.Checked(("web",), ())]
+        for moment in (2.0, 3.0):
+            made.record_check(record, REFUSED, moment)
+        assert record.condition.dormant
+        made.record_check(record, UP, 9.0)
+        assert (record.condition.state, record.condition.dormant, made.take_events()) == ("up", False, [])
+
+    def test_one_that_was_ended_in_order_is_so_at_once(self) -> None:
+        made, record = waiting()
+        made.record_check(record, UP, 1.0)
+        made.mark_dormant("web", 5.0)
+        assert (record.condition.state, record.condition.dormant, record.condition.since) == ("down", True, 5.0)
+        made.record_check(record, REFUSED, 6.0)
+        assert (record.condition.dormant, record.condition.since) == (True, 5.0)
+        made.record_check(record, UP, 7.0)
+        assert record.condition.state == "up"
+
+    def test_only_what_a_request_starts_can_rest(self) -> None:
+        made, record = settled(UP)
+        made.mark_dormant("web", 5.0)
+        made.mark_dormant("nobody", 5.0)
+        assert record.condition.state == "up"
+
+    def test_trust_makes_another_service_of_it(self) -> None:
+        made = Board()
+        untrusted = service(port=None, command="vite", start="on-request")
+        made.follow([untrusted])
+        assert (made.records["web"].condition.state, made.records["web"].condition.dormant) == ("unknown", False)
+        made.follow([msgspec.structs.replace(untrusted, trusted=True)])
+        assert made.records["web"].condition.dormant
+
+    def test_trust_changes_nothing_about_one_that_is_up(self) -> None:
+        made, record = waiting()
+        made.record_check(record, UP, 1.0)
+        made.take_events()
+        made.follow([msgspec.structs.replace(record.service, trusted=False)])
+        assert (made.records["web"].condition.state, made.records["web"] is record) == ("up", True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.health.checkouts import checkouts
+from devproxy.health.checkouts import checkouts_by_project
 from devproxy.health.findings import Checkouts
 from devproxy.registry.model import Project, Registry, Service, Source
 from tests import require
@@ -33,7 +33,7 @@ def test_worktrees_are_known_linked_or_not(main: Path, tmp_path: Path) -> None:
     fix = worktree(main, tmp_path / "fix", "fix")
     inside = worktree(main, main / ".trees" / "new", "new")
     registry = Registry(services=(of(main / "app"), of(fix / "app", "web.fix.shop"), of(tmp_path, "api.other")))
-    assert checkouts(registry) == {
+    assert checkouts_by_project(registry) == {
         Project("shop"): Checkouts(
             str(main / "app"), ((str(fix / "app"), "fix.shop"), (str(inside / "app"), str(inside / "app")))
         ),
@@ -48,13 +48,16 @@ def test_clones_that_are_linked_beside_each_other_are_known_through_symlinks_too
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "two")
     registry = Registry(services=(of(tmp_path / "one"), of(tmp_path / "link", "web.two.shop"), service("app")))
-    assert checkouts(registry)[Project("shop")] == Checkouts(
+    assert checkouts_by_project(registry)[Project("shop")] == Checkouts(
         str(tmp_path / "one"), ((str(tmp_path / "two"), "two.shop"),)
     )
 
 
 def test_a_project_with_one_checkout_has_no_entry(main: Path) -> None:
-    assert checkouts(Registry(services=(of(main / "app"), service("app", source=Source("/lease.toml", 1))))) == {}
+    assert (
+        checkouts_by_project(Registry(services=(of(main / "app"), service("app", source=Source("/lease.toml", 1)))))
+        == {}
+    )
 
 
 def test_the_deepest_checkout_around_a_folder_counts() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devproxy.health.exposure import Verdict, judge, judge_port, takes
-from devproxy.health.model import Family, Interface, Listener, Scan
+from devproxy.health.exposure import judge, judge_port, takes
+from devproxy.health.model import Family, Interface, Listener, Scan, Verdict
 
 LO = Interface("lo", 1, ("127.0.0.1", "::1"), loopback=True)
 ETH0 = Interface("eth0", 2, ("192.168.1.20", "fd00::20", "fe80::aa:1"))

@@ -2,8 +2,20 @@
 
 import pytest
 
-from devproxy.health.findings import Place, conflicts, exposures, families, owner, owners, points_at_proxy, shadows
-from devproxy.health.model import Family, Interface, Listener, Process, Scan, ServiceOwner
+from devproxy.health.findings import (
+    PortListeners,
+    find_conflicts,
+    find_exposed,
+    find_one_family,
+    find_other_owner,
+    find_own_port,
+    find_shadowed,
+    listeners_on,
+    owner_of,
+)
+from devproxy.health.model import Family, Finding, Interface, Listener, Process, Scan, ServiceOwner
+from devproxy.registry.model import Registry, Service, Upstream
+from tests.health.things import BOTH, service
 
 ETH0 = Interface("eth0", 2, ("192.168.1.20",))
 NODE = Process(pids=(42, 43), argv=("/usr/bin/node", "/shop/node_modules/.bin/vite", "--host"))
@@ -20,9 +32,26 @@ def scan(*listeners: Listener, gap: str = "") -> Scan:
     return Scan(listeners=listeners, interfaces=(ETH0,), gap=gap)
 
 
+def on_port(looked: Scan) -> PortListeners:
+    return listeners_on(3000, looked)
+
+
+def exposures(looked: Scan) -> tuple[Finding, ...]:
+    return find_exposed(on_port(looked), "warn")
+
+
+def owners(looked: Scan, known: ServiceOwner | None) -> tuple[Finding, ...]:
+    there = on_port(looked)
+    return find_other_owner(there, owner_of(there), known)
+
+
+def conflicts(*services: Service) -> dict[str, Finding]:
+    return find_conflicts(Registry(services=services))
+
+
 class TestExposed:
     def test_says_who_where_and_the_line_that_mends_it(self) -> None:
-        (found,) = exposures(3000, scan(at("0.0.0.0")))
+        (found,) = exposures(scan(at("0.0.0.0")))
         assert found.code == "exposed"
         assert found.message == (
             "node (pid 42, user anna) can be reached from beyond this machine on port 3000: "
@@ -31,33 +60,33 @@ class TestExposed:
         assert found.fix == "Vite: change `--host` to `--host 127.0.0.1`"
 
     def test_one_for_each_listener(self) -> None:
-        found = exposures(3000, scan(at("0.0.0.0"), at("127.0.0.1"), at("::", PYTHON, True)))
-        assert [finding.listener and finding.listener.address for finding in found] == ["0.0.0.0", "::"]
+        found = exposures(scan(at("0.0.0.0"), at("127.0.0.1"), at("::", PYTHON, True)))
+        assert [finding.address for finding in found] == ["0.0.0.0:3000", "[::]:3000"]
 
     def test_a_program_nobody_knows(self) -> None:
-        (found,) = exposures(3000, scan(at("0.0.0.0", Process(pids=(7,), argv=("/opt/shopd",)))))
+        (found,) = exposures(scan(at("0.0.0.0", Process(pids=(7,), argv=("/opt/shopd",)))))
         assert found.fix == (
             "make it listen on 127.0.0.1 instead of 0.0.0.0: look for a host or bind option, or for the port"
         )
 
     def test_a_process_that_cannot_be_read_says_the_gap(self) -> None:
-        (found,) = exposures(3000, scan(at("0.0.0.0", UNREAD)))
+        (found,) = exposures(scan(at("0.0.0.0", UNREAD)))
         assert found.message.startswith("a process of anna that cannot be read can be reached")
         assert found.fix == "make it listen on 127.0.0.1 instead of 0.0.0.0; it belongs to another user"
 
     def test_loopback_and_nothing_there_are_no_finding(self) -> None:
-        assert exposures(3000, scan(at("127.0.0.1"), at("::1", v6only=True))) == ()
-        assert exposures(3000, scan()) == ()
+        assert exposures(scan(at("127.0.0.1"), at("::1", v6only=True))) == ()
+        assert exposures(scan()) == ()
 
     @pytest.mark.parametrize("looked", [scan(gap="macOS hides it"), scan(at("?"))])
     def test_what_cannot_be_read_is_unknown(self, looked: Scan) -> None:
-        (found,) = exposures(3000, looked)
+        (found,) = exposures(looked)
         assert (found.code, "sudo" in found.fix) == ("unknown", True)
 
 
 class TestShadowed:
     def test_loopback_and_wildcard_of_two_programs(self) -> None:
-        (found,) = shadows(3000, scan(at("127.0.0.1"), at("0.0.0.0", PYTHON)))
+        (found,) = find_shadowed(on_port(scan(at("127.0.0.1"), at("0.0.0.0", PYTHON))))
         assert found.code == "shadowed"
         assert found.message == (
             "2 programs share port 3000, who answers depends on the address asked: "
@@ -66,10 +95,10 @@ class TestShadowed:
         assert found.fix == "stop one of them, or give it another port (`kill 42` or `kill 50`)"
 
     def test_a_squatter_on_the_other_family(self) -> None:
-        assert shadows(3000, scan(at("127.0.0.1"), at("::1", PYTHON, True)))
+        assert find_shadowed(on_port(scan(at("127.0.0.1"), at("::1", PYTHON, True))))
 
     def test_one_that_cannot_be_read_beside_one_that_can(self) -> None:
-        (found,) = shadows(3000, scan(at("127.0.0.1"), at("0.0.0.0", UNREAD)))
+        (found,) = find_shadowed(on_port(scan(at("127.0.0.1"), at("0.0.0.0", UNREAD))))
         assert found.fix.endswith("(`kill 42`)")
 
     @pytest.mark.parametrize(
@@ -84,12 +113,10 @@ class TestShadowed:
         ],
     )
     def test_one_program_is_no_finding(self, looked: Scan) -> None:
-        assert shadows(3000, looked) == ()
+        assert find_shadowed(on_port(looked)) == ()
 
 
 class TestFamily:
-    BOTH = Place("web", ("127.0.0.1", "::1"), 3000)
-
     @pytest.mark.parametrize(
         ("listener", "answering"),
         [
@@ -100,7 +127,7 @@ class TestFamily:
         ],
     )
     def test_one_only(self, listener: Listener, answering: str) -> None:
-        (found,) = families(self.BOTH, scan(listener))
+        (found,) = find_one_family(on_port(scan(listener)), BOTH)
         assert found.code == "family"
         assert f"answers on {answering} only" in found.message
 
@@ -109,17 +136,17 @@ class TestFamily:
         [scan(), scan(at("::", v6only=False)), scan(at("127.0.0.1"), at("::1", v6only=True)), scan(at("192.168.1.20"))],
     )
     def test_both_or_neither(self, looked: Scan) -> None:
-        assert families(self.BOTH, looked) == ()
+        assert find_one_family(on_port(looked), BOTH) == ()
 
     def test_a_service_that_named_one_is_meant_so(self) -> None:
-        assert families(Place("web", ("127.0.0.1",), 3000), scan(at("127.0.0.1"))) == ()
+        assert find_one_family(on_port(scan(at("127.0.0.1"))), BOTH[:1]) == ()
 
 
 class TestOwner:
     VITE = ServiceOwner("Vite", "/shop", "anna")
 
     def test_another_program(self) -> None:
-        (found,) = owners(3000, scan(at("127.0.0.1", PYTHON)), self.VITE)
+        (found,) = owners(scan(at("127.0.0.1", PYTHON)), self.VITE)
         assert found.code == "owner"
         assert found.message == (
             "port 3000 belongs to python -m http.server (anna) now, and not to Vite in /shop (anna), "
@@ -129,7 +156,7 @@ class TestOwner:
 
     def test_the_same_program_for_another_project(self) -> None:
         blog = Process(pids=(60,), argv=NODE.argv, folder="/blog")
-        assert owners(3000, scan(at("127.0.0.1", blog)), self.VITE)
+        assert owners(scan(at("127.0.0.1", blog)), self.VITE)
 
     @pytest.mark.parametrize(
         ("looked", "known"),
@@ -142,32 +169,36 @@ class TestOwner:
         ],
     )
     def test_the_same_or_not_known(self, looked: Scan, known: ServiceOwner | None) -> None:
-        assert owners(3000, looked, known) == ()
+        assert owners(looked, known) == ()
 
     def test_the_one_that_a_connection_to_loopback_reaches(self) -> None:
-        found = owner(3000, scan(at("192.168.1.20", PYTHON), at("127.0.0.1", NODE)))
+        found = owner_of(on_port(scan(at("192.168.1.20", PYTHON), at("127.0.0.1", NODE))))
         assert found == ServiceOwner("Vite", "", "anna")
+
+    def test_its_process_is_the_one_to_stop(self) -> None:
+        looked = scan(at("192.168.1.20", NODE), at("127.0.0.1", PYTHON))
+        (found,) = owners(looked, self.VITE)
+        assert "`kill 50`" in found.fix
 
 
 def test_conflict_names_the_others() -> None:
-    both = ("127.0.0.1", "::1")
-    found = conflicts([Place("web", both, 3000), Place("api", ("::1",), 3000), Place("db", both, 5432)])
+    six = service("api", upstream=Upstream("http", ("::1",), 3000))
+    found = conflicts(service("web"), six, service("db", 5432))
     assert sorted(found) == ["api", "web"]
     assert found["web"].message == "port 3000 is also that of api: both names lead to the same program"
-    assert conflicts([Place("web", ("127.0.0.1",), 3000), Place("api", ("::1",), 3000)]) == {}
+    assert conflicts(service("web", upstream=Upstream("http", ("127.0.0.1",), 3000)), six) == {}
 
 
 def test_one_service_in_two_checkouts_is_no_conflict() -> None:
-    both = ("127.0.0.1", "::1")
-    twins = [Place(f"{name}.shop", both, 3000, "db.shop") for name in ("db", "db.fix")]
-    assert conflicts(twins) == {}
-    found = conflicts([*twins, Place("web.shop", both, 3000, "web.shop")])
+    twins = service("db.shop"), service("db.fix.shop")
+    assert conflicts(*twins) == {}
+    found = conflicts(*twins, service("web.shop"))
     assert found["db.shop"].message.startswith("port 3000 is also that of web.shop: ")
     assert found["web.shop"].message.startswith("port 3000 is also that of db.shop, db.fix.shop: ")
 
 
 def test_self() -> None:
-    (found,) = points_at_proxy(Place("web", ("127.0.0.1",), 7080), {7080, 7443})
+    (found,) = find_own_port(service("web", 7080), {7080, 7443})
     assert found.code == "self"
     assert "devproxy's own" in found.message
-    assert points_at_proxy(Place("web", ("127.0.0.1",), 3000), {7080, 7443}) == ()
+    assert find_own_port(service("web", 3000), {7080, 7443}) == ()

@@ -34,35 +34,35 @@ class TestByTheTable:
     async def test_what_listens_is_up_without_a_connect(self, stage: Stage) -> None:
         with listening() as port:
             stage.follow(service(port=port))
-            await stage.look(5)
+            await stage.tick(5)
         assert (stage.state(), stage.probed) == ("up", [])
         assert stage.told == [events.Checked(("web",))]
 
     async def test_what_is_gone_is_asked_at_once_and_down_after_two_refusals(self, stage: Stage) -> None:
         with listening() as port:
             stage.follow(service(port=port))
-            await stage.look()
-        await stage.look()
+            await stage.tick()
+        await stage.tick()
         assert (stage.state(), len(stage.probed)) == ("up", 1)
         assert stage.due() <= 1.0
         stage.make_due()
-        await stage.look()
+        await stage.tick()
         assert stage.state() == "down"
         assert stage.told[-1] == events.Down("web", f"nothing listens on port {port}")
 
     async def test_what_comes_back_is_up_at_the_next_look(self, stage: Stage) -> None:
         port = free_port()
         stage.follow(service(port=port))
-        await stage.look()
+        await stage.tick()
         assert stage.state() == "down"
         with listening(port=port):
-            await stage.look()
+            await stage.tick()
         assert stage.state() == "up"
         assert isinstance(stage.told[-1], events.Up)
 
     async def test_what_is_down_is_hardly_asked(self, stage: Stage) -> None:
         stage.follow(service(port=free_port()))
-        await stage.look(10)
+        await stage.tick(10)
         assert len(stage.probed) == 1
         assert stage.due() > 20
 
@@ -71,7 +71,7 @@ class TestByTheTable:
     ) -> None:
         with listening() as port:
             stage.follow(service(port=port))
-            await stage.look()
+            await stage.tick()
 
             def scan(*_: object) -> Scan:
                 raise AssertionError("read")
@@ -79,7 +79,7 @@ class TestByTheTable:
             monkeypatch.setattr(stage.monitor._scanner, "changed", lambda: False)
             monkeypatch.setattr(stage.monitor._scanner, "scan", scan)
             told = stage.times_told
-            await stage.look(3)
+            await stage.tick(3)
         assert stage.times_told == told
 
     async def test_only_registered_ports_are_looked_into(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ class TestByTheTable:
         monkeypatch.setattr(stage.monitor._scanner, "scan", scan)
         stage.own = {7080}
         stage.follow(service(port=3001), service("sock", path="/x"), service("none", None))
-        await stage.look()
+        await stage.tick()
         assert asked == [{3001, 0, 7080}]
 
 
@@ -103,7 +103,7 @@ class TestAsking:
     async def test_a_health_path_is_asked_each_interval(self, stage: Stage) -> None:
         stage.outcome = Check(up=True, why="200", accepted=True)
         stage.follow(self.healthy(free_port()))
-        await stage.look(3)
+        await stage.tick(3)
         assert stage.probed == ["web"]
         assert 8 < stage.due() < 12
 
@@ -111,11 +111,11 @@ class TestAsking:
         stage.outcome = Check(up=True, why="200", accepted=True)
         busy = self.healthy(free_port())
         stage.follow(busy)
-        await stage.look()
+        await stage.tick()
         assert busy.upstream is not None
         stage.answered[busy.upstream] = stage.now
         stage.make_due()
-        await stage.look(3)
+        await stage.tick(3)
         assert stage.probed == ["web"]
         assert 9 < stage.due() <= 10
 
@@ -123,24 +123,24 @@ class TestAsking:
         stage.outcome = Check(up=False, why="500", accepted=True)
         sick = self.healthy(free_port())
         stage.follow(sick)
-        await stage.look()
+        await stage.tick()
         stage.monitor.board.records["web"].due = float("inf")
-        await stage.look()
+        await stage.tick()
         assert stage.probed == ["web"]
         assert sick.upstream is not None
         stage.answered[sick.upstream] = stage.now + 0.001
         stage.outcome = Check(up=True, why="200", accepted=True)
-        await stage.look()
+        await stage.tick()
         assert stage.state() == "up"
 
     async def test_it_is_asked_ever_less_while_it_fails(self, stage: Stage) -> None:
         stage.outcome = Check(up=False, why="refused")
         stage.follow(service(path="/x"))
-        await stage.look()
+        await stage.tick()
         waits = [stage.due()]
         for _ in range(12):
             stage.make_due()
-            await stage.look()
+            await stage.tick()
             waits.append(stage.due())
         assert waits[0] < waits[-1] < 30
 
@@ -150,14 +150,14 @@ class TestAsking:
         asked = []
         for _ in range(3):
             before = len(stage.probed)
-            await stage.look()
+            await stage.tick()
             asked.append(len(stage.probed) - before)
         assert asked == [20, 20, 10]
         assert len(set(stage.probed)) == 50
 
     async def test_one_that_has_no_port_is_never_asked(self, stage: Stage) -> None:
         stage.follow(service(port=None))
-        await stage.look(3)
+        await stage.tick(3)
         assert (stage.probed, stage.state()) == ([], "unknown")
 
 
@@ -169,17 +169,17 @@ class TestProof:
     async def test_ports_that_changed_are_proved_at_once_and_then_rarely(self, stage: Stage) -> None:
         port = free_port()
         stage.follow(service(port=port), service("sock", path="/x"))
-        await stage.look(3)
+        await stage.tick(3)
         assert stage.proved == [[port]]
         stage.monitor.board.records["web"].proof_due = 0.5
-        await stage.look()
+        await stage.tick()
         assert len(stage.proved) == 2
 
     async def test_what_it_reaches_is_exposed(self, stage: Stage) -> None:
         port = free_port()
         stage.reach = {port: Reach(("192.0.2.1",), ("192.0.2.1",))}
         stage.follow(service(port=port))
-        await stage.look()
+        await stage.tick()
         assert stage.monitor.board.conditions["web"].exposure == "exposed"
         assert "Exposed" in stage.kinds()
 
@@ -190,7 +190,7 @@ class TestProof:
         if way == "environment":
             monkeypatch.setenv(reachability.OFF, "1")
         stage.follow(service(port=free_port()), settings=ProxySettings(exposure_proof=way != "setting"))
-        await stage.look(3)
+        await stage.tick(3)
         assert stage.proved == []
 
 
@@ -210,16 +210,16 @@ class TestAudit:
         pid = os.getpid() if ours else 1
         monkeypatch.setattr(stage.monitor._scanner, "scan", lambda _: self.scan(address, pid))
         stage.own = {7080}
-        await stage.look()
+        await stage.tick()
         assert bool(stage.alarms) == alarmed
 
 
 class TestLoop:
     async def test_a_registry_that_changes_is_followed(self, stage: Stage) -> None:
         stage.follow(service("a", free_port()))
-        await stage.look()
+        await stage.tick()
         stage.follow(service("b", free_port()))
-        await stage.look()
+        await stage.tick()
         assert list(stage.monitor.board.conditions) == ["b"]
 
     async def test_hurry_ends_the_pause(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,19 +230,19 @@ class TestLoop:
             stage.monitor.wake()
             await until(lambda: stage.told)
 
-    async def test_what_goes_wrong_in_one_look_does_not_end_it(
+    async def test_what_goes_wrong_in_one_tick_does_not_end_it(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        looks: list[int] = []
+        ticks: list[int] = []
 
-        async def look() -> None:
-            looks.append(1)
+        async def tick() -> None:
+            ticks.append(1)
             raise RuntimeError("a bug")
 
         monkeypatch.setattr(module, "TICK", 0.001)
-        monkeypatch.setattr(stage.monitor, "look", look)
+        monkeypatch.setattr(stage.monitor, "tick", tick)
         async with looping(stage):
-            await until(lambda: len(looks) > 3)
+            await until(lambda: len(ticks) > 3)
 
     async def test_where_the_table_is_dear_it_is_read_rarely(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
@@ -260,7 +260,7 @@ class TestLoop:
         monkeypatch.setattr(stage.monitor._scanner, "scan", scan)
         stage.outcome = Check(up=True, why="accepts", accepted=True)
         stage.follow(service(port=free_port()))
-        await stage.look(5)
+        await stage.tick(5)
         assert len(reads) == 1
         assert stage.monitor.board.conditions["web"].exposure_why == "macOS hides it"
         assert stage.state() == "up"
@@ -270,8 +270,8 @@ async def test_other_names_are_no_news_of_health(stage: Stage) -> None:
     stage.reach = {}
     quiet = service(port=free_port())
     stage.follow(quiet)
-    await stage.look()
+    await stage.tick()
     told = stage.times_told
     stage.follow(msgspec.structs.replace(quiet, hosts=("other.localhost",)))
-    await stage.look()
+    await stage.tick()
     assert stage.times_told == told

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devproxy.health.probe import _Answer, counts, probe, request
+from devproxy.health.model import Check
+from devproxy.health.probe import AnswerReader, counts, probe, request
 from devproxy.proxy.forward import upstream_authority
-from devproxy.registry.model import Health, HostHeader, Scheme, Service, Upstream
+from devproxy.registry.model import Health, HostHeader, ProxySettings, Scheme, Service, Upstream
 from tests import require
 from tests.health.things import service
 from tests.ports import free_port
@@ -42,13 +43,17 @@ async def answering(talk: Talk | bytes, host: str = "127.0.0.1") -> AsyncIterato
         server.close()
 
 
+async def probed(asked: Service, first: str = "") -> Check:
+    return await probe(asked, ProxySettings(), first)
+
+
 def at(port: int, health: Health = HEALTHY, scheme: Scheme = "http") -> Service:
     return service(upstream=Upstream(scheme, ("127.0.0.1", "::1"), port), health=health)
 
 
 async def test_a_connection_that_is_accepted_is_enough_without_a_path() -> None:
     async with answering(b"") as port:
-        check = await probe(at(port, Health()))
+        check = await probed(at(port, Health()))
     assert (check.up, check.accepted, check.host) == (True, True, "127.0.0.1")
     assert check.why == f"accepts connections at 127.0.0.1:{port}"
 
@@ -56,14 +61,14 @@ async def test_a_connection_that_is_accepted_is_enough_without_a_path() -> None:
 async def test_the_address_that_answered_last_comes_first() -> None:
     require.ipv6()
     async with answering(b"", "::1") as port:
-        check = await probe(at(port, Health()), "::1")
+        check = await probed(at(port, Health()), "::1")
     assert (check.up, check.host, check.why) == (True, "::1", f"accepts connections at [::1]:{port}")
 
 
 async def test_nothing_listens() -> None:
     async with answering(b"") as port:
         pass
-    check = await probe(at(port))
+    check = await probed(at(port))
     assert (check.up, check.accepted, check.why) == (False, False, f"nothing listens on port {port}")
 
 
@@ -75,7 +80,7 @@ async def test_what_is_asked(tmp_path: Path) -> None:
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     async with answering(talk) as port:
-        check = await probe(at(port))
+        check = await probed(at(port))
     assert (check.up, check.why) == (True, "GET /healthz?full=1 was answered 204")
     assert seen == [
         b"GET /healthz?full=1 HTTP/1.1\r\nHost: web.localhost\r\nAccept: */*\r\n"
@@ -112,14 +117,21 @@ ANSWERS = {
     "200": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True, "was answered 200"),
     "no reason": (b"HTTP/1.1 204\r\n\r\n", True, "was answered 204"),
     "1.0": (b"HTTP/1.0 299 Fine\r\n\r\n", True, "was answered 299"),
-    "bare LF": (b"HTTP/1.0 200 OK\n\n", True, "was answered 200"),
+    "bare LF": (b"HTTP/1.0 200 OK\n\n", False, "a line of its response header ends in a bare LF"),
+    "bare LF in a field": (b"HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n", False, "a bare LF"),
+    "escapes": (b"HTTP/1.1 200 \x1b[2J\r\n\r\n", False, "the status line is not HTTP/1.x: 'HTTP/1.1 200 \\x1b[2J'"),
     "after 103": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", True, "was answered 200"),
     "redirect": (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n", False, "was answered 302, not 2xx"),
     "sick": (b"HTTP/1.1 503 Busy\r\n\r\n", False, "was answered 503, not 2xx"),
-    "no HTTP": (b"220 mail ESMTP\r\n", False, "the answer is no HTTP/1.x"),
-    "HTTP/2": (b"HTTP/2 200\r\n\r\n", False, "the answer is no HTTP/1.x"),
+    "no HTTP": (b"220 mail ESMTP\r\n", False, "it answered something that is not HTTP/1.x: '220 mail ESMTP"),
+    "HTTP/2": (b"HTTP/2 200\r\n\r\n", False, "the status line is not HTTP/1.x: 'HTTP/2 200'"),
+    "unasked switch": (b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", False, "nobody asked it to"),
+    "two lengths": (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", False, "cannot be framed"),
+    "bad chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", False, "chunk"),
+    "1xx only": (b"HTTP/1.1 100 Continue\r\n\r\n" * 65, False, "an endless run of 1xx responses"),
+    "cut": (b"HTTP/1.1 200 OK\r\n", False, "the connection was closed without an answer"),
     "nothing": (b"", False, "the connection was closed without an answer"),
-    "endless": (b"HTTP/1." + b"x" * 20000, False, "the answer has no status line"),
+    "endless": (b"HTTP/1." + b"x" * 70000, False, "its response header is over 65536 bytes (max_header)"),
 }
 
 
@@ -127,7 +139,7 @@ ANSWERS = {
 async def test_what_an_answer_means(name: str) -> None:
     answer, up, why = ANSWERS[name]
     async with answering(answer) as port:
-        check = await probe(at(port))
+        check = await probed(at(port))
     assert (check.up, check.accepted) == (up, True)
     assert why in check.why
 
@@ -141,41 +153,41 @@ async def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(loop, "time", lambda: later)
 
     async with answering(talk) as port:
-        check = await probe(at(port, Health(path="/", timeout=600.5)))
+        check = await probed(at(port, Health(path="/", timeout=600.5)))
     assert (check.up, check.accepted) == (False, True)
     assert check.why == "no answer to GET / within 600.5 s"
 
 
 async def test_a_status_in_pieces() -> None:
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for piece in (b"HT", b"TP/1.1 2", b"00 O", b"K\r", b"\n"):
+        for piece in (b"HT", b"TP/1.1 2", b"00 O", b"K\r", b"\n", b"\r\n"):
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
 
     async with answering(talk) as port:
-        assert (await probe(at(port))).up
+        assert (await probed(at(port))).up
 
 
 async def test_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "s"
     gone = service(path=str(path), health=HEALTHY)
-    assert "no such socket file" in (await probe(gone)).why
+    assert "no such socket file" in (await probed(gone)).why
     server = await asyncio.start_unix_server(lambda *_: None, str(path))
     try:
-        assert (await probe(service(path=str(path)))).why == f"accepts connections at {path}"
+        assert (await probed(service(path=str(path)))).why == f"accepts connections at {path}"
     finally:
         server.close()
 
 
 async def test_tls_where_there_is_none() -> None:
     async with answering(b"HTTP/1.1 400 Bad\r\n\r\n") as port:
-        check = await probe(at(port, Health(path="/", timeout=DEADLINE), "https"))
+        check = await probed(at(port, Health(path="/", timeout=DEADLINE), "https"))
     assert not check.up
 
 
 async def test_no_port() -> None:
-    assert not (await probe(service(port=None))).up
+    assert not (await probed(service(port=None))).up
 
 
 @pytest.mark.parametrize(
@@ -187,10 +199,16 @@ def test_which_answers_count(status: str, yes: tuple[int, ...], no: tuple[int, .
     assert not any(counts(status, code) for code in no)
 
 
-@given(st.binary(max_size=60))
-async def test_no_answer_makes_it_raise(answer: bytes) -> None:
-    reading = _Answer(b"")
-    for start in range(0, len(answer), 7):
-        reading.data_received(answer[start : start + 7])
-    reading.connection_lost(None)
-    assert reading.status.done()
+HEADLIKE = st.lists(
+    st.sampled_from([b"HTTP/1.1 ", b"200", b"103", b" OK", b"\r\n", b"\r\n\r\n", b"\n", b"A: b", b"\x1b", b"zz"])
+)
+
+
+@given(st.one_of(st.binary(max_size=60), HEADLIKE.map(b"".join)), st.integers(1, 9))
+def test_any_bytes_are_read_and_what_is_wrong_can_be_printed(answer: bytes, step: int) -> None:
+    reading = AnswerReader(ProxySettings())
+    for start in range(0, len(answer), step):
+        found = reading.feed(answer[start : start + step])
+        if found is not None:
+            assert found.isprintable() if isinstance(found, str) else 200 <= found < 600
+            break

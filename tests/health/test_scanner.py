@@ -1,4 +1,4 @@
-"""The scan against real listeners and real processes: who, where, and what could not be read."""
+"""The scan against real listeners, processes and interfaces: who, where, and what could not be read."""
 
 import contextlib
 import json
@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from devproxy.health import scanner as module
-from devproxy.health.model import Listener, Scan
-from devproxy.health.scanner import Scanner, Walk
+from devproxy.health.model import Interface, Listener, Scan
+from devproxy.health.scanner import Scanner, SocketHolders, interfaces
 from devproxy.net import sockdiag
 from tests import require
 from tests.ports import listening
@@ -123,7 +123,7 @@ def walks(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
     asked: list[set[int]] = []
     real = module.holders
 
-    def counted(inodes: set[int]) -> Walk:
+    def counted(inodes: set[int]) -> SocketHolders:
         asked.append(inodes)
         return real(inodes)
 
@@ -285,3 +285,22 @@ def test_a_scan_of_some_ports_looks_into_no_other(scanner: Scanner) -> None:
         assert {listener.port for listener in scanner.scan({ports[0]}).listeners} == {ports[0]}
         assert {listener.port for listener in scanner.scan(set(ports)).listeners} == set(ports)
         assert scanner.scan(set()).listeners == ()
+
+
+def test_real_interfaces_have_their_loopback() -> None:
+    found = interfaces()
+    assert [one.name for one in found if one.loopback]
+    assert all("%" not in address for one in found for address in one.addresses)
+
+
+def test_link_layer_addresses_and_zones_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"lo": ["127.0.0.1"], "en0": ["aa:bb:cc:dd:ee:ff", "10.0.0.2", "fe80::1%en0"], "en1": []}
+    monkeypatch.setattr(
+        psutil, "net_if_addrs", lambda: {n: [SimpleNamespace(address=a) for a in found] for n, found in names.items()}
+    )
+    monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (4, "en0")])
+    assert interfaces() == (
+        Interface("lo", 1, ("127.0.0.1",), loopback=True),
+        Interface("en0", 4, ("10.0.0.2", "fe80::1")),
+        Interface("en1", 0),
+    )

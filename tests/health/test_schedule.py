@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.health.model import Check, Listener
-from devproxy.health.schedule import next_check, told_by_table
+from devproxy.health.schedule import check_by_table, next_check
 from devproxy.registry.model import Health
 from tests.health.things import at, scan, service
 
@@ -24,7 +24,7 @@ SICK = Check(up=False, why="500", accepted=True)
     ],
 )
 def test_what_a_connect_would_find_is_up(listener: Listener, place: str) -> None:
-    check = told_by_table(service(), scan(listener))
+    check = check_by_table(service(), scan(listener))
     assert check == Check(up=True, why=f"listens on {place}", host=place.rpartition(":")[0].strip("[]"), accepted=True)
 
 
@@ -34,16 +34,16 @@ def test_what_a_connect_would_find_is_up(listener: Listener, place: str) -> None
     ids=["nothing", "another address", "another loopback address"],
 )
 def test_where_no_listener_takes_it_somebody_must_be_asked(listeners: tuple[Listener, ...]) -> None:
-    assert told_by_table(service(), scan(*listeners)) is None
+    assert check_by_table(service(), scan(*listeners)) is None
 
 
 def test_a_health_path_must_be_asked() -> None:
-    assert told_by_table(service(health=Health(path="/healthz")), scan(at("127.0.0.1"))) is None
+    assert check_by_table(service(health=Health(path="/healthz")), scan(at("127.0.0.1"))) is None
 
 
 def test_without_an_address_or_with_a_socket_file_there_is_nothing_in_the_table() -> None:
-    assert told_by_table(service(port=None), scan()) is None
-    assert told_by_table(service(path="/run/x.sock"), scan()) is None
+    assert check_by_table(service(port=None), scan()) is None
+    assert check_by_table(service(path="/run/x.sock"), scan()) is None
 
 
 def delay(check: Check, failures: int, *, doubtful: bool = False, complete: bool = True, id_: str = "web") -> float:

@@ -19,7 +19,8 @@ import pytest
 
 from devproxy.health.exposure import PortJudgement, judge_port
 from devproxy.health.scanner import Scanner
-from devproxy.programs.fixes import Fix, propose
+from devproxy.programs.fixes import Fix, propose_fix
+from devproxy.programs.recognize import recognize
 from tests.health.netns import Machine, neighbours
 from tests.health.packages import node_modules
 from tests.health.servers import SERVERS, Server, postgres
@@ -120,7 +121,7 @@ def _finding(machine: Machine, neighbour: Machine, server: Server) -> Fix | None
     listener, judgement = judged.exposed[0]
     assert judgement.interfaces == ("wire0",)
     assert listener.process.argv, listener.process.gap
-    return propose(listener.process.argv, listener.process.parents, server.port)
+    return propose_fix(recognize(listener.process.argv, listener.process.parents, server.port))
 
 
 def _answers(machine: Machine, address: str, server: Server) -> bool:

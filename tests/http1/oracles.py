@@ -60,7 +60,7 @@ def our_request(data: bytes) -> tuple[Seen, Reading] | None:
 
 def our_response(data: bytes, method: bytes) -> tuple[Seen, ResponseHead] | None:
     """A response head that would be passed on."""
-    plan = read_response_head(data, method, 256)
+    plan = read_response_head(data, method, 65536, 256)
     if not isinstance(plan, ResponseHead):
         return None
     reason = plan.line.rstrip(b"\r\n")[4:]

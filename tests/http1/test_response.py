@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE
-from devproxy.http1.response import ResponseHead, early_response_fault, read_response_head, switch_fault
+from devproxy.http1.response import ResponseHead, read_response_head, switch_fault
 from tests.proxy.values import fault, lines
 
 FIXED = settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -19,7 +19,7 @@ def head(*each: bytes, line: bytes = b"HTTP/1.1 200 OK") -> bytes:
 def plan(
     *each: bytes, line: bytes = b"HTTP/1.1 200 OK", method: bytes = b"", last: ResponseHead | None = None
 ) -> ResponseHead:
-    found = read_response_head(head(*each, line=line) + b"body", method, 256, last)
+    found = read_response_head(head(*each, line=line) + b"body", method, 65536, 256, last)
     assert isinstance(found, ResponseHead), found
     return found
 
@@ -123,7 +123,7 @@ def test_an_offer_to_switch_passes_where_it_means_something(line: bytes, granted
     ],
 )
 def test_an_answer_that_is_not_http_is_refused(data: bytes, words: str) -> None:
-    found = fault(read_response_head(data, b"", 256))
+    found = fault(read_response_head(data, b"", 65536, 256))
     assert (found.status, found.code) == (502, "upstream-invalid")
     assert words in found.detail
 
@@ -131,22 +131,25 @@ def test_an_answer_that_is_not_http_is_refused(data: bytes, words: str) -> None:
 def test_a_head_that_is_not_whole_is_waited_for() -> None:
     whole = head(b"Content-Length: 5")
     for length in range(len(whole)):
-        assert read_response_head(whole[:length], b"", 256) is None
-        assert early_response_fault(whole[:length], 65536) is None
+        assert read_response_head(whole[:length], b"", 65536, 256) is None
 
 
 @pytest.mark.parametrize(
     "data", [b"x", b"HTTQ", b"\r\n", b" HTTP/1.1", b"HTTP/2.0 200", b"http/1.1", b"<html>", b"SSH-2.0"]
 )
 def test_what_cannot_become_an_answer_is_refused_at_once(data: bytes) -> None:
-    assert "not HTTP/1.x" in fault(early_response_fault(data, 65536)).detail
+    assert "not HTTP/1.x" in fault(read_response_head(data, b"", 65536, 256)).detail
 
 
-def test_an_answer_has_limits_while_it_comes() -> None:
+def test_an_answer_has_limits_while_it_comes_and_when_it_is_there() -> None:
+    def detail(data: bytes) -> str:
+        return fault(read_response_head(data, b"", 100, 256)).detail
+
     begun = head(b"A: b")[:-2]
-    assert "over 100 bytes (max_header)" in fault(early_response_fault(begun + b"a" * 100, 100)).detail
-    assert "bare LF" in fault(early_response_fault(begun + b"B: c\n", 100)).detail
-    assert "bare LF" in fault(early_response_fault(b"HTTP/1.1 200 OK\n", 100)).detail
+    assert "over 100 bytes (max_header)" in detail(begun + b"a" * 100)
+    assert "over 100 bytes (max_header)" in detail(begun + b"a: " + b"a" * 100 + b"\r\n\r\n")
+    assert "bare LF" in detail(begun + b"B: c\n")
+    assert "bare LF" in detail(b"HTTP/1.1 200 OK\n")
 
 
 EACH = st.lists(
@@ -168,9 +171,9 @@ HEADS = st.tuples(STATUS, EACH).map(lambda pair: head(*pair[1], line=pair[0]))
 @settings(FIXED, max_examples=400)
 @given(first=HEADS, second=HEADS, before=st.sampled_from([b"", b"HEAD"]), method=st.sampled_from([b"", b"HEAD"]))
 def test_a_head_means_the_same_whatever_came_before(first: bytes, second: bytes, before: bytes, method: bytes) -> None:
-    last = read_response_head(first, before, 256)
-    alone = read_response_head(second, method, 256)
-    after = read_response_head(second, method, 256, last if isinstance(last, ResponseHead) else None)
+    last = read_response_head(first, before, 65536, 256)
+    alone = read_response_head(second, method, 65536, 256)
+    after = read_response_head(second, method, 65536, 256, last if isinstance(last, ResponseHead) else None)
     if not isinstance(alone, ResponseHead):
         assert after == alone
         return
@@ -217,5 +220,8 @@ def test_a_switch_that_connection_does_not_name_is_none() -> None:
 @FIXED
 @given(data=st.binary(max_size=80), start=st.sampled_from([b"", b"HTTP/1.", b"HTTP/1.1 200 OK\r\n"]))
 def test_no_bytes_crash_it(data: bytes, start: bytes) -> None:
-    for found in (read_response_head(start + data + b"\r\n\r\n", b"", 256), early_response_fault(start + data, 60)):
+    for found in (
+        read_response_head(start + data + b"\r\n\r\n", b"", 65536, 256),
+        read_response_head(start + data, b"", 60, 256),
+    ):
         assert found is None or isinstance(found, ResponseHead) or (found.status == 502 and found.detail.isprintable())

@@ -1,4 +1,4 @@
-"""What stands before a program is peeled off, however many layers of it there are."""
+"""What stands before a program is peeled off, however many layers there are; a package manager's script is named."""
 
 import shlex
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devproxy.programs.command_line import is_interactive_shell, names_of, parsed_commands
+from devproxy.programs.command_line import ScriptCall, is_interactive_shell, names_of, parsed_commands, script_call
 
 
 def innermost(argv: list[str]) -> tuple[set[str], list[str], dict[str, str]]:
@@ -108,6 +108,11 @@ def test_every_command_of_a_shell_line_is_read() -> None:
     assert found == ["sh", "cd", "npm", "npx", "vite", "tee"]
 
 
+def test_a_shell_line_is_read_as_a_shell_reads_it() -> None:
+    _, args, _ = innermost(["sh", "-c", "(cd web; vite --port $((PORT + 1)) > log 2>&1) # or npx next"])
+    assert args == ["--port", "$((PORT + 1))", ">", "log", "2>&1"]
+
+
 def test_a_shell_script_is_a_program() -> None:
     names, args, _ = innermost(["/bin/bash", "/opt/kafka/bin/start.sh", "--x"])
     assert "start.sh" in names
@@ -123,7 +128,7 @@ def test_what_runs_nothing_else_is_itself(argv: list[str]) -> None:
 
 def test_a_command_can_be_put_together_again() -> None:
     argv = ["env", "A=1", "uv", "run", "--with", "x", "python", "-m", "uvicorn", "app:app", "--host", "::"]
-    assert [reading.command for reading in parsed_commands(argv)] == [tuple(argv)] * 4
+    assert [reading.tokens for reading in parsed_commands(argv)] == [tuple(argv)] * 4
 
 
 @pytest.mark.parametrize(
@@ -165,3 +170,35 @@ def test_any_tokens_are_read(argv: list[str]) -> None:
 @given(st.text(max_size=40))
 def test_any_token_has_names(token: str) -> None:
     assert all(names_of(token))
+
+
+def called(command: str) -> ScriptCall | None:
+    return next((found for reading in parsed_commands(shlex.split(command)) if (found := script_call(reading))), None)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("npm run dev", ScriptCall("dev", dashes=("--",))),
+        ("npm run-script dev -- -a", ScriptCall("dev", passed=("-a",))),
+        ("npm run dev -s x", ScriptCall("dev", passed=("x",), dashes=("--",))),
+        ("npm -w packages/web run dev", ScriptCall("dev", package="packages/web", dashes=("--",))),
+        ("npm --workspace=@acme/web start", ScriptCall("start", package="@acme/web", dashes=("--",))),
+        ("npm --prefix web run dev", ScriptCall("dev", folder="web", dashes=("--",))),
+        ("pnpm --filter web dev", ScriptCall("dev", package="web")),
+        ("pnpm -C web run dev -a", ScriptCall("dev", folder="web", passed=("-a",))),
+        ("yarn workspace @acme/web dev", ScriptCall("dev", package="@acme/web")),
+        ("yarn --cwd web dev", ScriptCall("dev", folder="web")),
+        ("bun --bun run dev", ScriptCall("dev")),
+        ("node --run dev", ScriptCall("dev", dashes=("--",))),
+        ("env A=b npm run dev", ScriptCall("dev", dashes=("--",))),
+        ("npm install", None),
+        ("npm", None),
+        ("npm run", None),
+        ("npm -w", None),
+        ("node server.js", None),
+        ("make dev", None),
+    ],
+)
+def test_what_a_command_runs(command: str, expected: ScriptCall | None) -> None:
+    assert called(command) == expected

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devproxy.programs.catalog import LAUNCHES
-from devproxy.programs.fixes import TABLE
-from devproxy.programs.flags import Adapted, adapt
+from devproxy.programs.flags import RAILS, VITE, AdaptedCommand, adapt, hostname_variables
 from tests.programs.flag_commandlines import ADAPTED, INSISTED, REFERRED, SAID, SCRIPTS, SHELL, UNTOUCHED
 
 HOSTS = ("web.shop.localhost", "shop.localhost")
@@ -18,7 +16,7 @@ def script(folder: str, _package: str, name: str) -> str | None:
     return SCRIPTS.get((folder, name))
 
 
-def adapted(argv: list[str], *, insist: bool = False) -> Adapted:
+def adapted(argv: list[str], *, insist: bool = False) -> AdaptedCommand:
     return adapt(argv, 24000, HOSTS, url="http://web.shop.localhost", scripts=script, insist=insist)
 
 
@@ -89,12 +87,6 @@ def test_a_port_in_a_script_that_cannot_be_replaced_is_told_and_taken_as_it_is()
     assert "8000" in found.note
 
 
-def test_every_row_has_a_program_and_a_command_line() -> None:
-    assert set(LAUNCHES) <= {row.program for row in TABLE}
-    commands = [*(before for before, _ in ADAPTED), *UNTOUCHED]
-    assert set(LAUNCHES) <= {adapted(shlex.split(command)).program for command in commands}
-
-
 @pytest.mark.parametrize(
     ("command", "name", "value"),
     [
@@ -113,6 +105,26 @@ def test_variables_are_set_where_a_program_reads_them(command: str, name: str, v
 def test_foreign_names_are_let_in() -> None:
     found = adapt(["webpack", "serve"], 24000, ["web.shop.test", "*.shop.test"])
     assert found.argv[-2:] == ("--allowed-hosts", "web.shop.test")
+
+
+@pytest.mark.parametrize(
+    ("names", "vite", "rails"),
+    [
+        (["web.shop.localhost"], "web.shop.localhost", None),
+        (["web.shop.localhost", "shop.localhost"], ".shop.localhost", None),
+        (["web.shop.localhost", "web.localhost"], "web.shop.localhost", None),
+        (["web.shop.test", "*.shop.test"], ".shop.test", None),
+        (["*.shop.internal"], ".shop.internal", ".shop.internal"),
+        (["a.internal", "b.localhost"], "a.internal", "a.internal"),
+    ],
+)
+def test_what_lets_our_hostnames_in(names: list[str], vite: str, rails: str | None) -> None:
+    expected = {VITE: vite} if rails is None else {VITE: vite, RAILS: rails}
+    assert dict(hostname_variables(names)) == expected
+
+
+def test_without_hostnames_nothing_is_set() -> None:
+    assert hostname_variables([]) == ()
 
 
 @given(st.lists(st.text(max_size=12), max_size=6))

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.programs import options
-from devproxy.programs.catalog import Form, Option
+from devproxy.programs.catalog.program import Form, Option
 
 
 def changed(option: Option, *args: str) -> tuple[str, ...]:
-    return options.applied(args, list(options.exposing(option, args)))
+    return options.apply_edits(args, list(options.loopback_edits(option, args)))
 
 
 def value(form: Form, text: str) -> str:
@@ -91,7 +91,7 @@ def test_two_tokens_before_the_value() -> None:
         "-c",
         "listen_addresses=localhost",
     )
-    assert options.added(option, 1) == ("-c", "listen_addresses=localhost")
+    assert options.option_tokens(option, 1) == ("-c", "listen_addresses=localhost")
     assert changed(option, "-c") == ("-c",)
 
 
@@ -125,11 +125,11 @@ def test_a_port_that_means_everywhere_is_replaced_flag_and_all() -> None:
     ],
 )
 def test_wildcard_in_any_argument(arg: str, new: str) -> None:
-    assert options.applied((arg,), options.wildcards((arg,), 8080)) == (new,)
+    assert options.apply_edits((arg,), options.wildcard_edits((arg,), 8080)) == (new,)
 
 
 def test_shown_as_a_shell_takes_it() -> None:
-    assert options.shown(["--bind", "*:80", "a b", "x;y"]) == "--bind *:80 'a b' 'x;y'"
+    assert options.shell_text(["--bind", "*:80", "a b", "x;y"]) == "--bind *:80 'a b' 'x;y'"
 
 
 @given(

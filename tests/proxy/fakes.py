@@ -92,7 +92,7 @@ class Waiting(Exchange):
 
     def respond(self, head: bytes, body: bytes = b"", *, whole: bool = True) -> None:
         """As if the service had answered so."""
-        response = read_response_head(head, self.head_method, 100)
+        response = read_response_head(head, self.head_method, 65536, 100)
         assert isinstance(response, ResponseHead), response
         self.on_head(response, body)
         if whole:

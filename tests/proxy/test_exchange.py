@@ -154,7 +154,9 @@ def test_a_client_waits_once_too_much_of_its_body_does() -> None:
 
 
 def test_a_switch_that_was_not_asked_for_or_comes_too_early_is_refused() -> None:
-    plan: Any = read_response_head(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", b"", 10)
+    plan: Any = read_response_head(
+        b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", b"", 65536, 10
+    )
     for each in ((), (b"Connection: upgrade", b"Upgrade: x", b"Content-Length: 5")):
         stage = Stage(b"GET", *each).forwarded()
         transport = stage.connected()

@@ -55,7 +55,7 @@ async def test_the_clients_connection_stays_where_it_can_tell_the_end(
 @pytest.mark.parametrize("minor", [0, 1])
 async def test_interim_answers_are_for_clients_that_know_them(minor: int) -> None:
     exchange, transport = await asked(minor)
-    response = read_response_head(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", b"", 10)
+    response = read_response_head(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", b"", 65536, 10)
     assert isinstance(response, ResponseHead)
     exchange.on_informational(response)
     assert transport.written == (response.head if minor else b"")

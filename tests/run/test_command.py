@@ -1,5 +1,6 @@
-"""What is started: placeholders filled in, the environment, the folder, and what a person is told when it cannot be."""
+"""What is started: placeholders, environment, folder, scripts of package.json, and what is said when it cannot be."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from devproxy.errors import DevproxyError
 from devproxy.registry.model import Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.values import fill, placeholders
-from devproxy.run.command import SHELL, Prepared, prepare
+from devproxy.run.command import SHELL, PreparedCommand, package_scripts, prepare
 
 COMMAND = ("server", "--port", "{port}")
 
@@ -33,7 +34,7 @@ WEB, API, DB = service("web"), service("api", port=8000), service("db", None, 54
 REGISTRY = Registry(services=(WEB, API, DB))
 
 
-def prepared(web: Service = WEB, http_port: int | None = 7080, **more: object) -> Prepared:
+def prepared(web: Service = WEB, http_port: int | None = 7080, **more: object) -> PreparedCommand:
     return prepare(web, port=24000, registry=REGISTRY, http_port=http_port, argv=more.get("argv"))  # type: ignore[arg-type]
 
 
@@ -143,3 +144,67 @@ def test_any_mix_of_placeholders_is_filled_in(parts: list[str]) -> None:
     }
     found = prepared(replace(WEB, command=("run", " ".join(parts))))
     assert found.argv[1] == " ".join(values.get(part, part) for part in parts)
+
+
+def package(folder: Path, **content: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text(json.dumps(content), "utf-8")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    package(tmp_path, workspaces=["packages/*", "!x", "/y", "../z"], scripts={"dev": "root"})
+    package(tmp_path / "packages/web", name="@acme/web", scripts={"dev": "vite"})
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("folder", "workspace", "script", "text"),
+    [
+        ("", "", "dev", "root"),
+        ("", "", "missing", None),
+        ("packages/web", "", "dev", "vite"),
+        ("", "@acme/web", "dev", "vite"),
+        ("", "packages/web", "dev", "vite"),
+        ("", "nobody", "dev", None),
+        ("missing", "", "dev", None),
+    ],
+)
+def test_the_script_of_the_package_that_is_meant(
+    root: Path, folder: str, workspace: str, script: str, text: str | None
+) -> None:
+    assert package_scripts(root)(folder, workspace, script) == text
+
+
+def test_pnpm_has_a_file_of_its_own(root: Path) -> None:
+    package(root)
+    (root / "pnpm-workspace.yaml").write_text("# ours\npackages:\n  - 'packages/*' # all\ncatalog: {}\n", "utf-8")
+    assert package_scripts(root)("", "@acme/web", "dev") == "vite"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "packages: [\n  'packages/*',\n]\n",
+        "catalog: &all\n  - packages/*\npackages: *all\n",
+        'packages:\n- "packages/\\u002a"\n',
+        "packages:\n  - >-\n    packages/*\n",
+    ],
+)
+def test_every_way_to_write_a_list_in_yaml_is_read(root: Path, text: str) -> None:
+    package(root)
+    (root / "pnpm-workspace.yaml").write_text(text, "utf-8")
+    assert package_scripts(root)("", "@acme/web", "dev") == "vite"
+
+
+@pytest.mark.parametrize("text", ["packages: [", "packages: 1", "- a", "packages:\n  - [packages/*]\n", "\x00"])
+def test_a_broken_workspace_has_no_members(root: Path, text: str) -> None:
+    package(root)
+    (root / "pnpm-workspace.yaml").write_text(text, "utf-8")
+    assert package_scripts(root)("", "@acme/web", "dev") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"scripts": []}', '{"scripts": {"dev": 1}}', "[" * 100_000, "\xff"])
+def test_a_broken_file_has_no_scripts(tmp_path: Path, text: str) -> None:
+    (tmp_path / "package.json").write_text(text, "latin-1")
+    assert package_scripts(tmp_path)("", "", "dev") is None

@@ -5,8 +5,10 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from devproxy.health.model import Listener, Process
-from devproxy.run.listeners import Watcher, observe
+from devproxy.run.listeners import ListenerWatcher, observe
 
 
 def listener(port: int, address: str = "127.0.0.1", *argv: str) -> Listener:
@@ -31,8 +33,9 @@ def test_a_debugger_is_not() -> None:
     assert observe(4000, [listener(9229), listener(9500)]).port == 9500
 
 
-def test_what_the_loopback_does_not_lead_to_is_not() -> None:
-    assert observe(4000, [listener(4000, "192.0.2.7")]).port is None
+@pytest.mark.parametrize("address", ["192.0.2.7", "127.0.0.2"])
+def test_what_no_address_that_we_dial_leads_to_is_not(address: str) -> None:
+    assert observe(4000, [listener(4000, address)]).port is None
 
 
 def test_ipv6_alone_will_do() -> None:
@@ -49,10 +52,10 @@ def test_an_exposed_one_is_told_with_its_fix() -> None:
 
 def test_an_unknown_program_has_a_fix_too() -> None:
     [warning] = observe(4000, [listener(4000, "0.0.0.0", "thing")]).warnings
-    assert "fix: let it listen on 127.0.0.1" in warning
+    assert "fix: make it listen on 127.0.0.1 instead of " in warning
 
 
-def test_the_machine_is_looked_at() -> None:
+def test_what_the_machine_shows_of_a_process() -> None:
     script = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
     argv = [sys.executable, "-c", f"{script}; sys.stdin.read()"]
     with (
@@ -61,10 +64,10 @@ def test_the_machine_is_looked_at() -> None:
     ):
         assert child.stdout is not None
         port = int(child.stdout.readline())
-        watcher = Watcher(os.getpid())
+        watcher = ListenerWatcher(os.getpid())
         try:
-            assert watcher.look(port)[:2] == (port, child.pid)
-            assert watcher.look(ours.getsockname()[1]).port != ours.getsockname()[1]  # not below us
+            assert watcher.observe(port)[:2] == (port, child.pid)
+            assert watcher.observe(ours.getsockname()[1]).port != ours.getsockname()[1]  # not below us
         finally:
             watcher.close()
             child.communicate()

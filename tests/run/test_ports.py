@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from devproxy.errors import DevproxyError
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.validate import BLOCKED_PORTS
-from devproxy.run.ports import allocate, declared
+from devproxy.run.ports import allocate, declared_ports
 
 
 def choose(service: str = "web", checkout: str = "", taken: frozenset[int] = frozenset()) -> int:
@@ -54,4 +54,4 @@ def test_others_ports_are_declared() -> None:
 
     services = (service("a", 3000), service("b", 3001, 5432), service("c", 0))
     registry = Registry(settings=ProxySettings(http=7080), services=services)
-    assert declared(registry, "a") == {3001, 5432, 7080}
+    assert declared_ports(registry, "a") == {3001, 5432, 7080}

@@ -6,7 +6,7 @@ import pytest
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.registry.model import Project, Registry, Service, Source
-from devproxy.run.selection import pick
+from devproxy.run.selection import select_service
 from tests.repository import repository, worktree
 
 EMPTY = Registry()
@@ -50,29 +50,29 @@ def test_the_folder_says_it(tmp_path: Path, files: dict[str, str], name: str, or
     folder.mkdir()
     for file, text in files.items():
         (folder / file).write_text(text, "utf-8")
-    found = pick(None, folder, EMPTY)
+    found = select_service(None, folder, EMPTY)
     assert (found.id, found.origin, found.project_file) == (name, origin, None)
 
 
 @pytest.mark.parametrize("where", ["web", "web/src"])
 def test_a_projects_service_is_found_by_its_folder(shop: Path, where: str) -> None:
-    found = pick(None, shop / where, Registry(services=(service("web", "shop"),)))
+    found = select_service(None, shop / where, Registry(services=(service("web", "shop"),)))
     assert (found.id, found.project_file) == ("web.shop", shop / "devproxy.toml")
     assert found.service is not None
 
 
 def test_in_the_root_of_a_project_with_many_services_the_folder_names_one(shop: Path) -> None:
-    assert pick(None, shop, EMPTY).id == "shop.shop"
+    assert select_service(None, shop, EMPTY).id == "shop.shop"
 
 
 def test_the_only_service_of_a_project_is_meant_in_its_root(shop: Path) -> None:
     (shop / "devproxy.toml").write_text('project = "shop"\n[services.web]\ncwd = "web"\n', "utf-8")
-    assert pick(None, shop, EMPTY).id == "web.shop"
+    assert select_service(None, shop, EMPTY).id == "web.shop"
 
 
 def test_the_local_file_renames_the_project(shop: Path) -> None:
     (shop / "devproxy.local.toml").write_text('project = "shop-2"\n', "utf-8")
-    assert pick("web", shop, EMPTY).id == "web.shop-2"
+    assert select_service("web", shop, EMPTY).id == "web.shop-2"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_local_file_renames_the_project(shop: Path) -> None:
 )
 def test_an_argument_means_the_projects_own_first(shop: Path, argument: str, identity: str, known: bool) -> None:
     registry = Registry(services=(service("web"), service("web", "shop"), service("app", "other")))
-    found = pick(argument, shop, registry)
+    found = select_service(argument, shop, registry)
     assert (found.id, found.service is not None) == (identity, known)
 
 
@@ -95,13 +95,13 @@ def test_an_argument_means_the_projects_own_first(shop: Path, argument: str, ide
 )
 def test_outside_a_project_a_name_is_the_users_or_the_only_one(tmp_path: Path, argument: str, identity: str) -> None:
     services = (service("app"), service("web", "shop"), service("api", "shop"), service("api", "other"))
-    assert pick(argument, tmp_path, Registry(services=services)).id == identity
+    assert select_service(argument, tmp_path, Registry(services=services)).id == identity
 
 
 @pytest.mark.parametrize("argument", ["we b", "", "devproxy", "a.b.c.d", "web.devproxy", "-", "web."])
 def test_what_is_no_name_is_refused(tmp_path: Path, argument: str) -> None:
     with pytest.raises(DevproxyError) as told:
-        pick(argument, tmp_path, EMPTY)
+        select_service(argument, tmp_path, EMPTY)
     assert told.value.exit_code == Exit.USAGE
     assert told.value.fix
 
@@ -110,20 +110,20 @@ def test_a_folder_without_a_usable_name_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "日本"
     folder.mkdir()
     with pytest.raises(DevproxyError, match="nothing here gives the service a name"):
-        pick(None, folder, EMPTY)
+        select_service(None, folder, EMPTY)
 
 
 def test_a_project_file_with_a_syntax_error_tells_no_name(shop: Path) -> None:
     (shop / "devproxy.toml").write_text("project = ", "utf-8")
-    assert pick(None, shop / "web", EMPTY).id == "web"
+    assert select_service(None, shop / "web", EMPTY).id == "web"
 
 
 def test_in_a_worktree_the_project_has_its_label_linked_or_not(tmp_path: Path) -> None:
     main = repository(tmp_path / "shop", {"devproxy.toml": 'project = "shop"\n[services.web]\n'})
     there = worktree(main, tmp_path / "there", "fix/ui")
-    assert pick("web", main, EMPTY).id == "web.shop"
-    assert pick("web", there, EMPTY).id == "web.fix-ui.shop"
-    assert pick("web.shop", there, EMPTY).id == "web.shop"
+    assert select_service("web", main, EMPTY).id == "web.shop"
+    assert select_service("web", there, EMPTY).id == "web.fix-ui.shop"
+    assert select_service("web.shop", there, EMPTY).id == "web.shop"
     linked = Service(
         id="web.two.shop",
         name="web",
@@ -131,6 +131,6 @@ def test_in_a_worktree_the_project_has_its_label_linked_or_not(tmp_path: Path) -
         hosts=(),
         source=Source(str(there / "devproxy.toml"), 2),
     )
-    found = pick("web", there, Registry(services=(linked,)))
+    found = select_service("web", there, Registry(services=(linked,)))
     assert (found.id, found.service) == ("web.two.shop", linked)
-    assert pick("web.two.shop", tmp_path, Registry(services=(linked,))).service == linked
+    assert select_service("web.two.shop", tmp_path, Registry(services=(linked,))).service == linked

@@ -13,8 +13,8 @@ from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.registry.leases import read_leases, take_lease
 from devproxy.registry.model import Lease
-from devproxy.run.command import Prepared
-from devproxy.run.listeners import Observed, Watcher
+from devproxy.run.command import PreparedCommand
+from devproxy.run.listeners import ListenerWatcher, ObservedListeners
 from devproxy.run.session import NOT_FOUND, Session
 from devproxy.storage.process_identity import start_time
 from tests import require
@@ -46,9 +46,9 @@ class Stage:
     def session(self, *argv: str) -> Session:
         us = os.getpid()
         mine = Lease(service="web", port=self.port, pid=us, started=start_time(us) or 0.0)
-        prepared = Prepared(argv=list(argv), env={"PORT": str(self.port)}, cwd=str(self.folder), port=self.port)
+        prepared = PreparedCommand(argv=list(argv), env={"PORT": str(self.port)}, cwd=str(self.folder), port=self.port)
         lease = take_lease(self.paths, "web", lambda _: mine, force=True)
-        return Session(self.paths, prepared, lease, say=self.told.append, output=self.output.extend)
+        return Session(self.paths, prepared, lease, notify=self.told.append, output=self.output.extend)
 
     @property
     def lease(self) -> Lease:
@@ -124,7 +124,7 @@ async def test_the_lease_follows_a_command_that_daemonises_itself(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     require.linux()
-    monkeypatch.setattr("devproxy.run.session.DAEMON", DEADLINE)  # however long the daemon takes to listen
+    monkeypatch.setattr("devproxy.run.session.DAEMON_PATIENCE", DEADLINE)  # however long the daemon takes to listen
     session = stage.session(sys.executable, "-c", DAEMON, "127.0.0.1", str(stage.port))
     running = asyncio.ensure_future(session.run())
     await until(lambda: stage.lease.pid != os.getpid(), "the lease to follow")
@@ -161,14 +161,14 @@ async def test_a_server_that_takes_its_time_to_end_behind_a_shell_is_no_daemon(
 ) -> None:
     """The shell is gone at once; `uvicorn --reload` closes connections first, and takes a second signal for haste."""
     require.linux()
-    looks: list[bool] = []
-    look = Watcher.look
+    observations: list[bool] = []
+    observe = ListenerWatcher.observe
 
-    def counted(self: Watcher, port: int) -> Observed:
-        looks.append(session.code is not None)
-        return look(self, port)
+    def counted(self: ListenerWatcher, port: int) -> ObservedListeners:
+        observations.append(session.code is not None)
+        return observe(self, port)
 
-    monkeypatch.setattr(Watcher, "look", counted)
+    monkeypatch.setattr(ListenerWatcher, "observe", counted)
     (stage.folder / "slow.py").write_text(SLOW_END)
     session = stage.session("sh", "-c", f"{sys.executable} slow.py $PORT; true")
     running = asyncio.ensure_future(session.run())
@@ -177,7 +177,7 @@ async def test_a_server_that_takes_its_time_to_end_behind_a_shell_is_no_daemon(
         session.signal(signal.SIGTERM)
     else:
         session.end(grace)
-    await until(lambda: looks.count(True) > 2, "a look or two after the shell's end")
+    await until(lambda: observations.count(True) > 2, "an observation or two after the shell's end")
     assert stage.lease.pid == os.getpid()
     (stage.folder / "go").touch()
     assert await asyncio.wait_for(running, DEADLINE) == 128 + signal.SIGTERM
@@ -224,7 +224,7 @@ async def test_when_the_supervisor_is_killed_while_it_starts_the_command_that_en
         assert session._process is not None
         session._process.kill()
 
-    monkeypatch.setattr(session, "_hear", killed_before_it_tells)
+    monkeypatch.setattr(session, "_receive", killed_before_it_tells)
     with pytest.raises(DevproxyError, match="could not be started"):
         await session.run()
     assert start_time(int(file.read_text())) is None

@@ -1,4 +1,4 @@
-"""The supervisor by itself: what it tells, and that nothing outlives it."""
+"""The supervisor by itself: what it tells, that nothing outlives it, nor what is left when it is killed itself."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 
 from devproxy.run import supervisor
 from tests import require
-from tests.waiting import DEADLINE, wait_until
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE, wait_until
 
 # A grandchild, one in a session of its own, and one whose parent has ended; each writes its pid down.
 INNER = "sleep 600 & echo $! >> pids; setsid sleep 600 & echo $! >> pids; wait"
@@ -156,3 +156,34 @@ def test_it_is_imported_by_nothing_but_the_standard_library() -> None:
     source = Path(supervisor.__file__).read_text("utf-8")
     top = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
     assert all(line.split()[1].partition(".")[0] in sys.stdlib_module_names for line in top)
+
+
+# In a process of its own: a subreaper it stays for life.
+SCRIPT = """
+import os, subprocess
+from devproxy.run import supervisor as module
+old = subprocess.Popen(["sleep", "600"])
+before = module.adopt_orphans()
+assert before == {old.pid}
+supervisor = subprocess.Popen(["sleep", "600"])
+module.add_supervisor(supervisor.pid)
+parent = subprocess.Popen(["sh", "-c", "sh -c 'sleep 600 & echo $!; wait' & sleep 600"], stdout=subprocess.PIPE)
+grandchild = int(parent.stdout.readline())
+parent.kill()
+parent.wait()
+module.kill_orphans(before)
+assert not os.path.exists(f"/proc/{grandchild}")
+assert old.poll() is None and supervisor.poll() is None
+old.kill()
+module.discard_supervisor(supervisor.pid)
+module.kill_orphans(frozenset())
+"""
+
+
+def test_orphans_are_killed_and_others_are_not() -> None:
+    require.linux()
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, timeout=PROGRAM_DEADLINE, check=False
+    )
+    assert done.returncode == 0, done.stderr

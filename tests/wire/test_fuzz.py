@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import h11
 import pytest
@@ -194,24 +195,24 @@ def loop_factory(request: pytest.FixtureRequest) -> Loop:
 
 
 @contextlib.contextmanager
-def _running(loop_factory: Loop) -> Iterator[tuple[asyncio.Runner, Stage]]:
+def running_stage(loop_factory: Loop, **settings: Any) -> Iterator[tuple[asyncio.Runner, Stage]]:
     """A started stage on a loop of its own, taken down even where a case fails."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        stage = runner.run(_started())
+        stage = runner.run(_started(settings))
         try:
             yield runner, stage
         finally:
             runner.run(stage.close())
 
 
-async def _started() -> Stage:
+async def _started(settings: dict[str, Any]) -> Stage:
     stage = Stage("127.0.0.1")
-    await stage.start(service("web", stage.origin, hold=0.05, response_timeout=3.0), header_timeout=3.0)
+    await stage.start(service("web", stage.origin, hold=0.05, response_timeout=3.0), header_timeout=3.0, **settings)
     return stage
 
 
 def test_mutated_requests(loop_factory: Loop) -> None:
-    with _running(loop_factory) as (runner, stage):
+    with running_stage(loop_factory) as (runner, stage):
 
         @FUZZ
         @given(mutated(GOOD_REQUESTS, BAD_REQUESTS))
@@ -223,7 +224,7 @@ def test_mutated_requests(loop_factory: Loop) -> None:
 
 def test_mutated_answers(loop_factory: Loop) -> None:
     asked = {b"GET": get(), b"HEAD": get(method=b"HEAD"), b"POST": POST, b"WS": HANDSHAKE}
-    with _running(loop_factory) as (runner, stage):
+    with running_stage(loop_factory) as (runner, stage):
 
         @FUZZ
         @given(mutated(GOOD_ANSWERS, BAD_ANSWERS), st.sampled_from(sorted(asked)))

@@ -1,10 +1,18 @@
-"""The order of starts: dependencies first, each once, whatever was asked for."""
+"""The order of starts, dependencies first; and when a command that ended is started again."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devproxy.registry.model import Service, Source
-from devproxy.run.group import in_order
+from devproxy.registry.model import RestartPolicy, Service, Source
+from devproxy.run.group import (
+    LONGEST_DELAY,
+    MOST_FAILURES,
+    STABLE,
+    count_failures,
+    in_order,
+    restart_delay,
+)
 
 
 def service(name: str, *depends_on: str) -> Service:
@@ -37,3 +45,35 @@ def test_every_service_comes_after_its_dependencies(needs: dict[int, list[int]],
 
 def test_a_cycle_ends() -> None:
     assert {one.id for one in in_order([service("a", "b"), service("b", "a")], ["a"])} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "again"),
+    [
+        ("never", 1, False),
+        ("on-failure", 0, False),
+        ("on-failure", 1, True),
+        ("on-failure", 137, True),
+        ("on-failure", 143, False),
+        ("always", 0, True),
+        ("always", 130, False),
+    ],
+)
+def test_policies(policy: RestartPolicy, code: int, again: bool) -> None:
+    assert (restart_delay(policy, code, 1) is not None) == again
+
+
+def test_each_wait_is_twice_the_last_until_it_is_given_up() -> None:
+    assert [restart_delay("on-failure", 1, failures) for failures in range(1, MOST_FAILURES + 1)] == [
+        0.25,
+        0.5,
+        1,
+        2,
+        None,
+    ]
+    assert all((restart_delay("always", 1, failures) or 0) <= LONGEST_DELAY for failures in range(1, 100))
+
+
+def test_a_start_that_lasted_begins_the_count_again() -> None:
+    assert count_failures(3, 0.1) == 4
+    assert count_failures(3, STABLE) == 1

@@ -1,11 +1,15 @@
 """Listeners, verdict and findings of one service put together, every combination of listeners on its port."""
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from devproxy.health.findings import by_port, examine, port_conflicts
+from devproxy.health import findings
+from devproxy.health.findings import examine, find_conflicts, scans_by_port
 from devproxy.health.model import Listener, Process, Reach, ServiceOwner
+from devproxy.programs.recognize import RecognizedProgram, recognize
 from devproxy.registry.model import ExposurePolicy, Registry
 from tests.health.things import PYTHON, UNREAD, VITE, at, scan, service
 
@@ -113,6 +117,19 @@ def test_the_owner_is_told_with_program_folder_and_user() -> None:
     assert codes(at("127.0.0.1"), at("::1", v6only=True), known=ServiceOwner("Django", "/shop")) == ["owner"]
 
 
+def test_the_catalogue_is_searched_once_for_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[object] = []
+
+    def counted(argv: Sequence[str], *more: Any) -> RecognizedProgram:
+        searched.append(argv)
+        return recognize(argv, *more)
+
+    monkeypatch.setattr(findings, "recognize", counted)
+    exam = examine(service(), scan(at("0.0.0.0"), at("::", v6only=True)), known=ServiceOwner("Django"))
+    assert [finding.code for finding in exam.findings] == ["exposed", "owner"]
+    assert searched == [VITE.argv]
+
+
 def test_forked_workers_are_one_program() -> None:
     worker = Process(pids=(42, 43, 44), argv=VITE.argv)
     assert codes(at("127.0.0.1", worker), at("::1", worker, True)) == []
@@ -125,7 +142,7 @@ def test_our_own_port_is_the_gravest_and_comes_first() -> None:
 
 def test_services_that_share_an_upstream_conflict() -> None:
     registry = Registry(services=(service("a"), service("b"), service("c", 3001), service("d", None)))
-    shared = port_conflicts(registry)
+    shared = find_conflicts(registry)
     assert sorted(shared) == ["a", "b"]
     found = examine(registry.services[0], scan(at("127.0.0.1"), at("::1", v6only=True)), conflict=shared["a"])
     assert [finding.code for finding in found.findings] == ["conflict"]
@@ -133,6 +150,6 @@ def test_services_that_share_an_upstream_conflict() -> None:
 
 def test_scans_by_port_keep_interfaces_and_gap() -> None:
     whole = scan(at("127.0.0.1"), at("::1", port=3001), at("0.0.0.0", port=3001), gap="g")
-    parts = by_port(whole)
+    parts = scans_by_port(whole)
     assert {port: len(part.listeners) for port, part in parts.items()} == {3000: 1, 3001: 2}
     assert all((part.interfaces, part.gap) == (whole.interfaces, "g") for part in parts.values())

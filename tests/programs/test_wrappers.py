@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from devproxy.programs.flags import Adapted, adapt
+from devproxy.programs.flags import AdaptedCommand, adapt
 
 FLAGS = "--port 24000 --host 127.0.0.1"
 BASE = "--baseURL http://web.shop.localhost/ --appendPort=false"
@@ -77,7 +77,7 @@ def wrapped() -> list[tuple[str, str, str]]:
     return found
 
 
-def adapted(command: str, script: str = "") -> Adapted:
+def adapted(command: str, script: str = "") -> AdaptedCommand:
     def scripts(_folder: str, _package: str, name: str) -> str | None:
         return script if script and name == "dev" else None
 

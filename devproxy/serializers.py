@@ -16,28 +16,28 @@ from devproxy.health.model import Condition
 from devproxy.paths import project_file
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service
-from devproxy.urls import service_url
+from devproxy.urls import Ports, service_url
 
 UNKNOWN = Condition()
 
 
 def service_rows(
-    registry: Registry, http_port: int | None, conditions: Mapping[str, Condition] = MappingProxyType({})
+    registry: Registry, ports: Ports, conditions: Mapping[str, Condition] = MappingProxyType({})
 ) -> list[dict[str, Any]]:
     """One JSON-ready object a service, in the registry's order (sorted by id); `conditions` by service id.
 
-    Without a running proxy (`http_port` None) URLs take the port that `[proxy] http` asks for, else 80.
+    Without a running proxy URLs take the port that `[proxy] http` asks for, else 80.
     """
-    port = http_port or registry.settings.http
+    ports = ports.or_planned(registry.settings.http)
     owned = _problems_by_service(registry)
     return [
-        service_row(service, port, owned.get(service.id, []), conditions.get(service.id, UNKNOWN))
+        service_row(service, ports, owned.get(service.id, []), conditions.get(service.id, UNKNOWN))
         for service in registry.services
     ]
 
 
 def service_row(
-    service: Service, http_port: int | None, problems: list[Problem], condition: Condition = UNKNOWN
+    service: Service, ports: Ports, problems: list[Problem], condition: Condition = UNKNOWN
 ) -> dict[str, Any]:
     """One row: every key that scripts may rely on."""
     return {
@@ -47,7 +47,7 @@ def service_row(
         "worktree": (service.project.label or None) if service.project else None,
         "hosts": list(service.hosts),
         "mounts": [{"host": m.host, "path": m.path, "strip": m.strip} for m in service.mounts],
-        "url": service_url(service, http_port),
+        "url": service_url(service, ports),
         "upstream": service.upstream.text if service.upstream else None,
         "protocol": service.protocol,
         "source": {"file": service.source.file, "line": service.source.line},

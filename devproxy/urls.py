@@ -4,7 +4,7 @@ Lives here: how scheme, host, port and path become a URL (RFC 3986), what a serv
 where devproxy's own pages are. All of them are without a `/` at their end, so that a script can put a path behind it.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from devproxy.text import bracketed, host_port
 
@@ -28,10 +28,24 @@ def host_url(scheme: str, host: str, port: int | None, path: str = "") -> str:
     return url(scheme, bracketed(host) if known or port is None else host_port(host, port), path)
 
 
-def service_url(service: "Service", http_port: int | None) -> str:
+class Ports(NamedTuple):
+    """The ports that the proxy has, one a scheme; None where it has none, or nobody knows."""
+
+    http: int | None = None
+    https: int | None = None
+
+    @property
+    def known(self) -> tuple[int, ...]:
+        return tuple(port for port in self if port is not None)
+
+    def or_planned(self, http: int | None) -> "Ports":
+        """These, or where none is known those that the settings ask for."""
+        return self if self.known else Ports(http=http)
+
+
+def service_url(service: "Service", ports: Ports) -> str:
     """The URL that a person opens, empty where there is none.
 
-    `http_port` is the port the proxy really has, None while nobody knows.
     A service whose `protocol` is tcp has the address where it is itself, `tcp://127.0.0.1:54321`: nothing is forwarded
     from its `listen` yet.
     """
@@ -40,12 +54,12 @@ def service_url(service: "Service", http_port: int | None) -> str:
         if upstream is None or upstream.path:
             return upstream.text if upstream else ""
         return url(upstream.scheme, upstream.place(upstream.hosts[0]))
-    return host_url("http", service.hosts[0], http_port) if service.hosts else ""
+    return host_url("http", service.hosts[0], ports.http) if service.hosts else ""
 
 
-def mount_url(mount: "Mount", http_port: int | None) -> str:
+def mount_url(mount: "Mount", ports: Ports) -> str:
     """The URL of a path below another service's host."""
-    return host_url("http", mount.host, http_port, mount.path)
+    return host_url("http", mount.host, ports.http, mount.path)
 
 
 def control_hosts(tlds: "Sequence[str]") -> frozenset[str]:
@@ -53,6 +67,6 @@ def control_hosts(tlds: "Sequence[str]") -> frozenset[str]:
     return frozenset(f"{CONTROL_LABEL}.{tld}" for tld in tlds)
 
 
-def control_url(tlds: "Sequence[str]", http_port: int | None) -> str:
+def control_url(tlds: "Sequence[str]", ports: Ports) -> str:
     """Where devproxy's own pages are: `http://devproxy.localhost:7080`."""
-    return host_url("http", f"{CONTROL_LABEL}.{tlds[0]}", http_port)
+    return host_url("http", f"{CONTROL_LABEL}.{tlds[0]}", ports.http)

@@ -10,7 +10,7 @@ import pytest
 from devproxy.problems import Problem
 from devproxy.registry.model import Mount, Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.serializers import problem_row, service_rows
-from devproxy.urls import service_url
+from devproxy.urls import Ports, service_url
 
 
 def service(name: str = "web", project: str | None = "shop", file: str = "/r/devproxy.toml", **more: object) -> Service:
@@ -29,7 +29,7 @@ def problem(file: str, name: str = "web") -> Problem:
 
 def test_a_row_has_what_is_promised() -> None:
     made = service(mounts=(Mount("shop.localhost", "/api", True),), command=("npm", "start"))
-    (row,) = service_rows(Registry(services=(made,), problems=(problem("/r/devproxy.toml"),)), 7080)
+    (row,) = service_rows(Registry(services=(made,), problems=(problem("/r/devproxy.toml"),)), Ports(7080))
     assert json.loads(json.dumps(row)) == {
         "id": "web.shop",
         "name": "web",
@@ -63,7 +63,7 @@ def test_a_problem_row_has_what_is_promised() -> None:
     ("port", "url"), [(80, "http://web.localhost"), (None, "http://web.localhost"), (7080, "http://web.localhost:7080")]
 )
 def test_a_url_has_the_port_unless_it_is_the_standard_one(port: int | None, url: str) -> None:
-    assert service_url(service(project=None), port) == url
+    assert service_url(service(project=None), Ports(port)) == url
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_a_url_has_the_port_unless_it_is_the_standard_one(port: int | None, url:
 def test_a_url_of_a_tcp_service_is_where_it_is_and_not_the_port_that_nothing_forwards(
     upstream: Upstream, url: str
 ) -> None:
-    assert service_url(service(protocol="tcp", listen=5432, upstream=upstream), 80) == url
-    assert service_url(service(protocol="tcp", upstream=None), 80) == ""
+    assert service_url(service(protocol="tcp", listen=5432, upstream=upstream), Ports(80)) == url
+    assert service_url(service(protocol="tcp", upstream=None), Ports(80)) == ""
 
 
 def test_without_a_proxy_urls_have_the_port_that_is_asked_for() -> None:
     registry = Registry(settings=ProxySettings(http=8080), services=(service(),))
-    assert service_rows(registry, None)[0]["url"].endswith(":8080")
-    assert service_rows(registry, 7080)[0]["url"].endswith(":7080")
+    assert service_rows(registry, Ports())[0]["url"].endswith(":8080")
+    assert service_rows(registry, Ports(7080))[0]["url"].endswith(":7080")
 
 
 def test_a_service_has_the_problems_that_name_it_in_its_place() -> None:
@@ -96,7 +96,7 @@ def test_a_service_has_the_problems_that_name_it_in_its_place() -> None:
         problem("/elsewhere/devproxy.toml"),
         problem("/r/devproxy.toml", ""),
     )
-    rows = service_rows(Registry(services=services, problems=problems), 80)
+    rows = service_rows(Registry(services=services, problems=problems), Ports(80))
     files = {row["id"]: [found["file"] for found in row["problems"]] for row in rows}
     assert files == {
         "web.shop": ["/r/devproxy.toml", "/r/devproxy.local.toml"],

@@ -24,6 +24,7 @@ from devproxy.problems import Problem, Wrong, refuse_unseen
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.error_pages import render
 from devproxy.run.logs import Lines, ServiceLog, last
+from devproxy.urls import Ports
 from tests.control.sample import Pages, service
 from tests.hostile import HOSTILE, hidden
 
@@ -52,7 +53,7 @@ def dashboard() -> str:
 SHOWN: dict[str, Callable[[], str]] = {
     "a problem": PROBLEM.text,
     "an error": lambda: str(DevproxyError(RAW, why=RAW, fix=RAW, where=RAW)),
-    "the banner": lambda: announcement(Pages().registry, ["127.0.0.1:80"], 80, [RAW]),
+    "the banner": lambda: announcement(Pages().registry, ["127.0.0.1:80"], Ports(80), [RAW]),
     "an answer as a page": lambda: rendered(b"text/html"),
     "an answer as JSON": lambda: rendered(b"*/*"),
     "a page of ours": dashboard,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from devproxy.registry.model import Mount
-from devproxy.urls import control_hosts, control_url, host_url, mount_url, url
+from devproxy.urls import Ports, control_hosts, control_url, host_url, mount_url, url
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from devproxy.urls import control_hosts, control_url, host_url, mount_url, url
         (host_url("http", "::1", 7080, "/"), "http://[::1]:7080/"),
         (host_url("http", "::1", 80), "http://[::1]"),
         (host_url("", "web.localhost", 7080, "/"), "//web.localhost:7080/"),
-        (mount_url(Mount("shop.localhost", "/api"), 7080), "http://shop.localhost:7080/api"),
-        (control_url(("test", "localhost"), 7080), "http://devproxy.test:7080"),
+        (mount_url(Mount("shop.localhost", "/api"), Ports(7080)), "http://shop.localhost:7080/api"),
+        (control_url(("test", "localhost"), Ports(7080)), "http://devproxy.test:7080"),
     ],
 )
 def test_a_url_is_made_of_its_parts(made: str, said: str) -> None:

@@ -16,7 +16,7 @@ from devproxy.paths import Paths
 from devproxy.problems import POLLED, Problem
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
-from devproxy.urls import mount_url, service_url
+from devproxy.urls import Ports, mount_url, service_url
 
 MAX_PROBLEMS = 10
 START = "devproxy start"
@@ -30,13 +30,14 @@ class CommandContext(NamedTuple):
     running: Running | None
 
     @property
-    def port(self) -> int | None:
-        """The port of http URLs: the one the proxy has, else the one it is told to take; None is the standard port."""
-        return self.running.http if self.running and self.running.http else self.registry.settings.http
+    def ports(self) -> Ports:
+        """The ports that URLs bear: those the proxy has, else those it is told to take."""
+        ports = self.running.ports if self.running else Ports()
+        return ports.or_planned(self.registry.settings.http)
 
     def url(self, service: Service, host: str = "") -> str:
         """`service`'s URL, at `host` instead of its first hostname if that is given."""
-        return service_url(msgspec.structs.replace(service, hosts=(host,)) if host else service, self.port)
+        return service_url(msgspec.structs.replace(service, hosts=(host,)) if host else service, self.ports)
 
     def conditions(self) -> Mapping[str, Condition]:
         """By service id: what the running proxy's monitor says, else what one look at the socket table tells."""
@@ -54,7 +55,7 @@ class CommandContext(NamedTuple):
         return [*self.registry.problems, *(problem for problem in running if problem.code == POLLED)]
 
     def mount_urls(self, service: Service) -> list[str]:
-        return [mount_url(mount, self.port) for mount in service.mounts]
+        return [mount_url(mount, self.ports) for mount in service.mounts]
 
 
 def load_context(registry: Registry | None = None) -> CommandContext:

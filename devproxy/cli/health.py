@@ -105,7 +105,7 @@ def _check(view: CommandContext, services: "Sequence[Service]") -> "Mapping[str,
     from devproxy.health.one_shot import check_once
 
     known = read_health(view.paths)
-    own = [port for port in (view.running.http, view.running.https) if port] if view.running else []
+    own = view.running.ports.known if view.running else ()
     return asyncio.run(check_once(view.registry, services, own_ports=own, owners=known.owners if known else None))
 
 
@@ -113,7 +113,7 @@ def _print_json(view: CommandContext, services: "Sequence[Service]", conditions:
     from devproxy.serializers import service_rows
 
     wanted = {service.id for service in services}
-    print_json([row for row in service_rows(view.registry, view.port, conditions) if row["id"] in wanted])
+    print_json([row for row in service_rows(view.registry, view.ports, conditions) if row["id"] in wanted])
 
 
 COLOURS = {"up": "green", "down": "red", "starting": "yellow", "unknown": "yellow", "on-request": None}

@@ -80,7 +80,7 @@ def watch(view: CommandContext, services: Sequence[Service], as_json: bool) -> N
 
 
 def _own(view: CommandContext) -> tuple[int, ...]:
-    ports = (view.running.http, view.running.https) if view.running else ()
+    ports = view.running.ports.known if view.running else ()
     return tuple(port for port in ports if port)
 
 

@@ -30,7 +30,7 @@ def command(as_json: bool) -> None:
     if as_json:
         from devproxy.serializers import service_rows
 
-        print_json(service_rows(view.registry, view.port, view.conditions()))
+        print_json(service_rows(view.registry, view.ports, view.conditions()))
         return
     if view.registry.services:
         conditions = view.conditions()

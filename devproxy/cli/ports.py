@@ -64,7 +64,7 @@ def _row(view: CommandContext, listener: "Listener", scan: "Scan") -> dict[str, 
 def _services(view: CommandContext, listener: "Listener") -> list[str]:
     from devproxy.health.exposure import takes
 
-    if view.running and listener.port in {view.running.http, view.running.https} and listener.pid == view.running.pid:
+    if view.running and listener.port in view.running.ports.known and listener.pid == view.running.pid:
         return [ITSELF]
     upstreams = [(service.id, service.upstream) for service in view.registry.services]
     return [

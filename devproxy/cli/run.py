@@ -16,6 +16,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
 from devproxy.text import devproxy_command
+from devproxy.urls import Ports
 
 
 class _WithCommand(click.Command):
@@ -58,14 +59,14 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
     folder = Path.cwd()
     registry = read(paths)  # which service is meant; `launch` loads it once more, when it is this one's turn
     named = select_service(name, folder, registry)
-    port = _proxy(paths, registry.settings.autostart)
-    ready = launch(paths, named, folder=folder, http_port=port, argv=argv, force=force)
-    _announce(ready, port or registry.settings.http)
+    ports = _proxy(paths, registry.settings.autostart)
+    ready = launch(paths, named, folder=folder, ports=ports, argv=argv, force=force)
+    _announce(ready, ports.or_planned(registry.settings.http))
     return run(paths, ready.prepared, ready.lease, notify=lambda text: remark(text, fg="yellow"), grace=10.0)
 
 
-def _proxy(paths: Paths, autostart: bool) -> int | None:
-    """The port of the proxy, started if none runs; None, with a remark, where it does not start."""
+def _proxy(paths: Paths, autostart: bool) -> Ports:
+    """The ports of the proxy, started if none runs; none, with a remark, where it does not start."""
     running = read_running(paths)
     if running is None and not autostart:
         remark("the proxy is not running; start it: devproxy start", fg="yellow")
@@ -77,13 +78,13 @@ def _proxy(paths: Paths, autostart: bool) -> int | None:
             remark(f"the proxy runs in the background now (pid {running.pid}); to end it: devproxy stop")
         except DevproxyError as error:  # the command runs all the same, and its name leads to it later
             remark(str(error), fg="yellow")
-    return running.http if running is not None else None
+    return running.ports if running is not None else Ports()
 
 
-def _announce(ready: Any, port: int | None) -> None:
+def _announce(ready: Any, ports: Ports) -> None:
     from devproxy.urls import service_url
 
     for note in ready.prepared.notes:
         remark(note)
-    url = service_url(ready.service, port) or ready.service.id
+    url = service_url(ready.service, ports) or ready.service.id
     remark(f"{url} → port {ready.lease.port}", bold=True)

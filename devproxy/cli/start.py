@@ -41,5 +41,5 @@ def tell(launched: "Launched") -> None:
     from devproxy.urls import control_url
 
     state = "started" if launched.is_new else "running already"
-    pages = control_url(load_context().registry.settings.tlds, launched.running.http)
+    pages = control_url(load_context().registry.settings.tlds, launched.running.ports)
     say(f"{state} (pid {launched.running.pid}): {pages}")

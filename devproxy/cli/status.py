@@ -43,8 +43,8 @@ def status(view: CommandContext) -> dict[str, Any]:
         "pid": running.pid if running else None,
         "started": running.started if running else None,
         "version": running.version if running else None,
-        "http": running.http if running else None,
-        "https": running.https if running else None,
+        "http": running.ports.http if running else None,
+        "https": running.ports.https if running else None,
         "services": len(services),
         **_health(view),
         "routes": sum(len(service.hosts) + len(service.mounts) for service in http),
@@ -73,7 +73,7 @@ def _print(view: CommandContext, facts: dict[str, Any]) -> None:
             ("https", f"port {facts['https']} on this machine only" if facts["https"] else "off"),
         ]
     if facts["http"]:
-        lines.append(("pages", control_url(view.registry.settings.tlds, facts["http"])))
+        lines.append(("pages", control_url(view.registry.settings.tlds, view.ports)))
     lines.append(("services", f"{facts['services']}, reached by {plural(facts['routes'], 'route')}"))
     if facts["up"] is not None:
         lines.append(("health", ", ".join(f"{facts[state]} {state}" for state in ("up", "down", "exposed"))))

@@ -20,6 +20,7 @@ from devproxy.paths import Paths, nearest_project
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
 from devproxy.text import devproxy_command
+from devproxy.urls import Ports
 
 
 @click.command("up")
@@ -43,19 +44,19 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
     settings = plan.registry.settings
     if not (plan.todo or plan.left):
         return Exit.GOOD
-    port = _proxy_port(paths, settings.autostart)
-    _tell_left(plan.left, port or settings.http)
+    ports = _proxy_ports(paths, settings.autostart)
+    _tell_left(plan.left, ports.or_planned(settings.http))
     if not plan.todo:
         return Exit.GOOD
     if detach:
-        return _detach(paths, [service.id for service in plan.todo], port)
+        return _detach(paths, [service.id for service in plan.todo], ports)
     from devproxy.run.group_process import OWN, run_group
 
     show = None
     if not group:
-        _announce(plan.todo, port or settings.http)
+        _announce(plan.todo, ports.or_planned(settings.http))
         show = Prefixed([OWN, *(service.id for service in plan.todo)]).line
-    return run_group(paths, plan.todo, plan.outside, http_port=port, show=show, settings=settings)
+    return run_group(paths, plan.todo, plan.outside, ports=ports, show=show, settings=settings)
 
 
 def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
@@ -67,9 +68,9 @@ def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
     if not plan.todo:
         return Exit.GOOD
     running = read_running(paths)
-    port = running.http if running is not None else None
+    ports = running.ports if running is not None else Ports()
     settings = plan.registry.settings
-    return run_group(paths, plan.todo, plan.outside, http_port=port, show=None, settings=settings, trusted_only=True)
+    return run_group(paths, plan.todo, plan.outside, ports=ports, show=None, settings=settings, trusted_only=True)
 
 
 def _refuse_windows() -> None:
@@ -172,11 +173,11 @@ def _commandless(service: Service) -> DevproxyError:
     )
 
 
-def _tell_left(left: Sequence[Service], port: int | None) -> None:
+def _tell_left(left: Sequence[Service], ports: Ports) -> None:
     from devproxy.urls import service_url
 
     for service in left:
-        say(f"`{service.id}` starts at its first request: {service_url(service, port) or 'it has no name of its own'}")
+        say(f"`{service.id}` starts at its first request: {service_url(service, ports) or 'it has no name of its own'}")
 
 
 def _tell_running(paths: Paths, service: Service) -> None:
@@ -191,39 +192,39 @@ def _tell_running(paths: Paths, service: Service) -> None:
         remark(f"its command has changed since; to take the new one: {end}", fg="yellow")
 
 
-def _proxy_port(paths: Paths, autostart: bool) -> int | None:
-    """The port of the proxy, which is started if none runs; None, with a remark, where it may not or cannot be."""
+def _proxy_ports(paths: Paths, autostart: bool) -> Ports:
+    """The ports of the proxy, which is started if none runs; none, with a remark, where it may not or cannot be."""
     from devproxy.daemon.control import start
     from devproxy.daemon.runtime import read_running
 
     if not autostart and read_running(paths) is None:
         remark("the proxy is not running; start it: devproxy start", fg="yellow")
-        return None
+        return Ports()
     try:
         launched = start(paths)
     except DevproxyError as error:
         remark(str(error), fg="yellow")
-        return None
+        return Ports()
     if launched.is_new:
         remark(f"the proxy runs in the background now (pid {launched.running.pid}); to end it: devproxy stop")
-    return launched.running.http
+    return launched.running.ports
 
 
-def _announce(services: Sequence[Service], port: int | None) -> None:
+def _announce(services: Sequence[Service], ports: Ports) -> None:
     from devproxy.urls import service_url
 
-    rows = [(service.id, service_url(service, port) or "-", service.command_line) for service in services]
+    rows = [(service.id, service_url(service, ports) or "-", service.command_line) for service in services]
     print_table(("NAME", "URL", "COMMAND"), rows)
 
 
-def _detach(paths: Paths, names: list[str], port: int | None) -> int:
+def _detach(paths: Paths, names: list[str], ports: Ports) -> int:
     """Start a group that outlives us, and wait until each of its services is healthy or has failed."""
     from devproxy.run.detach import launch_group
     from devproxy.urls import service_url
 
     parts = launch_group(paths, names)
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
-    urls = {service.id: service_url(service, port or registry.settings.http) for service in registry.services}
+    urls = {service.id: service_url(service, ports.or_planned(registry.settings.http)) for service in registry.services}
     print_table(("NAME", "STATE", "URL"), [(name, part.state, urls.get(name, "")) for name, part in parts.items()])
     bad = [name for name, part in parts.items() if part.state not in {"up", "ended"}]
     if bad:

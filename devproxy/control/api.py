@@ -20,7 +20,7 @@ def routes(view: ControlContext) -> Iterator[web.RouteDef]:
     """The handlers, each at its path."""
 
     async def services(_: web.Request) -> web.Response:
-        return json_answer(service_rows(view.registry(), view.http, view.conditions()))
+        return json_answer(service_rows(view.registry(), view.ports, view.conditions()))
 
     async def health(_: web.Request) -> web.Response:
         return json_answer(view.conditions())

@@ -14,7 +14,7 @@ from devproxy.events import EventLog
 from devproxy.health.model import Condition
 from devproxy.paths import Paths
 from devproxy.registry.model import Registry
-from devproxy.urls import control_hosts
+from devproxy.urls import Ports, control_hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ControlContext:
     notices: Callable[[], Sequence[str]]
     events: EventLog
     paths: Paths
-    http: int
+    ports: Ports
     addresses: tuple[str, ...]
     pid: int
     started: float
@@ -48,8 +48,8 @@ class ControlContext:
             "pid": self.pid,
             "started": self.started,
             "uptime": round(max(0.0, time.time() - self.started), 3),
-            "http": self.http,
-            "https": None,
+            "http": self.ports.http,
+            "https": self.ports.https,
             "addresses": list(self.addresses),
             "loop": self.loop,
             "config": str(self.paths.config),

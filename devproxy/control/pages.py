@@ -18,7 +18,7 @@ from devproxy.health.model import Condition, Finding
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
 from devproxy.text import plural, safe_html
-from devproxy.urls import host_url, mount_url, service_url
+from devproxy.urls import Ports, host_url, mount_url, service_url
 
 MOST_FINDINGS = 100
 UNKNOWN = Condition()
@@ -87,7 +87,7 @@ def dashboard(view: ControlContext) -> str:
             _notices(view.notices()),
             findings(conditions),
             _problems(registry.problems),
-            _services(registry.services, view.http, conditions),
+            _services(registry.services, view.ports, conditions),
             _events(view.events.since(0)),
         )
     )
@@ -110,7 +110,7 @@ def _summary(view: ControlContext) -> str:
         *counts(view.conditions()),
         *([plural(len(registry.problems), "problem")] * bool(registry.problems)),
     ]
-    return f'<p class="summary">{" · ".join(facts)} · port {view.http}, this machine only</p>'
+    return f'<p class="summary">{" · ".join(facts)} · port {view.ports.http}, this machine only</p>'
 
 
 def _notices(notices: Iterable[str]) -> str:
@@ -136,7 +136,7 @@ def _problem(problem: Problem) -> str:
     )
 
 
-def _services(services: tuple[Service, ...], port: int, conditions: Mapping[str, Condition]) -> str:
+def _services(services: tuple[Service, ...], ports: Ports, conditions: Mapping[str, Condition]) -> str:
     if not services:
         return (
             "<section><h2>Services</h2><p>None yet. Give a port a name:</p>"
@@ -145,7 +145,7 @@ def _services(services: tuple[Service, ...], port: int, conditions: Mapping[str,
         )
     shown = sorted(services[:MOST_ROWS], key=lambda service: (service.project or Project(""), service.id))
     groups = groupby(shown, key=lambda service: service.project)
-    bodies = "".join(_project(project, group, port, conditions) for project, group in groups)
+    bodies = "".join(_project(project, group, ports, conditions) for project, group in groups)
     return (
         "<section><table><thead><tr><th>Name<th>Leads to<th>Is<th>Declared in</tr></thead>"
         f"{bodies}</table>{_rest(len(services), MOST_ROWS)}</section>"
@@ -153,17 +153,17 @@ def _services(services: tuple[Service, ...], port: int, conditions: Mapping[str,
 
 
 def _project(
-    project: Project | None, services: Iterable[Service], port: int, conditions: Mapping[str, Condition]
+    project: Project | None, services: Iterable[Service], ports: Ports, conditions: Mapping[str, Condition]
 ) -> str:
-    rows = "".join(_row(service, port, conditions.get(service.id, UNKNOWN)) for service in services)
+    rows = "".join(_row(service, ports, conditions.get(service.id, UNKNOWN)) for service in services)
     head = (
         f'<tr class="project"><th colspan="4" scope="rowgroup">{safe_html(str(project))}</th></tr>' if project else ""
     )
     return f"<tbody>{head}{rows}</tbody>"
 
 
-def _row(service: Service, port: int, condition: Condition) -> str:
-    first, *others = [*_hosts(service, port), *_mounts(service, port)]
+def _row(service: Service, ports: Ports, condition: Condition) -> str:
+    first, *others = [*_hosts(service, ports), *_mounts(service, ports)]
     more = "".join(f"<li>{other}</li>" for other in others)
     aliases = f'<ul class="more">{more}</ul>' if more else ""
     upstream = f"<code>{safe_html(service.upstream.text)}</code>" if service.upstream else "<em>no port yet</em>"
@@ -175,20 +175,20 @@ def _row(service: Service, port: int, condition: Condition) -> str:
     )
 
 
-def _hosts(service: Service, port: int) -> Iterable[str]:
+def _hosts(service: Service, ports: Ports) -> Iterable[str]:
     """Every name as a link; wildcards, and what a browser cannot open, as text."""
     if service.protocol != "http":
         yield safe_html(service.id)
-        yield safe_html(service_url(service, port))
+        yield safe_html(service_url(service, ports))
         return
     for host in service.hosts:
-        yield safe_html(host) if "*" in host else _link(host_url("http", host, port, "/"), host)
+        yield safe_html(host) if "*" in host else _link(host_url("http", host, ports.http, "/"), host)
 
 
-def _mounts(service: Service, port: int) -> Iterable[str]:
+def _mounts(service: Service, ports: Ports) -> Iterable[str]:
     for mount in service.mounts:
         said = mount.host + mount.path
-        yield safe_html(said) if "*" in mount.host else _link(mount_url(mount, port), said)
+        yield safe_html(said) if "*" in mount.host else _link(mount_url(mount, ports), said)
 
 
 def _link(url: str, said: str) -> str:

@@ -10,30 +10,30 @@ from devproxy import __version__
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service
 from devproxy.text import plural, safe_lines
-from devproxy.urls import control_url, service_url
+from devproxy.urls import Ports, control_url, service_url
 
 MOST_SERVICES = 100
 MOST_PROBLEMS = 20
 
 
-def announcement(registry: Registry, addresses: Sequence[str], port: int, notices: Sequence[str]) -> str:
-    """Several lines; `addresses` as `127.0.0.1:80`, `port` the one that URLs carry."""
+def announcement(registry: Registry, addresses: Sequence[str], ports: Ports, notices: Sequence[str]) -> str:
+    """Several lines; `addresses` as `127.0.0.1:80`, `ports` those that URLs carry."""
     lines = [
         f"devproxy {__version__} listens on {' and '.join(addresses)}",
         *(f"note: {notice}" for notice in notices),
         "",
     ]
-    lines += _services(registry.services, port)
-    lines += ["", f"Everything at a glance: {control_url(registry.settings.tlds, port)}/"]
+    lines += _services(registry.services, ports)
+    lines += ["", f"Everything at a glance: {control_url(registry.settings.tlds, ports)}/"]
     lines += _problems(registry.problems)
     return safe_lines("\n".join(lines))
 
 
-def _services(services: Sequence[Service], port: int) -> list[str]:
+def _services(services: Sequence[Service], ports: Ports) -> list[str]:
     if not services:
         return ["No services yet. Give a port a name: devproxy add app 3000"]
     shown = services[:MOST_SERVICES]
-    rows = [(service_url(service, port) or service.id, _upstream(service)) for service in shown]
+    rows = [(service_url(service, ports) or service.id, _upstream(service)) for service in shown]
     width = min(60, max(len(url) for url, _ in rows))
     lines = [f"  {url:<{width}}  →  {upstream}" for url, upstream in rows]
     if len(services) > MOST_SERVICES:

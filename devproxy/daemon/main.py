@@ -32,7 +32,7 @@ from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
 from devproxy.health.model import Condition, Listener
-from devproxy.net.loopback import BACKLOG, Listening, listen
+from devproxy.net.loopback import BACKLOG, HTTP, Listening, listen
 from devproxy.paths import Paths
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
@@ -40,6 +40,7 @@ from devproxy.registry.loader import Loader
 from devproxy.storage import files
 from devproxy.storage.process_identity import start_time
 from devproxy.storage.rotating_file import RotatedFile
+from devproxy.urls import Ports
 
 ACCESS_LOG_LIMIT, ACCESS_LOGS_KEPT = 10 << 20, 5  # bytes a file, older files
 RESERVED_DESCRIPTORS = 128  # files, logs, the loop, devproxy's own pages
@@ -89,14 +90,14 @@ class Daemon:
         self._handle_signals()
         limit = process.raise_descriptor_limit()
         settings = (await self._reloader.load()).settings
-        listening = listen(settings.http if self._http is None else self._http)
+        listening = listen(HTTP._replace(port=settings.http if self._http is None else self._http))
         self._notices = listening.notices
-        self._port = listening.port
+        self._ports = Ports(http=listening.port)
         try:
             self._control = runner(build_app(self._view(listening)))
             await self._control.setup()
             connections = max(16, (limit - RESERVED_DESCRIPTORS) // 2)
-            snapshot = Snapshot.of(await self._reloader.load((self._port,)))
+            snapshot = Snapshot.of(await self._reloader.load(self._ports.known))
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
@@ -119,7 +120,7 @@ class Daemon:
         """Begin to watch the services; devproxy's own sockets are audited by the same code."""
         registry = self._reloader
         self._publisher = HealthPublisher(
-            self._paths, self._proxy, self._events, lambda: registry.registry, (self._port,)
+            self._paths, self._proxy, self._events, lambda: registry.registry, self._ports.known
         )
 
         def stop() -> None:
@@ -141,7 +142,7 @@ class Daemon:
             history=self._past,
             events=self._events,
             paths=self._paths,
-            http=listening.port,
+            ports=self._ports,
             addresses=tuple(listening.addresses),
             pid=os.getpid(),
             started=self._started,
@@ -191,7 +192,7 @@ class Daemon:
     def _notice_port(self, change: RegistryChange) -> None:
         """A port is chosen once: open connections and printed URLs hang on it."""
         port = change.registry.settings.http
-        if change.old.settings.http == port or self._http is not None or port == self._port:
+        if change.old.settings.http == port or self._http is not None or port == self._ports.http:
             return
         message = f"[proxy] http is {port or 'the standard port'} now: restart devproxy to listen there"
         self._notices.append(message)
@@ -216,7 +217,8 @@ class Daemon:
         running = Running(
             pid=os.getpid(),
             started=self._started,
-            http=self._port,
+            http=self._ports.http,
+            https=self._ports.https,
             version=__version__,
             problems=registry.problems,
             in_force=registry if registry.has_errors else None,
@@ -224,11 +226,11 @@ class Daemon:
         files.write_json(self._paths.proxy, running)
 
     def _announce(self, listening: Listening) -> None:
-        self._events.add(Started(__version__, self._port))
+        self._events.add(Started(__version__, listening.port))
         for notice in self._notices:
             self._events.add(Notice(notice))
         _log.debug("listening on %s", ", ".join(listening.addresses))
-        text = announcement(self._reloader.registry, listening.addresses, self._port, self._notices)
+        text = announcement(self._reloader.registry, listening.addresses, self._ports, self._notices)
         # Whoever started us may have closed the pipe, or read one line of it: no reason not to serve.
         with contextlib.suppress(OSError, ValueError):
             print(text, flush=True)

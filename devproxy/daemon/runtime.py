@@ -11,6 +11,7 @@ from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Registry
 from devproxy.storage.process_identity import is_same
+from devproxy.urls import Ports
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,10 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     problems: tuple[Problem, ...] = ()
     in_force: Registry | None = None
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.http, self.https)
 
 
 def read_running(paths: Paths) -> Running | None:

@@ -1,7 +1,7 @@
 """The only sockets that devproxy listens on.
 
-Lives here: the choice of a port (80, else 7080; or the one asked for), binding it on 127.0.0.1 and ::1, whether that
-could be done (`is_free`), and taking over sockets that systemd holds (sd_listen_fds(3)).
+Lives here: the choice of a port (the one asked for; or the standard one, else a fallback), binding it on 127.0.0.1 and
+::1, whether that could be done (`is_free`), and taking over sockets that systemd holds (sd_listen_fds(3)).
 Not here: which addresses are loopback (`devproxy/addresses.py`), what is served on the sockets (`proxy/`), who listens
 elsewhere (`health/`), connecting (`net/dial.py`), who holds a port that is taken (`net/port_owner.py`), and the one
 other bind(): the proof of exposure binds the near end of the connections that it makes, and never listens
@@ -22,6 +22,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from devproxy.addresses import is_loopback
 from devproxy.errors import DevproxyError, Exit
@@ -29,8 +30,6 @@ from devproxy.net.port_owner import holder
 from devproxy.net.sockets import bound_buffers
 from devproxy.text import bracketed, host_port
 
-STANDARD_PORT = 80
-FALLBACK_PORT = 7080
 BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn (listen(2))
 FAMILIES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 FIRST_HANDED_OVER = 3  # SD_LISTEN_FDS_START
@@ -39,10 +38,35 @@ _NO_SUCH_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPOR
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
+class Endpoint(NamedTuple):
+    """What is to be listened for, on every loopback address: a scheme, and how its port is chosen.
+
+    `port` is the one asked for, 0 any that is free, None the `standard` one, else the `fallback` with a notice; it is
+    set by the key of [proxy] that is called like the scheme.
+    """
+
+    scheme: str
+    standard: int
+    fallback: int
+    port: int | None = None
+
+    @property
+    def setting(self) -> str:
+        """As a person finds it: `[proxy] http`."""
+        return f"[proxy] {self.scheme}"
+
+
+HTTP = Endpoint("http", standard=80, fallback=7080)
+
+
 @dataclass(slots=True)
 class Listening:
-    """Sockets that listen, all on `port` unless systemd handed over several; `notices` are for a person."""
+    """Sockets that listen for one scheme, all on `port` unless systemd handed over several.
 
+    `notices` are for a person.
+    """
+
+    scheme: str
     sockets: list[socket.socket]
     port: int
     notices: list[str] = field(default_factory=list)
@@ -81,67 +105,70 @@ class _Unavailable(Exception):  # noqa: N818  (an answer of this module to itsel
             return f"{where} is not open to ordinary users on this system"
         return f"{where}: {os.strerror(self.code)}"
 
-    def fix(self) -> str:
+    def fix(self, endpoint: Endpoint) -> str:
         if not self.forbidden:
-            return f"stop that process, or choose another port: [proxy] http = {FALLBACK_PORT} in registry.toml"
+            choice = f"{endpoint.setting} = {endpoint.fallback} in registry.toml"
+            return f"stop that process, or choose another port: {choice}"
         if sys.platform == "linux":
             return f"sudo sysctl -w net.ipv4.ip_unprivileged_port_start={self.port}, or choose a port above 1023"
-        return "choose a port above 1023: [proxy] http in registry.toml"
+        return f"choose a port above 1023: {endpoint.setting} in registry.toml"
 
 
 def is_free(port: int) -> bool:
     """Whether a service could listen on `port` on every loopback address that this machine has, at this moment."""
     try:
-        _listen_on(port).close()
+        _listen_on(HTTP, port).close()
     except (_Unavailable, OverflowError):
         return False
     return True
 
 
-def listen(http: int | None) -> Listening:
-    """Listen on `http`, on both loopback addresses; None is 80, else 7080 with a notice; 0 is any free port.
+def listen(endpoint: Endpoint) -> Listening:
+    """Listen for `endpoint`, on both loopback addresses.
 
     Sockets that systemd handed over come first. Raises DevproxyError: where the port asked for (or both of
     the standard ones) cannot be had, naming who holds it; exit 4 where a socket handed over is not on loopback.
     """
     handed_over = _from_systemd()
     if handed_over:
-        return _take_over(handed_over, http)
-    if http is not None:
-        return _listen_asked(http)
+        return _take_over(handed_over, endpoint)
+    if endpoint.port is not None:
+        return _listen_asked(endpoint, endpoint.port)
     try:
-        return _listen_on(STANDARD_PORT)
+        return _listen_on(endpoint, endpoint.standard)
     except _Unavailable as refusal:
         first = refusal
     try:
-        listening = _listen_on(FALLBACK_PORT)
+        listening = _listen_on(endpoint, endpoint.fallback)
     except _Unavailable as refusal:
         raise DevproxyError(
-            f"neither port {STANDARD_PORT} nor port {FALLBACK_PORT} can be had",
+            f"neither port {endpoint.standard} nor port {endpoint.fallback} can be had",
             why=f"{first.why()}; {refusal.why()}",
-            fix="stop one of them, or choose a free port: [proxy] http = 7180 in registry.toml",
+            fix=f"stop one of them, or choose a free port: {endpoint.setting} = {endpoint.fallback + 100} in "
+            "registry.toml",
         ) from None
-    fix = f" ({first.fix()})" if first.forbidden else ""
-    listening.notices.insert(0, f"listening on port {FALLBACK_PORT}, because {first.why()}{fix}")
+    fix = f" ({first.fix(endpoint)})" if first.forbidden else ""
+    listening.notices.insert(0, f"listening on port {endpoint.fallback}, because {first.why()}{fix}")
     return listening
 
 
-def _listen_asked(port: int) -> Listening:
+def _listen_asked(endpoint: Endpoint, port: int) -> Listening:
     try:
-        return _listen_on(port) if port else _listen_on_any()
+        return _listen_on(endpoint, port) if port else _listen_on_any(endpoint)
     except _Unavailable as refusal:
-        raise DevproxyError(f"cannot listen on port {refusal.port}", why=refusal.why(), fix=refusal.fix()) from None
+        what = f"cannot listen on port {refusal.port}"
+        raise DevproxyError(what, why=refusal.why(), fix=refusal.fix(endpoint)) from None
 
 
-def _listen_on_any() -> Listening:
+def _listen_on_any(endpoint: Endpoint) -> Listening:
     """A port that is free on both families: the kernel chooses one on the first, the second may disagree."""
     for _ in range(_ANY_PORT_ATTEMPTS - 1):
         with contextlib.suppress(_Unavailable):
-            return _listen_on(0)
-    return _listen_on(0)
+            return _listen_on(endpoint, 0)
+    return _listen_on(endpoint, 0)
 
 
-def _listen_on(port: int) -> Listening:
+def _listen_on(endpoint: Endpoint, port: int) -> Listening:
     """Bind both families, then listen on both. Raises _Unavailable, with nothing left open."""
     sockets: list[socket.socket] = []
     missing: list[str] = []
@@ -162,7 +189,7 @@ def _listen_on(port: int) -> Listening:
             sock.close()
         raise
     notices = [f"this machine has no loopback address {host}: listening without it" for host in missing]
-    return Listening(sockets, port, notices)
+    return Listening(endpoint.scheme, sockets, port, notices)
 
 
 def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket | None:
@@ -251,11 +278,11 @@ def _not_ours(descriptor: int, why: str) -> DevproxyError:
     )
 
 
-def _take_over(sockets: Sequence[socket.socket], http: int | None) -> Listening:
+def _take_over(sockets: Sequence[socket.socket], endpoint: Endpoint) -> Listening:
     port = int(sockets[0].getsockname()[1])
-    listening = Listening(list(sockets), port)
-    if http not in {None, 0, port}:
-        listening.notices.append(f"systemd handed over port {port}: that is used, not port {http}")
+    listening = Listening(endpoint.scheme, list(sockets), port)
+    if endpoint.port not in {None, 0, port}:
+        listening.notices.append(f"systemd handed over port {port}: that is used, not port {endpoint.port}")
     for family, host in FAMILIES:
         if all(sock.family != family for sock in sockets):
             missing = host_port(host, port)

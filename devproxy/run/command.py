@@ -24,7 +24,7 @@ from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
 from devproxy.storage.files import manifest_text
 from devproxy.text import devproxy_command
-from devproxy.urls import service_url
+from devproxy.urls import Ports, service_url
 
 HOST = "127.0.0.1"
 SHELL = ("cmd", "/d", "/s", "/c") if sys.platform == "win32" else ("sh", "-c")
@@ -49,22 +49,22 @@ def prepare(
     *,
     port: int,
     registry: Registry,
-    http_port: int | None,
+    ports: Ports,
     argv: Sequence[str] | None = None,
 ) -> PreparedCommand:
     """The command of `service`, or `argv` in its place (run in the current folder), to listen on `port`.
 
     The registry's command listens there even if it names another port; one typed by a person is left as it is.
-    `http_port` is the port of the running proxy (None: the one that it is to take). Reads `package.json`. Raises
+    `ports` are those of the running proxy (none: those that it is to take). Reads `package.json`. Raises
     DevproxyError: there is no command, no such folder, or a placeholder that cannot be filled in.
     """
     cwd = service.cwd if argv is None else str(Path.cwd())
     _check_folder(service, cwd)
-    proxy_port = http_port or registry.settings.http
-    url = service_url(service, proxy_port)
+    ports = ports.or_planned(registry.settings.http)
+    url = service_url(service, ports)
 
     def filled(text: str, own: int) -> str:
-        return fill(text, _placeholder_values(service, own, registry, proxy_port))
+        return fill(text, _placeholder_values(service, own, registry, ports))
 
     adapted = adapt(
         [filled(word, port) for word in _command(service, argv)],
@@ -103,9 +103,7 @@ def _check_folder(service: Service, cwd: str) -> None:
         )
 
 
-def _placeholder_values(
-    asker: Service, port: int, registry: Registry, proxy_port: int | None
-) -> Callable[[str, str], str]:
+def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Ports) -> Callable[[str, str], str]:
     """What stands for a placeholder: `port` of our own, `url`, `port` or `host` of another service."""
     services = {service.id: service for service in registry.services} | {asker.id: asker}
 
@@ -118,7 +116,7 @@ def _placeholder_values(
             address = port if other.id == asker.id else other.upstream.port if other.upstream else 0
             found = str(address or "")
         else:
-            found = service_url(other, proxy_port) if kind == "url" else next(iter(other.hosts), "")
+            found = service_url(other, ports) if kind == "url" else next(iter(other.hosts), "")
         if found:
             return found
         if kind == "port":

@@ -30,6 +30,7 @@ from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import Lines
 from devproxy.run.selection import SelectedService
 from devproxy.run.session import Session
+from devproxy.urls import Ports
 
 PROBE_INTERVAL = 0.1  # seconds between two probes of a service that is not healthy yet
 REMIND_AFTER = 10.0  # seconds after which it is said what somebody waits for
@@ -75,7 +76,7 @@ class ServiceGroup:
         services: Sequence[Service],
         outside: Sequence[Service],
         *,
-        http_port: int | None,
+        ports: Ports,
         on_line: Callable[[str, str], None],
         notify: Callable[[str], None],
         on_change: Callable[[], None],
@@ -85,7 +86,7 @@ class ServiceGroup:
         self.members = {service.id: Member(service) for service in services}
         self._outside = {service.id: service for service in outside}
         self._paths = paths
-        self._http_port = http_port
+        self._ports = ports
         self._on_line = on_line
         self._notify = notify
         self._on_change = on_change
@@ -201,7 +202,7 @@ class ServiceGroup:
     def _launch(self, service: Service) -> Launch:
         selected = SelectedService(name=service.name, project=service.project, service=service, origin="up")
         folder = Path(service.source.file).parent
-        ready = launch(self._paths, selected, folder=folder, http_port=self._http_port)
+        ready = launch(self._paths, selected, folder=folder, ports=self._ports)
         if self._trusted_only and not ready.service.trusted:  # this very reading of it is what would be run
             remove_lease(self._paths, ready.lease)
             refuse_untrusted([ready.service])

@@ -18,6 +18,7 @@ from devproxy.registry.model import ProxySettings, Service
 from devproxy.run.group import QUOTED, ServiceGroup
 from devproxy.run.group_state import MemberState, publish, read_end_requests, withdraw
 from devproxy.run.logs import ServiceLog
+from devproxy.urls import Ports
 
 OWN = "devproxy"  # the name under which what devproxy says stands
 
@@ -29,7 +30,7 @@ def run_group(
     services: Sequence[Service],
     outside: Sequence[Service],
     *,
-    http_port: int | None,
+    ports: Ports,
     show: Show | None,
     settings: ProxySettings,
     trusted_only: bool = False,
@@ -38,9 +39,7 @@ def run_group(
 
     `outside`, `trusted_only` as in `ServiceGroup`.
     """
-    group = partial(
-        ServiceGroup, paths, services, outside, http_port=http_port, settings=settings, trusted_only=trusted_only
-    )
+    group = partial(ServiceGroup, paths, services, outside, ports=ports, settings=settings, trusted_only=trusted_only)
     return asyncio.run(_GroupProcess(paths, [service.id for service in services], group, show).run())
 
 

@@ -24,6 +24,7 @@ from devproxy.run.ports import declared_ports, reserve
 from devproxy.run.selection import SelectedService
 from devproxy.storage.process_identity import start_time
 from devproxy.text import devproxy_command
+from devproxy.urls import Ports
 
 
 class Launch(NamedTuple):
@@ -39,13 +40,13 @@ def launch(
     selected: SelectedService,
     *,
     folder: Path,
-    http_port: int | None,
+    ports: Ports,
     argv: Sequence[str] | None = None,
     force: bool = False,
 ) -> Launch:
     """Take the lease of a service for this process, and prepare its command (`argv`, else the registry's).
 
-    `folder` is where it is started, `http_port` as in `prepare`. Blocks. Raises DevproxyError: it runs already (unless
+    `folder` is where it is started, `ports` as in `prepare`. Blocks. Raises DevproxyError: it runs already (unless
     `force`), its port is held, it has no command.
     """
     _refuse_other_checkout(paths, selected)
@@ -69,7 +70,7 @@ def launch(
         if service is None:
             raise _nameless(selected)
         registry = loaded[-1]
-        prepared = prepare(service, port=lease.port, registry=registry, http_port=http_port, argv=argv or None)
+        prepared = prepare(service, port=lease.port, registry=registry, ports=ports, argv=argv or None)
         if prepared.port != lease.port:
             changed = structs.replace(lease, port=prepared.port)
             lease = changed if replace_lease(paths, lease, changed) else lease

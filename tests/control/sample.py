@@ -12,6 +12,7 @@ from devproxy.health.model import Condition
 from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import Mount, Project, Registry, Scheme, Service, Source, Upstream
+from devproxy.urls import Ports
 
 HOST = "devproxy.localhost"
 
@@ -67,7 +68,7 @@ class Pages:
             notices=lambda: self.notices,
             events=self.events,
             paths=Paths(Path("/c"), Path("/s")),
-            http=7080,
+            ports=Ports(7080),
             addresses=("127.0.0.1:7080", "[::1]:7080"),
             pid=42,
             started=1_700_000_000.0,

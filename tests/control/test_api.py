@@ -5,6 +5,7 @@ import msgspec
 from devproxy import __version__
 from devproxy.health.model import Condition
 from devproxy.serializers import problem_row, service_rows
+from devproxy.urls import Ports
 from tests.control.conftest import Client
 from tests.control.sample import Pages
 
@@ -12,7 +13,7 @@ from tests.control.sample import Pages
 async def test_services_are_the_rows_of_ls(client: Client, pages: Pages) -> None:
     async with client.get("/api/services") as answer:
         assert answer.content_type == "application/json"
-        assert await answer.json() == service_rows(pages.registry, 7080)
+        assert await answer.json() == service_rows(pages.registry, Ports(7080))
 
 
 async def test_problems_are_all_that_are_open(client: Client, pages: Pages) -> None:

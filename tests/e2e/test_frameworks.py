@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from devproxy.addresses import is_loopback
 from devproxy.registry.model import Project, Registry, Service, Source
 from devproxy.run.command import prepare
+from devproxy.urls import Ports
 from tests import require
 from tests.e2e.processes import Program, running
 from tests.health.packages import node_modules
@@ -105,7 +106,7 @@ def answers_on_its_port(
     )
     service = replace(service, command=command)
     port = free_port()
-    found = prepare(service, port=port, registry=Registry(services=(service,)), http_port=80)
+    found = prepare(service, port=port, registry=Registry(services=(service,)), ports=Ports(80))
     assert found.port == port
     with running(found.argv, folder / "log", cwd=folder, env={**environment, **found.env}) as program:
         wait_until(

@@ -22,7 +22,7 @@ from devproxy.net import loopback
 def report(http=None):
     left = lambda: [name for name in os.environ if name.startswith("LISTEN_")]
     try:
-        got = loopback.listen(http)
+        got = loopback.listen(loopback.HTTP._replace(port=http))
         print(json.dumps({"addresses": got.addresses, "port": got.port, "notices": got.notices, "left": left()}))
     except DevproxyError as e:
         print(json.dumps({"error": e.what, "why": e.why, "fix": e.fix, "code": int(e.exit_code), "left": left()}))

@@ -15,7 +15,7 @@ import pytest
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net import loopback
-from devproxy.net.loopback import Listening, listen
+from devproxy.net.loopback import HTTP, Endpoint, Listening, listen
 from tests import require
 from tests.net.own_process import ROOT, child
 from tests.ports import free_port
@@ -38,8 +38,8 @@ def squatter(host: str, port: int | None = None, *, v6only: bool = True) -> Iter
 
 
 @contextmanager
-def listened(http: int | None) -> Iterator[Listening]:
-    listening = listen(http)
+def listened(http: int | None, endpoint: Endpoint = HTTP) -> Iterator[Listening]:
+    listening = listen(endpoint._replace(port=http))
     try:
         yield listening
     finally:
@@ -84,7 +84,7 @@ def test_a_squatter_on_either_family_makes_an_explicit_port_busy_and_is_named(ho
     require.ipv6()
     with squatter(host) as port:
         with pytest.raises(DevproxyError) as caught:
-            listen(port)
+            listen(HTTP._replace(port=port))
         assert caught.value.exit_code == Exit.BAD_NEWS
         taken = "[::1]" if ":" in host else "127.0.0.1"
         assert f"port {port} on {taken} is held by" in caught.value.why
@@ -96,35 +96,28 @@ def test_a_squatter_on_either_family_makes_an_explicit_port_busy_and_is_named(ho
             pass
 
 
-def test_the_standard_port_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_standard_port_comes_first() -> None:
     port = free_port()
-    monkeypatch.setattr(loopback, "STANDARD_PORT", port)
-    with listened(None) as listening:
+    with listened(None, Endpoint("http", port, fallback=1)) as listening:
         assert listening.port == port
         assert listening.notices == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_where_it_is_busy_the_fallback_is_used_and_a_notice_names_the_holder(
-    host: str, monkeypatch: pytest.MonkeyPatch
+    host: str,
 ) -> None:
     require.ipv6()
     fallback = free_port()
-    with squatter(host) as busy:
-        monkeypatch.setattr(loopback, "STANDARD_PORT", busy)
-        monkeypatch.setattr(loopback, "FALLBACK_PORT", fallback)
-        with listened(None) as listening:
-            assert listening.port == fallback
-            assert f"listening on port {fallback}, because port {busy} on" in listening.notices[0]
-            assert f"(pid {os.getpid()})" in listening.notices[0]
+    with squatter(host) as busy, listened(None, Endpoint("http", busy, fallback)) as listening:
+        assert listening.port == fallback
+        assert f"listening on port {fallback}, because port {busy} on" in listening.notices[0]
+        assert f"(pid {os.getpid()})" in listening.notices[0]
 
 
-def test_both_busy_is_an_error_that_names_both_holders(monkeypatch: pytest.MonkeyPatch) -> None:
-    with squatter("127.0.0.1") as first, squatter("127.0.0.1") as second:
-        monkeypatch.setattr(loopback, "STANDARD_PORT", first)
-        monkeypatch.setattr(loopback, "FALLBACK_PORT", second)
-        with pytest.raises(DevproxyError) as caught:
-            listen(None)
+def test_both_busy_is_an_error_that_names_both_holders() -> None:
+    with squatter("127.0.0.1") as first, squatter("127.0.0.1") as second, pytest.raises(DevproxyError) as caught:
+        listen(Endpoint("http", first, second))
     assert f"port {first} on 127.0.0.1" in caught.value.why
     assert f"port {second} on 127.0.0.1" in caught.value.why
     assert caught.value.why.count(f"(pid {os.getpid()})") == 2
@@ -193,7 +186,7 @@ def test_without_any_loopback_it_is_an_error() -> None:
 def test_what_was_bound_is_read_back_and_refused_unless_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loopback, "FAMILIES", ((socket.AF_INET, "0.0.0.0"),))
     with pytest.raises(DevproxyError) as caught:
-        listen(0)
+        listen(HTTP._replace(port=0))
     assert caught.value.exit_code == Exit.REFUSED
     assert "refusing to listen on 0.0.0.0:" in caught.value.what
 
@@ -210,8 +203,9 @@ def test_no_environment_variable_widens_it() -> None:
     assert got["addresses"] == [f"127.0.0.1:{got['port']}", f"[::1]:{got['port']}"]
 
 
-def test_listen_takes_a_port_and_nothing_more() -> None:
-    assert list(listen.__annotations__) == ["http", "return"]
+def test_listen_takes_a_port_and_no_address() -> None:
+    assert list(listen.__annotations__) == ["endpoint", "return"]
+    assert Endpoint.__annotations__.keys() == {"scheme", "standard", "fallback", "port"}
 
 
 def test_nothing_else_in_devproxy_listens() -> None:

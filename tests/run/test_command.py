@@ -12,6 +12,7 @@ from devproxy.errors import DevproxyError
 from devproxy.registry.model import Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.values import fill, placeholders
 from devproxy.run.command import SHELL, PreparedCommand, package_scripts, prepare
+from devproxy.urls import Ports
 
 COMMAND = ("server", "--port", "{port}")
 
@@ -35,7 +36,7 @@ REGISTRY = Registry(services=(WEB, API, DB))
 
 
 def prepared(web: Service = WEB, http_port: int | None = 7080, **more: object) -> PreparedCommand:
-    return prepare(web, port=24000, registry=REGISTRY, http_port=http_port, argv=more.get("argv"))  # type: ignore[arg-type]
+    return prepare(web, port=24000, registry=REGISTRY, ports=Ports(http_port), argv=more.get("argv"))  # type: ignore[arg-type]
 
 
 def test_the_command_gets_its_port_host_and_url() -> None:
@@ -73,7 +74,7 @@ def test_the_url_has_the_port_that_the_proxy_has_or_will_take(
     http_port: int | None, setting: int | None, url: str
 ) -> None:
     registry = replace(REGISTRY, settings=ProxySettings(http=setting))
-    assert prepare(WEB, port=24000, registry=registry, http_port=http_port).env["DEVPROXY_URL"] == url
+    assert prepare(WEB, port=24000, registry=registry, ports=Ports(http_port)).env["DEVPROXY_URL"] == url
 
 
 def test_a_command_given_runs_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +118,7 @@ def test_scripts_are_read_from_the_commands_folder(tmp_path: Path) -> None:
 def test_what_is_missing_is_told(changed: dict[str, object], what: str, why: str) -> None:
     registry = Registry(services=(WEB, service("late"), replace(service("bare"), hosts=())))
     with pytest.raises(DevproxyError) as told:
-        prepare(replace(WEB, **changed), port=24000, registry=registry, http_port=80)
+        prepare(replace(WEB, **changed), port=24000, registry=registry, ports=Ports(80))
     assert what in told.value.what
     assert why in told.value.why
     assert told.value.where == "/srv/devproxy.toml:3"

@@ -12,6 +12,7 @@ from devproxy.registry.leases import read_leases
 from devproxy.registry.loader import read
 from devproxy.run.launch import Launch, launch
 from devproxy.run.selection import select_service
+from devproxy.urls import Ports
 from tests.ports import free_port
 
 
@@ -24,7 +25,7 @@ def paths(tmp_path: Path) -> Paths:
 def start(paths: Paths, name: str, *argv: str, force: bool = False) -> Launch:
     folder = paths.config.parent
     selected = select_service(name, folder, read(paths))
-    return launch(paths, selected, folder=folder, http_port=7080, argv=argv, force=force)
+    return launch(paths, selected, folder=folder, ports=Ports(7080), argv=argv, force=force)
 
 
 def test_a_new_name_gets_a_port_of_the_range_and_a_route(paths: Paths) -> None:
@@ -81,7 +82,7 @@ def test_another_checkout_does_not_answer_under_the_name_of_the_linked_one(paths
 
     def in_checkout(name: str) -> Launch:
         folder = tmp_path / name
-        return launch(paths, select_service("web", folder, registry), folder=folder, http_port=7080)
+        return launch(paths, select_service("web", folder, registry), folder=folder, ports=Ports(7080))
 
     with pytest.raises(DevproxyError, match=r"`web.shop` belongs to another checkout") as error:
         in_checkout("other")
@@ -113,7 +114,7 @@ def test_two_checkouts_of_a_project_have_two_ports(paths: Paths, tmp_path: Path)
 
     def in_checkout(name: str) -> Launch:
         folder = tmp_path / name
-        return launch(paths, select_service("web", folder, read(paths)), folder=folder, http_port=7080)
+        return launch(paths, select_service("web", folder, read(paths)), folder=folder, ports=Ports(7080))
 
     main, fix = in_checkout("main"), in_checkout("fix")
     assert (main.service.id, main.lease.port) == ("web.shop", port)

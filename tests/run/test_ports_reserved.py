@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.net.loopback import is_free, listen
+from devproxy.net.loopback import HTTP, is_free, listen
 from devproxy.paths import Paths
 from devproxy.run.ports import release, reserve
 from tests.ports import free_port, port_range
@@ -80,7 +80,7 @@ def test_what_a_killed_process_held_is_free_again(asker: Asker) -> None:
 
 def test_one_process_gets_the_same_again_until_it_lets_go(asker: Asker) -> None:
     port = asker.reserved("web")
-    listening = listen(port)
+    listening = listen(HTTP._replace(port=port))
     try:
         assert asker.reserved("web") == port
         assert asker.reserved("web", frozenset({port})) != port
@@ -97,7 +97,7 @@ def test_a_broken_file_is_no_obstacle(asker: Asker) -> None:
 
 
 def test_a_port_in_use_on_one_family_is_not_free() -> None:
-    listening = listen(free_port())
+    listening = listen(HTTP._replace(port=free_port()))
     try:
         assert not is_free(listening.port)
         for sock in listening.sockets[1:]:

@@ -31,7 +31,7 @@ from devproxy.registry.edit import link_project, trust_project, unlink_project
 from devproxy.registry.layers import Linked, of_project, own_name
 from devproxy.registry.loader import place
 from devproxy.registry.model import Project, Registry
-from devproxy.registry.resolve import digest
+from devproxy.registry.resolve import trust_digest
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 from devproxy.storage.files import UnreadableError, decode_text, read
 from devproxy.text import devproxy_command
@@ -137,7 +137,7 @@ def take(
         worktree=worktrees.label(file.parent),
         label=label,
         force=force,
-        trust=None if trust is None else digest(str(file), commands) if trust else "",
+        trust=None if trust is None else trust_digest(str(file), commands) if trust else "",
     )
     made: list[Link] = []
 

@@ -102,7 +102,7 @@ class _Merge:
     def resolve(self) -> None:
         """What each service says, and whether its command is trusted."""
         trusted = {
-            project: bool(link.trust) and link.trust == resolve.digest(link.file, self.projects[project])
+            project: bool(link.trust) and link.trust == resolve.trust_digest(link.file, self.projects[project])
             for project, link in self.links.items()
         }
         for name, declared in self.declared.items():
@@ -112,7 +112,7 @@ class _Merge:
             self.services[name], problems = resolve.service(declared, self.proxy, lease, trusted=is_trusted)
             self.problems += problems
             if not is_trusted and link is not None:
-                self.problems += resolve.refused(declared, link)
+                self.problems += resolve.untrusted_problems(declared, link)
 
     def connect(self, own_ports: Iterable[int]) -> None:
         """What services say about ports and about each other."""
@@ -275,7 +275,7 @@ def _socket_fault(text: Any, file: str, is_shared: bool) -> Wrong | None:
     if not _is_sound(text, upstream):
         return None
     path = upstream(text).path
-    return resolve.fault(path, file, is_shared=is_shared) if path else None
+    return resolve.socket_fault(path, file, is_shared=is_shared) if path else None
 
 
 def _is_sound(value: Any, parse: Any) -> bool:

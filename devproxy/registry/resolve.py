@@ -1,7 +1,20 @@
 """What a file says → what is in force: defaults filled in, every spelling resolved.
 
-Lives here: `[proxy]` → ProxySettings, and one declared service → Service, without its names.
+How it works: `settings` makes the ProxySettings of `[proxy]`, `service` the Service of what one service declares,
+without its names; and what is said there that does not fit together is a problem. Two rules have a part of their own:
+which unix sockets a file may name, and what it means to trust a project's commands.
 Not here: whether the spelling is right (`decode.py` has seen to that), names (`claims.py`), conflicts (`conflicts.py`).
+
+Sockets. A project's file comes with a repository. The socket of a container engine or of a keyring is open to its user
+alone, and may do all that the user may; registered, it is open to every page and every user that reaches the proxy.
+Only what the user wrote, registry.toml or devproxy.local.toml, may therefore name a socket elsewhere. Places are
+compared as text, after `..` is taken out (POSIX.1-2017 §4.13 without symlinks): what a symlink leads to is not known
+here.
+
+Trust is given to content: the command, the folder and the environment of each service, the local file laid over the
+project's, in the file where they stand. A link carries their digest. Any change of these asks again; any other change
+of the file does not. What a command goes on to run (`npm run dev` and the scripts of package.json) is not in the file,
+and not in the digest.
 """
 
 from collections.abc import Iterable
@@ -20,47 +33,12 @@ from devproxy.registry.schema import HealthTable, ProxyTable, ServiceTable
 from devproxy.registry.values import duration, origin, port_range, size
 from devproxy.text import devproxy_command, shown
 
-# Unix sockets: which of them a file may name.
-#
-# A project's file comes with a repository. The socket of a container engine or of a keyring is open to its user alone,
-# and may do all that the user may; registered, it is open to every page and every user that reaches the proxy. Only
-# what the user wrote, registry.toml or devproxy.local.toml, may therefore name a socket elsewhere. Places are compared
-# as text, after `..` is taken out (POSIX.1-2017 §4.13 without symlinks): what a symlink leads to is not known here.
-
-
-LONGEST = 107  # bytes: sun_path in unix(7), without its final NUL
-
-
-def fault(path: str, file: str, *, is_shared: bool) -> Wrong | None:
-    """Why `file` may not name the socket `path`, as it is written there; `is_shared`: it is a project's own file."""
-    socket = beside(file, path)
-    if is_shared and not _plain(socket).is_relative_to(folder := _plain(file).parent):
-        return Wrong(
-            f'"unix:{shown(path)}" lies outside of the project',
-            why="a project's file comes with a repository, so it names no socket of another program, such as a"
-            f" container engine's; its own lie below {shown(str(folder))}",
-            fix="move this line to your own devproxy.local.toml or registry.toml, which may name any socket",
-            code="socket-outside",
-        )
-    length = len(socket.encode())
-    if length <= LONGEST:
-        return None
-    why = f"the path of a unix socket has at most {LONGEST} bytes, and this one has {length}"
-    return Wrong("the socket's path is too long", why=why, fix="put it into /tmp or /run", code="bad-upstream")
-
-
-def _plain(path: str) -> PurePath:
-    """`path` without `..`; that of the root is the root."""
-    plain = PurePath()
-    for part in PurePath(path).parts:
-        plain = plain.parent if part == ".." else plain / part
-    return plain
-
-
 _DURATIONS = frozenset(
     ["hold", "response_timeout", "header_timeout", "idle_timeout", "grace", "idle_stop", "interval", "timeout"]
 )
+
 _INHERITED = ("response_timeout", "hold", "cross_site", "exposure")
+
 _AS_WRITTEN = ("protocol", "host_header", "exposure", "start", "restart")
 
 
@@ -99,6 +77,12 @@ def service(
         **found,
     )
     return result, problems + _misfits(declared)
+
+
+def with_lease(service: Service, lease: Lease) -> Service:
+    """A service that its files declare, as it is while a lease of it holds."""
+    scheme: Scheme = "tcp" if service.protocol == "tcp" else "http"
+    return structs.replace(service, upstream=_leased(service.upstream, scheme, lease), leased=True)
 
 
 def _given(table: Any) -> list[tuple[str, Any]]:
@@ -140,12 +124,6 @@ def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, 
     return found if lease is None else _leased(found, scheme, lease), problems
 
 
-def with_lease(service: Service, lease: Lease) -> Service:
-    """A service that its files declare, as it is while a lease of it holds."""
-    scheme: Scheme = "tcp" if service.protocol == "tcp" else "http"
-    return structs.replace(service, upstream=_leased(service.upstream, scheme, lease), leased=True)
-
-
 def _leased(found: Upstream | None, scheme: Scheme, lease: Lease) -> Upstream:
     return Upstream(found.scheme if found else scheme, LOOPBACKS, lease.port)
 
@@ -165,7 +143,7 @@ def _faults(declared: Declared, address: Upstream) -> list[Wrong]:
     is_tcp = declared.table.protocol == "tcp"
     if address.path:
         key = ("upstream",)
-        wrong = fault(address.path, declared.place(key)[0], is_shared=declared.is_shared(key))
+        wrong = socket_fault(address.path, declared.place(key)[0], is_shared=declared.is_shared(key))
         return [] if wrong is None else [wrong]
     if is_tcp == (address.scheme == "tcp"):
         return []
@@ -210,19 +188,47 @@ def _does_nothing(table: ServiceTable, name: str) -> tuple[str, str] | None:
     return None
 
 
-# What it means to trust a project's commands: a digest of all that would be run, which a link carries. Pure.
-#
-# Trust is given to content: the command, the folder and the environment of each service, the local file laid over the
-# project's, in the file where they stand. Any change of these asks again; any other change of the file does not. What a
-# command goes on to run (`npm run dev` and the scripts of package.json) is not in the file, and not in the digest.
+# Unix sockets
+
+
+LONGEST_SOCKET = 107  # bytes: sun_path in unix(7), without its final NUL
+
+
+def socket_fault(path: str, file: str, *, is_shared: bool) -> Wrong | None:
+    """Why `file` may not name the socket `path`, as it is written there; `is_shared`: it is a project's own file."""
+    socket = beside(file, path)
+    if is_shared and not _plain(socket).is_relative_to(folder := _plain(file).parent):
+        return Wrong(
+            f'"unix:{shown(path)}" lies outside of the project',
+            why="a project's file comes with a repository, so it names no socket of another program, such as a"
+            f" container engine's; its own lie below {shown(str(folder))}",
+            fix="move this line to your own devproxy.local.toml or registry.toml, which may name any socket",
+            code="socket-outside",
+        )
+    length = len(socket.encode())
+    if length <= LONGEST_SOCKET:
+        return None
+    why = f"the path of a unix socket has at most {LONGEST_SOCKET} bytes, and this one has {length}"
+    return Wrong("the socket's path is too long", why=why, fix="put it into /tmp or /run", code="bad-upstream")
+
+
+def _plain(path: str) -> PurePath:
+    """`path` without `..`; that of the root is the root."""
+    plain = PurePath()
+    for part in PurePath(path).parts:
+        plain = plain.parent if part == ".." else plain / part
+    return plain
+
+
+# Trust
 
 
 T = TypeVar("T")
 
-LENGTH = 64  # hexadecimal digits
+TRUST_DIGEST_LENGTH = 64  # hexadecimal digits
 
 
-def digest(file: str, services: Iterable[Declared]) -> str:
+def trust_digest(file: str, services: Iterable[Declared]) -> str:
     """SHA-256 over the commands of `services`, declared in `file` (absolute), in hexadecimal digits."""
     from hashlib import sha256  # only where something is trusted: a command must start faster than this loads
 
@@ -240,7 +246,7 @@ def trust_command(file: str) -> str:
     return devproxy_command("link", "--trust", own)
 
 
-def refused(declared: Declared, link: Linked) -> list[Problem]:
+def untrusted_problems(declared: Declared, link: Linked) -> list[Problem]:
     """What to say about a service of a link whose commands are not trusted as they are now."""
     if declared.table.start != "on-request" or declared.table.command is UNSET:
         return []

@@ -8,7 +8,7 @@ from devproxy.registry.decode import decode_local, decode_project, decode_user
 from devproxy.registry.layers import Linked, of_project
 from devproxy.registry.merge import merge
 from devproxy.registry.model import Project, Registry, Service
-from devproxy.registry.resolve import digest
+from devproxy.registry.resolve import trust_digest
 
 BOTH = ("127.0.0.1", "::1")
 USER = "/home/you/.config/devproxy/registry.toml"
@@ -26,7 +26,7 @@ def linked(project: str, local: str | None = None, name: str = "shop", *, truste
     link = Linked(
         Project.of(name), decode_project(project, SHOP), None if local is None else decode_local(local, LOCAL)
     )
-    return msgspec.structs.replace(link, trust=digest(SHOP, of_project(link))) if trusted else link
+    return msgspec.structs.replace(link, trust=trust_digest(SHOP, of_project(link))) if trusted else link
 
 
 def of(user: str = "", *projects: Linked, **more: Any) -> dict[str, Service]:

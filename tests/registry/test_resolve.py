@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from devproxy.registry.decode import decode_user
 from devproxy.registry.merge import merge
 from devproxy.registry.model import Health, Mount, Project, ProxySettings, Service, Source, Upstream
-from devproxy.registry.resolve import LONGEST, fault
+from devproxy.registry.resolve import LONGEST_SOCKET, socket_fault
 from tests.registry.merging import BOTH, SHOP, USER, linked, of, services
 
 
@@ -158,7 +158,7 @@ FOLDER = "/home/you/shop"
     ],
 )
 def test_sockets_of_the_project(path: str) -> None:
-    assert fault(path, SHOP, is_shared=True) is None
+    assert socket_fault(path, SHOP, is_shared=True) is None
 
 
 @pytest.mark.parametrize(
@@ -176,15 +176,15 @@ def test_sockets_of_the_project(path: str) -> None:
     ],
 )
 def test_sockets_elsewhere_are_the_users_to_name(path: str) -> None:
-    wrong = fault(path, SHOP, is_shared=True)
+    wrong = socket_fault(path, SHOP, is_shared=True)
     assert wrong is not None
     assert wrong.code == "socket-outside"
-    assert fault(path, SHOP, is_shared=False) is None
+    assert socket_fault(path, SHOP, is_shared=False) is None
 
 
 def test_a_link_with_dots_has_a_folder_all_the_same() -> None:
-    assert fault("run/app.sock", "/home/you/.config/devproxy/../../shop/devproxy.toml", is_shared=True) is None
-    assert fault(f"{FOLDER}/app.sock", "/home/you/x/../shop/devproxy.toml", is_shared=True) is None
+    assert socket_fault("run/app.sock", "/home/you/.config/devproxy/../../shop/devproxy.toml", is_shared=True) is None
+    assert socket_fault(f"{FOLDER}/app.sock", "/home/you/x/../shop/devproxy.toml", is_shared=True) is None
 
 
 @given(st.lists(st.sampled_from(["..", ".", "a", "shop", "home", "you"]), min_size=1, max_size=9), st.booleans())
@@ -197,7 +197,7 @@ def test_it_is_where_the_steps_lead(steps: list[str], absolute: bool) -> None:
         elif step != ".":
             here.append(step)
     path = "/" * absolute + "/".join(steps)
-    assert (fault(path, SHOP, is_shared=True) is None) == (here[:3] == ["home", "you", "shop"])
+    assert (socket_fault(path, SHOP, is_shared=True) is None) == (here[:3] == ["home", "you", "shop"])
 
 
 def test_it_is_not_dialled_and_the_service_keeps_its_name() -> None:
@@ -218,8 +218,8 @@ def test_a_local_line_takes_its_place() -> None:
 
 
 def test_a_path_is_as_long_as_the_system_takes() -> None:
-    room = LONGEST - len(FOLDER) - 1
-    assert fault("a" * room, SHOP, is_shared=True) is None
-    wrong = fault("a" * (room + 1), SHOP, is_shared=True)
+    room = LONGEST_SOCKET - len(FOLDER) - 1
+    assert socket_fault("a" * room, SHOP, is_shared=True) is None
+    wrong = socket_fault("a" * (room + 1), SHOP, is_shared=True)
     assert wrong is not None
     assert wrong.code == "bad-upstream"

@@ -5,7 +5,7 @@ import pytest
 from devproxy.registry.decode import decode_user
 from devproxy.registry.layers import of_project
 from devproxy.registry.merge import merge
-from devproxy.registry.resolve import LENGTH, digest
+from devproxy.registry.resolve import TRUST_DIGEST_LENGTH, trust_digest
 from tests.registry.merging import SHOP, USER, linked, services
 
 FILE = """\
@@ -24,7 +24,7 @@ protocol = "tcp"
 
 
 def of(text: str, local: str | None = None, file: str = SHOP) -> str:
-    return digest(file, of_project(linked(text, local)))
+    return trust_digest(file, of_project(linked(text, local)))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_local_file_and_the_place_count_too() -> None:
     assert of(FILE, '[services.web]\ncommand = "mine"\n') != of(FILE)
     assert of(FILE, "[services.web]\nport = 1\n") == of(FILE)
     assert of(FILE, file="/elsewhere/devproxy.toml") != of(FILE)
-    assert len(of(FILE)) == LENGTH
+    assert len(of(FILE)) == TRUST_DIGEST_LENGTH
 
 
 def test_who_is_trusted() -> None:

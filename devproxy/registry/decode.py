@@ -1,16 +1,9 @@
 """TOML text → the types of `schema.py`, collecting every problem of a file.
 
-Signatures (fixed; `loader.py` builds on them):
-
-    decode_user(text: str, file: str) -> Decoded[UserFile]
-    decode_project(text: str, file: str) -> Decoded[ProjectFile]
-    decode_local(text: str, file: str) -> Decoded[LocalFile]
-
-`file` is absolute. `Decoded.value` holds the valid parts (None where there are none: a syntax error, or a project
-file without a valid name), `Decoded.problems` everything wrong, in the order of the file, `Decoded.ok` is "no error".
-
-Lives here: which parts a file has, and how it is taken apart so that one fault hides no other.
-Not here: bytes (`storage/files.py`), syntax (`toml.py`), one table (`validate.py`), conflicts (`merge.py`).
+How it works: the text is parsed (`toml.py`), and taken apart into the tables that the file may have, each of which is
+read by itself (`validate.py`), so that one fault hides no other. `Decoded` holds the valid parts, everything that is
+wrong, in the order of the file, and where each key stands.
+Not here: bytes (`storage/files.py`), conflicts with other files (`merge.py`).
 
 A service with an error is left out whole: a line that is ignored may have been the one that protects it. Of `[proxy]`
 only the settings that are wrong are left out.
@@ -35,8 +28,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Decoded(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One file as read: its valid parts, every problem, and where its keys stand.
+    """One file (absolute) as read: its valid parts, every problem, and where its keys stand.
 
+    `value` is None where there are no valid parts: a syntax error, or a project file without a valid name.
     `left_out` are the services that are not in `value` because of errors, by name, as the file spells them.
     """
 

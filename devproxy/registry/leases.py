@@ -1,14 +1,19 @@
 """Leases: which services `devproxy run` has running right now, one file for each in `state/leases`.
 
-Lives here: reading them, taking one, changing one, giving one up.
-Not here: what a lease means for the registry (`layers.py`, `merge.py`), the processes (`devproxy/run/`).
-
-How it holds together:
+Reading them, taking one, changing one, giving one up, and ending what a killed owner left running:
 - A lease holds as long as its process runs: pid and start time, since a pid alone may be another's by now. A dead one
-  is ignored and removed by whoever reads it, and what is left of its command is ended (`leases.py`).
+  is ignored and removed by whoever reads it, and what is left of its command is ended.
 - Taking, changing and removing happen under the lock of the folder, so that of several at once one gets the name, and
   no two get the same port.
 - Whoever changes or removes a lease must still hold it: after `--force` the file is the new owner's.
+
+Endings. Whoever reads a dead lease makes its file one that ends in `.ending` and sends SIGTERM, so that it happens
+once. The name is free from then on. Whoever reads leases two seconds later sends SIGKILL; whoever needs the port
+(`take_lease`) waits for it. A process group's number may be another's by now: it is ours while its leader is the
+process that the lease tells of, or while somebody is in it who was there before the file was written. POSIX; who is in
+a group is told by Linux alone, elsewhere its leader counts.
+
+Not here: what a lease means for the registry (`layers.py`, `merge.py`), the processes (`devproxy/run/`).
 """
 
 import contextlib
@@ -29,86 +34,6 @@ from devproxy.registry.hostnames import LABEL
 from devproxy.registry.model import Lease
 from devproxy.storage import locks
 from devproxy.storage.process_identity import in_group, is_same, start_time
-
-# What a killed `devproxy run` or `up` left running: asked to end, waited for, killed in the end.
-#
-# How: whoever reads a dead lease makes it such a file and sends SIGTERM, so that it happens once. The name is free from
-# then on. Whoever reads leases two seconds later sends SIGKILL; whoever needs the port (`take_lease`) waits for it. A
-# process group's number may be another's by now: it is ours while its leader is the process that the lease tells of, or
-# while somebody is in it who was there before the file was written. POSIX; who is in a group is told by Linux alone,
-# elsewhere its leader counts.
-
-
-GRACE = 2.0  # seconds between SIGTERM and SIGKILL
-_KILLED = 5.0  # seconds that the system may need after SIGKILL
-_LOOK = 0.02
-
-
-def begin_ending(file: Path, lease: Lease) -> None:
-    """The lease in `file` is dead: remove it, and ask what is left of its command to end."""
-    # Only while the leader is the process that we started can its number not be another group's.
-    if sys.platform == "win32" or lease.group <= 1 or not is_same(lease.group, lease.group_started):
-        file.unlink(missing_ok=True)
-        return
-    ending = ending_file(file, lease.group)
-    file.replace(ending)
-    os.utime(ending)
-    with contextlib.suppress(OSError):
-        os.killpg(lease.group, signal.SIGTERM)
-        os.killpg(lease.group, signal.SIGCONT)
-
-
-def sweep_endings(folder: Path) -> None:
-    """Forget what has ended, and kill what had its time. Does not wait."""
-    for file in _ending_files(folder):
-        if not _left(file) or _kill(file):
-            file.unlink(missing_ok=True)
-
-
-def settle_endings(folder: Path, service: str) -> None:
-    """Return once nothing is left of `service`: at most some seconds, if it does not end when it is asked to."""
-    for file in _ending_files(folder):
-        if file.name.removesuffix(ENDING).rpartition(".")[0] != service:
-            continue
-        until = time.monotonic() + GRACE + _KILLED
-        while _left(file) and time.monotonic() < until:
-            _kill(file)
-            time.sleep(_LOOK)
-        file.unlink(missing_ok=True)
-
-
-def _ending_files(folder: Path) -> list[Path]:
-    try:
-        return sorted(file for file in folder.iterdir() if file.suffix == ENDING)
-    except OSError:
-        return []
-
-
-def _kill(file: Path) -> bool:
-    """SIGKILL to what is left, if its time is over; whether it was."""
-    try:
-        if abs(time.time() - file.stat().st_mtime) < GRACE:
-            return False
-    except OSError:
-        return True
-    if group := _left(file):
-        with contextlib.suppress(OSError):
-            os.killpg(group, signal.SIGKILL)  # whoever has joined it since as well
-    return True
-
-
-def _left(file: Path) -> int:
-    """The process group, if it is ours still; else 0."""
-    try:
-        lease = msgspec.convert(tomllib.loads(file.read_text("utf-8")), Lease)
-        written = file.stat().st_mtime
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError):
-        return 0
-    if start_time(lease.group) is not None and not is_same(lease.group, lease.group_started):
-        return 0
-    started = (start_time(pid) for pid in in_group(lease.group))
-    return lease.group if any(when is not None and when <= written + 1.0 for when in started) else 0  # whole seconds
-
 
 _ID = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 
@@ -265,3 +190,79 @@ def _taken(holder: Lease) -> DevproxyError:
         why=f"process {holder.pid} has the name{where}, with port {holder.port}",
         fix="end that one, or take the name over with --force",
     )
+
+
+# What a killed `devproxy run` or `up` left running: asked to end, waited for, killed in the end
+
+
+GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+
+_KILLED = 5.0  # seconds that the system may need after SIGKILL
+
+_LOOK = 0.02
+
+
+def begin_ending(file: Path, lease: Lease) -> None:
+    """The lease in `file` is dead: remove it, and ask what is left of its command to end."""
+    # Only while the leader is the process that we started can its number not be another group's.
+    if sys.platform == "win32" or lease.group <= 1 or not is_same(lease.group, lease.group_started):
+        file.unlink(missing_ok=True)
+        return
+    ending = ending_file(file, lease.group)
+    file.replace(ending)
+    os.utime(ending)
+    with contextlib.suppress(OSError):
+        os.killpg(lease.group, signal.SIGTERM)
+        os.killpg(lease.group, signal.SIGCONT)
+
+
+def sweep_endings(folder: Path) -> None:
+    """Forget what has ended, and kill what had its time. Does not wait."""
+    for file in _ending_files(folder):
+        if not _left(file) or _kill(file):
+            file.unlink(missing_ok=True)
+
+
+def settle_endings(folder: Path, service: str) -> None:
+    """Return once nothing is left of `service`: at most some seconds, if it does not end when it is asked to."""
+    for file in _ending_files(folder):
+        if file.name.removesuffix(ENDING).rpartition(".")[0] != service:
+            continue
+        until = time.monotonic() + GRACE + _KILLED
+        while _left(file) and time.monotonic() < until:
+            _kill(file)
+            time.sleep(_LOOK)
+        file.unlink(missing_ok=True)
+
+
+def _ending_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix == ENDING)
+    except OSError:
+        return []
+
+
+def _kill(file: Path) -> bool:
+    """SIGKILL to what is left, if its time is over; whether it was."""
+    try:
+        if abs(time.time() - file.stat().st_mtime) < GRACE:
+            return False
+    except OSError:
+        return True
+    if group := _left(file):
+        with contextlib.suppress(OSError):
+            os.killpg(group, signal.SIGKILL)  # whoever has joined it since as well
+    return True
+
+
+def _left(file: Path) -> int:
+    """The process group, if it is ours still; else 0."""
+    try:
+        lease = msgspec.convert(tomllib.loads(file.read_text("utf-8")), Lease)
+        written = file.stat().st_mtime
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError):
+        return 0
+    if start_time(lease.group) is not None and not is_same(lease.group, lease.group_started):
+        return 0
+    started = (start_time(pid) for pid in in_group(lease.group))
+    return lease.group if any(when is not None and when <= written + 1.0 for when in started) else 0  # whole seconds

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from devproxy.registry import schema
-from devproxy.registry.messages import Key, item_of, keys, table_of
+from devproxy.registry.keys import Key, item_of, keys, table_of
 
 _HEAD = """\
 #:schema ./registry.schema.json

@@ -69,7 +69,7 @@ Tlds = Annotated[
 ServiceNames = Annotated[list[ServiceName], _kind("a list of service names", '["api", "db"]')]
 Text = Annotated[str, _kind("a string that is not empty", '"web"', min_length=1)]
 Template = Annotated[str, _kind("a template", '"{service}.{project}.{tld}"', pattern=r"\{service\}.*\.\{tld\}$")]
-UpstreamAddress = Annotated[str, _kind("an address on this machine", '"http://127.0.0.1:9000"', min_length=1)]
+LoopbackAddress = Annotated[str, _kind("an address on this machine", '"http://127.0.0.1:9000"', min_length=1)]
 Exposure = Annotated[ExposurePolicy, _one_of(ExposurePolicy)]
 Origin = Annotated[
     str, _kind("an origin", '"https://login.example.com"', pattern="^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]+$")
@@ -140,7 +140,7 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     ] = UNSET
     upstream: Maybe[
         Annotated[
-            UpstreamAddress,
+            LoopbackAddress,
             key(
                 "Address, instead of `port`: `http://127.0.0.1:9000`, `https://[::1]:9443`, `h2c://localhost:50051`,"
                 " or `unix:run/app.sock` relative to this file. It must be on this machine; a project's file names"

@@ -1,8 +1,11 @@
 """One table of a file → its type, or every problem in it.
 
-Lives here: the fast way (the whole table at once, by msgspec, then the parsers of `validate.py`), and the slow way once
-that fails (key by key, so that every problem is reported and names its key and place).
-Not here: which tables a file has (`decode.py`), the sentences (`messages.py`).
+How it works: the fast way is the whole table at once, by msgspec, and then the parsers of `CHECKS`, which say what a
+type cannot. Once that fails, the slow way is key by key, so that every problem is reported and names its key and place.
+A parser takes one value and raises Wrong; `EACH` wraps one that is for the elements of a list. What a parser returns is
+ignored here and used in `resolve.py`, so that both agree.
+Not here: which tables a file has (`decode.py`), the parsers (`values.py`, `hostnames.py`, `addresses.py`), the
+sentences (`messages.py`).
 """
 
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from devproxy.problems import Problem, Severity, Wrong, refuse_unseen
 from devproxy.registry import messages, schema
 from devproxy.registry.addresses import upstream
 from devproxy.registry.hostnames import host, host_pattern, service_name, tld
+from devproxy.registry.keys import Key, entry_of, is_text, item_of, keys, table_of
 from devproxy.registry.toml import Path, Places
 from devproxy.registry.values import (
     digest,
@@ -30,12 +34,6 @@ from devproxy.registry.values import (
     status_set,
 )
 from devproxy.text import plural, shown
-
-# Which key has which parser: the rules of the files that a type cannot say, as a table.
-#
-# A parser takes one value and raises Wrong; `EACH` wraps one that is for the elements of a list. What a parser returns
-# is ignored here and used in `resolve.py`, so that both agree.
-
 
 # Ports that no browser opens: https://fetch.spec.whatwg.org/#port-blocking
 # fmt: off
@@ -105,7 +103,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH]] = 
 MOST = 500  # problems of a file that are told one by one
 
 S = TypeVar("S", bound=msgspec.Struct)
-Check: TypeAlias = Callable[[Any], object] | EACH | None
+ValueParser: TypeAlias = Callable[[Any], object] | EACH | None
 
 _WITH_BREAKS = ("command", "env.")  # scripts may have several lines
 
@@ -183,7 +181,7 @@ class Tables:
 
     def misfit(self, kind: type[msgspec.Struct], name: str, value: Any) -> None:
         """Report that the value of a key at the top of the file has the wrong type."""
-        self.findings.wrong((name,), messages.misfit(name, value, messages.keys(kind)[name]))
+        self.findings.wrong((name,), messages.misfit(name, value, keys(kind)[name]))
 
     def _examine(self, kind: type[msgspec.Struct], data: dict[str, Any], path: Path, prefix: str) -> dict[str, Any]:
         """Report everything that is wrong with a table; the keys in which nothing is."""
@@ -191,23 +189,23 @@ class Tables:
         if self.findings.full:
             self.findings.wrong(path, Wrong("there is something wrong with this table"))
             return good
-        keys, checks = messages.keys(kind), CHECKS[kind]
+        known, checks = keys(kind), CHECKS[kind]
         for name, value in data.items():
             before = self.findings.errors
-            if name not in keys:
-                self.findings.wrong((*path, name), messages.unknown_key(name, keys))
+            if name not in known:
+                self.findings.wrong((*path, name), messages.unknown_key(name, known))
             else:
-                self._value(keys[name], checks.get(name), value, (*path, name), prefix + name)
+                self._value(known[name], checks.get(name), value, (*path, name), prefix + name)
             if self.findings.errors == before:
                 good[name] = value
-        for key in keys.values():
+        for key in known.values():
             if key.required and key.name not in data:
                 self.findings.wrong(path, messages.missing(prefix + key.name, key))
         return good
 
-    def _value(self, key: messages.Key, check: Check, value: Any, path: Path, label: str) -> None:
+    def _value(self, key: Key, check: ValueParser, value: Any, path: Path, label: str) -> None:
         """Report what is wrong with one value: of a key, or of an element of a list."""
-        table, item, entry = messages.table_of(key.type), messages.item_of(key.type), messages.entry_of(key.type)
+        table, item, entry = table_of(key.type), item_of(key.type), entry_of(key.type)
         before = self.findings.errors
         if table is not None and isinstance(value, dict):
             self._examine(table, value, path, label + ".")
@@ -220,12 +218,12 @@ class Tables:
             parse = check.parse if isinstance(check, EACH) else None
             for index, inner in enumerate(value):
                 self._value(item, parse, inner, (*path, index), f"{label}[{index}]")
-        elif not isinstance(check, EACH) and isinstance(value, str) and messages.is_text(key.type):
+        elif not isinstance(check, EACH) and isinstance(value, str) and is_text(key.type):
             self._try(path, label, partial(_text, value, check, label))
         if self.findings.errors == before:
             self._fits(key, check, value, path, label)
 
-    def _fits(self, key: messages.Key, check: Check, value: Any, path: Path, label: str) -> None:
+    def _fits(self, key: Key, check: ValueParser, value: Any, path: Path, label: str) -> None:
         try:
             msgspec.convert(value, key.type)
         except msgspec.ValidationError:

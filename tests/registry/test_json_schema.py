@@ -14,8 +14,8 @@ import pytest
 from devproxy.registry import schema
 from devproxy.registry.decode import decode_user
 from devproxy.registry.json_schema import annotated_toml, json_schema
+from devproxy.registry.keys import item_of, keys, table_of
 from devproxy.registry.merge import merge
-from devproxy.registry.messages import item_of, keys, table_of
 from devproxy.registry.model import ProxySettings
 
 ROOT = Path(__file__).parents[2]

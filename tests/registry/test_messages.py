@@ -10,20 +10,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from devproxy.registry import schema
-from devproxy.registry.messages import (
-    Key,
-    choices,
-    entry_of,
-    is_text,
-    item_of,
-    keys,
-    misfit,
-    near,
-    not_a_table,
-    options,
-    table_of,
-    unknown_key,
-)
+from devproxy.registry.keys import Key, choices, entry_of, is_text, item_of, keys, options, table_of
+from devproxy.registry.messages import misfit, near, not_a_table, unknown_key
 from devproxy.registry.validate import CHECKS
 
 SERVICE = list(keys(schema.ServiceTable))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from devproxy.problems import Wrong
 from devproxy.registry import addresses, hostnames, model, schema, values
 from devproxy.registry.decode import decode_user
+from devproxy.registry.keys import Key, item_of, keys
 from devproxy.registry.merge import merge
-from devproxy.registry.messages import Key, item_of, keys
 
 TABLES = (schema.ProxyTable, schema.ServiceTable, schema.HealthTable, schema.MountTable, schema.LinkTable)
 # keys of a service that stand for another field of the registry, or for a table of their own
@@ -76,7 +76,7 @@ PARSERS: list[tuple[Any, Callable[[str], object]]] = [
     (schema.Host, hostnames.host),
     (schema.HostPattern, hostnames.host_pattern),
     (schema.Template, values.host_template),
-    (schema.UpstreamAddress, addresses.upstream),
+    (schema.LoopbackAddress, addresses.upstream),
     (schema.Origin, values.origin),
     (schema.MountPath, values.mount_path),
     (schema.ProbePath, values.probe_path),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from devproxy.problems import Wrong
 from devproxy.registry import schema
-from devproxy.registry.messages import Key, is_text, item_of, keys
+from devproxy.registry.keys import Key, is_text, item_of, keys
 from devproxy.registry.toml import Places
 from devproxy.registry.validate import CHECKS, EACH, MOST, Findings, Tables, browser_port
 

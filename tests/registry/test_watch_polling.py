@@ -114,7 +114,7 @@ async def test_a_remote_file_system(config: Path, monkeypatch: pytest.MonkeyPatc
     require.linux()
     kind = file_systems(Path("/proc/self/mountinfo").read_text()).get(config.stat().st_dev)
     if kind is None:
-        require.missing("mountinfo does not know the device of this folder")
+        require.missing("a folder whose device mountinfo knows")
     monkeypatch.setattr(watch, "REMOTE", {kind})
     file = config / "registry.toml"
     async with reading(file) as reader:

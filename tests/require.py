@@ -17,6 +17,8 @@ from typing import NoReturn
 
 import pytest
 
+from tests.waiting import DEADLINE
+
 _NEEDS = "needs "  # how the reason of every such skip begins
 
 
@@ -53,7 +55,7 @@ def user_namespace(setup: str) -> tuple[str, ...]:
     """A command that runs what follows it in a user namespace of its own (user_namespaces(7)), after `setup` there."""
     unshare = program("unshare")
     command = (unshare, "--user", "--map-root-user", "sh", "-c", f'{setup} && exec "$@"', "sh")
-    if subprocess.run([*command, "true"], capture_output=True, check=False, timeout=60).returncode:
+    if subprocess.run([*command, "true"], capture_output=True, check=False, timeout=DEADLINE).returncode:
         missing("user namespaces for everyone")
     return command
 

@@ -1,4 +1,4 @@
-"""What a person sees and what a pipe gets."""
+"""What a person sees and what a pipe gets; lines behind names."""
 
 import io
 import sys
@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from devproxy.cli import output
+from devproxy.cli.output import Prefixed
 
 Capture = pytest.CaptureFixture[str]
 
@@ -87,3 +88,23 @@ def test_controls_are_spelt_out(capsys: Capture) -> None:
 def test_json_is_utf8_and_indented(capsys: Capture) -> None:
     output.print_json([{"name": "é"}])
     assert capsys.readouterr().out == '[\n  {\n    "name": "é"\n  }\n]\n'
+
+
+# Lines behind names
+
+
+def test_a_pipe_gets_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Prefixed(["web.shop", "db"])
+    shown.line("db", "\x1b[31mred\x1b[0m")
+    shown.line("web.shop", "x")
+    assert capsys.readouterr().out == "db       | red\nweb.shop | x\n"
+
+
+def test_a_terminal_gets_them_and_they_end_with_the_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    Prefixed(["db"]).line("db", "\x1b[31mred")
+    assert capsys.readouterr().out == "\x1b[36mdb | \x1b[0m\x1b[31mred\x1b[0m\n"

@@ -91,7 +91,7 @@ def test_it_outlives_its_terminal(home: Home) -> None:
     starter = subprocess.Popen(
         argv, env=home.environment(), cwd=home.folder, stdin=end, stdout=end, stderr=end, start_new_session=True
     )
-    assert starter.wait(60) == 0
+    assert starter.wait(PROGRAM_DEADLINE) == 0
     os.close(end)
     os.close(terminal)
     (proxy,) = proxies(home)

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE
 
 
 class Answer(NamedTuple):
@@ -128,7 +128,7 @@ class Hammer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(60)
+        self._thread.join(PROGRAM_DEADLINE)
 
     def _run(self) -> None:
         port, host, path = self._target

@@ -16,6 +16,7 @@ from socketserver import TCPServer, ThreadingMixIn, UnixStreamServer
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from tests.ports import free_port
+from tests.waiting import DEADLINE
 
 Answer: TypeAlias = Callable[["Handler"], None]
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
@@ -190,4 +191,4 @@ def _served(server: _S) -> Iterator[_S]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(DEADLINE)

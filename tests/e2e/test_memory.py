@@ -16,7 +16,7 @@ from tests import require
 from tests.e2e.clients import open_request, read_head
 from tests.e2e.origin import Handler, origin
 from tests.e2e.proxy import Devproxy
-from tests.waiting import DEADLINE, wait_until
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -61,7 +61,7 @@ class Big:
             self.sent += handler.connection.send(_PIECE[: _SIZE - self.sent])
 
     def _take(self, handler: Handler) -> None:
-        self.reading.wait(60)
+        self.reading.wait(PROGRAM_DEADLINE)
         buffer = bytearray(1 << 20)
         while self.received < _SIZE and (count := handler.rfile.readinto1(buffer)):
             self.received += count

@@ -16,7 +16,7 @@ from tests.e2e.clients import open_request, open_websocket
 from tests.e2e.origin import Handler, Origin, origin, saying
 from tests.e2e.processes import accepts
 from tests.e2e.proxy import Devproxy
-from tests.waiting import wait_until
+from tests.waiting import PROGRAM_DEADLINE, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -37,14 +37,14 @@ def service(gate: threading.Event) -> Iterator[Origin]:
             while data := handler.connection.recv(4096):
                 handler.connection.sendall(data)
         elif handler.path == "/slow":
-            gate.wait(60)
+            gate.wait(PROGRAM_DEADLINE)
             handler.reply(b"slow and whole")
         elif handler.path == "/stream":
             handler.send_response(200)
             handler.send_header("Transfer-Encoding", "chunked")
             handler.end_headers()
             handler.wfile.write(b"6\r\nfirst \r\n")
-            gate.wait(60)
+            gate.wait(PROGRAM_DEADLINE)
             handler.wfile.write(b"4\r\nlast\r\n0\r\n\r\n")
         else:
             handler.reply(b"quick")

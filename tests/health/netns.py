@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests import require
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE
 
 _CLONE_NEWNET = 0x40000000
 T = TypeVar("T")
@@ -44,11 +45,11 @@ class Machine:
         return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *argv]
 
     def run(self, *argv: str) -> None:
-        subprocess.run(self.command(argv), check=True, capture_output=True, timeout=20)
+        subprocess.run(self.command(argv), check=True, capture_output=True, timeout=DEADLINE)
 
     def call(self, function: Callable[[], T]) -> T:
         """What `function` returns when its sockets are made in here."""
-        return self._thread.submit(function).result(60)
+        return self._thread.submit(function).result(PROGRAM_DEADLINE)
 
     def reaches(self, address: str, port: int) -> bool:
         """Whether a TCP connection from here to there is accepted."""
@@ -80,7 +81,7 @@ class Machine:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(DEADLINE)
 
     def close(self) -> None:
         self._thread.shutdown()

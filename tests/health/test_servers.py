@@ -24,7 +24,7 @@ from devproxy.programs.recognize import recognize
 from tests.health.netns import Machine, neighbours
 from tests.health.packages import node_modules
 from tests.health.servers import SERVERS, Server, postgres
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE
 
 pytestmark = pytest.mark.netns
 
@@ -101,7 +101,7 @@ def _initialised(server: Server, machine: Machine, here: Path, env: Mapping[str,
     os.chown(here, server.user or 0, -1)
     argv = _as_user(server, [f"{postgres()}/initdb", "-D", f"{here}/data", "-U", "postgres", "-N"])
     with machine.running(argv, here, env, here / "log") as process:
-        assert process.wait(60) == 0, (here / "log").read_text("utf-8")
+        assert process.wait(PROGRAM_DEADLINE) == 0, (here / "log").read_text("utf-8")
 
 
 def _judged(machine: Machine, port: int) -> PortJudgement:

@@ -12,6 +12,7 @@ import pytest
 
 from devproxy.errors import DevproxyError
 from devproxy.storage import locks
+from tests.waiting import PROGRAM_DEADLINE
 
 
 def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "count"
     path.write_text("0")
     counters = [subprocess.Popen([sys.executable, "-c", COUNTER, str(path)]) for _ in range(4)]
-    assert [counter.wait(60) for counter in counters] == [0, 0, 0, 0]
+    assert [counter.wait(PROGRAM_DEADLINE) for counter in counters] == [0, 0, 0, 0]
     assert path.read_text() == "800"
 
 

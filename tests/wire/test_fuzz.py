@@ -207,7 +207,7 @@ def running_stage(loop_factory: Loop, **settings: Any) -> Iterator[tuple[asyncio
 
 async def _started(settings: dict[str, Any]) -> Stage:
     stage = Stage("127.0.0.1")
-    await stage.start(service("web", stage.origin, hold=0.05, response_timeout=3.0), header_timeout=3.0, **settings)
+    await stage.start(service("web", stage.origin, hold=0.0, response_timeout=3.0), header_timeout=3.0, **settings)
     return stage
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 
 from devproxy.health.probe import probe
 from devproxy.registry.model import Health
+from tests.waiting import DEADLINE
 from tests.wire import oracle
 from tests.wire.harness import OK, Stage, crlf, get, service
 from tests.wire.peer import Peer
@@ -16,7 +17,7 @@ from tests.wire.test_fuzz import BAD_ANSWERS, FUZZ, GOOD_ANSWERS, Loop, loop_fac
 
 __all__ = ["loop_factory"]
 
-ANY_STATUS = Health(path="/", status="100-599", timeout=5.0)
+ANY_STATUS = Health(path="/", status="100-599", timeout=DEADLINE)
 LIMITS = {"max_header": 4096, "max_headers": 20}
 HINT = crlf(b"HTTP/1.1 103 Early Hints", b"Link: </a>")
 CODING = b"Transfer-Encoding: chunked"

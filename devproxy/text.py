@@ -14,12 +14,13 @@ through one of these functions:
 Not here: refusing such a value (`problems.py`), colours (`cli/output.py`, and `run/logs.py` for a service's own).
 """
 
-import shlex
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from pathlib import PurePath
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
 
 LONGEST: Final = 60  # characters of a value that a message repeats
 
@@ -185,13 +186,15 @@ def listed(words: Sequence[str]) -> str:
 # Commands that a person is told to type.
 
 
-def quote(word: str | PurePath) -> str:
+def quote(word: "str | PurePath") -> str:
     """A word as a shell takes it: nothing in it is acted upon. A path is no option, whatever it begins with."""
+    import shlex  # on the way to a message only, as what else is imported further down
+
     text = str(word)
-    return shlex.quote(f"./{text}" if isinstance(word, PurePath) and text.startswith("-") else text)
+    return shlex.quote(f"./{text}" if text.startswith("-") and not isinstance(word, str) else text)
 
 
-def devproxy_command(*words: str | PurePath) -> str:
+def devproxy_command(*words: "str | PurePath") -> str:
     """`devproxy link --trust '/my team/devproxy.toml'`: a command of ours, to be pasted into a shell."""
     return " ".join(("devproxy", *map(quote, words)))
 

@@ -51,6 +51,6 @@ def _own(name: str, paths: Paths) -> str:
             f"`{service.id}` belongs to the project `{service.project}`",
             why="its table stands in the project's own file, which your team shares",
             fix=f"edit that file, or let go of the whole project: {devproxy_command('unlink', str(service.project))}",
-            where=f"{service.source.file}:{service.source.line}",
+            where=service.source.where,
         )
     return service.name

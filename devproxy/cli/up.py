@@ -169,7 +169,7 @@ def _commandless(service: Service) -> DevproxyError:
         "none of these services has a command",
         why="a command tells how a service is started",
         fix='add it to its table: command = "npm run dev"',
-        where=f"{service.source.file}:{service.source.line}",
+        where=service.source.where,
     )
 
 

@@ -44,11 +44,11 @@ def no_address(service: "Service") -> DevproxyError:
             f"`{service.id}` has no address yet",
             why='it is not HTTP (protocol = "tcp"), and nothing says which port it has',
             fix="give it `port = PORT` in its file",
-            where=f"{service.source.file}:{service.source.line}",
+            where=service.source.where,
         )
     return DevproxyError(
         f"`{service.id}` has no hostname",
         why="other services hold all the ones it would have",
         fix="devproxy check says which",
-        where=f"{service.source.file}:{service.source.line}",
+        where=service.source.where,
     )

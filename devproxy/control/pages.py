@@ -167,7 +167,7 @@ def _row(service: Service, ports: Ports, condition: Condition) -> str:
     more = "".join(f"<li>{other}</li>" for other in others)
     aliases = f'<ul class="more">{more}</ul>' if more else ""
     upstream = f"<code>{safe_html(service.upstream.text)}</code>" if service.upstream else "<em>no port yet</em>"
-    place = f"{service.source.file}:{service.source.line}"
+    place = service.source.where
     return (
         f'<tr id="{safe_html(service.id)}"><td>{first}{aliases}</td><td>{upstream}</td>'
         f"<td>{cell(condition)}</td>"

@@ -54,14 +54,14 @@ def start(service: Service) -> str:
         return trust(service)
     if service.command:
         return f"start it: {service.command_line}"
-    return f"start it, or correct its port: {service.source.file}:{service.source.line}"
+    return f"start it, or correct its port: {service.source.where}"
 
 
 def give_port(service: Service) -> str:
     """How a service gets a port that nothing says yet."""
     if service.awaits_requests and not service.trusted:
         return trust(service)
-    return f"give it one: port = 3000 under [services.{service.name}], {service.source.file}:{service.source.line}"
+    return f"give it one: port = 3000 under [services.{service.name}], {service.source.where}"
 
 
 def trust(service: Service) -> str:

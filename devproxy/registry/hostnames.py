@@ -13,8 +13,9 @@ import re
 
 from devproxy.problems import Wrong
 from devproxy.text import shown
+from devproxy.urls import CONTROL_LABEL
 
-RESERVED = "devproxy"  # devproxy.localhost: our own pages
+RESERVED = CONTROL_LABEL
 LONGEST = 253
 LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 

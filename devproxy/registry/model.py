@@ -120,6 +120,11 @@ class Source(msgspec.Struct, frozen=True):
     file: str
     line: int
 
+    @property
+    def where(self) -> str:
+        """`file:line`, empty where no file declares it."""
+        return f"{self.file}:{self.line}" if self.file else ""
+
 
 class Upstream(msgspec.Struct, frozen=True, cache_hash=True):
     """The address a service is reached at: loopback literals and a TCP port, or the path of a unix socket.

@@ -108,6 +108,6 @@ def refuse_untrusted(services: Sequence[Service]) -> None:
         f"`{service.id}` is not started by a request",
         why="its command is not trusted, or has changed since it was",
         fix=f"read it, then: {trust_command(service.source.file)}",
-        where=f"{service.source.file}:{service.source.line}",
+        where=service.source.where,
         exit_code=Exit.REFUSED,
     )

@@ -87,7 +87,7 @@ def _command(service: Service, argv: Sequence[str] | None) -> tuple[str, ...]:
             f"`{service.id}` has no command",
             why="nothing says how to start it",
             fix=f'give it `command = "…"` in its file, or name one here: {named}',
-            where=f"{service.source.file}:{service.source.line}" if service.source.file else "",
+            where=service.source.where,
             exit_code=Exit.USAGE,
         )
     return (*SHELL, command) if isinstance(command, str) else tuple(command)
@@ -99,7 +99,7 @@ def _check_folder(service: Service, cwd: str) -> None:
             f"the folder of `{service.id}` is not there: {cwd}",
             why="its command runs in it (`cwd`)",
             fix="make the folder, or correct `cwd`",
-            where=f"{service.source.file}:{service.source.line}" if service.source.file else "",
+            where=service.source.where,
         )
 
 
@@ -129,7 +129,7 @@ def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Po
 
 
 def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> DevproxyError:
-    where = f"{asker.source.file}:{asker.source.line}" if asker.source.file else ""
+    where = asker.source.where
     return DevproxyError(f"`{{{kind}.{name}}}` cannot be filled in", why=why, fix=fix, where=where)
 
 

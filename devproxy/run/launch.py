@@ -107,7 +107,7 @@ def _declared_port(selected: SelectedService, registry: Registry) -> int | None:
             f"`{service.id}` is a unix socket, {service.upstream.path}",
             why="what devproxy run starts gets a port",
             fix="start it by itself: its name leads to the socket; or take `upstream` out of its table",
-            where=f"{service.source.file}:{service.source.line}",
+            where=service.source.where,
             exit_code=Exit.USAGE,
         )
     port = service.upstream.port
@@ -116,7 +116,7 @@ def _declared_port(selected: SelectedService, registry: Registry) -> int | None:
             f"port {port} of `{service.id}` is taken",
             why=f"it is held by {holder('127.0.0.1', port)}",
             fix="end that process, or take `port` out of its table: devproxy run then chooses a free one",
-            where=f"{service.source.file}:{service.source.line}",
+            where=service.source.where,
         )
     return port
 

@@ -73,6 +73,7 @@ def test_what_init_would_write(home: Home, shell: Shell, folder: Path) -> None:
 
 
 def test_a_service_that_nobody_can_run(home: Home, shell: Shell, folder: Path) -> None:
+    home.write("[proxy]\nautostart = false\n")
     (folder / "devproxy.toml").write_text(PROJECT)
     assert shell.words(home.run("run", "web", cwd=folder).err) == ["link", str(folder / "devproxy.toml")]
 
@@ -116,5 +117,6 @@ def test_a_project_with_an_error(shell: Shell, folder: Path) -> None:
 def test_a_name_that_was_typed(home: Home, shell: Shell, name: str) -> None:
     said = home.run("url", name).err.replace(" (or, in a project's folder, devproxy link)", "")
     assert shell.words(said) == ["add", name, "PORT"]
+    home.write("[proxy]\nautostart = false\n")
     assert shell.words(home.run("run", "web", name, "b c").err) == ["run", "web", "--", name, "b c"]
     assert shell.words(home.run("add", f"web.{name}", "3000").err)[:3] == ["add", "web", "…"]

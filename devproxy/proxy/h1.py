@@ -294,9 +294,11 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
     def eof_received(self) -> bool:
         """FIN. After a whole request it is a half-close: the response still goes out (RFC 9112 §9.6)."""
         exchange = self.exchange
-        if exchange is None:
+        if exchange is None and not self._waits_for_reader:
             return False
         self._eof = True
+        if exchange is None:
+            return True
         if exchange.wants_body:
             exchange.refuse_body(Fault(400, "bad-request", _CUT_SHORT))
             return False
@@ -403,8 +405,13 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         if self._buffer:
             data, self._buffer = self._buffer, b""
             self._read_requests(data)
-        if self._eof and self.exchange is None:
+        if self._eof and self.exchange is None and not self._waits_for_reader:
             self.transport.close()
+
+    @property
+    def _waits_for_reader(self) -> bool:
+        """Whether there are requests whose turn comes once the client has read what was answered before."""
+        return bool(self._choked and self._buffer) and not self._lingering
 
     def _linger(self) -> None:
         """Close in a way that lets the client read what was written: send FIN, then throw away what still comes."""

@@ -222,6 +222,33 @@ async def test_a_client_that_never_reads_is_let_go(proxy: Proxy) -> None:
     assert transport.done == ["abort"]
 
 
+@pytest.mark.parametrize("early", [True, False], ids=["within the first answer", "between two answers"])
+async def test_half_closed_clients_that_read_slowly_get_every_answer(proxy: Proxy, early: bool) -> None:
+    connection, transport = accepted(proxy)
+    first = begun(connection)
+    connection.data_received(GET * 100)
+    connection.pause_writing()
+    if early:
+        assert connection.eof_received() is True
+    transport.on_write = lambda: connection.pause_writing() if len(transport.written) % 2000 > 1000 else None
+    first.respond(OK, b"ok")
+    if not early:
+        assert connection.eof_received() is True
+    before = 0
+    while len(transport.statuses) > before:
+        before = len(transport.statuses)
+        connection.resume_writing()
+    assert transport.statuses == [200, *[404] * 100]
+    assert transport.done[-1] == "close"
+
+
+async def test_a_half_closed_client_that_was_answered_all_is_closed_whatever_waits_for_it(proxy: Proxy) -> None:
+    connection, _ = accepted(proxy)
+    connection.data_received(GET)
+    connection.pause_writing()
+    assert connection.eof_received() is False
+
+
 async def test_half_closed_clients_get_the_rest_and_are_closed(proxy: Proxy) -> None:
     connection, transport = accepted(proxy)
     first = begun(connection)

@@ -241,6 +241,8 @@ class Exchange(ResponseReceiver):
             self.answer(closed_early(self.route.service, error, answered=answered))
 
     def _schedule_retry(self) -> bool:
+        if self.address.is_in_process:
+            return False  # there is no socket to dial
         if self._retry is None:
             self._retry = Retry(self)
         return self._retry.schedule()

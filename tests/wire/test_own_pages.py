@@ -127,3 +127,24 @@ async def test_they_are_counted_as_devproxys_own(wire: Stage, pages: Pages) -> N
     await client.send(get(host=OWN))
     await client.response()
     assert wire.proxy.counts == {"devproxy": {200: 1}}
+
+
+class _Mute(asyncio.Protocol):
+    """Takes the request, and ends."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.close()
+
+
+async def test_pages_that_end_without_an_answer_are_not_dialled(wire: Stage, pages: Pages) -> None:
+    """No socket leads there: to try again as with a service would only tell of a service at no address."""
+    client = await wire.connect()
+    await client.send(get(host=OWN))
+    assert (await client.response()).status == 200
+    wire.proxy.control = _Mute
+    await client.send(get(host=OWN))
+    message = await client.response()
+    assert (message.status, message.head.one(b"Devproxy-Error")) == (502, b"upstream-closed")

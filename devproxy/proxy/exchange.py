@@ -105,7 +105,7 @@ class Exchange(ResponseReceiver):
         self.service_id = ""
         self.added = b""  # lines of ours that the response gains
         self.deadline = NEVER
-        self.started = proxy.loop.time() if proxy.access_log is not None else 0.0
+        self.started = proxy.loop.time() if proxy.access_log is not None else proxy.clock
         self.upstream: UpstreamStream | None = None
         self.splice: Splice | None = None
         self._held = b""  # the body so far while no connection is there to take it

@@ -108,7 +108,8 @@ class Proxy(ProxyState):
                 gates[identity] = dormant
         self.gates = gates
         for exchange in list(self.held):
-            look_again(exchange)
+            if exchange in self.held:  # one before it may have woken a service, which changes the gates once more
+                look_again(exchange)
 
     def admit(self, connection: ClientConnection) -> Respond | None:
         """Take in a new connection, or say why not (its peer is no loopback address: closed without a word)."""

@@ -1,9 +1,11 @@
 """A request that waits for its service, as a function of bytes and gates. On a wire: `tests/wire/test_held.py`."""
 
+from typing import cast
+
 import pytest
 
 from devproxy.proxy.gates import Dormant, Gate, failed
-from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.interfaces import AccessRecord, Snapshot
 from devproxy.proxy.server import Proxy
 from devproxy.registry.model import Registry
 from tests.proxy.fakes import Waiting, accepted
@@ -106,6 +108,16 @@ async def test_an_access_log_has_it(proxy: Proxy) -> None:
     assert [record[1:6] for record in records] == [("web", b"GET", b"/", 502, 0)]
 
 
+async def test_a_log_that_is_switched_on_meanwhile_has_how_long_it_took(proxy: Proxy) -> None:
+    records: list[AccessRecord] = []
+    connection, _ = accepted(proxy)
+    connection.data_received(GET)
+    proxy.access_log = records.append
+    proxy.set_gates({"web": FAILED})
+    (record,) = records
+    assert record[-1] < 10
+
+
 async def test_a_connection_that_is_lost_waits_for_nothing(proxy: Proxy) -> None:
     connection, _ = accepted(proxy)
     connection.data_received(GET)
@@ -113,3 +125,20 @@ async def test_a_connection_that_is_lost_waits_for_nothing(proxy: Proxy) -> None
     assert not proxy.held
     assert not proxy.exchanges
     assert not proxy.connections
+
+
+async def test_each_goes_on_once_though_another_wakes_a_service_meanwhile(proxy: Proxy) -> None:
+    """To wake a service changes the gates, in the middle of the look at what is held."""
+    api = service("api", upstream=None, command="make", start="on-request", trusted=True)
+    proxy.swap(Snapshot.of(Registry(services=(WEB, api))))
+    of_api = []
+    for _ in range(4):
+        accepted(proxy)[0].data_received(GET)
+        connection, _ = accepted(proxy)
+        connection.data_received(GET.replace(b"web", b"api"))
+        of_api.append(connection)
+    proxy.wake = lambda _: proxy.set_gates({})
+    again = service("other", hosts=("web.localhost",), upstream=None, command="make", start="on-request", trusted=True)
+    proxy.swap(Snapshot.of(Registry(services=(again, service("api")))))
+    assert [cast(Waiting, connection.exchange).events for connection in of_api] == [["start"]] * 4
+    assert len(proxy.held) == 4

@@ -23,7 +23,7 @@ from devproxy.paths import Paths
 from devproxy.problems import Problem, Wrong, refuse_unseen
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.error_pages import render
-from devproxy.run.logs import Lines, ServiceLog, last
+from devproxy.run.logs import LineSplitter, ServiceLog, last
 from devproxy.urls import Ports
 from tests.control.sample import Pages, service
 from tests.hostile import HOSTILE, hidden
@@ -120,7 +120,7 @@ def test_devproxys_log_is_safe_for_the_file_and_for_the_person(tmp_path: Path, c
 def test_a_services_log_is_safe(tmp_path: Path) -> None:
     paths = Paths(tmp_path / "config", tmp_path / "state")
     log = ServiceLog(paths, "web")
-    lines = Lines(log.append)
+    lines = LineSplitter(log.append)
     lines.feed(RAW.replace("\r", "").encode("utf-8", "replace") + b"\n")
     assert not hidden(paths.service_log("web").read_text("utf-8"), "\n")
     assert last(paths, "web", 1)[0].text.startswith("a")

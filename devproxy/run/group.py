@@ -27,7 +27,7 @@ from devproxy.registry.model import ProxySettings, RestartPolicy, Service
 from devproxy.run.activation import refuse_untrusted
 from devproxy.run.group_state import MemberPhase, MemberState
 from devproxy.run.launch import Launch, launch
-from devproxy.run.logs import Lines
+from devproxy.run.logs import LineSplitter
 from devproxy.run.selection import SelectedService
 from devproxy.run.session import Session
 from devproxy.urls import Ports
@@ -180,7 +180,7 @@ class ServiceGroup:
         """One run of the command: its exit code, None where it cannot be started."""
         self._set_state(member, "starting")
         member.last_lines.clear()
-        lines = Lines(lambda text: self._take_line(member, text))
+        lines = LineSplitter(lambda text: self._take_line(member, text))
         watching: asyncio.Task[None] | None = None
         try:
             ready = await asyncio.to_thread(self._launch, member.service)

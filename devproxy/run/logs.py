@@ -1,7 +1,8 @@
 """`state/log/<service>.log`: what a service of `devproxy up` printed, a time before each line.
 
-Lives here: appending (rotated), the last lines of it, and following it over a rotation.
-Not here: how lines look to a person (`cli/logs.py`).
+Lives here: a command's bytes as lines, of which only colours (ECMA-48, SGR) are left of what drives a terminal;
+appending them (rotated), the last of them, and following them over a rotation.
+Not here: how they look to a person (`cli/logs.py`), which characters are unsafe (`text.py`).
 """
 
 import re
@@ -16,6 +17,9 @@ from devproxy.storage.rotating_file import RotatedFile, older_file
 from devproxy.text import without_unsafe
 
 LIMIT, KEPT = 5 << 20, 3  # bytes a file, older files
+LONGEST = 16_384  # bytes of a line; the rest of it becomes the next
+# Control sequences, operating system commands, other escapes; colours are the sequences that end in m
+_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*(?P<end>[@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
 
 
 class LogEntry(NamedTuple):
@@ -101,15 +105,7 @@ def _entry(line: str) -> LogEntry:
     return LogEntry(time, text)
 
 
-# A command's bytes as lines for a log beside other commands' lines. Pure.
-
-
-LONGEST = 16_384  # bytes of a line; the rest of it becomes the next
-# ECMA-48: control sequences, operating system commands, other escapes; colours are the sequences that end in m
-_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*(?P<end>[@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
-
-
-class Lines:
+class LineSplitter:
     """Bytes in, lines out: `take` gets each, without its end."""
 
     def __init__(self, take: Callable[[str], None]):

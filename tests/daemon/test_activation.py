@@ -185,7 +185,7 @@ async def test_the_end_of_the_proxy_is_the_end_of_starting(scene: Scene) -> None
 # Which services are idle: what counts as use, who is left alone, and how often is looked
 
 
-CREWS = (GroupFile(pid=1, started=1.0, services={"web": MemberState("up", "make")}),)
+GROUPS = (GroupFile(pid=1, started=1.0, services={"web": MemberState("up", "make")}),)
 
 
 class Watch:
@@ -196,7 +196,7 @@ class Watch:
         self.scene = Scene(folder, monkeypatch, self.service)
         self.now, self.answered_at = 1000.0, float("-inf")
         self.ended: list[tuple[str, float]] = []
-        self.groups: tuple[GroupFile, ...] = CREWS
+        self.groups: tuple[GroupFile, ...] = GROUPS
         monkeypatch.setattr(self.scene.proxy, "loop", self)
         monkeypatch.setattr(activation, "read_groups", lambda _: self.groups)
         monkeypatch.setattr(self.scene.made, "end", self._end)
@@ -265,19 +265,19 @@ async def test_one_that_does_not_run_is_not_idle_and_begins_anew(watch: Watch) -
     assert await watch.at(210) == [("web", 60.0)]
 
 
-async def test_one_that_is_asked_for_while_crews_are_looked_up_is_not_ended(
+async def test_one_that_is_asked_for_while_groups_are_read_is_not_ended(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answered(_: object) -> tuple[GroupFile, ...]:
         watch.answered_at = 1100.0
-        return CREWS
+        return GROUPS
 
     monkeypatch.setattr(activation, "read_groups", answered)
     await watch.at(0)
     assert await watch.at(100) == []
 
 
-async def test_what_no_crew_runs_is_left_alone(watch: Watch) -> None:
+async def test_what_no_group_runs_is_left_alone(watch: Watch) -> None:
     watch.groups = ()
     await watch.at(0)
     assert await watch.at(100) == []

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.paths import Paths
-from devproxy.run.logs import LONGEST, Follower, Lines, ServiceLog, harmless, last, plain
+from devproxy.run.logs import LONGEST, Follower, LineSplitter, ServiceLog, harmless, last, plain
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_disk_that_refuses_loses_lines_only(paths: Paths) -> None:
 
 def lines_of(*chunks: bytes) -> list[str]:
     found: list[str] = []
-    lines = Lines(found.append)
+    lines = LineSplitter(found.append)
     for chunk in chunks:
         lines.feed(chunk)
     lines.end()

@@ -179,7 +179,8 @@ class Proxy(ProxyState):
         self._timer = self.loop.call_later(_TICK, self._tick)  # first: whatever goes wrong below, time goes on
         self.clock = now = self.loop.time()
         for exchange in [one for one in self.exchanges if one.deadline < now]:
-            exchange.expire()
+            if exchange.deadline < now and not exchange.ended:  # one before it may have let it go, or ended it
+                exchange.expire()
         for connection in [one for one in self.connections if one.deadline < now]:
             connection.expire()
         self._ticks += 1

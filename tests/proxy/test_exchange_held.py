@@ -142,3 +142,24 @@ async def test_each_goes_on_once_though_another_wakes_a_service_meanwhile(proxy:
     proxy.swap(Snapshot.of(Registry(services=(again, service("api")))))
     assert [cast(Waiting, connection.exchange).events for connection in of_api] == [["start"]] * 4
     assert len(proxy.held) == 4
+
+
+async def test_what_another_one_ends_in_the_same_tick_is_not_ended_twice(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [accepted(proxy) for _ in range(4)]
+    for connection, _ in pairs:
+        connection.data_received(GET)
+    for held in proxy.held:
+        held.deadline = proxy.clock - 1.0
+    late = Waiting.expire
+
+    def expire(exchange: Waiting) -> None:
+        late(exchange)
+        come_up(proxy)  # the others go on, with time of their own
+
+    monkeypatch.setattr(Waiting, "expire", expire)
+    proxy._tick()
+    assert sorted(transport.statuses for _, transport in pairs) == [[], [], [], [503]]
+    assert sorted(cast(Waiting, exchange).events for exchange in proxy.exchanges) == [["start"]] * 3
+    proxy.close()

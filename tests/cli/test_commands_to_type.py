@@ -79,6 +79,7 @@ def test_a_service_that_nobody_can_run(home: Home, shell: Shell, folder: Path) -
 
 
 def test_another_checkout_of_the_same_project(home: Home, shell: Shell, folder: Path, tmp_path: Path) -> None:
+    home.write("[proxy]\nautostart = false\n")
     for where in (folder, tmp_path / "first"):
         where.mkdir(exist_ok=True)
         (where / "devproxy.toml").write_text(PROJECT)

@@ -38,7 +38,7 @@ def test_a_server_has_a_name_a_port_and_a_proxy(folder: Folder) -> None:
     assert f"127.0.0.1 port {folder.lease('app')['port']}" in program.output()
     assert program.stop() == 128 + signal.SIGTERM
     assert folder.leases() == []
-    assert folder.get("app.localhost").status == 404
+    folder.wait_status("app.localhost", status=404)
     folder.wait_nothing_left()
 
 

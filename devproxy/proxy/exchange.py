@@ -24,7 +24,7 @@ from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ResponseHead, switch_fault
 from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer
 from devproxy.proxy.decide import Reading
-from devproxy.proxy.forward import chain_entry
+from devproxy.proxy.forward import pass_mark
 from devproxy.proxy.gates import Dormant
 from devproxy.proxy.in_process import connect_in_process
 from devproxy.proxy.interfaces import ClientStream, ResponseReceiver
@@ -126,12 +126,12 @@ class Exchange(ResponseReceiver):
         self.route = route
         self.service_id = route.service.id
         stream, reading, target = self.stream, self.reading, self.target
-        self._head = b"%b %b HTTP/1.1\r\n%b%b%b\r\n\r\n" % (
+        self._head = b"%b %b HTTP/1.1\r\n%b%b%08x\r\n\r\n" % (
             self.method,
             target if not route.strip else route.target(target),
             reading.lines(self.fields, route),
             reading.added(route, stream.peer, self.settings.trusted_forwarded),
-            chain_entry(route, self.method, target),
+            pass_mark(self.method, target),
         )
         self.address = stream.address_of(route)
         self.deadline = self.proxy.clock + route.service.response_timeout

@@ -24,7 +24,7 @@ class Peer(NamedTuple):
 
 
 def added_lines(fields: Section, route: Route, peer: Peer, host: bytes, *, upgrade: bytes, trusted: bool) -> bytes:
-    """Our own lines towards a service; the last one, `Devproxy-Chain: …`, still wants an entry and its end.
+    """Our own lines towards a service; the last one, `Devproxy-Chain: …;`, still wants `pass_mark` and its end.
 
     `host` is the authority the client asked for. `trusted` passes on the outside scheme and host a tunnel agent claims.
     """
@@ -43,7 +43,7 @@ def added_lines(fields: Section, route: Route, peer: Peer, host: bytes, *, upgra
     if upgrade:
         added.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % upgrade)
     passed = b", ".join(fields.all(b"devproxy-chain")) if b"devproxy-chain" in fields.found else b""
-    added.append(b"Devproxy-Chain: %b" % (passed + b", " if passed else b""))
+    added.append(b"Devproxy-Chain: %b%b;" % (passed + b", " if passed else b"", route.name))
     return b"".join(added)
 
 
@@ -58,8 +58,13 @@ def _nothing(_name: bytes) -> None:
 
 
 def chain_entry(route: Route, method: bytes, target: bytes) -> bytes:
-    """One pass through a route, as it stands in Devproxy-Chain: the service and a checksum of method and target."""
-    return b"%b;%08x" % (route.name, crc32(target, crc32(method)))
+    """One pass through a route, as it stands in Devproxy-Chain: the service and `pass_mark`."""
+    return b"%b;%08x" % (route.name, pass_mark(method, target))
+
+
+def pass_mark(method: bytes, target: bytes) -> int:
+    """What tells one request from another on its way round: a checksum of method and target, eight hex digits."""
+    return crc32(target, crc32(method))
 
 
 def loop(fields: Section, entry: bytes) -> list[str] | None:

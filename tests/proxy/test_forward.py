@@ -75,7 +75,7 @@ def test_connection_cannot_take_our_own_fields_away() -> None:
         found, route(), CLIENT, b"web.localhost", upgrade=b"", trusted=False
     )
     assert b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: web.localhost\r\n" in sent
-    assert sent.endswith(b"Devproxy-Chain: ")
+    assert sent.endswith(b"Devproxy-Chain: web;")
 
 
 def test_framing_is_written_where_it_stood() -> None:
@@ -111,13 +111,13 @@ def test_a_service_learns_where_a_request_came_from() -> None:
     plain = added_lines(found, route(b"/api"), CLIENT, b"web.localhost", upgrade=b"", trusted=False)
     assert plain == (
         b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: web.localhost\r\n"
-        b"X-Forwarded-Port: 80\r\nDevproxy-Chain: a;1, b;2, "
+        b"X-Forwarded-Port: 80\r\nDevproxy-Chain: a;1, b;2, web;"
     )
     trusted = added_lines(found, route(b"/api", strip=True), CLIENT, b"x", upgrade=b"websocket", trusted=True)
     assert trusted == (
         b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: out.example\r\n"
         b"X-Forwarded-Port: 443\r\nX-Forwarded-Prefix: /api\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Devproxy-Chain: a;1, b;2, "
+        b"Devproxy-Chain: a;1, b;2, web;"
     )
 
 

@@ -108,11 +108,7 @@ class HealthPublisher:
 
     def answered(self, upstream: Upstream) -> float:
         """When an upstream last answered a request, on the loop's clock."""
-        addresses = self._proxy.pool.addresses
-        if upstream.scheme != "https":
-            address = addresses.get((upstream, ""))
-            return address.alive_at if address else float("-inf")
-        return max((a.alive_at for (other, _), a in addresses.items() if other == upstream), default=float("-inf"))
+        return self._proxy.pool.last_answer(upstream)
 
     def _tell(self, events: Sequence[AnyEvent]) -> None:
         self.publish()

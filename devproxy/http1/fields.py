@@ -22,16 +22,23 @@ from devproxy.http1.grammar import TOKEN, Fault, explain_fields
 _NAME: Final = re.compile(TOKEN)
 _CONTROLS: Final = bytes((*range(9), *range(10, 32), 127))  # what RFC 9110 §5.5 keeps out of a value
 
-PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS = range(5)
+PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS, BINDING = range(6)
 _KINDS: Final = {
     **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"), HOP_BY_HOP),
     **dict.fromkeys((b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
     **dict.fromkeys((b"content-length", b"transfer-encoding"), FRAMING),
     **dict.fromkeys((b"host", b"origin", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
     **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"), LOOKED_AT),
+    **dict.fromkeys((b"authorization", b"www-authenticate", b"proxy-support", b"persistent-auth"), BINDING),
 }
 # What devproxy sets itself, in every spelling that a CGI-style server folds into one variable (`X_Forwarded-For`).
 _OURS: Final = re.compile(rb"x[-_]forwarded[-_].*|x[-_]real[-_]ip|forwarded|devproxy[-_].*|http2-settings")
+# Authentication of a connection instead of a request (RFC 4559 §6, [MS-NTHT], [MS-N2HT]); in the values of the BINDING
+# fields, which are plain otherwise. Where they stand in a list of challenges does not matter.
+_BINDS: Final = re.compile(
+    rb"(?:^|,)[ \t]*(?:ntlm|negotiate|nego2|kerberos|session-based-authentication|true)(?![^ \t,])", re.I
+)
+_PROXY_AUTHENTICATION: Final = frozenset((b"proxy-authenticate", b"proxy-authorization"))
 _OURS_BEGIN: Final = frozenset(b"dfhx")
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
@@ -100,6 +107,8 @@ def _read(line: bytes) -> Field:
     if not colon or len(text.translate(None, _CONTROLS)) != len(text):
         raise _MalformedError
     value = text.strip(b" \t")
+    if kind == BINDING and _BINDS.search(value) is None:
+        kind = PLAIN
     if kind == HOP_BY_HOP:
         return Field(name, value, kind, b"", b"")
     if kind == FRAMING:
@@ -180,6 +189,14 @@ class Section:
             named = b"connection" in self.found
             self._options = _options(b",".join(self.all(b"connection"))) if named else _NO_OPTIONS
         return self._options
+
+    @property
+    def binds(self) -> bool:
+        """Whether it offers or carries an authentication that a service ties to the connection (NTLM, Negotiate)."""
+        return any(
+            field.kind == BINDING or (field.name in _PROXY_AUTHENTICATION and _BINDS.search(field.value) is not None)
+            for field in self.special
+        )
 
     @property
     def up(self) -> bytes:

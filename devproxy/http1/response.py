@@ -29,10 +29,12 @@ class ResponseHead:
 
     `head` is the bytes as they came; `length` as `framing.response_length` tells; `reusable` whether the connection
     may be used again, `idle_limit` for how many seconds; `plain` the head towards an HTTP/1.1 client whose connection
-    stays open, empty where that cannot be; `simple` says that this head is the service's lines, each as its kind says.
+    stays open, empty where that cannot be, or where more is to be done; `binds` says that the service ties
+    who the client is to the connection; `simple` says that this head is the service's lines, each as its kind says.
     """
 
     __slots__ = (
+        "binds",
         "fields",
         "head",
         "idle_limit",
@@ -55,7 +57,8 @@ class ResponseHead:
         options = fields.connection
         self.reusable = b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
         self.idle_limit = _idle_limit(fields)
-        self.plain = self.towards(1, b"") if delimited(length, 1) else b""
+        self.binds = self.reusable and fields.binds
+        self.plain = self.towards(1, b"") if delimited(length, 1) and not self.binds else b""
         self.simple = bool(self.plain) and self.status != 426 and not nominated(fields)
 
     @property
@@ -75,6 +78,7 @@ class ResponseHead:
         response.head = head
         response.fields = fields
         response.simple = True
+        response.binds = False
         response.plain = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down)
         return response
 

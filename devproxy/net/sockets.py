@@ -7,11 +7,13 @@
 - Left alone, Linux lets a buffer grow to several MiB a direction (socket(7), tcp(7)), so that a service could run 10
   MiB ahead of a reader that has stopped. A fixed size keeps what is under way on a connection small, and costs nothing
   on loopback.
+- Both loops drop what has arrived on a connection once a write to it fails. It is still in the kernel's buffer.
 - A connection that broke off in the middle ends with RST, so that its peer cannot take what it got for whole.
 """
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 import sys
@@ -39,6 +41,11 @@ def is_established(transport: asyncio.BaseTransport) -> bool:
     return _state(transport) in (None, _ESTABLISHED)
 
 
+def is_reset(transport: asyncio.BaseTransport) -> bool:
+    """Whether the connection has been reset, read or not."""
+    return _state(transport) == _CLOSE
+
+
 def is_gone(transport: asyncio.BaseTransport) -> bool:
     """Whether nobody is left to read what we send: the connection was reset, or the peer's socket has no owner."""
     state = _state(transport)
@@ -48,6 +55,25 @@ def is_gone(transport: asyncio.BaseTransport) -> bool:
         return False
     local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
     return bool(local and peer and peer_is_orphan(local[:2], peer[:2]))
+
+
+_READ: Final = 1 << 16
+_MOST_UNREAD: Final = 4 << 20  # bytes; the buffer holds less, but a unix socket's peer may still be sending
+
+
+def unread(transport: asyncio.BaseTransport) -> bytes:
+    """What had arrived on a connection that failed; to be asked within `connection_lost`, before the socket is closed.
+
+    Nothing where TLS would have to be taken off, and on Windows.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or sys.platform == "win32" or transport.get_extra_info("sslcontext") is not None:
+        return b""
+    found = bytearray()
+    with contextlib.suppress(OSError):
+        while len(found) < _MOST_UNREAD and (piece := os.read(sock.fileno(), _READ)):
+            found += piece
+    return bytes(found)
 
 
 # Bytes asked for; Linux grants the double, to hold its own bookkeeping as well. A smaller send buffer costs CPU: what
@@ -69,7 +95,17 @@ _NOW: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 def reset(transport: asyncio.Transport) -> None:
     """Close with RST, at once; what waits to be sent is lost."""
+    _close_with_reset(transport)
+    transport.abort()
+
+
+def reset_when_sent(transport: asyncio.Transport) -> None:
+    """Close with RST once the kernel has taken what waits to be sent."""
+    _close_with_reset(transport)
+    transport.close()
+
+
+def _close_with_reset(transport: asyncio.Transport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and not transport.is_closing():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOW)
-    transport.abort()

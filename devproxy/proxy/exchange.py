@@ -235,7 +235,9 @@ class Exchange(ResponseReceiver):
         """The service closed before a whole response head; `answered` says whether part of one had come."""
         self.upstream = None
         repeatable = not answered and not self._sent_body
-        if repeatable and self._pooled and self.method in _IDEMPOTENT:
+        if self._pooled and not answered and self.address.client is not None:
+            self.cut()  # what the service knew of this client is gone with it: the two connections end together
+        elif repeatable and self._pooled and self.method in _IDEMPOTENT:
             self._dial()  # it had been idle: the service may have closed it before it saw the request
         elif not (repeatable and self.method in SAFE and self._schedule_retry()):
             self.answer(closed_early(self.route.service, error, answered=answered))

@@ -33,7 +33,8 @@ from devproxy.proxy.tunnel import join
 from devproxy.routing.table import Route
 
 HIGH_WATER: Final = 1 << 19  # bytes that may wait for the client before its service is no longer read
-_LINGER: Final = 2.0  # seconds in which what a client still sends is thrown away, so that it can read our answer
+_LINGER: Final = 2.0  # seconds after its last byte in which what a client still sends is thrown away, so that it can
+_LINGER_MOST: Final = 30.0  # read our answer; and in all
 _PIPELINE_LIMIT: Final = 65536  # bytes of later requests that wait before reading stops
 _CUT_SHORT: Final = "the connection ended in the middle of the request's body"
 
@@ -52,6 +53,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         "_is_reading_requests",
         "_left",
         "_lingering",
+        "_lingers_until",
+        "_owned",
         "_partial",
         "_paused",
         "_reading",
@@ -74,8 +77,10 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self._eof = False
         self._paused = False
         self._lingering = False
+        self._lingers_until = 0.0
         self._is_reading_requests = False
         self._route: Route | None = None  # of the last request
+        self._owned: dict[UpstreamAddress, UpstreamAddress] | None = None  # services' connections for this client alone
         self._partial: bytearray | None = None  # a head that is not complete
         self._fields: Section | None = None  # of the last request
         self._reading: Reading | None = None
@@ -103,7 +108,9 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         if exchange is None:
             if self._choked:
                 self._keep(data)
-            elif not self._lingering:
+            elif self._lingering:
+                self.deadline = min(self.proxy.clock + _LINGER, self._lingers_until)
+            else:
                 self._read_requests(data)
         elif exchange.wants_body:
             self._take_body(exchange, data)
@@ -213,6 +220,9 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         if isinstance(reading, Fault):
             return reading
         self._reading = None if whole else reading
+        if fields.binds and self._owned is None:
+            self._owned = {}
+            self._route = None
         return reading, whole[1] if whole else target
 
     def _refuse(self, respond: Respond, begun: bytes | bytearray) -> None:
@@ -302,6 +312,9 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         if exchange.wants_body:
             exchange.refuse_body(Fault(400, "bad-request", _CUT_SHORT))
             return False
+        if is_gone(self.transport):  # all of it has ended, not only what it sends
+            self.transport.abort()
+            return False
         self.proxy.watch_liveness(self)
         return True
 
@@ -312,8 +325,33 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             upstream = route.service.upstream
             assert upstream is not None
             self._route = route
-            self._address = self.proxy.pool.at(upstream, route.host if upstream.scheme == "https" else "")
+            address = self.proxy.pool.at(upstream, route.host if upstream.scheme == "https" else "")
+            self._address = address if self._owned is None else self._own(self._owned, address)
         return self._address
+
+    def _own(self, owned: dict[UpstreamAddress, UpstreamAddress], address: UpstreamAddress) -> UpstreamAddress:
+        """What stands for `address` on a connection whose client a service knows by the connection."""
+        if address.is_in_process:
+            return address
+        own = owned.get(address)
+        if own is None:
+            own = owned[address] = self.proxy.pool.own(address, self)
+        return own
+
+    def _bind(self, exchange: Exchange) -> None:
+        """Keep the connection to the service for this client alone."""
+        if exchange.upstream is None or exchange.address.client is not None:
+            return
+        if self._owned is None:
+            self._owned = {}
+        self._route = None
+        exchange.address = self._own(self._owned, exchange.address)
+        exchange.upstream.move(exchange.address)
+
+    def _disown(self) -> None:
+        for own in (self._owned or {}).values():
+            self.proxy.pool.disown(own)
+        self._owned = None
 
     def splice_end(self) -> asyncio.Transport:
         return self.transport
@@ -331,6 +369,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         else:
             if not (exchange.request_done and delimited(response.length, minor)):
                 self.keep_alive = False
+            if response.binds:
+                self._bind(exchange)
             connection = b"" if self.keep_alive and minor else b"keep-alive" if self.keep_alive else b"close"
             head = response.towards(minor, connection)
         if response.length == CHUNKED and minor:
@@ -383,6 +423,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             service.write(waiting)
         if self._eof and service.can_write_eof():
             service.write_eof()
+        self._disown()
 
     def _write_answer(self, respond: Respond, exchange: Exchange) -> None:
         self.transport.write(
@@ -423,6 +464,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self._lingering = True
         self._paused = True  # a body on its way may have been moved without the transport
         self.deadline = self.proxy.clock + _LINGER
+        self._lingers_until = self.proxy.clock + _LINGER_MOST
         with suppress(OSError):  # it was reset, and the loop has not told us yet
             self.transport.write_eof()
         self.resume()
@@ -432,6 +474,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.abandon()
+        if self._owned is not None:
+            self._disown()
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -459,7 +503,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             self.transport.resume_reading()
 
     def check_liveness(self) -> bool:
-        """Called once a second while this connection is half-closed or not read: let go if nobody is there."""
+        """Called now and then while this connection is half-closed or not read: let go if nobody is there."""
         if self.exchange is None or not (self._eof or self._paused):
             return False
         if is_gone(self.transport):

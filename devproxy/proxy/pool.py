@@ -6,6 +6,10 @@ Not here: what goes over a connection (`upstream.py`), making one (`retry.py`).
 
 Keyed by address, never by snapshot: a reload changes names, and the connections stay. The one used last is handed out
 first.
+
+A service may tie who a client is to the connection (NTLM, Negotiate; RFC 4559 §6). From the offer on such a connection
+is that client's alone: the client's connection has an `UpstreamAddress` of its own, where nobody else looks, and the
+two end together.
 """
 
 import asyncio
@@ -16,7 +20,7 @@ from devproxy.net.sockets import is_established
 from devproxy.registry.model import Upstream
 
 if TYPE_CHECKING:
-    from devproxy.proxy.interfaces import ResponseReceiver
+    from devproxy.proxy.interfaces import ClientConnection, ResponseReceiver
 
 IDLE_CONNECTIONS: Final = 64  # kept per address; more may be open while they are in use
 _FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
@@ -62,6 +66,10 @@ class UpstreamStream:
         """Read again."""
         raise NotImplementedError
 
+    def move(self, address: "UpstreamAddress") -> None:
+        """Belong to another state of the same address from now on."""
+        raise NotImplementedError
+
     def detach(self) -> None:
         """Give the socket to a tunnel: this connection is no longer a request's."""
         raise NotImplementedError
@@ -74,12 +82,14 @@ class UpstreamStream:
 class UpstreamAddress:
     """What is known about the address of a service: its idle connections, and when it last answered.
 
-    `is_in_process`: no socket leads there, but a protocol of our own does; nothing is kept open to it.
+    `is_in_process`: no socket leads there, but a protocol of our own does; nothing is kept open to it. `client`: the
+    one connection of a client that may use what is open here; None where everybody may.
     """
 
     __slots__ = (
         "alive_at",
         "capacity",
+        "client",
         "host",
         "idle",
         "is_in_process",
@@ -92,6 +102,7 @@ class UpstreamAddress:
     def __init__(self, upstream: Upstream, server_name: str):
         self.upstream = upstream
         self.server_name = server_name
+        self.client: ClientConnection | None = None
         self.is_in_process = not upstream.hosts and not upstream.path
         self.idle: list[UpstreamStream] = []
         self.opened: set[UpstreamStream] = set()
@@ -105,7 +116,11 @@ class UpstreamAddress:
         idle = self.idle
         while idle:
             connection = idle[-1]
-            if not repeatable and (now - connection.idle_since > _FRESH or not is_established(connection.transport)):
+            if (
+                not repeatable
+                and self.client is None
+                and (now - connection.idle_since > _FRESH or not is_established(connection.transport))
+            ):
                 return None
             idle.pop()
             if not connection.transport.is_closing():
@@ -117,14 +132,20 @@ class UpstreamAddress:
         for connection in [c for c in self.idle if now - c.idle_since > c.idle_limit]:
             connection.discard()
 
+    def close(self) -> None:
+        """Abort every connection."""
+        for connection in list(self.opened):
+            connection.discard()
+
 
 class Pool:
     """Every address that was ever dialled."""
 
-    __slots__ = ("addresses",)
+    __slots__ = ("addresses", "owned")
 
     def __init__(self) -> None:
         self.addresses: dict[tuple[Upstream, str], UpstreamAddress] = {}
+        self.owned: set[UpstreamAddress] = set()  # each for one client's connection
 
     def at(self, upstream: Upstream, server_name: str = "") -> UpstreamAddress:
         """The state of an address; TLS upstreams have one for each name they are asked as."""
@@ -134,6 +155,27 @@ class Pool:
             address = self.addresses[key] = UpstreamAddress(upstream, server_name)
         return address
 
+    def own(self, address: UpstreamAddress, client: "ClientConnection") -> UpstreamAddress:
+        """A state of the same address for one client's connection alone, until `disown`."""
+        own = UpstreamAddress(address.upstream, address.server_name)
+        own.client = client
+        own.host, own.alive_at = address.host, address.alive_at
+        self.owned.add(own)
+        return own
+
+    def disown(self, own: UpstreamAddress) -> None:
+        """Its client is gone: so is everything that was opened for it."""
+        self.owned.discard(own)
+        own.close()
+
+    def last_answer(self, upstream: Upstream) -> float:
+        """When it last answered a request, on the loop's clock; minus infinity for never."""
+        address = self.addresses.get((upstream, "")) if upstream.scheme != "https" else None
+        if address is not None and not self.owned:
+            return address.alive_at
+        known = (*self.addresses.values(), *self.owned)
+        return max((one.alive_at for one in known if one.upstream == upstream), default=float("-inf"))
+
     def expire(self, now: float, wanted: frozenset[Upstream]) -> bool:
         """Close what was idle too long, forget addresses nobody routes to; whether connections are left."""
         for key, address in list(self.addresses.items()):
@@ -141,10 +183,11 @@ class Pool:
             if not address.opened and key[0] not in wanted:
                 address.capacity = 0  # a request that is still on its way there keeps nothing
                 del self.addresses[key]
-        return any(address.opened for address in self.addresses.values())
+        for address in self.owned:
+            address.expire(now)
+        return any(address.opened for address in (*self.addresses.values(), *self.owned))
 
     def close(self) -> None:
         """Abort every connection."""
-        for address in self.addresses.values():
-            for connection in list(address.opened):
-                connection.discard()
+        for address in (*self.addresses.values(), *self.owned):
+            address.close()

@@ -5,8 +5,9 @@ it (counts, access log), and the orderly end of all.
 Not here: sockets that listen (`net/loopback.py`), what happens on a connection (`h1.py`).
 
 How it works: a reload swaps one reference; a request keeps the snapshot it started with. While a connection is open,
-one timer ticks ten times a second: it sets the coarse clock, ends what is past its deadline, and once a second asks
-the kernel about connections that cannot be heard (`LivenessWatched`). Nothing ticks when nothing is open.
+one timer ticks ten times a second: it sets the coarse clock, ends what is past its deadline, and asks the kernel about
+connections that cannot be heard (`LivenessWatched`; once a second where they are many). Nothing ticks when nothing is
+open.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from devproxy.urls import CONTROL_LABEL
 
 _TICK = 0.1  # seconds
 _TICKS_PER_CHECK = 10
+_FEW = 50  # connections that cannot be heard, and may be asked about at every tick
 _COMMON = frozenset((*LOOPBACKS, ""))
 _DEFAULT_CONNECTIONS = 10_000
 
@@ -185,10 +187,12 @@ class Proxy(ProxyState):
             connection.expire()
         self._ticks += 1
         busy = True
-        if self._ticks % _TICKS_PER_CHECK == 0:
+        check = self._ticks % _TICKS_PER_CHECK == 0
+        if self.liveness_watched and (check or len(self.liveness_watched) <= _FEW):
             for watched in list(self.liveness_watched):
                 if not watched.check_liveness():
                     self.liveness_watched.discard(watched)
+        if check:
             pooled = self.pool.expire(now, self.snapshot.upstreams)
             busy = bool(pooled or self.connections or self.liveness_watched)
         if not busy:

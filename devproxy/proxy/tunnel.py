@@ -1,4 +1,4 @@
-"""After a 101: bytes both ways, half-close kept.
+"""After a 101: bytes both ways; what ends as a half-close or a reset on one side ends so on the other.
 
 Lives here: the two ends of a tunnel (RFC 9110 §7.8), each of which passes on what it reads and slows down for the
 other. It knows two transports and who looks after them, no proxy: any two connections can be joined.
@@ -10,7 +10,7 @@ An idle tunnel costs its two sockets and two small objects; nothing looks at it 
 import asyncio
 from typing import Protocol
 
-from devproxy.net.sockets import is_gone
+from devproxy.net.sockets import is_gone, is_reset, reset, reset_when_sent, unread
 from devproxy.registry.model import Upstream
 
 
@@ -18,7 +18,7 @@ class TunnelOwner(Protocol):
     """Who looks after tunnels."""
 
     def watch_liveness(self, watched: "TunnelEnd") -> None:
-        """Call `check_liveness` of this end once a second from now on."""
+        """Call `check_liveness` of this end now and then from now on."""
 
     def end_tunnel(self, end: "TunnelEnd") -> None:
         """This end is closed."""
@@ -62,19 +62,29 @@ class TunnelEnd(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.owner.end_tunnel(self)
+        other = self.other.transport
         if exc is None:
-            self.other.transport.close()
-        else:
-            self.other.transport.abort()
+            other.close()
+            return
+        rest = unread(self.transport)
+        if rest and not other.is_closing():
+            other.write(rest)
+        reset_when_sent(other)
 
     def check_liveness(self) -> bool:
-        """Called once a second while this side is half-closed or not read: end the tunnel if nobody is there."""
+        """Called now and then while this side is half-closed or not read: end the tunnel if nobody is there."""
         if not self._finished and not is_paused(self.transport):
             return False
-        if is_gone(self.transport):
-            self.transport.abort()
-            self.other.transport.abort()
-        return True
+        if not is_gone(self.transport):
+            return True
+        if not self._finished:
+            self.transport.resume_reading()  # what it sent before the end is bounded by the kernel's buffer
+            return True
+        if is_reset(self.transport):
+            reset(self.other.transport)
+        self.transport.abort()
+        self.other.transport.abort()
+        return False
 
 
 def is_paused(transport: asyncio.Transport) -> bool:

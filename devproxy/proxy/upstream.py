@@ -6,6 +6,9 @@ to (`exchange.py`), connect() (`net/dial.py`).
 
 How it works: a response head that equals the last one of its address is not read again (`ResponseHead`). After any
 doubt about framing a connection is not used again.
+
+A service may answer before it has read the whole request, and close: its answer is there, and RST behind it, when our
+next write fails. What has arrived is read before that failure counts (RFC 9110 §15.5.14, RFC 9112 §9.6).
 """
 
 import asyncio
@@ -14,7 +17,7 @@ from typing import Final, cast
 from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError, chunk, last_chunk
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head
-from devproxy.net.sockets import is_gone
+from devproxy.net.sockets import is_gone, unread
 from devproxy.proxy.interfaces import ResponseReceiver
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.splice import WORTHWHILE
@@ -218,20 +221,31 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
         self._end(exchange)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self.exchange is not None:
+            rest = unread(self.transport)
+            if rest:
+                self.data_received(rest)
         address = self.address
         address.opened.discard(self)
         if self in address.idle:
             address.idle.remove(self)
         exchange = self.exchange
-        if exchange is None:
-            return
         self.exchange = None
-        if self._left == UNTIL_CLOSE and exc is None:
+        if exchange is None:
+            pass
+        elif self._left == UNTIL_CLOSE and exc is None:
             exchange.on_end(b"")
         elif self._left == _HEAD:
             exchange.on_closed(exc, answered=bool(self._held or self._informational))
         else:
             exchange.cut()
+        if address.client is not None:
+            address.client.retire()
+
+    def move(self, address: UpstreamAddress) -> None:
+        self.address.opened.discard(self)
+        self.address = address
+        address.opened.add(self)
 
     def detach(self) -> None:
         self.exchange = None
@@ -265,7 +279,7 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
             self.transport.resume_reading()
 
     def check_liveness(self) -> bool:
-        """Called once a second while this connection is not read: a service that is gone shows only when it is read."""
+        """Called now and then while this connection is not read: a service that is gone shows only when it is read."""
         exchange = self.exchange
         if exchange is None or exchange.splice is not None or self.transport.is_reading():
             return False

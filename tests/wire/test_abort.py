@@ -114,6 +114,18 @@ async def test_client_dies(wire: Stage, phase: Phase, end: End) -> None:
 
 
 @pytest.mark.parametrize("end", DEATHS)
+@pytest.mark.parametrize("phase", [waiting_for_an_answer, body_sent, after_an_interim_answer, downloading_chunks])
+async def test_client_that_waits_is_missed_without_the_clock(
+    wire: Stage, phase: Phase, end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is the event; nobody has to look for it."""
+    client, up = await phase(wire)
+    monkeypatch.setattr(wire.proxy, "watch_liveness", lambda _: None)
+    end(client)
+    await up.gone()
+
+
+@pytest.mark.parametrize("end", DEATHS)
 @pytest.mark.parametrize("phase", BEFORE_AN_ANSWER)
 async def test_service_dies_before_an_answer(wire: Stage, phase: Phase, end: End) -> None:
     client, up = await phase(wire)

@@ -6,11 +6,13 @@ Not here: h2c (`test_fields.py`), resets (`test_abort.py`), reload (`test_reload
 """
 
 import asyncio
+import socket
 from base64 import b64encode
 from hashlib import sha1
 
 import pytest
 
+from tests.waiting import until
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
 from tests.wire.peer import Peer
 
@@ -115,6 +117,51 @@ async def test_half_close_is_kept(wire: Stage, who: str) -> None:
         await first.expect(FRAME)
     second.half_close()
     await first.eof()
+
+
+@pytest.mark.parametrize("who", ["client", "service"])
+async def test_a_reset_stays_a_reset(wire: Stage, who: str) -> None:
+    client, up = await tunnel(wire)
+    first, second = (client, up) if who == "client" else (up, client)
+    await first.send(FRAME)
+    await second.expect(FRAME)
+    first.reset()
+    assert await second.gone() == b""
+    assert second.ended == "reset"
+
+
+@pytest.mark.parametrize("who", ["client", "service"])
+async def test_what_was_sent_before_a_reset_arrives(wire: Stage, who: str) -> None:
+    """The proxy hears of the end by a write that fails: the last words wait in the kernel meanwhile."""
+    client, up = await tunnel(wire)
+    first, second = (client, up) if who == "client" else (up, client)
+    await second.send(FRAME)
+    await first.more("the frame, so that it is the proxy's turn no more")
+    second.sock.send(FRAME)  # nothing runs between these three
+    first.sock.send(b"the last words")
+    first.reset()
+    assert await second.gone() == b"the last words"
+    assert second.ended == "reset"
+
+
+@pytest.mark.parametrize("who", ["client", "service"])
+async def test_a_close_stays_an_orderly_end(wire: Stage, who: str) -> None:
+    client, up = await tunnel(wire)
+    first, second = (client, up) if who == "client" else (up, client)
+    await first.send(FRAME)
+    first.close()
+    assert await second.gone() == FRAME
+    assert second.ended == "fin"
+
+
+@pytest.mark.parametrize("who", ["client", "service"])
+async def test_a_reset_behind_a_half_close(wire: Stage, who: str) -> None:
+    client, up = await tunnel(wire)
+    first, second = (client, up) if who == "client" else (up, client)
+    first.half_close()
+    await second.eof()
+    first.reset()
+    await until(lambda: second.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
 async def test_half_close_right_behind_the_handshake(wire: Stage) -> None:

@@ -22,6 +22,7 @@ from devproxy.programs.fixes import propose_fix
 from devproxy.programs.recognize import recognize
 from devproxy.proxy.cross_site import foreign_origin
 from devproxy.registry.addresses import upstream
+from devproxy.registry.model import Upstream
 from tests.proxy.values import fields
 
 
@@ -145,7 +146,7 @@ def an_upstream(host: str) -> bool:
 def what_is_dialled(host: str) -> bool:
     """Whether a connection is tried at all; who answers at that port, if anybody, is no matter."""
     try:
-        dial._begun(host, 1).close()
+        dial._begun(Upstream("http", (host,), 1), host).close()
     except OSError as error:
         return "loopback" not in str(error)
     return True

@@ -25,6 +25,7 @@ import msgspec
 
 from devproxy.addresses import is_loopback
 from devproxy.health.model import Interface, JudgedListener, Listener, Scan, Verdict
+from devproxy.registry.model import Upstream
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -120,6 +121,33 @@ def takes(listener: Listener, address: str) -> bool:
     if not bound.is_unspecified:
         return bound == wanted
     return wanted.version in _versions(listener, bound)
+
+
+def taker(listeners: Iterable[Listener], host: str) -> Listener | None:
+    """The listener that a connection to `host` on their port ends at: the kernel prefers a bound address, then IPv4's
+    wildcard, then the one of both."""
+    found = [one for one in listeners if takes(one, host)]
+    return min(found, key=_breadth, default=None)
+
+
+def _breadth(listener: Listener) -> int:
+    if not ipaddress.ip_address(listener.address).is_unspecified:
+        return 0
+    return 1 if listener.family == "ipv4" else 2
+
+
+def listening_host(upstream: Upstream, listeners: Sequence[Listener]) -> str | None:
+    """The first loopback literal of a service at which what listens may answer for it; all of `listeners` have its
+    port."""
+    found = ((host, taker(listeners, host)) for host in upstream.hosts)
+    return next((host for host, one in found if one and (upstream.any_user or not one.is_other_user)), None)
+
+
+def other_user_listening(upstream: Upstream, listeners: Sequence[Listener]) -> Listener | None:
+    """The listener of another user where a service of ours should be and nobody answers for it; None if it may."""
+    if upstream.any_user or listening_host(upstream, listeners) is not None:
+        return None
+    return next((one for host in upstream.hosts if (one := taker(listeners, host))), None)
 
 
 def _wildcard(

@@ -16,6 +16,7 @@ since (`monitor.py`, `board.py`). Pure: a scan and plain values come in.
 | conflict | another service has the same upstream |
 | self | it points at the proxy |
 | checkout | what answers runs in another checkout of the same project |
+| user | only another user of this machine answers on its port: it gets no requests |
 """
 
 import shlex
@@ -25,7 +26,14 @@ from pathlib import PurePath
 import msgspec
 
 from devproxy.addresses import LOOPBACKS
-from devproxy.health.exposure import Judgement, PortJudgement, judge_port, judged_listener, takes
+from devproxy.health.exposure import (
+    Judgement,
+    PortJudgement,
+    judge_port,
+    judged_listener,
+    other_user_listening,
+    taker,
+)
 from devproxy.health.model import (
     NO_PORT,
     NOT_TRIED,
@@ -88,14 +96,19 @@ class PortListeners(msgspec.Struct, frozen=True, kw_only=True):
 
     def at(self, host: str) -> Listener | None:
         """The listener that a connection to `host` ends at."""
-        return next((one for one in self.listeners if takes(one, host)), None)
+        return taker(self.listeners, host)
 
     @property
     def answering(self) -> Listener | None:
-        """The one that a connection to loopback reaches, of those whose process can be read; else any of them."""
-        readable = [one for one in self.listeners if one.process in self.programs]
-        reached = (one for host in LOOPBACKS for one in readable if takes(one, host))
-        return next(reached, readable[0] if readable else None)
+        """The one that is known to answer: what devproxy may dial before another user's, then what loopback leads to,
+        then what can be read; None where nothing is known of any."""
+        reached = [one for host in LOOPBACKS if (one := self.at(host))]
+        known = [one for one in self.listeners if one.process in self.programs or one.user]
+        return min(
+            known,
+            key=lambda one: (one.is_other_user, one not in reached, one.process not in self.programs),
+            default=None,
+        )
 
 
 def examine(
@@ -122,7 +135,8 @@ def examine(
         *find_own_port(service, own_ports),
         *find_exposed(on_port, service.exposure, reach),
         *(find_other_checkout(on_port, service, checkouts) if checkouts else ()),
-        *find_shadowed(on_port),
+        *find_other_user(on_port, service),
+        *find_shadowed(on_port, service, known),
         *find_other_owner(on_port, owner, known),
         *((conflict,) if conflict else ()),
         *find_one_family(on_port, upstream.hosts),
@@ -242,8 +256,13 @@ def owner_of(on_port: PortListeners) -> ServiceOwner | None:
     listener = on_port.answering
     if listener is None:
         return None
+    return _owner(on_port, listener)
+
+
+def _owner(on_port: PortListeners, listener: Listener) -> ServiceOwner:
     folder = listener.process.folder if listener.process.folder != "/" else ""  # a daemon's tells nothing
-    return ServiceOwner(on_port.programs[listener.process].name, folder, listener.user or "")
+    program = on_port.programs.get(listener.process)
+    return ServiceOwner(program.name if program else "", folder, listener.user or "")
 
 
 def find_other_owner(
@@ -254,7 +273,7 @@ def find_other_owner(
     if listener is None or owner is None or known is None or owner.is_same(known):
         return ()
     message = f"port {on_port.port} belongs to {owner.text} now, and not to {known.text}, which answered there before"
-    fix = f"if it took the place of the service, stop it (`kill {listener.pid}`) and start the service again"
+    fix = f"if it took the place of the service, stop it ({_stop(listener)}) and start the service again"
     return (_finding("owner", message, fix, listener),)
 
 
@@ -273,7 +292,21 @@ def find_other_checkout(on_port: PortListeners, service: Service, checkouts: Che
     return ()
 
 
-def find_shadowed(on_port: PortListeners) -> tuple[Finding, ...]:
+def find_other_user(on_port: PortListeners, service: Service) -> tuple[Finding, ...]:
+    """A finding if nobody answers for the service but another user of this machine, who gets no requests."""
+    other = other_user_listening(service.upstream, on_port.listeners) if service.upstream else None
+    if other is None:
+        return ()
+    who = f"{_process_phrase(other)}, another user of this machine"
+    message = f"port {on_port.port} is held by {who}: devproxy sends it nothing"
+    fix = (
+        f"stop it ({_stop(other)}) and start {service.id}, or give {service.id} another port; if it is to answer for"
+        f' {service.id}: other_user = "allow" under [services.{service.name}], {service.source.file}'
+    )
+    return (_finding("user", message, fix, other),)
+
+
+def find_shadowed(on_port: PortListeners, service: Service, known: ServiceOwner | None = None) -> tuple[Finding, ...]:
     """A finding if a connection to 127.0.0.1 and one to ::1 or to another address end at different programs."""
     groups = _by_program(on_port.listeners)
     if len(groups) < 2:
@@ -283,9 +316,31 @@ def find_shadowed(on_port: PortListeners) -> tuple[Finding, ...]:
         f"{len(groups)} programs share port {on_port.port}, who answers depends on the address asked: "
         f"{'; '.join(parts)}"
     )
-    pids = [str(group[0].pid) for group in groups if group[0].pid]
-    stop = " or ".join(f"`kill {pid}`" for pid in pids) or SUDO
-    return (_finding("shadowed", message, f"stop one of them, or give it another port ({stop})"),)
+    strangers = _strangers(on_port, [group[0] for group in groups], known)
+    if strangers:
+        stop = " or ".join(dict.fromkeys(map(_stop, strangers)))
+        fix = f"stop what is not {service.id} ({stop}), or give {service.id} another port"
+    else:
+        fix = f"stop the one that is not {service.id}, or give {service.id} another port"
+    return (_finding("shadowed", message, fix, strangers[0] if strangers else None),)
+
+
+def _strangers(on_port: PortListeners, sharing: Sequence[Listener], known: ServiceOwner | None) -> list[Listener]:
+    """Of those that share a port the ones that are surely not the service: other users', or not whom it was known by.
+    Empty where that cannot be told, lest somebody is told to end the service itself."""
+    others = [one for one in sharing if one.is_other_user]
+    ours = [one for one in sharing if not one.is_other_user]
+    if others or known is None:
+        return others if ours else []
+    same = [one for one in ours if one.process in on_port.programs and _owner(on_port, one).is_same(known)]
+    return [one for one in ours if one not in same] if len(same) == 1 else []
+
+
+def _stop(listener: Listener) -> str:
+    """The command that ends a listener's process, or how to come by it."""
+    if listener.pid is None:
+        return SUDO
+    return f"`{'sudo ' if listener.is_other_user else ''}kill {listener.pid}`"
 
 
 def _by_program(listeners: Sequence[Listener]) -> list[list[Listener]]:

@@ -21,11 +21,12 @@ State = Literal["up", "down", "starting", "unknown"]
 Verdict = Literal["loopback", "exposed", "unknown"]
 FindingSeverity = Literal["error", "warning", "note"]
 # What can be wrong with a service: `findings.py` says when. Stable: scripts may rely on them.
-Code = Literal["exposed", "owner", "checkout", "shadowed", "conflict", "self", "family", "unknown"]
+Code = Literal["exposed", "owner", "checkout", "user", "shadowed", "conflict", "self", "family", "unknown"]
 SEVERITIES: Mapping[Code, FindingSeverity] = {
     "exposed": "warning",  # or what the registry says of it: `exposure`
     "owner": "warning",
     "checkout": "error",
+    "user": "error",
     "shadowed": "warning",
     "conflict": "warning",
     "self": "error",
@@ -67,7 +68,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
     `address` is the literal it is bound to, without a zone; `device` the interface it is tied to (a
     link-local address's zone, SO_BINDTODEVICE), None if it is not. `v6only` None: not told (IPv4, or the
-    system does not say). `user` None: not told.
+    system does not say). `user` None: not told; `is_other_user`: it is neither ours nor root's (`net/users.py`).
     """
 
     address: str
@@ -76,6 +77,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     v6only: bool | None = None
     device: str | None = None
     user: str | None = None
+    is_other_user: bool = False
     process: Process = Process()
 
     @property

@@ -29,12 +29,12 @@ from devproxy.events import AnyEvent
 from devproxy.health import reachability
 from devproxy.health.board import Board, ServiceRecord
 from devproxy.health.checkouts import checkouts_by_project
-from devproxy.health.exposure import judge
+from devproxy.health.exposure import judge, listening_host
 from devproxy.health.findings import Checkouts, examine, find_conflicts, scans_by_port
 from devproxy.health.model import NOT_TRIED, Finding, Listener, Reach, Scan
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
-from devproxy.health.schedule import check_by_table, listening_host, next_check
+from devproxy.health.schedule import check_by_table, next_check
 from devproxy.registry.model import Project, ProxySettings, Registry, Upstream
 
 TICK = 1.0  # seconds
@@ -247,7 +247,8 @@ class Monitor:
         now = asyncio.get_running_loop().time()
         if not check.up:
             record.failed_at = now
-            if not check.accepted and listening_host(record.service, self._scan_of(record)):
+            upstream = record.service.upstream
+            if not check.accepted and upstream and listening_host(upstream, self._scan_of(record).listeners):
                 self.wake()  # it came or went meanwhile: the table is read again before anything is believed
         self.board.record_check(record, check, time.time())
         doubtful = record.condition.state in {"up", "starting"}

@@ -17,7 +17,6 @@ import os
 import socket
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 import psutil
@@ -26,6 +25,7 @@ from devproxy.addresses import is_loopback
 from devproxy.health.model import Family, Interface, Listener, Process, Scan
 from devproxy.net import sockdiag
 from devproxy.net.sockdiag import ListenerTable, RawListener
+from devproxy.net.users import is_other_user, user_name
 from devproxy.storage.process_identity import parent_of
 
 GENERATIONS = 5  # how many parents are worth a look: npx → npm → sh → node → node
@@ -142,6 +142,7 @@ def _listener(raw: RawListener, process: Process) -> Listener:
         v6only=raw.v6only,
         device=raw.device,
         user=user_name(raw.uid),
+        is_other_user=is_other_user(raw.uid),
         process=process,
     )
 
@@ -202,17 +203,6 @@ def _folder(pid: int) -> str:
         return os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
     except OSError:
         return ""
-
-
-@lru_cache(maxsize=256)
-def user_name(uid: int) -> str:
-    """The login name, or the number where there is none (a container's user)."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _descriptors(pid: str) -> Iterable[tuple[str, str]]:

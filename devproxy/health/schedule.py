@@ -5,7 +5,7 @@ Not here: asking (`probe.py`), what several checks come to (`board.py`). Pure: t
 
 from zlib import crc32
 
-from devproxy.health.exposure import takes
+from devproxy.health.exposure import listening_host
 from devproxy.health.model import Check, Scan
 from devproxy.registry.model import Service
 from devproxy.text import host_port
@@ -22,17 +22,10 @@ def check_by_table(service: Service, scan: Scan) -> Check | None:
     A listener that takes a loopback address of the service is what a connect would find. Where there is none, somebody
     may still answer: a NAT rule is no listener.
     """
-    host = listening_host(service, scan)
+    host = listening_host(service.upstream, scan.listeners) if service.upstream is not None else None
     if host is None or service.health.path is not None:
         return None
     return Check(up=True, why=f"listens on {host_port(host, scan.listeners[0].port)}", host=host, accepted=True)
-
-
-def listening_host(service: Service, scan: Scan) -> str | None:
-    """The first loopback literal of the service that a listener of its port takes; `scan` holds those of the port."""
-    if service.upstream is None:
-        return None
-    return next((host for host in service.upstream.hosts if any(takes(one, host) for one in scan.listeners)), None)
 
 
 def next_check(service: Service, check: Check, failures: int, *, doubtful: bool, complete: bool) -> float:

@@ -9,9 +9,10 @@ from socket import AF_INET6
 
 from msgspec import structs
 
-from devproxy.health.exposure import judge_port, judged_listener, takes
+from devproxy.health.exposure import judge_port, judged_listener, listening_host, other_user_listening
 from devproxy.health.model import NO_PORT, Check, Condition, Listener, Scan, condition_of
 from devproxy.net import sockdiag
+from devproxy.net.users import is_other_user
 from devproxy.registry.model import Service
 
 
@@ -34,6 +35,7 @@ def _listener(raw: sockdiag.RawListener) -> Listener:
         family="ipv6" if raw.family == AF_INET6 else "ipv4",
         v6only=raw.v6only,
         device=raw.device,
+        is_other_user=is_other_user(raw.uid),
     )
 
 
@@ -45,8 +47,10 @@ def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Conditio
         return Condition(why="devproxy health asks it", exposure="loopback", exposure_why="a unix socket")
     listeners = tuple(by_port.get(upstream.port, ()))
     judged = judge_port(upstream.port, Scan(listeners=listeners))
-    reached = any(takes(listener, host) for listener in listeners for host in upstream.hosts)
-    why = f"{'something' if reached else 'nothing'} listens on port {upstream.port}"
+    host, other = listening_host(upstream, listeners), other_user_listening(upstream, listeners)
+    reached = host is not None
+    who = "something" if reached else "nothing" if other is None else "another user of this machine"
+    why = f"{who} listens on port {upstream.port}"
     return structs.replace(
         condition_of(service, Check(up=reached, why=why, accepted=reached)),
         exposure=judged.verdict,

@@ -1,10 +1,14 @@
 """The only way to a service: from an Upstream to a connected transport.
 
-Lives here: the order in which the addresses of a service are tried, and what a person is told when none answers.
+Lives here: the order in which the addresses of a service are tried, which are left out, and what a person is told when
+none answers.
 Not here: keeping connections (`proxy/pool.py`), asking for anything (`proxy/exchange.py`), and the one other connect():
 the proof of exposure tries this machine's own addresses, and sends nothing (`health/reachability.py`).
 
-Never through DNS: an Upstream holds loopback literals, and each is checked again before it is dialled.
+Never through DNS: an Upstream holds loopback literals, and each is checked again before it is dialled. Never to another
+user of this machine (`net/users.py`) unless the Upstream says so: an address whose listener is somebody else's is
+passed over, and once there is a connection the kernel is asked again, before anything is sent. It costs some 30 µs a
+connection, and nothing a request.
 """
 
 import asyncio
@@ -18,6 +22,7 @@ from typing import TypeVar
 
 from devproxy.addresses import is_loopback
 from devproxy.net.sockets import bound_buffers
+from devproxy.net.users import other_listener, other_peer, user_name
 from devproxy.registry.model import Upstream
 
 CONNECT_TIMEOUT = 5.0  # seconds; loopback answers at once unless the listener's backlog is full
@@ -27,13 +32,25 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class DialError(Exception):
-    """No address of a service took the connection. `tried` is a list of (address, reason) as a person reads them."""
+    """No address of a service took the connection. `tried` is a list of (address, reason) as a person reads them;
+    `other_user` is who listens on one of them instead of us, empty where nobody does."""
 
-    def __init__(self, tried: list[tuple[str, str]], *, timeout: bool = False, exhausted: bool = False):
+    def __init__(
+        self, tried: list[tuple[str, str]], *, timeout: bool = False, exhausted: bool = False, other_user: str = ""
+    ):
         super().__init__("; ".join(f"{address}: {reason}" for address, reason in tried))
         self.tried = tried
         self.timeout = timeout
         self.exhausted = exhausted
+        self.other_user = other_user
+
+
+class _OtherUserError(OSError):
+    """What listens there belongs to another user of this machine."""
+
+    def __init__(self, uid: int):
+        super().__init__(f"user {user_name(uid)} listens there, not you")
+        self.user = user_name(uid)
 
 
 async def connect(
@@ -46,18 +63,22 @@ async def connect(
     """
     tried: list[tuple[str, str]] = []
     timeout = exhausted = False
+    other_user = ""
     for host in _in_order(upstream, first):
         try:
-            sock = None if upstream.path else _begun(host, upstream.port)
+            sock = _unix_socket() if upstream.path else _begun(upstream, host)
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await _open(upstream, host, sock, factory, server_name), host
         except TimeoutError:
             timeout = True
             tried.append((upstream.place(host), f"no answer to a connect within {CONNECT_TIMEOUT:g} s"))
+        except _OtherUserError as error:
+            other_user = error.user
+            tried.append((upstream.place(host), str(error)))
         except OSError as error:
             exhausted = exhausted or error.errno in _NO_DESCRIPTORS
             tried.append((upstream.place(host), _reason(error)))
-    raise DialError(tried, timeout=timeout, exhausted=exhausted)
+    raise DialError(tried, timeout=timeout, exhausted=exhausted, other_user=other_user)
 
 
 def _in_order(upstream: Upstream, first: str) -> list[str]:
@@ -66,11 +87,22 @@ def _in_order(upstream: Upstream, first: str) -> list[str]:
     return sorted(upstream.hosts, key=lambda host: host != first)
 
 
-def _begun(host: str, port: int) -> socket.socket:
+def _unix_socket() -> socket.socket:
+    if sys.platform == "win32":
+        raise OSError(errno.EAFNOSUPPORT, "unix sockets are not reached on Windows")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    return sock
+
+
+def _begun(upstream: Upstream, host: str) -> socket.socket:
     """A socket that connects, or has. Raises OSError where that is refused, which loopback tells at once: no task, and
     no turn of the loop, for a service that is down."""
+    port = upstream.port
     if not is_loopback(host):
         raise OSError("not an address of this machine's loopback")
+    if not upstream.any_user and (uid := other_listener(host, port)) is not None:
+        raise _OtherUserError(uid)
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -86,22 +118,20 @@ def _begun(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def _open(
-    upstream: Upstream, host: str, sock: socket.socket | None, factory: Callable[[], P], server_name: str
-) -> P:
+async def _open(upstream: Upstream, host: str, sock: socket.socket, factory: Callable[[], P], server_name: str) -> P:
     loop = asyncio.get_running_loop()
     tls = _unverified() if upstream.scheme == "https" else None
     name = (server_name or host) if tls else None
-    if sock is None:
-        if sys.platform == "win32":
-            raise OSError(errno.EAFNOSUPPORT, "unix sockets are not reached on Windows")
-        _, protocol = await loop.create_unix_connection(factory, upstream.path, ssl=tls, server_hostname=name)
-        return protocol
     try:
         if not _is_connected(sock):
-            await loop.sock_connect(sock, (host, upstream.port))
+            await loop.sock_connect(sock, upstream.path or (host, upstream.port))
         _refuse_ourselves(sock)
-        _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+        if not upstream.any_user and (uid := other_peer(sock)) is not None:
+            raise _OtherUserError(uid)
+        if upstream.path:
+            _, protocol = await loop.create_unix_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+        else:
+            _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
     except BaseException:
         sock.close()
         raise
@@ -118,6 +148,8 @@ def _is_connected(sock: socket.socket) -> bool:
 
 def _refuse_ourselves(sock: socket.socket) -> None:
     """A connect from an ephemeral port to itself succeeds when nobody listens there (TCP simultaneous open)."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
     try:
         peer = sock.getpeername()
     except OSError:  # it was reset already: whoever reads from it will find out

@@ -1,9 +1,10 @@
 """The Linux kernel's own socket table, asked over netlink: sock_diag(7), `linux/inet_diag.h`.
 
-Lives here: the packing of a request, the reading of its answer, and the two questions devproxy asks: which
-TCP sockets listen, and does anybody still hold the other end of a loopback connection.
+Lives here: the packing of a request, the reading of its answer, and the three questions devproxy asks: which
+TCP sockets listen, does anybody still hold the other end of a loopback connection, and whose is it.
 Not here: which process a socket belongs to (`health/scanner.py`), what a listener means
-(`health/exposure.py`), other systems: off Linux `listeners` raises OSError and `peer_is_orphan` says None.
+(`health/exposure.py`), which users are trusted (`net/users.py`), other systems: off Linux `listeners` raises OSError,
+and `peer_is_orphan`, `listener_uid` and `peer_uid` say None.
 
 How it works: a request is `nlmsghdr` (16 bytes) and `inet_diag_req_v2` (56), an answer `nlmsghdr`,
 `inet_diag_msg` (72) and attributes. The kernel filters a dump by state, so that 10,000 open connections cost
@@ -41,6 +42,7 @@ _ANSWER = struct.Struct("=BBBB2s2s16s16sIIIIIIII")
 _ATTRIBUTE = struct.Struct("=HH")  # length with this head, type
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_LO = 1  # the index of the loopback device in every network namespace: sockets may be bound to it (SO_BINDTODEVICE)
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _ONE6 = b"\0" * 15 + b"\1"
 
@@ -74,6 +76,7 @@ class RawListener(NamedTuple):
 
 class _Found(NamedTuple):
     state: int
+    uid: int
     inode: int
 
 
@@ -131,6 +134,20 @@ def peer_is_orphan(local: Endpoint, peer: Endpoint) -> bool | None:
     return _lookup.orphan(local, peer)
 
 
+def listener_uid(host: str, port: int) -> int | None:
+    """Who opened the socket that a connection from this machine to `host` (loopback) and `port` ends at, as the kernel
+    itself looks it up: the nearest address wins. None: nobody listens there, or it cannot be told. Never blocks.
+    """
+    found = _lookup.socket_at((host, port), (host, 0))
+    return found.uid if found is not None and found.state == _LISTEN else None
+
+
+def peer_uid(local: Endpoint, peer: Endpoint) -> int | None:
+    """Who accepted a loopback connection, of which we have the end `local`. None: nobody has yet, or as above."""
+    found = _lookup.socket_at(peer, local)
+    return found.uid if found is not None and (found.inode or found.state == _LISTEN) else None
+
+
 class _Lookup:
     """One cached netlink socket for exact lookups; a lock, since the monitor may ask from a thread."""
 
@@ -151,6 +168,17 @@ class _Lookup:
             return None
         return None if request is None else _is_orphan(found)
 
+    def socket_at(self, source: Endpoint, destination: Endpoint) -> _Found | None:
+        """The socket at `source`, connected to `destination` or else listening; None where there is none to be seen."""
+        if not self._usable:
+            return None
+        try:
+            request = _exact(source, destination)
+            with self._lock:
+                return None if request is None else self._ask(request)
+        except (OSError, ValueError, struct.error):
+            return None
+
     def _ask(self, body: bytes) -> _Found | None:
         """The socket's state and inode, None if there is no such socket; OSError if nothing is said."""
         channel = self._channel or self._connect()
@@ -167,7 +195,7 @@ class _Lookup:
                 return None
             raise OSError(code, "sock_diag lookup")
         fields = _ANSWER.unpack_from(answer, _HEADER.size)
-        return _Found(state=fields[1], inode=fields[-1])
+        return _Found(state=fields[1], uid=fields[-2], inode=fields[-1])
 
     def _connect(self) -> socket.socket:
         """Open once, and prove with an empty dump that the kernel knows TCP here.
@@ -204,7 +232,7 @@ def _exact(source: Endpoint, destination: Endpoint) -> bytes | None:
     if family != other or not (_loopback(src) and _loopback(dst)):
         return None
     ports = struct.pack(">HH", source[1], destination[1])
-    return _request(family, 0, ports, src, dst)
+    return _request(family, 0, ports, src, dst, interface=_LO)
 
 
 def _packed(address: str) -> tuple[int, bytes]:
@@ -220,9 +248,11 @@ def _loopback(packed: bytes) -> bool:
     return packed[0] == 127 if len(packed) == 4 else packed == _ONE6
 
 
-def _request(family: int, states: int, ports: bytes = b"", src: bytes = b"", dst: bytes = b"") -> bytes:
+def _request(
+    family: int, states: int, ports: bytes = b"", src: bytes = b"", dst: bytes = b"", *, interface: int = 0
+) -> bytes:
     """`ports` is source and destination port, big-endian; what is left out is zeros, which asks for any."""
-    return _REQUEST.pack(family, socket.IPPROTO_TCP, 0, states, ports, src, dst, 0, _NO_COOKIE, _NO_COOKIE)
+    return _REQUEST.pack(family, socket.IPPROTO_TCP, 0, states, ports, src, dst, interface, _NO_COOKIE, _NO_COOKIE)
 
 
 def _message(flags: int, sequence: int, body: bytes) -> bytes:

@@ -69,6 +69,11 @@ def trust(service: Service) -> str:
     return f"its first request may start it once its commands are trusted: {trust_command(service.source.file)}"
 
 
+def allow_other_user(service: Service) -> str:
+    """How another user of this machine may come to answer for a service."""
+    return f'other_user = "allow" under [services.{service.name}], {service.source.file}'
+
+
 def dial_failed(service: Service, error: "DialError") -> Respond:
     """Nothing took the connection."""
     if error.exhausted:
@@ -80,6 +85,14 @@ def dial_failed(service: Service, error: "DialError") -> Respond:
             reload=True,
         )
     tried = "; ".join(f"{address} ({reason})" for address, reason in error.tried)
+    if error.other_user:
+        return Respond(
+            503,
+            "other-user",
+            f"{service.id} is not what answers, but a program of another user of this machine: tried {tried}",
+            f"{start(service)}; if {error.other_user} is to answer for it: {allow_other_user(service)}",
+            reload=True,
+        )
     if error.timeout:
         return Respond(
             504, "upstream-timeout", f"{service.id} takes no connection: {tried}", start(service), reload=True

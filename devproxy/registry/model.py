@@ -20,6 +20,7 @@ Protocol = Literal["http", "tcp"]
 HostHeader = Literal["keep", "upstream"]
 CrossSite = Literal["refuse", "allow"] | tuple[str, ...]  # or the origins that may use the service
 ExposurePolicy = Literal["warn", "refuse", "allow"]
+OtherUserPolicy = Literal["refuse", "allow"]
 StartPolicy = Literal["manual", "on-request"]
 RestartPolicy = Literal["never", "on-failure", "always"]
 
@@ -130,6 +131,7 @@ class Upstream(msgspec.Struct, frozen=True, cache_hash=True):
     """The address a service is reached at: loopback literals and a TCP port, or the path of a unix socket.
 
     `hosts` holds the literals to try, in order (`127.0.0.1`, `::1`), and is empty for a unix socket, whose `port` is 0.
+    `any_user`: whoever listens there is dialled, also another user of this machine.
     Hashable: everything that outlives a reload (connections, health, counters) is keyed by it.
     """
 
@@ -137,6 +139,7 @@ class Upstream(msgspec.Struct, frozen=True, cache_hash=True):
     hosts: tuple[str, ...] = ()
     port: int = 0
     path: str = ""
+    any_user: bool = False
 
     @property
     def text(self) -> str:
@@ -195,6 +198,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     hold: float = 3.0
     cross_site: CrossSite = "refuse"
     exposure: ExposurePolicy = "warn"
+    other_user: OtherUserPolicy = "refuse"
     health: Health = Health()
     command: str | tuple[str, ...] | None = None
     cwd: str = ""
@@ -246,6 +250,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int | None = None
     cross_site: CrossSite = "refuse"
     exposure: ExposurePolicy = "warn"
+    other_user: OtherUserPolicy = "refuse"
     exposure_header: bool = True
     exposure_proof: bool = True
     ports: tuple[int, int] = (20000, 29999)

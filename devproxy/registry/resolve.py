@@ -37,9 +37,9 @@ _DURATIONS = frozenset(
     ["hold", "response_timeout", "header_timeout", "idle_timeout", "grace", "idle_stop", "interval", "timeout"]
 )
 
-_INHERITED = ("response_timeout", "hold", "cross_site", "exposure")
+_INHERITED = ("response_timeout", "hold", "cross_site", "exposure", "other_user")
 
-_AS_WRITTEN = ("protocol", "host_header", "exposure", "start", "restart")
+_AS_WRITTEN = ("protocol", "host_header", "exposure", "other_user", "start", "restart")
 
 
 def settings(table: ProxyTable) -> ProxySettings:
@@ -64,6 +64,8 @@ def service(
     if table.env is not UNSET:
         found["env"] = tuple(sorted(table.env.items()))
     address, problems = _address(declared, lease)
+    if address is not None and found["other_user"] == "allow":
+        address = structs.replace(address, any_user=True)
     result = Service(
         id=declared.id,
         name=declared.name,
@@ -82,7 +84,8 @@ def service(
 def with_lease(service: Service, lease: Lease) -> Service:
     """A service that its files declare, as it is while a lease of it holds."""
     scheme: Scheme = "tcp" if service.protocol == "tcp" else "http"
-    return structs.replace(service, upstream=_leased(service.upstream, scheme, lease), leased=True)
+    address = structs.replace(_leased(service.upstream, scheme, lease), any_user=service.other_user == "allow")
+    return structs.replace(service, upstream=address, leased=True)
 
 
 def _given(table: Any) -> list[tuple[str, Any]]:

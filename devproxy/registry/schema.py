@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from devproxy.registry.hostnames import LABEL
-from devproxy.registry.model import ExposurePolicy, HostHeader, Protocol, RestartPolicy, StartPolicy
+from devproxy.registry.model import ExposurePolicy, HostHeader, OtherUserPolicy, Protocol, RestartPolicy, StartPolicy
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | UnsetType
@@ -71,6 +71,7 @@ Text = Annotated[str, _kind("a string that is not empty", '"web"', min_length=1)
 Template = Annotated[str, _kind("a template", '"{service}.{project}.{tld}"', pattern=r"\{service\}.*\.\{tld\}$")]
 LoopbackAddress = Annotated[str, _kind("an address on this machine", '"http://127.0.0.1:9000"', min_length=1)]
 Exposure = Annotated[ExposurePolicy, _one_of(ExposurePolicy)]
+OtherUser = Annotated[OtherUserPolicy, _one_of(OtherUserPolicy)]
 Origin = Annotated[
     str, _kind("an origin", '"https://login.example.com"', pattern="^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]+$")
 ]
@@ -195,6 +196,12 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             key("What happens when others can reach the service's port; the setting of [proxy] if absent."),
         ]
     ] = UNSET
+    other_user: Maybe[
+        Annotated[
+            OtherUser,
+            key("Whether another user of this machine may answer for the service; the setting of [proxy] if absent."),
+        ]
+    ] = UNSET
     health: Maybe[HealthTable] = UNSET
     command: Maybe[
         Annotated[
@@ -297,6 +304,16 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
             key(
                 "What happens when others can reach a service's port: `warn`, `refuse` requests to it, or `allow`.",
                 "warn",
+            ),
+        ]
+    ] = UNSET
+    other_user: Maybe[
+        Annotated[
+            OtherUser,
+            key(
+                "Another user of this machine (not you, not root) listens on a service's port: `refuse` to send it"
+                " requests, or `allow` it.",
+                "refuse",
             ),
         ]
     ] = UNSET

@@ -1,6 +1,7 @@
 """Each finding: when it is there, when it is not, and how it reads."""
 
 import pytest
+from msgspec import structs
 
 from devproxy.health.findings import (
     PortListeners,
@@ -8,6 +9,7 @@ from devproxy.health.findings import (
     find_exposed,
     find_one_family,
     find_other_owner,
+    find_other_user,
     find_own_port,
     find_shadowed,
     listeners_on,
@@ -86,20 +88,36 @@ class TestExposed:
 
 class TestShadowed:
     def test_loopback_and_wildcard_of_two_programs(self) -> None:
-        (found,) = find_shadowed(on_port(scan(at("127.0.0.1"), at("0.0.0.0", PYTHON))))
+        (found,) = shadowed(scan(at("127.0.0.1"), at("0.0.0.0", PYTHON)))
         assert found.code == "shadowed"
         assert found.message == (
             "2 programs share port 3000, who answers depends on the address asked: "
             "node (pid 42, user anna) has 127.0.0.1:3000; python3 (pid 50, user anna) has 0.0.0.0:3000"
         )
-        assert found.fix == "stop one of them, or give it another port (`kill 42` or `kill 50`)"
+        assert found.fix == "stop the one that is not web, or give web another port"
 
     def test_a_squatter_on_the_other_family(self) -> None:
-        assert find_shadowed(on_port(scan(at("127.0.0.1"), at("::1", PYTHON, True))))
+        assert shadowed(scan(at("127.0.0.1"), at("::1", PYTHON, True)))
+
+    def test_nobody_is_told_to_end_the_service_itself(self) -> None:
+        """Whichever of the two it is, and where that is not known, neither."""
+        both = scan(at("127.0.0.1"), at("::1", PYTHON, True))
+        (found,) = shadowed(both, ServiceOwner("Vite", "/shop", "anna"))
+        assert found.fix == "stop what is not web (`kill 50`), or give web another port"
+        (found,) = shadowed(both, ServiceOwner("python -m http.server", "/other", "anna"))
+        assert found.fix == "stop what is not web (`kill 42`), or give web another port"
+        (found,) = shadowed(both, ServiceOwner("uvicorn", "/api", "anna"))
+        assert "kill" not in found.fix
+
+    def test_another_user_is_the_stranger(self) -> None:
+        for theirs in (UNREAD, PYTHON):
+            (found,) = shadowed(scan(at("127.0.0.1"), foreign("::1", theirs)), ServiceOwner("", "", "mallory"))
+            assert "kill 42" not in found.fix
+            assert ("`sudo kill 50`" in found.fix) == (theirs is PYTHON)
 
     def test_one_that_cannot_be_read_beside_one_that_can(self) -> None:
-        (found,) = find_shadowed(on_port(scan(at("127.0.0.1"), at("0.0.0.0", UNREAD))))
-        assert found.fix.endswith("(`kill 42`)")
+        (found,) = shadowed(scan(at("127.0.0.1"), at("0.0.0.0", UNREAD)))
+        assert "kill" not in found.fix
 
     @pytest.mark.parametrize(
         "looked",
@@ -113,7 +131,53 @@ class TestShadowed:
         ],
     )
     def test_one_program_is_no_finding(self, looked: Scan) -> None:
-        assert find_shadowed(on_port(looked)) == ()
+        assert shadowed(looked) == ()
+
+
+def shadowed(looked: Scan, known: ServiceOwner | None = None) -> tuple[Finding, ...]:
+    return find_shadowed(on_port(looked), service(), known)
+
+
+def foreign(address: str, process: Process = UNREAD) -> Listener:
+    """A listener of another user, whose process can be read by root alone."""
+    return structs.replace(at(address, process), user="mallory", is_other_user=True)
+
+
+class TestOtherUser:
+    @pytest.mark.parametrize("looked", [scan(foreign("127.0.0.1")), scan(foreign("::1")), scan(foreign("0.0.0.0"))])
+    def test_who_alone_answers(self, looked: Scan) -> None:
+        (found,) = find_other_user(on_port(looked), service())
+        assert (found.code, found.severity) == ("user", "error")
+        assert "a process of mallory that cannot be read, another user of this machine" in found.message
+        assert 'other_user = "allow" under [services.web], /r/devproxy.toml' in found.fix
+
+    @pytest.mark.parametrize(
+        "looked",
+        [
+            scan(),
+            scan(at("127.0.0.1")),
+            scan(foreign("127.0.0.1"), at("::1", v6only=True)),
+            scan(at("127.0.0.1"), foreign("::1")),
+            scan(foreign("192.168.1.20")),
+        ],
+    )
+    def test_nobody_else_has_its_place(self, looked: Scan) -> None:
+        assert find_other_user(on_port(looked), service()) == ()
+
+    def test_allowed(self) -> None:
+        allowed = service(upstream=Upstream("http", BOTH, 3000, any_user=True))
+        assert find_other_user(on_port(scan(foreign("127.0.0.1"))), allowed) == ()
+
+    def test_owner_is_compared_though_its_process_cannot_be_read(self) -> None:
+        """And whoever merely sits beside the service is not its owner."""
+        known = ServiceOwner("Vite", "/shop", "anna")
+        taken = on_port(scan(foreign("127.0.0.1")))
+        assert owner_of(taken) == ServiceOwner("", "", "mallory")
+        (found,) = find_other_owner(taken, owner_of(taken), known)
+        assert found.message.startswith("port 3000 belongs to a process (mallory) now, and not to Vite in /shop (anna)")
+        assert "kill None" not in found.fix
+        beside = on_port(scan(foreign("127.0.0.1"), at("::1", v6only=True)))
+        assert find_other_owner(beside, owner_of(beside), known) == ()
 
 
 class TestFamily:

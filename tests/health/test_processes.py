@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from devproxy.health import scanner
-from devproxy.health.scanner import Holder, command_line, holders, process_of, still_holds, user_name
+from devproxy.health.scanner import Holder, command_line, holders, process_of, still_holds
 from tests import require
 
 
@@ -38,11 +38,6 @@ def test_an_empty_command_line_is_none() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert command_line(process.pid) is None
-
-
-def test_user_names() -> None:
-    assert user_name(0) == "root"
-    assert user_name(4_000_000_000) == "4000000000"
 
 
 def test_parents_end_at_init() -> None:

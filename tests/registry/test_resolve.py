@@ -37,6 +37,7 @@ response_timeout = "2m"
 hold = "500ms"
 cross_site = ["https://Login.example.com:443"]
 exposure = "refuse"
+other_user = "allow"
 health = { path = "/healthz", timeout = "1s" }
 command = ["npm", "run", "{port}"]
 cwd = "web"
@@ -61,12 +62,13 @@ def test_every_key_of_a_service_arrives() -> None:
         project=Project("shop"),
         hosts=("web.shop.localhost", "shop-2.localhost", "*.shop.localhost"),
         mounts=(Mount("shop.localhost", "/web", True),),
-        upstream=Upstream("http", path="/home/you/shop/run/web.sock"),
+        upstream=Upstream("http", path="/home/you/shop/run/web.sock", any_user=True),
         host_header="upstream",
         response_timeout=120.0,
         hold=0.5,
         cross_site=("https://login.example.com",),
         exposure="refuse",
+        other_user="allow",
         health=Health("/healthz", "2xx", 10.0, 1.0),
         command=("npm", "run", "{port}"),
         cwd="/home/you/shop/web",
@@ -96,6 +98,7 @@ max_headers = 100
 max_connections = 10
 cross_site = "allow"
 exposure = "allow"
+other_user = "allow"
 exposure_header = false
 exposure_proof = false
 ports = "3000-3999"
@@ -122,6 +125,7 @@ def test_every_setting_arrives() -> None:
         max_connections=10,
         cross_site="allow",
         exposure="allow",
+        other_user="allow",
         exposure_header=False,
         exposure_proof=False,
         ports=(3000, 3999),

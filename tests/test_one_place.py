@@ -75,6 +75,12 @@ def test_commands_to_type_are_made_in_text_py_alone() -> None:
     assert those_with("shlex.quote(") <= {"text.py", "programs/options.py", "programs/flags.py"}
 
 
+@pytest.mark.parametrize("rule", ["sys.executable", '"-m", "devproxy"', "multiprocessing", "ProcessPool"])
+def test_our_own_interpreter_is_started_in_one_place_alone(rule: str) -> None:
+    """Where it is told to search no folder that somebody else wrote (`tests/e2e/test_hostile_folder.py`)."""
+    assert those_with(rule) <= {"run/interpreter.py"}
+
+
 @pytest.mark.parametrize("call", ["flock(", "lockf(", "msvcrt.locking("])
 def test_locking_is_in_storage_locks_alone(call: str) -> None:
     assert those_with(call) <= {"storage/locks.py"}

@@ -5,7 +5,6 @@ this process), a registry, the proxy, a request to each by name. The proxy is a 
 its own; nothing of yours is read or changed, and nothing is left behind.
 """
 
-import os
 import socketserver
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from devproxy.cli.output import aligned, remark, say
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE, Paths
+from devproxy.run.interpreter import ourselves, own_environment
 from devproxy.urls import host_url, url
 
 
@@ -129,11 +129,12 @@ def _paths(home: Path) -> Paths:
 def _proxy(home: Path) -> Iterator[Running]:
     """A `devproxy serve` that is ready, and ends with the block."""
     log = home / "serve.log"
-    environment = {**os.environ, "DEVPROXY_HOME": str(home / "devproxy")}
+    environment = {**own_environment(), "DEVPROXY_HOME": str(home / "devproxy")}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "devproxy", "serve", "--http", "0"],
+            ourselves("serve", "--http", "0"),
             env=environment,
+            cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

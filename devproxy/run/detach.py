@@ -1,8 +1,8 @@
 """A process of ours that outlives its terminal, and a group of services in one: `devproxy up --detach`.
 
-Lives here: starting it, with what it needs to find our own packages and what its commands must not see of that; waiting
-for the services of a group to settle.
-Not here: what runs in it (`group_process.py`, `daemon/main.py`), the proxy's process (`daemon/control.py`).
+Lives here: starting it; waiting for the services of a group to settle.
+Not here: how we start ourselves (`interpreter.py`), what runs in it (`group_process.py`, `daemon/main.py`), the proxy's
+process (`daemon/control.py`).
 """
 
 import os
@@ -16,49 +16,24 @@ from typing import Any
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.run.group_state import OVER, UNSETTLED, MemberPhase, MemberState, read_groups
+from devproxy.run.interpreter import ourselves, own_environment
 
 PATIENCE = 60.0  # seconds for every service to be healthy
 _POLL = 0.05  # seconds between two readings of what it says
-_ORIGINAL_PATH = "_DEVPROXY_PYTHONPATH"  # PYTHONPATH as it was before a process of ours needed to find us by it
 
 
 def spawn(paths: Paths, arguments: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
     """`devproxy ARGUMENTS` as a process that outlives the terminal; what it prints replaces what `log` held."""
-    # -P: the folder we stand in is not searched for modules. Whatever `python -m` found us by is named instead.
-    argv = [sys.executable, "-P", "-m", "devproxy", *arguments]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
         return subprocess.Popen(
-            argv,
-            env=_environment(),
+            ourselves(*arguments),
+            env=own_environment(),
             cwd=paths.state,  # it must not keep the folder that somebody stands in busy
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             **_detached(),
         )
-
-
-def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    if home := environment.get("DEVPROXY_HOME"):
-        environment["DEVPROXY_HOME"] = str(Path(home).expanduser().absolute())
-    package = str(Path(__file__).parents[2])
-    environment.setdefault(_ORIGINAL_PATH, environment.get("PYTHONPATH", ""))
-    search = [package, *environment.get("PYTHONPATH", "").split(os.pathsep)]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, search)))
-    return environment
-
-
-def original_environment() -> dict[str, str]:
-    """Our environment as it was when a person typed the command: for what is started on their behalf.
-
-    Where we are in the background PYTHONPATH leads to our own packages, which no other program is to find.
-    """
-    environment = dict(os.environ)
-    before = environment.pop(_ORIGINAL_PATH, None)
-    if before is not None:
-        environment.pop("PYTHONPATH", None)
-    return {**environment, "PYTHONPATH": before} if before else environment
 
 
 def _detached() -> dict[str, Any]:

@@ -16,7 +16,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,7 +27,7 @@ from devproxy.registry.leases import holds, remove_lease, replace_lease
 from devproxy.registry.model import Lease
 from devproxy.run import supervisor
 from devproxy.run.command import PreparedCommand
-from devproxy.run.detach import original_environment
+from devproxy.run.interpreter import interpreter, original_environment
 from devproxy.run.listeners import ListenerWatcher, ObservedListeners
 from devproxy.run.terminal import Terminal, standard_terminals, write_all
 from devproxy.storage.process_identity import start_time
@@ -158,8 +157,7 @@ class Session:
         if self._real is not None:
             passed.append(self._real)
         return subprocess.Popen(
-            # -P: the folder of the file is not searched for modules.
-            [sys.executable, "-P", supervisor.__file__, str(channel.fileno())],
+            interpreter(supervisor.__file__, str(channel.fileno())),
             stdin=subprocess.DEVNULL if self._output is not None else streams.get(0),
             stdout=streams.get(1),
             stderr=streams.get(2),

@@ -86,6 +86,38 @@ def test_locking_is_in_storage_locks_alone(call: str) -> None:
     assert those_with(call) <= {"storage/locks.py"}
 
 
+# What reads files that devproxy itself has written, or that the system makes up.
+OUR_OWN = {
+    *("daemon/runtime.py", "daemon/control.py", "control/app.py", "cli/demo.py", "registry/leases.py"),
+    *("health/history.py", "health/scanner.py", "run/ports.py", "run/activation.py", "run/group_state.py"),
+    *("run/logs.py", "run/detach.py", "run/supervisor.py", "storage/process_identity.py", "cli/app.py"),
+    *("storage/files.py", "storage/locks.py", "storage/rotating_file.py"),
+}
+
+
+def calls(source: str) -> set[str]:
+    """The last name of everything that a module calls."""
+    called = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return {ast.unparse(one).rpartition(".")[2] for one in called}
+
+
+def test_files_of_a_repository_are_read_by_storage_files_alone() -> None:
+    """It waits for no pipe and no device, and stops at a limit (`tests/cli/test_hostile_files.py`)."""
+    readers = {"open", "fdopen", "read_text", "read_bytes", "FileIO", "readlines"}
+    found = {name for name, source in SOURCES.items() if readers & calls(source)}
+    assert found - OUR_OWN == {"cli/open.py", "registry/watch.py"}  # a browser, and a table of /proc
+
+
+def test_folders_of_a_repository_are_walked_in_one_place_alone() -> None:
+    found = {name for name, source in SOURCES.items() if {"walk", "glob", "rglob", "iglob"} & calls(source)}
+    assert found <= {"detect/files.py", "run/group_state.py"}
+
+
+def test_toml_that_others_wrote_is_parsed_behind_the_scanner_alone() -> None:
+    own = {"registry/leases.py", "registry/edit.py", "cli/rm.py", "cli/unlink.py"}  # read what the user has written
+    assert those_with("tomllib.load") - own == {"registry/toml.py"}
+
+
 def test_our_files_and_folders_are_named_in_paths_py_alone() -> None:
     joined = re.compile(r"\bpaths\.\w+ / ")
     assert {name for name, source in SOURCES.items() if joined.search(source)} == set()

@@ -26,6 +26,7 @@ from devproxy.registry.layers import Linked
 from devproxy.registry.loader import Loader
 from devproxy.registry.merge import merge
 from devproxy.registry.model import Project
+from devproxy.registry.toml import parse
 from devproxy.serializers import problem_row
 from devproxy.storage.files import UnreadableError, decode_text, read
 from devproxy.text import json_text, plural
@@ -185,7 +186,7 @@ def _expanded(path: Path) -> Iterator[Path]:
 def check_file(file: Path) -> Sequence[Problem]:
     """Every problem of one file, whatever kind of registry file it is."""
     try:
-        text = read_text(file)
+        text = registry_text(file)
     except UnreadableError as error:
         return [error.problem]
     if text is None:
@@ -199,7 +200,7 @@ def check_file(file: Path) -> Sequence[Problem]:
             return merge(decode_user(text, str(file))).problems
 
 
-def read_text(file: Path) -> str | None:
+def registry_text(file: Path) -> str | None:
     """The text of a registry file, None where there is none. Raises UnreadableError."""
     content = read(file)
     return None if content is None else decode_text(content, file)
@@ -212,12 +213,10 @@ def _kind(file: Path, text: str) -> str:
         return named
     if file.name.endswith(".local.toml"):
         return "local"
-    import tomllib
-
-    try:
-        return "project" if "project" in tomllib.loads(text) else "user"
-    except tomllib.TOMLDecodeError:
+    found = parse(text, str(file))
+    if isinstance(found, Problem):
         return "user"  # a syntax error reads alike in every kind
+    return "project" if "project" in found[0] else "user"
 
 
 def _alone(project: Decoded[Any]) -> Sequence[Problem]:
@@ -228,7 +227,7 @@ def _alone(project: Decoded[Any]) -> Sequence[Problem]:
 def _with_project(local: Decoded[Any], file: Path) -> Sequence[Problem]:
     """The problems of a local file itself; those of the project it overrides are shown when that is checked."""
     try:
-        text = read_text(file)
+        text = registry_text(file)
     except UnreadableError:
         text = None
     if text is None:

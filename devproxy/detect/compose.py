@@ -16,6 +16,7 @@ from devproxy.text import shown
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 # by the port inside the container: databases, queues and caches, mail
 _TCP = frozenset({25, 1025, 1433, 1521, 3306, 5432, 5672, 6379, 9042, 9092, 11211, 26257, 27017, 33060})
+_LONGEST = 200  # characters of an entry of `ports`
 _SHORT = re.compile(r"(?:(?P<address>\S+):)?(?P<port>\d+):(?P<target>\d+)(?:/tcp)?")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*:?-([^}]*)\}")
@@ -80,7 +81,10 @@ def _published(table: Value) -> list[tuple[int, int, str]]:
         if isinstance(entry, dict):
             address = f"{entry['host_ip']}:" if entry.get("host_ip") else ""
             entry = f"{address}{entry.get('published')}:{entry.get('target')}"  # noqa: PLW2901
-        match = _SHORT.fullmatch(_VARIABLE.sub(lambda default: default[1], str(entry)))
+        text = str(entry)
+        if len(text) > _LONGEST:  # before an expression looks at it: each `${` would have it look for a `}`
+            continue
+        match = _SHORT.fullmatch(_VARIABLE.sub(lambda default: default[1], text))
         address = (match["address"] or "") if match else ""
         if address and ip_literal(address) is None and not is_loopback_host(address):
             continue

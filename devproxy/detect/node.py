@@ -4,13 +4,12 @@ Lives here: which package has a server to start, and with which package manager.
 Not here: flags that give it a port (`programs/flags.py` adds them when it is started).
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from devproxy.detect.files import members, text_of
+from devproxy.detect.files import json_table, members, text_of
 from devproxy.detect.model import Candidate, Seen
 from devproxy.storage.yaml import YamlError, parse_yaml
 
@@ -51,11 +50,7 @@ def _services(root: Path, folders: list[Path], manager: str) -> Iterator[Candida
 
 
 def _package(folder: Path) -> dict[str, Any] | None:
-    try:
-        package = json.loads(text_of(folder / "package.json") or "null")
-    except (ValueError, RecursionError):
-        return None
-    return package if isinstance(package, dict) else None
+    return json_table(text_of(folder / "package.json"))
 
 
 def _candidate(root: Path, folder: Path, package: dict[str, Any], manager: str) -> Candidate | None:

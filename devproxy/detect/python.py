@@ -5,12 +5,11 @@ Not here: importing or running any of it.
 """
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from devproxy.detect.files import members, text_of
+from devproxy.detect.files import members, text_of, toml_table
 from devproxy.detect.model import Candidate, Seen
 
 # by the distribution that a project depends on: the files its server looks for, and the command
@@ -77,10 +76,7 @@ def _runner(root: Path, project: dict[str, Any]) -> str:
 
 
 def _pyproject(folder: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text_of(folder / "pyproject.toml"))
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return {}
+    return toml_table(text_of(folder / "pyproject.toml"))
 
 
 def _table(table: dict[str, Any], key: str) -> dict[str, Any]:

@@ -9,10 +9,12 @@ decides.
 """
 
 import contextlib
+import os
 from itertools import islice
 from pathlib import Path
 
 from devproxy.registry.hostnames import RESERVED, slug
+from devproxy.storage.files import first_line
 
 LARGEST = 4096  # bytes of a file of git's that are read
 MOST = 100  # worktrees that are looked for
@@ -32,21 +34,22 @@ def siblings(folder: Path) -> list[Path]:
     """What corresponds to `folder` in every other checkout of its git repository. Reads files; raises nothing."""
     top, _, common = _repository(folder)
     tops = [common.parent] if common.name == ".git" else []
-    with contextlib.suppress(OSError):
-        marks = islice((common / "worktrees").iterdir(), MOST)
-        tops += [Path(place).parent for mark in marks if (place := _line(mark / "gitdir"))]
-    return [other / folder.relative_to(top) for other in tops if other.resolve() != top.resolve()]
+    with contextlib.suppress(OSError), os.scandir(common / "worktrees") as marks:
+        places = [_line(Path(mark.path, "gitdir")) for mark in islice(marks, MOST)]
+        tops += [Path(place).parent for place in places if place]
+    here = os.path.realpath(top)
+    return [other / folder.relative_to(top) for other in tops if os.path.realpath(other) != here]
 
 
 def _repository(folder: Path) -> tuple[Path, Path, Path]:
     """The top of the checkout that `folder` is in, git's folder for it, and git's folder that all checkouts share."""
     for top in (folder, *folder.parents):
         mark = top / ".git"
-        if mark.is_dir():
+        if os.path.isdir(mark):  # noqa: PTH112  (pathlib raises where a name is too long)
             return top, mark, mark
         kind, _, place = _line(mark).partition(": ")
         if kind == "gitdir" and (shared := _line(top / place / "commondir")):
-            return top, top / place, (top / place / shared).resolve()
+            return top, top / place, Path(os.path.realpath(top / place / shared))  # links in a circle raise nothing
     return folder, folder, folder
 
 
@@ -57,9 +60,4 @@ def _label(head: str, top: Path) -> str:
 
 
 def _line(file: Path) -> str:
-    """The first line of a small file, "" where there is none."""
-    try:
-        with file.open("rb") as opened:
-            return opened.readline(LARGEST).decode("utf-8", "replace").rstrip("\r\n")
-    except (OSError, ValueError):
-        return ""
+    return first_line(file, LARGEST)

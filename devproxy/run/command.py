@@ -8,14 +8,15 @@ everything that is set here. A port that stands in the command of a file gives w
 given, so that two checkouts of it run side by side.
 """
 
-import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from devproxy.detect.files import json_table, members
 from devproxy.detect.node import PNPM_FILE, workspace_patterns
 from devproxy.errors import DevproxyError, Exit
 from devproxy.programs.flags import AdaptedCommand, Scripts, adapt
@@ -94,7 +95,7 @@ def _command(service: Service, argv: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _check_folder(service: Service, cwd: str) -> None:
-    if not Path(cwd).is_dir():
+    if not os.path.isdir(cwd):  # noqa: PTH112  (pathlib raises where a name is too long)
         raise DevproxyError(
             f"the folder of `{service.id}` is not there: {cwd}",
             why="its command runs in it (`cwd`)",
@@ -155,30 +156,14 @@ def package_scripts(folder: Path) -> Scripts:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     """`package.json` of the folder; empty where there is none that can be read."""
-    try:
-        found = json.loads(manifest_text(folder / "package.json") or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return json_table(manifest_text(folder / "package.json") or "") or {}
 
 
 def _workspace(root: Path, package: str) -> Path | None:
     """The folder of a workspace, named by its path or by its package's name."""
     path = root / package
-    if (path / "package.json").is_file():
+    if os.path.isfile(path / "package.json"):  # noqa: PTH113  (pathlib raises where a name is too long)
         return path
     patterns, _ = workspace_patterns(_manifest(root), manifest_text(root / PNPM_FILE) or "")
-    for pattern in patterns:
-        for folder in _matching(root, pattern):
-            if _manifest(folder).get("name") == package:
-                return folder
-    return None
-
-
-def _matching(root: Path, pattern: str) -> Iterator[Path]:
-    if pattern.startswith(("!", "/")) or ".." in pattern:
-        return
-    try:
-        yield from (path for path in root.glob(pattern) if "node_modules" not in path.parts and path.is_dir())
-    except (ValueError, OSError, NotImplementedError):
-        return
+    folders = members(root, patterns, "package.json")
+    return next((folder for folder in folders if _manifest(folder).get("name") == package), None)

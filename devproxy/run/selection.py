@@ -5,8 +5,6 @@ the folder. A project file counts from the folder it stands in downwards, linked
 Not here: what is then started (`launch.py`).
 """
 
-import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from devproxy.detect.files import json_table, toml_table
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE, PROJECT_FILES, local_file, nearest_project
 from devproxy.problems import Wrong
@@ -145,18 +144,12 @@ def _suggestions(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _of_package(folder: Path) -> str:
     """`name` without its scope: `@acme/web` is `web`."""
-    try:
-        table = json.loads(manifest_text(folder / "package.json") or "{}")
-    except (ValueError, RecursionError):
-        return ""
+    table = json_table(manifest_text(folder / "package.json") or "")
     return _string(table, "name").rpartition("/")[2]
 
 
 def _of_pyproject(folder: Path) -> str:
-    try:
-        table = tomllib.loads(manifest_text(folder / "pyproject.toml") or "")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return ""
+    table = toml_table(manifest_text(folder / "pyproject.toml") or "")
     return _string(table, "project", "name") or _string(table, "tool", "poetry", "name")
 
 

@@ -57,24 +57,37 @@ class UnreadableError(Exception):
         self.problem = problem
 
 
-def read(path: Path, *, any_owner: bool = False) -> bytes | None:
-    """The content of `path`, at most 4 MiB; None if there is no such file, also behind a dangling symlink.
+def read(path: Path, *, any_owner: bool = False, limit: int = MAX_BYTES) -> bytes | None:
+    """The content of `path`, at most `limit` bytes; None if there is no such file, also behind a dangling symlink.
 
     Raises UnreadableError where something else than a plain file stands there, or one that is not ours unless
     `any_owner`. Never blocks on it.
     """
     try:
-        _check(path.stat(), path, any_owner)  # before the open, for opening a device can have effects of its own
+        _check(path.stat(), path, any_owner, limit)  # before the open, for opening a device can have effects of its own
         with os.fdopen(os.open(path, _FLAGS), "rb") as file:
-            _check(os.fstat(file.fileno()), path, any_owner)  # what was opened may no longer be what stood there
-            content = file.read(MAX_BYTES + 1)
+            _check(os.fstat(file.fileno()), path, any_owner, limit)  # what was opened may no longer be what stood there
+            content: bytes | None = file.read(limit + 1)
+            if content is None:  # a plain file by its kind, and yet nothing to be read now: some of /proc
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _denied(path, error) from error
-    if len(content) > MAX_BYTES:
-        raise _too_large(path)
+    if len(content) > limit:
+        raise _too_large(path, limit)
     return content
+
+
+def first_line(path: Path, limit: int) -> str:
+    """The first line of a file of another program's, whoever owns it; "" where there is none, or a larger file than
+    `limit` bytes."""
+    try:
+        content = read(path, any_owner=True, limit=limit)
+    except UnreadableError:
+        return ""
+    line = (content or b"").partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
+    return "" if "\0" in line else line
 
 
 def decode_text(content: bytes, path: Path) -> str:
@@ -106,12 +119,12 @@ def manifest_text(path: Path) -> str | None:
         return None
 
 
-def _check(status: os.stat_result, path: Path, any_owner: bool) -> None:
+def _check(status: os.stat_result, path: Path, any_owner: bool, limit: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for test, name in _KINDS if test(status.st_mode)), "not a file")
         raise _refused(path, "not-a-file", f"this is {kind}", "a plain file is needed", "name a TOML file")
-    if status.st_size > MAX_BYTES:
-        raise _too_large(path)
+    if status.st_size > limit:
+        raise _too_large(path, limit)
     is_exempt = any_owner or not hasattr(os, "geteuid")
     if not is_exempt and os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
         raise _refused(
@@ -123,8 +136,9 @@ def _check(status: os.stat_result, path: Path, any_owner: bool) -> None:
         )
 
 
-def _too_large(path: Path) -> UnreadableError:
-    what = f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB"
+def _too_large(path: Path, limit: int) -> UnreadableError:
+    size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} KiB"
+    what = f"the file is larger than {size}"
     return _refused(path, "too-large", what, "a registry is a few KiB", "is it the right file?")
 
 

@@ -1,0 +1,80 @@
+"""What looking at a repository costs, counted in calls, not in seconds: it grows no faster than what is looked at."""
+
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from devproxy.detect import files, python
+from devproxy.detect.compose import look as look_at_compose
+from devproxy.detect.files import members
+from devproxy.run.command import package_scripts
+from tests.detect.checkout import write
+
+
+def operations(look: Callable[[], object]) -> int:
+    """How many functions are called, of Python and of C."""
+    look()  # what is imported and compiled once is no part of it
+    count = 0
+
+    def on_event(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(on_event)
+    try:
+        look()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_dotted_key_of_any_length_is_refused_after_the_same_few_steps(tmp_path: Path) -> None:
+    """tomllib's time grows with the square of it: it is not asked at all."""
+    counted = []
+    for parts in (100, 100_000):
+        write(tmp_path, {"pyproject.toml": f"[{'.'.join(['a'] * parts)}]\n"})
+        counted.append(operations(lambda: python.look(tmp_path)))
+    assert counted[0] == pytest.approx(counted[1], rel=0.05)
+
+
+def test_links_to_the_folder_itself_are_not_followed(tmp_path: Path) -> None:
+    """Three of them make 3^20 ways to the same place; to a walk that follows links each is another."""
+    write(tmp_path, {"package.json": '{"workspaces": ["' + "/".join("*" * 20) + '", "**"]}', "apps/web/x": ""})
+    counted = []
+    for name in ("none", "a", "b", "c"):
+        if name != "none":
+            (tmp_path / name).symlink_to(".")
+        read = package_scripts(tmp_path)
+        counted.append(operations(lambda: read("", "evil", "dev")))  # noqa: B023  (called at once)
+    one, two, three = (after - before for before, after in pairwise(counted))
+    assert three <= 1.2 * one
+    assert two <= 1.2 * one
+
+
+def test_a_glob_tries_no_way_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    original = files.fnmatchcase
+    monkeypatch.setattr(files, "fnmatchcase", lambda name, glob: compared.append(glob) or original(name, glob))
+    deep = "/".join(["a" * 100] * files.DEEPEST)
+    write(tmp_path, {f"{deep}/package.json": "{}"})
+    patterns = ["**/a*/**/a*/b", "**/**/**/b", "*a*a*a*a*b", "a" * 100 + "/*a*a*a*a*a*b"] * 100
+    assert members(tmp_path, patterns, "package.json") == []
+    assert len(compared) <= files.MOST_PATTERNS * files.DEEPEST * (files.DEEPEST + 1) * 6
+
+
+def test_members_are_bounded_in_number_and_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {f"p/{name}/package.json": "x" * 100 for name in "abcdef"})
+    monkeypatch.setattr(files, "MOST_MEMBERS", 4)
+    assert len(members(tmp_path, ["p/*"], "package.json")) == 4
+    monkeypatch.setattr(files, "MOST_BYTES", 250)
+    assert len(members(tmp_path, ["p/*"], "package.json")) == 2
+
+
+def test_an_entry_of_ports_is_not_searched_from_each_of_its_beginnings(tmp_path: Path) -> None:
+    """It is too long for a port: no expression looks at it."""
+    write(tmp_path, {"compose.yaml": "services:\n  a:\n    ports:\n    - '" + "${a-" * 100_000 + "'\n"})
+    assert look_at_compose(tmp_path).services == ()

@@ -40,6 +40,7 @@ _BYTES: Final = {code: f"\\x{code:02x}" for code in range(256) if not 0x20 <= co
 
 _COMPARED: Final = 100  # words that one is compared with closely
 _LOOKED_AT: Final = 20_000
+_COUNTED, _CLOSE = 500, 8  # what a comparison with an index counts, and the words that it looks at closely
 _LIKE_ENOUGH: Final = 0.6  # of 1, as difflib measures it: more than that two words differ
 
 
@@ -160,6 +161,40 @@ def near_words(word: str, known: Iterable[str], most: int = 3) -> list[str]:
         letters = set(word)
         names = nsmallest(_COMPARED, names, lambda name: len(letters ^ set(name)) + abs(len(name) - len(word)))
     return get_close_matches(word, names, most, _LIKE_ENOUGH)
+
+
+class WordIndex:
+    """Words that others are compared with again and again, as whoever sends requests may have it: one comparison costs
+    much the same however many words there are, and however like each other they are.
+
+    By the pairs of letters that a word has. Those that the fewest words have tell most, so they are counted first, and
+    of all together no more than `_COUNTED`; only the few words with most of them are looked at closely.
+    """
+
+    def __init__(self, words: Iterable[str]):
+        self._words = list(islice(dict.fromkeys(words), _LOOKED_AT))
+        self._having: dict[str, list[int]] = {}
+        for place, word in enumerate(self._words):
+            for pair in _letter_pairs(word):
+                self._having.setdefault(pair, []).append(place)
+
+    def near(self, word: str, most: int = 3) -> list[str]:
+        """As `near_words`."""
+        from heapq import nlargest
+
+        word = word[:64].lower()
+        counts: dict[int, int] = {}
+        left = _COUNTED
+        for places in sorted((self._having.get(pair, []) for pair in _letter_pairs(word)), key=len):
+            for place in places[:left]:
+                counts[place] = counts.get(place, 0) + 1
+            left = max(0, left - len(places))
+        best = nlargest(_CLOSE, counts, counts.__getitem__)
+        return near_words(word, (self._words[place] for place in best), most)
+
+
+def _letter_pairs(word: str) -> set[str]:
+    return {word[place : place + 2] for place in range(min(len(word), 64) - 1)}
 
 
 def nearest_word(word: str, known: Iterable[str]) -> str | None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from devproxy import text
 from devproxy.text import LONGEST
 from tests.hostile import HOSTILE, hidden, hides
+from tests.operations import operations
 
 FIXED = settings(deadline=None)
 
@@ -167,3 +168,31 @@ def test_a_command_is_as_plain_as_it_can_be() -> None:
 )
 def test_an_address_has_its_host_in_brackets_where_it_must(host: str, port: int, said: str) -> None:
     assert text.host_port(host, port) == said
+
+
+NAMES_ALIKE = [f"x{n:05d}-a-rather-long-name-so-that-answers-are-large.localhost" for n in range(2000)]
+
+
+def test_a_word_is_compared_with_any_number_of_words_at_one_cost() -> None:
+    """Whoever sends requests may have it done, as often as they like."""
+    words = ("x00123-a-rather-long-name-so-that-answers-are-largf.localhost", "q" * 5000, "x00-" * 100, "")
+    for word in words:
+        few, many = text.WordIndex(NAMES_ALIKE[:200]), text.WordIndex(NAMES_ALIKE)
+        assert operations(lambda: many.near(word)) <= 1.5 * operations(lambda: few.near(word)) + 200  # noqa: B023
+
+
+def test_an_index_finds_what_is_near() -> None:
+    index = text.WordIndex([*NAMES_ALIKE, "web.shop.localhost", "api.shop.localhost"])
+    assert index.near("wbe.shop.localhost")[0] == "web.shop.localhost"
+    assert index.near(NAMES_ALIKE[77].replace("x00077", "y00077"))[0] == NAMES_ALIKE[77]
+    assert index.near("zzzz") == []
+    assert text.WordIndex([]).near("web") == []
+
+
+@given(st.lists(st.text(alphabet="abc.", min_size=2, max_size=8), max_size=6), st.text(alphabet="abc.", max_size=8))
+def test_an_index_of_few_words_finds_what_comparing_all_of_them_finds(words: list[str], word: str) -> None:
+    """But for those that have no two letters in common that follow each other."""
+    found = text.WordIndex(words).near(word)
+    assert found == [one for one in text.near_words(word, words) if one in found]
+    alike = [one for one in text.near_words(word, words) if text._letter_pairs(one) & text._letter_pairs(word)]
+    assert set(found) >= set(alike)

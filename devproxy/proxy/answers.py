@@ -100,6 +100,17 @@ def dial_failed(service: Service, error: "DialError") -> Respond:
     return Respond(502, "upstream-refused", f"{service.id} is not running: tried {tried}", start(service), reload=True)
 
 
+def too_many_waiting(service: Service) -> Respond:
+    """There is no room for one more request that waits for its service to be started."""
+    return Respond(
+        503,
+        "too-many-waiting",
+        f"{service.id} is starting, and the requests that wait keep as much memory as devproxy gives them",
+        "ask again once it is up: devproxy ls shows when",
+        reload=True,
+    )
+
+
 def closed_early(service: Service, error: Exception | None, *, answered: bool) -> Respond:
     """The connection ended before a whole response head."""
     how = "reset the connection" if isinstance(error, ConnectionResetError) else "closed the connection"

@@ -22,7 +22,7 @@ from devproxy.http1.fields import Section
 from devproxy.http1.framing import CHUNKED
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ResponseHead, switch_fault
-from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer
+from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, too_many_waiting
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import pass_mark
 from devproxy.proxy.gates import Dormant
@@ -39,6 +39,8 @@ SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 NEVER: Final = float("inf")
 _IDEMPOTENT: Final = SAFE | {b"PUT", b"DELETE"}
 _HELD_LIMIT: Final = 65536  # bytes of a body that wait for a connection before the client has to
+WAITING_LIMIT: Final = 1 << 26  # bytes that all requests at gates may keep together
+_WAITING_COST: Final = 8192  # of them for each, whatever it has sent: its objects, and those of its connection
 
 
 class Exchange(ResponseReceiver):
@@ -56,6 +58,7 @@ class Exchange(ResponseReceiver):
         "_pooled",
         "_retry",
         "_sent_body",
+        "_waiting",
         "added",
         "address",
         "bytes_out",
@@ -111,6 +114,7 @@ class Exchange(ResponseReceiver):
         self._held = b""  # the body so far while no connection is there to take it
         self._held_trailers: bytes | None = None  # and its trailers, once it is whole
         self._sent_body = False
+        self._waiting = 0  # bytes that it keeps while it is held
         self._retry: Retry | None = None
         proxy.exchanges.add(self)
 
@@ -142,14 +146,28 @@ class Exchange(ResponseReceiver):
             stream.send_request_body(self)
 
     def hold(self) -> None:
-        """Wait at the gate of the service for as long as a request may."""
+        """Wait at the gate of the service for as long as a request may, if there is room for one more."""
         self.deadline = self.proxy.clock + self.route.service.response_timeout
         self.proxy.held.add(self)
+        self.keep_waiting(_WAITING_COST + len(self.fields.raw) + self.stream.waiting())
+
+    def keep_waiting(self, size: int) -> None:
+        """Count `size` bytes more that this request keeps while it is held; it ends where all keep too many."""
+        self._waiting += size
+        self.proxy.waiting_bytes += size
+        if self.proxy.waiting_bytes > WAITING_LIMIT:
+            self.answer(too_many_waiting(self.route.service))
 
     def let_go(self) -> None:
         """Wait at the gate no longer."""
         self.deadline = NEVER
+        self._leave_gate()
+
+    def _leave_gate(self) -> None:
         self.proxy.held.discard(self)
+        if self._waiting:
+            self.proxy.waiting_bytes -= self._waiting
+            self._waiting = 0
 
     def answer(self, respond: Respond) -> None:
         """End with an answer of our own; where a response has begun it can only be cut."""
@@ -353,7 +371,7 @@ class Exchange(ResponseReceiver):
     def release(self) -> None:
         """Let go of everything: nobody waits for the response any more."""
         self.wants_body = False
-        self.proxy.held.discard(self)
+        self._leave_gate()
         self._end_splice()
         if self._retry is not None:
             self._retry.cancel()

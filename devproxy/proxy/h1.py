@@ -122,6 +122,9 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self._buffer += data
         if len(self._buffer) > _PIPELINE_LIMIT:
             self.pause()
+        exchange = self.exchange
+        if exchange is not None and exchange in self.proxy.held:
+            exchange.keep_waiting(len(data))
 
     def _read_requests(self, data: bytes) -> None:
         """Begin as many requests as `data` holds, up to the first that has to be waited for."""
@@ -355,6 +358,9 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
 
     def splice_end(self) -> asyncio.Transport:
         return self.transport
+
+    def waiting(self) -> int:
+        return len(self._buffer)
 
     def inform(self, response: ResponseHead) -> None:
         """Not to a client of HTTP/1.0, which knows no 1xx (RFC 9110 §15.2)."""

@@ -79,6 +79,10 @@ class ClientStream:
         """The transport that bodies may go around, unframed, in either direction; None where they may not."""
         raise NotImplementedError
 
+    def waiting(self) -> int:
+        """How many bytes of the request, and of others behind it, are kept until their turn comes."""
+        raise NotImplementedError
+
     def send_request_body(self, exchange: "Exchange") -> None:
         """Hand what has come of the request's body, and comes from now on, to `exchange`; then have it start."""
         raise NotImplementedError
@@ -197,8 +201,8 @@ class ProxyState:
 
     `clock` is the loop's time, as of the last tick. `gates` are what stands before services, by id, replaced as a
     whole. `counts` are the answers so far by service id (empty for none) and status. `exchanges` are all that have not
-    ended, `held` those of them that wait for a service to be started. `exchange_class` is what every request becomes: a
-    recorder is another one.
+    ended, `held` those of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class`
+    is what every request becomes: a recorder is another one.
     """
 
     snapshot: Snapshot
@@ -209,6 +213,7 @@ class ProxyState:
     gates: Mapping[str, Gate]
     exchanges: "set[Exchange]"
     held: "set[Exchange]"
+    waiting_bytes: int
     tunnels: set[TunnelEnd]
     exchange_class: "type[Exchange]"
     control: "Callable[[], asyncio.BaseProtocol] | None"

@@ -75,6 +75,7 @@ class Proxy(ProxyState):
         self.connections: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
         self.held: set[Exchange] = set()
+        self.waiting_bytes = 0
         self.tunnels: set[TunnelEnd] = set()
         self.liveness_watched: set[LivenessWatched] = set()
         self.gates: Mapping[str, Gate] = {}
@@ -133,13 +134,19 @@ class Proxy(ProxyState):
                 "close some, or raise max_connections under [proxy] (and the descriptor limit, ulimit -n)",
                 close=True,
             )
-        known = self._peers.get((host, port))
-        if known is None:
-            known = self._peers[(host, port)] = Peer(host.encode(), b"http", b"%d" % port)
-        connection.peer = known
+        connection.peer = self._peer(host, port)
         connection.deadline = self.clock + self.snapshot.settings.idle_timeout
         self.connections.add(connection)
         return None
+
+    def _peer(self, host: str, port: int) -> Peer:
+        """Where it comes from. Shared for the usual addresses alone: 127/8 has sixteen million."""
+        known = self._peers.get((host, port))
+        if known is None:
+            known = Peer(host.encode(), b"http", b"%d" % port)
+            if host in _COMMON:
+                self._peers[(host, port)] = known
+        return known
 
     def forget(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)

@@ -15,7 +15,7 @@ import msgspec
 
 from devproxy.registry.model import Registry, Service
 from devproxy.routing.authority import under
-from devproxy.text import near_words
+from devproxy.text import WordIndex
 from devproxy.urls import control_hosts
 
 
@@ -78,7 +78,7 @@ class HostRoutes:
 class RouteTable:
     """Every route. Built by `build`, never changed afterwards."""
 
-    __slots__ = ("_exact", "_wildcards", "control", "services", "tlds")
+    __slots__ = ("_exact", "_index", "_wildcards", "control", "services", "tlds")
 
     def __init__(self, tlds: tuple[str, ...]):
         self.tlds = tlds
@@ -86,6 +86,7 @@ class RouteTable:
         self.services: dict[str, Service] = {}
         self._exact: dict[str, HostRoutes] = {}
         self._wildcards: dict[str, HostRoutes] = {}
+        self._index: WordIndex | None = None  # of the names, once somebody has mistaken one
 
     @classmethod
     def build(cls, registry: Registry) -> "RouteTable":
@@ -133,4 +134,6 @@ class RouteTable:
 
     def near(self, host: str, limit: int = 3) -> list[str]:
         """Registered hostnames that look like `host`, the nearest first."""
-        return near_words(host, (name for name in self._exact if name not in self.control), limit)
+        if self._index is None:
+            self._index = WordIndex(name for name in self._exact if name not in self.control)
+        return self._index.near(host, limit)

@@ -1,10 +1,8 @@
 """What looking at a repository costs, counted in calls, not in seconds: it grows no faster than what is looked at."""
 
-import sys
-from collections.abc import Callable
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -13,23 +11,7 @@ from devproxy.detect.compose import look as look_at_compose
 from devproxy.detect.files import members
 from devproxy.run.command import package_scripts
 from tests.detect.checkout import write
-
-
-def operations(look: Callable[[], object]) -> int:
-    """How many functions are called, of Python and of C."""
-    look()  # what is imported and compiled once is no part of it
-    count = 0
-
-    def on_event(_frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    sys.setprofile(on_event)
-    try:
-        look()
-    finally:
-        sys.setprofile(None)
-    return count
+from tests.operations import operations
 
 
 def test_a_dotted_key_of_any_length_is_refused_after_the_same_few_steps(tmp_path: Path) -> None:
@@ -57,8 +39,12 @@ def test_links_to_the_folder_itself_are_not_followed(tmp_path: Path) -> None:
 
 def test_a_glob_tries_no_way_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
-    original = files.fnmatchcase
-    monkeypatch.setattr(files, "fnmatchcase", lambda name, glob: compared.append(glob) or original(name, glob))
+
+    def counted(name: str, glob: str) -> bool:
+        compared.append(glob)
+        return fnmatchcase(name, glob)
+
+    monkeypatch.setattr(files, "fnmatchcase", counted)
     deep = "/".join(["a" * 100] * files.DEEPEST)
     write(tmp_path, {f"{deep}/package.json": "{}"})
     patterns = ["**/a*/**/a*/b", "**/**/**/b", "*a*a*a*a*b", "a" * 100 + "/*a*a*a*a*a*b"] * 100

@@ -203,7 +203,7 @@ def test_near_names_are_found_among_ten_thousand_by_comparing_few_of_them(monkey
     monkeypatch.setattr(difflib, "get_close_matches", counted)
     assert routes.near("web.shp.localhost")[0] == "web.shop.localhost"
     assert len(routes.near("service-77.localhost")) == 3
-    assert compared == [100, 100]
+    assert max(compared) <= 8
 
 
 class Counted(dict[str, object]):

@@ -216,9 +216,11 @@ class Stage:
         registry = Registry(settings=chosen, services=services or (service("web", self.origin),))
         return Snapshot.of(registry)
 
-    async def connect(self, *, receive_buffer: int = 0) -> Peer:
-        """A new client; `receive_buffer` (bytes) makes one whose kernel takes little."""
+    async def connect(self, *, receive_buffer: int = 0, source: str = "") -> Peer:
+        """A new client; `receive_buffer` (bytes) makes one whose kernel takes little, `source` gives it an address."""
         sock = socket.socket(family_of(self.host), socket.SOCK_STREAM)
+        if source:
+            sock.bind((source, 0))
         sock.setblocking(False)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

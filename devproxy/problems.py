@@ -49,6 +49,7 @@ ProblemCode = Literal[
     "too-deep",
     "too-large",
     "too-many",
+    "unguarded-tld",
     "unknown-host",
     "unknown-key",
     "unknown-service",

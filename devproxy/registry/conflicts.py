@@ -1,15 +1,17 @@
 """What services say about ports and about each other, checked against all of them.
 
-Lives here: ports that two want, addresses that lead back to the proxy, dependencies and placeholders.
+Lives here: ports that two want, addresses that lead back to the proxy, dependencies and placeholders, and endings of
+names below which the first request must not be trusted to start a service.
 Not here: names (`claims.py`), what one service says in itself (`resolve.py`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import UNSET
 
 from devproxy.addresses import LOOPBACKS
 from devproxy.problems import Problem, Wrong
+from devproxy.registry import hostnames
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import ProxySettings, Service, service_id
 from devproxy.registry.toml import Path
@@ -83,6 +85,26 @@ def _taken_port(port: int, holder: tuple[Declared, Path] | None) -> Wrong:
         fix="choose another port for `listen`",
         code="duplicate-port",
     )
+
+
+def unguarded(tlds: Iterable[str], services: Iterable[Service]) -> Iterator[tuple[int, Wrong]]:
+    """By its place among `tlds`, an ending below which the guard knows less of a request that starts a service."""
+    waiting = sorted(service.id for service in services if service.awaits_requests)
+    if not waiting:
+        return
+    for index, tld in enumerate(tlds):
+        if not hostnames.tells_where_from(tld):
+            first, more = waiting[0], len(waiting) - 1
+            shown = f"`{first}`" + (f" and {more} more" if more else "")
+            yield (
+                index,
+                Wrong(
+                    f'"{tld}" has a weaker cross-site guard, and the first request starts {shown}',
+                    why="browsers say where a request comes from (Sec-Fetch-*) over https or to names below .localhost",
+                    fix='use "localhost", or let a person start it: start = "manual"',
+                    code="unguarded-tld",
+                ),
+            )
 
 
 def find(name: str, asker: Declared | Service, services: Mapping[str, object]) -> str | None:

@@ -134,6 +134,11 @@ def doubt_about_tld(lower: str) -> tuple[str, str] | None:
     return None
 
 
+def tells_where_from(lower: str) -> bool:
+    """Whether browsers tell this name, or names below it, where a request comes from over http, too (Sec-Fetch)."""
+    return lower == "localhost" or lower.endswith(".localhost")
+
+
 def under(lower: str, tlds: tuple[str, ...]) -> str | None:
     """The one of `tlds` that `lower` (a hostname or a pattern) is below, the longest first; None if there is none."""
     below = [tld for tld in tlds if lower.endswith("." + tld)]

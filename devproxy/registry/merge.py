@@ -75,6 +75,7 @@ class _Merge:
         self.problems += wrong
         self.problems += _left_out_problems(user, links, self.proxy.tlds)
         self.leases = leases
+        self.file = user
         self.links = {link.project: link for link in links} if user is not None else {}
         self.user = list(of_user(user)) if user else []
         self.projects = {link.project: list(of_project(link)) for link in links}
@@ -127,6 +128,10 @@ class _Merge:
         )
         self.problems += problems
         self.depends_on = self._dependencies()
+        if self.file is not None:
+            for index, wrong in conflicts.unguarded(self.proxy.tlds, self.services.values()):
+                place = (self.file.file, *self.file.places.at(("proxy", "tlds", index)))
+                self.problems.append(problem_at(place, wrong, "warning"))
 
     def _dependencies(self) -> dict[str, tuple[str, ...]]:
         """By id, what is started before; without what is unknown, and without what would go in a circle."""

@@ -260,7 +260,11 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     tlds: Maybe[
         Annotated[
             Tlds,
-            key("The last part of every hostname. Others than `localhost` need DNS or /etc/hosts.", ["localhost"]),
+            key(
+                "The last part of every hostname. Others than `localhost` need DNS or /etc/hosts, and over http"
+                " browsers do not say there where a request comes from (Sec-Fetch): the cross-site guard knows less.",
+                ["localhost"],
+            ),
         ]
     ] = UNSET
     host_template: Maybe[

@@ -38,6 +38,32 @@ def test_a_service_of_the_same_project_is_found_first_and_others_by_their_id() -
     assert found["web.shop"].depends_on == ("api.shop", "db")
 
 
+LAZY = '[services.api]\ncommand = "a"\nstart = "on-request"\n[services.web]\ncommand = "a"\nstart = "on-request"\n'
+
+
+def test_an_ending_without_sec_fetch_is_told_of_where_a_request_starts_a_service() -> None:
+    for tlds, bad in ((["localhost"], []), (["dev.localhost"], []), (["localhost", "test"], [22]), (["test"], [9])):
+        quoted = ", ".join(f'"{tld}"' for tld in tlds)
+        user = f"[proxy]\ntlds = [{quoted}]\n"
+        registry = merge(decode_user(user + LAZY, USER))
+        assert [(problem.code, problem.severity) for problem in registry.problems] == [
+            ("unguarded-tld", "warning")
+        ] * len(bad)
+        assert [(problem.line, problem.column) for problem in registry.problems] == [(2, column) for column in bad]
+        for problem in registry.problems:
+            assert (
+                problem.message == '"test" has a weaker cross-site guard, and the first request starts `api` and 1 more'
+            )
+        assert merge(decode_user(user + '[services.web]\ncommand = "a"\n', USER)).problems == ()
+
+
+def test_one_of_a_project_counts_whether_its_command_is_trusted_yet_or_not() -> None:
+    user = decode_user('[proxy]\ntlds = ["test"]\n', USER)
+    registry = merge(user, [linked(f'project = "shop"\n{LAZY}')])
+    told = [problem.message for problem in registry.problems if problem.code == "unguarded-tld"]
+    assert told == ['"test" has a weaker cross-site guard, and the first request starts `api.shop` and 1 more']
+
+
 GRAPHS = st.dictionaries(
     st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=4, unique=True).map(tuple), max_size=6
 )

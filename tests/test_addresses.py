@@ -20,10 +20,10 @@ from devproxy.net import dial, loopback
 from devproxy.problems import Wrong
 from devproxy.programs.fixes import propose_fix
 from devproxy.programs.recognize import recognize
-from devproxy.proxy.cross_site import foreign_origin
+from devproxy.proxy import cross_site
 from devproxy.registry.addresses import upstream
 from devproxy.registry.model import Upstream
-from tests.proxy.values import fields
+from tests.proxy.values import fields, service, table
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def a_listener(host: str) -> bool:
 
 def an_origin(host: str) -> bool:
     section = fields(b"Sec-Fetch-Site: cross-site", f"Origin: http://{bracketed(host)}:8000".encode())
-    return foreign_origin(b"POST", section, "refuse", lambda _: False) is None
+    return cross_site.judge(b"POST", section, service(), b"web.localhost", table()).refused is None
 
 
 PLACES: dict[str, Callable[[str], bool]] = {

@@ -6,7 +6,8 @@ may.
 
 1. The authority is ours (RFC 9110 §7.4: else 421); a name that an attacker points at 127.0.0.1 (DNS rebinding) is not.
 2. GET and HEAD only: nothing here changes anything.
-3. No other page uses us (Fetch Metadata, RFC 6454 origins): following a link here is fine, reading us is not.
+3. No other page uses us (Fetch Metadata, RFC 6454 origins): following a link here is fine, reading us is not, nor is
+   asking in advance. The signs are read by the services' guard; without any of a browser, no page asks.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from devproxy.control.responses import refusal
+from devproxy.proxy.cross_site import Look, is_browser, is_speculative, navigates
 from devproxy.routing.authority import parse_authority
 from devproxy.urls import url
 
@@ -60,8 +62,11 @@ def is_ours(raw_path: str, host_fields: list[str], hosts: frozenset[str]) -> boo
 def foreign_page(method: str, fields: Mapping[str, str], host: str) -> str | None:
     """The origin of the other page that makes this request, or None where there is none or it only links to us."""
     site = fields.get("Sec-Fetch-Site")
-    if site in {"same-origin", "none"}:
+    look = _look(fields)
+    if site == "same-origin" or (site == "none" and not is_speculative(look)):
         return None
+    if is_speculative(look):
+        return "a page that asks in advance"
     own = {url(scheme, host.lower()) for scheme in ("http", "https")}
     origin = fields.get("Origin")
     if origin is not None:
@@ -70,10 +75,18 @@ def foreign_page(method: str, fields: Mapping[str, str], host: str) -> str | Non
         return None if _is_followed_link(method, fields) else "another site"
     referer = fields.get("Referer")
     if referer is None:
-        return None
+        return "another site" if is_browser(look) and not navigates(method.encode(), look) else None
     scheme, _, rest = referer.partition("://")
     page = url(scheme, rest.partition("/")[0].partition("?")[0].partition("#")[0])
     return None if page.lower() in own else page
+
+
+def _look(fields: Mapping[str, str]) -> Look:
+    def look(name: bytes) -> bytes | None:
+        value = fields.get(name.decode().title())
+        return None if value is None else value.encode("utf-8", "surrogateescape")
+
+    return look
 
 
 def _is_followed_link(method: str, fields: Mapping[str, str]) -> bool:

@@ -28,7 +28,8 @@ _KINDS: Final = {
     **dict.fromkeys((b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
     **dict.fromkeys((b"content-length", b"transfer-encoding"), FRAMING),
     **dict.fromkeys((b"host", b"origin", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
-    **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"), LOOKED_AT),
+    **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-user"), LOOKED_AT),
+    **dict.fromkeys((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz", b"user-agent"), LOOKED_AT),
     **dict.fromkeys((b"authorization", b"www-authenticate", b"proxy-support", b"persistent-auth"), BINDING),
 }
 # What devproxy sets itself, in every spelling that a CGI-style server folds into one variable (`X_Forwarded-For`).

@@ -18,8 +18,8 @@ class Respond(NamedTuple):
     """An answer of our own: the status, a stable code, what happened, and what mends it.
 
     `names` is what the page may list (near names, a chain); `port` the one that the client named, for links; `reload`
-    lets a page load itself again once the service is up; `close` ends the connection after the answer; `lines` are the
-    last ones of a log; `service` the id of the service it is about, empty for none.
+    lets a page load itself again once the service is up, `again` gives it a link to itself; `close` ends the connection
+    after the answer; `lines` are the last ones of a log; `service` the id of the service it is about, empty for none.
     """
 
     status: int
@@ -32,6 +32,7 @@ class Respond(NamedTuple):
     port: int | None = None
     lines: tuple[str, ...] = ()
     service: str = ""
+    again: bool = False
 
     @classmethod
     def to(cls, fault: Fault) -> "Respond":

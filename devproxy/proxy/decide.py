@@ -14,8 +14,9 @@ from devproxy.http1.fields import Section, nominated, request_lines, upgrade_pro
 from devproxy.http1.framing import request_length
 from devproxy.http1.grammar import Fault
 from devproxy.proxy.answers import Respond, give_port
-from devproxy.proxy.cross_site import EVIDENCE, foreign_origin, is_own_site
+from devproxy.proxy.cross_site import EVIDENCE, Refused, Waking, is_speculative, judge, names_browser, site_of
 from devproxy.proxy.forward import Peer, added_lines, chain_entry, loop, upstream_authority
+from devproxy.registry.model import Service
 from devproxy.routing.authority import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
 from devproxy.text import devproxy_command, shown_bytes
@@ -51,6 +52,7 @@ class Reading:
         "fields",
         "guarded",
         "host",
+        "judged",
         "keep_alive",
         "length",
         "minor",
@@ -75,7 +77,11 @@ class Reading:
         self.length = 0
         self.chained = b"devproxy-chain" in fields.found
         self.evidence = not EVIDENCE.isdisjoint(fields.found)
-        self.guarded = not (self.evidence and is_own_site(fields))  # it may come from another page
+        site = site_of(fields)
+        ahead = is_speculative(fields.get)
+        self.guarded = not (site == b"same-origin" or (site == b"none" and not ahead))  # it may come from another page
+        # Without any of these no page is known that it comes from, unless by Referer, which each request has its own.
+        self.judged = self.evidence or ahead or names_browser(fields.get(b"user-agent"))
         self._as_sent = as_sent  # Host passes as it stands
         self._untouched = as_sent and not nominated(fields)  # every line passes as its kind says
         self._route: Route | None = None
@@ -110,6 +116,9 @@ def read(fields: Section, minor: int, table: RouteTable, authority: bytes | None
         return Fault(400, "bad-request", f"{len(hosts)} Host fields")
     if not hosts and (minor == 1 or authority is None):
         return Fault(400, "bad-request", "no Host field: devproxy finds the service by its name")
+    origins = fields.all(b"origin")
+    if len(origins) > 1:  # one value, not a list (RFC 6454 §7.3): who looks at one of them only is fooled by the other
+        return Fault(400, "bad-request", f"{len(origins)} Origin fields")
     try:
         named = parse_authority(hosts[0]) if hosts else None
         if authority is not None:
@@ -197,10 +206,10 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
         shown = shown_bytes(target.partition(b"?")[0])
         fix = f'give a service of the registry this path: [[services.NAME.mount]] host = "{reading.host}"'
         return Respond(404, "unknown-path", f"no service answers at {shown} of {reading.host}", fix)
-    if reading.guarded and (reading.evidence or fields.referer is not None):
-        refused = _guarded(reading, fields, route, method)
+    if reading.guarded and (reading.judged or fields.referer is not None):
+        refused = judge(method, fields, route.service, reading.authority, reading.table).refused
         if refused is not None:
-            return refused
+            return _cross_site(reading, route.service, refused)
     if reading.chained:
         passed = loop(reading.fields, chain_entry(route, method, target))
         if passed is not None:
@@ -219,26 +228,41 @@ def _refused(reading: Reading, fields: Section) -> Respond | Control:
     return refusal
 
 
-def _guarded(reading: Reading, fields: Section, route: Route, method: bytes) -> Respond | None:
-    service = route.service
-    known = reading.table.lookup
-    foreign = foreign_origin(
-        method,
-        fields,
-        service.cross_site,
-        lambda host: known(host) is not None or host in reading.table.control,
-    )
-    if foreign is None:
-        return None
-    listed = foreign if "://" in foreign else "https://the-origin.example"
-    return Respond(
-        403,
-        "cross-site",
-        f"a page from elsewhere ({foreign}) tried to use {service.id}, and nothing says it may",
-        "if it should (for an OAuth form_post callback, list the identity provider's origin): "
-        f'cross_site = ["{listed}"] (or "allow") under [services.{service.name}], {service.source.file}',
-        service=service.id,
-    )
+def waking(reading: Reading, fields: Section, route: Route, method: bytes) -> Waking:
+    """What a request that has passed the guard may do with a service that does not run."""
+    return judge(method, fields, route.service, reading.authority, reading.table).waking
+
+
+def _cross_site(reading: Reading, service: Service, refused: Refused) -> Respond:
+    """Why the guard refuses, and what mends it: which page to list, or which field is missing."""
+    page, origin = refused.page, reading.fields.get(b"origin")
+    where = f"under [services.{service.name}], {service.source.file}"
+    allow = f'cross_site = "allow" {where}'
+    can_be_listed = page.lower().startswith(("http://", "https://"))
+    listed = f'cross_site = ["{page}"] (or "allow") {where}' if can_be_listed else allow
+    match refused.why:
+        case "in-advance":
+            detail = f"a browser asked {service.id} in advance, for {page}: no person has opened it yet"
+            fix = f"nothing needs mending: who opens the page gets it; if it should be fetched in advance: {allow}"
+        case "referer-only":
+            detail = (
+                f"a page of another project ({page}) asked {service.id} without an Origin field: its Referer stays the "
+                "same when somebody else's server redirects"
+            )
+            fix = (
+                f"ask with CORS (the attribute crossorigin, a fetch that is not no-cors), which sends it, or: {listed}"
+            )
+        case "hidden":
+            hidden = "has neither Origin nor Referer" if origin is None else "has no Origin but null"
+            detail = f"a request to {service.id} does not say which page it comes from ({page}): it {hidden}"
+            fix = (
+                "if the page is yours, do not hide it (no sandbox; Referrer-Policy: strict-origin-when-cross-origin is "
+                f"the default, no-referrer hides it); else: {allow}"
+            )
+        case _:
+            detail = f"a page from elsewhere ({page}) tried to use {service.id}, and nothing says it may"
+            fix = f"if it should (for an OAuth form_post callback, list the identity provider's origin): {listed}"
+    return Respond(403, "cross-site", detail, fix, service=service.id)
 
 
 def _unreachable(route: Route) -> Route | Respond:

@@ -6,7 +6,8 @@ Not here: when which answer is given (`decide.py`, `exchange.py`).
 JSON is RFC 9457 `application/problem+json`. The page has no outside resource; its one script, allowed by its hash,
 asks with HEAD until the answer is no longer ours and then loads the page again. While a service starts, that question
 waits until it is up, so it is asked at once; the page also loads again every second or two, with or without scripts,
-so that the log it shows goes on.
+so that the log it shows goes on. Its own address is all that these requests say of where they come from
+(`Referrer-Policy: same-origin`): under endings other than `.localhost` the guard knows them by that. No frame shows it.
 """
 
 import json
@@ -83,7 +84,7 @@ def render(answer: Respond, *, accept: bytes | None, method: bytes, date: str, c
         "Vary: Accept",
     ]
     if html:
-        lines += [f"Content-Security-Policy: {_POLICIES[_script(answer)]}", "Referrer-Policy: no-referrer"]
+        lines += [f"Content-Security-Policy: {_POLICIES[_script(answer)]}", "Referrer-Policy: same-origin"]
     if answer.status in _WAIT:
         lines.append("Retry-After: 1")
     if close:
@@ -132,6 +133,8 @@ def _html(answer: Respond) -> str:
         parts.append(f"<h2>Did you mean</h2><ul>{_links(answer)}</ul>")
     if answer.fix:
         parts.append(f"<h2>What to do</h2>{_fix(answer.fix)}")
+    if answer.again:
+        parts.append("<p><a href>Open it</a></p>")
     if answer.reload:
         parts.append("<p class=r>This page loads again by itself as soon as the service answers.</p>")
     parts.append(f"<footer>devproxy · {safe_html(answer.code)}</footer></main>")

@@ -3,9 +3,10 @@
 Lives here: `Gate`, the one type of `Proxy.gates`, and the gates that follow from the conditions of services.
 Not here: what a request does at a gate (`dispatch.py`), starting a service (`daemon/activation.py`).
 
-- A service that its first request starts, and that does not run, is `Dormant`. A person who navigates gets a page at
-  once, which loads again by itself; everything else waits: nothing but a browser's top-level navigation can show a
-  page, and only a GET can be made again without asking.
+- A service that its first request starts, and that does not run, is `Dormant`. What may start it says the cross-site
+  rule (`Waking`); what may not is told so, and a page has a link, for a person to click. A person who navigates gets a
+  page at once, which loads again by itself; everything else waits: nothing but a browser's top-level navigation can
+  show a page, and only a GET can be made again without asking.
 - One that is exposed beyond loopback is closed, or its responses bear a warning, as its policy says.
 - One in whose place another checkout answers is closed: to pass requests on would show the wrong program under the
   right name, which nobody notices. There is no setting for it: a service that both checkouts are to share is one that
@@ -20,6 +21,7 @@ from devproxy.health.model import Condition, Finding
 from devproxy.http1.fields import Section
 from devproxy.proxy import answers
 from devproxy.proxy.answers import Respond
+from devproxy.proxy.cross_site import Waking
 from devproxy.proxy.decide import Reading
 from devproxy.registry.model import Registry, Service
 from devproxy.text import devproxy_command
@@ -43,6 +45,25 @@ class Dormant(NamedTuple):
     def of(cls, service: Service) -> "Dormant":
         """One that nobody has asked for yet."""
         return cls(service, instead=_unable(service) if sys.platform == "win32" else None)
+
+    def resting(self, waking: Waking, *, shows: bool) -> Respond | None:
+        """The answer to a request that does not start it, None to one that does; `shows` says that it shows a page.
+
+        By the page: what it answers asks again from a tab, and is known by its Referer. A frame does not show it.
+        """
+        if waking == "now":
+            return None
+        return self.page if waking == "by-page" and shows else self._unasked
+
+    @property
+    def _unasked(self) -> Respond:
+        return Respond(
+            503,
+            "not-running",
+            f"{self.service.id} is not running: nothing shows that a person, or a page of this machine, asks for it",
+            "open its address yourself, which starts it",
+            again=True,
+        )
 
     @property
     def page(self) -> Respond:

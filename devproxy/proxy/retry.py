@@ -8,9 +8,11 @@ Not here: connect() and the order of addresses (`net/dial.py`), whether a reques
 import asyncio
 from typing import Final, Protocol
 
+from devproxy.http1.fields import Section
 from devproxy.net.dial import DialError, connect
 from devproxy.proxy.answers import Respond, dial_failed
-from devproxy.proxy.gates import Dormant
+from devproxy.proxy.decide import Reading, waking
+from devproxy.proxy.gates import Dormant, shows_page
 from devproxy.proxy.interfaces import ProxyState
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.upstream import UpstreamConnection
@@ -26,6 +28,9 @@ class Attempting(Protocol):
     proxy: ProxyState
     route: Route
     address: UpstreamAddress
+    reading: Reading
+    fields: Section
+    method: bytes
 
     def use(self, connection: UpstreamStream) -> None:
         """There is a connection."""
@@ -95,9 +100,15 @@ class Retry:
 
     def _given_up(self, error: DialError) -> Respond:
         """The answer where nobody takes the connection. What a request starts may have crashed a moment ago."""
-        service = self._exchange.route.service
+        exchange = self._exchange
+        service = exchange.route.service
         if error.exhausted or not service.starts_on_request:
             return dial_failed(service, error)
-        self._exchange.proxy.wake(service.id)
+        reading, fields, method = exchange.reading, exchange.fields, exchange.method
         gate = Dormant.of(service)
-        return gate.instead or gate.page
+        shows = shows_page(method, reading, fields)
+        respond = gate.instead or gate.resting(waking(reading, fields, exchange.route, method), shows=shows)
+        if respond is None:
+            exchange.proxy.wake(service.id)
+            respond = gate.page
+        return respond

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.model import Project, Registry, Service
 from devproxy.routing.authority import under
 from devproxy.text import WordIndex
 from devproxy.urls import control_hosts
@@ -60,6 +60,11 @@ class HostRoutes:
         else:
             self._mounts.setdefault(route.prefix, route)
             self._segments = max(self._segments, route.prefix.count(b"/"))
+
+    def serves(self, project: Project | None) -> bool:
+        """Whether a service of this project answers below the host; None is your own registry."""
+        routes = [*self._mounts.values(), *([self.root] if self.root else [])]
+        return any(route.service.project == project for route in routes)
 
     def match(self, target: bytes) -> Route | None:
         """The route for a request target in origin-form, or None."""

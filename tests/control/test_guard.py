@@ -11,6 +11,9 @@ from tests.control.conftest import Client
 from tests.control.sample import HOST
 
 HOSTS = frozenset({HOST})
+BROWSER = {"User-Agent": "Mozilla/5.0", "Accept-Language": "en"}
+GOES = {**BROWSER, "Accept": "text/html,*/*", "Upgrade-Insecure-Requests": "1"}
+AHEAD = "a page that asks in advance"
 LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
@@ -74,6 +77,14 @@ def test_no_text_raises(target: str, fields: list[str]) -> None:
         ({"Referer": "https://evil.example/a?b"}, "https://evil.example"),
         ({"Referer": f"https://evil.example?http://{HOST}:7080/"}, "https://evil.example"),
         ({"Referer": "nonsense"}, "nonsense://"),
+        ({"Sec-Fetch-Site": "none", "Sec-Purpose": "prefetch"}, AHEAD),
+        ({**LINK, "Sec-Fetch-User": "?1", "Sec-Purpose": "prefetch;prerender"}, AHEAD),
+        ({"Purpose": "prefetch"}, AHEAD),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Purpose": "prefetch"}, None),
+        (GOES, None),
+        (BROWSER, "another site"),
+        ({**BROWSER, "Accept": "text/html"}, "another site"),
+        ({**BROWSER, "Referer": f"http://{HOST}:7080/"}, None),
     ],
 )
 def test_only_our_own_pages_and_followed_links_pass(fields: Mapping[str, str], foreign: str | None) -> None:

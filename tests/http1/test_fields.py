@@ -30,11 +30,12 @@ SECTIONS = st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b":\t "]), VA
         (b"Content-Length Transfer-Encoding", FRAMING),
         (b"Host Origin Sec-WebSocket-Key Sec-WebSocket-Accept", LOOKED_AT),
         (b"Referer", PLAIN),
-        (b"Sec-Fetch-Site Sec-Fetch-Mode Sec-Fetch-Dest", LOOKED_AT),
+        (b"Sec-Fetch-Site Sec-Fetch-Mode Sec-Fetch-Dest Sec-Fetch-User User-Agent", LOOKED_AT),
+        (b"Sec-Purpose Purpose X-Purpose X-Moz", LOOKED_AT),
         (b"X-Forwarded-For X_Forwarded_For X-Forwarded_Anything X-Real-IP X_Real-IP Forwarded", OURS),
         (b"Devproxy-Chain devproxy_chain Devproxy-Error HTTP2-Settings", OURS),
         (b"Cookie Set-Cookie Accept X-Forwarded X-Forward-For Forwarded-For X-Real-IPs Devproxy Via Trailer", PLAIN),
-        (b"Expect Accept-Encoding User-Agent Sec-WebSocket-Protocol Content_Length Date Server Proxy-Status", PLAIN),
+        (b"Expect Accept-Encoding Sec-WebSocket-Protocol Content_Length Date Server Proxy-Status", PLAIN),
     ],
 )
 def test_a_line_is_of_the_kind_that_its_name_says_in_any_case(names: bytes, kind: int) -> None:

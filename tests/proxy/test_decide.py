@@ -126,10 +126,45 @@ def test_a_page_from_elsewhere_is_refused_with_the_line_that_allows_it() -> None
     assert (found.status, found.code) == (403, "cross-site")
     assert 'cross_site = ["https://idp.example"]' in found.fix
     assert "[services.web], /team/devproxy.toml" in found.fix
-    nameless = responds(answer(b"shop.localhost", b"/", b"Origin: null", method=b"POST"))
-    assert 'cross_site = ["https://the-origin.example"]' in nameless.fix
     assert isinstance(answer(b"open.localhost", b"/", evil, method=b"POST"), Route)
     assert isinstance(answer(b"some.localhost", b"/", evil, method=b"POST"), Route)
+
+
+CROSS, IMAGE = b"Sec-Fetch-Site: cross-site", (b"Sec-Fetch-Mode: no-cors", b"Sec-Fetch-Dest: image")
+
+
+@pytest.mark.parametrize(
+    ("each", "method", "says", "mends"),
+    [
+        ((b"Origin: null",), b"POST", "no Origin but null", "Referrer-Policy"),
+        ((CROSS, *IMAGE), b"GET", "neither Origin nor Referer", "Referrer-Policy"),
+        ((CROSS, b"Origin: null", b"Referer: http://web.shop.localhost/"), b"POST", "no Origin but null", "sandbox"),
+        ((CROSS, *IMAGE, b"Referer: http://x.any.localhost/"), b"GET", "without an Origin", "crossorigin"),
+        ((CROSS, *IMAGE, b"Referer: http://x.any.localhost/"), b"GET", "Referer", '["http://x.any.localhost"]'),
+        ((b"Sec-Fetch-Site: none", b"Sec-Purpose: prefetch"), b"GET", "in advance", "who opens the page gets it"),
+        ((b"Origin: chrome-extension://abc",), b"GET", "chrome-extension://abc", "allow"),
+        ((CROSS, b"Origin: https://idp.example"), b"POST", "https://idp.example", '["https://idp.example"]'),
+    ],
+)
+def test_a_refusal_names_what_is_missing_and_what_works(
+    each: tuple[bytes, ...], method: bytes, says: str, mends: str
+) -> None:
+    found = responds(answer(b"shop.localhost", b"/", *each, method=method))
+    assert (found.status, found.code) == (403, "cross-site")
+    assert says in found.detail
+    assert mends in found.fix
+    assert '"allow"' in found.fix
+    assert "the-origin.example" not in found.fix
+    listed = '["' in found.fix
+    assert listed == ('["http' in found.fix)
+
+
+@pytest.mark.parametrize("other", [b"Origin: http://web.localhost", b"origin: https://evil.example", b"Origin: null"])
+@pytest.mark.parametrize("host", [b"shop.localhost", b"open.localhost", b"devproxy.localhost", b"evil.example"])
+def test_two_origins_are_a_fault_whoever_is_asked(host: bytes, other: bytes) -> None:
+    for site in ((), (b"Sec-Fetch-Site: same-origin",), (b"Sec-Fetch-Site: none",)):
+        found = fault(read(fields(b"Host: " + host, *site, b"Origin: http://web.localhost", other), 1, SHOP))
+        assert (found.status, found.code, found.detail) == (400, "bad-request", "2 Origin fields")
 
 
 def test_the_guard_looks_at_each_method_and_each_route_anew() -> None:

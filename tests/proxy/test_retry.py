@@ -13,9 +13,10 @@ from devproxy.proxy.answers import Respond
 from devproxy.proxy.pool import UpstreamAddress
 from devproxy.proxy.retry import Retry
 from tests.clock import Clock
-from tests.proxy.values import LOCAL, route
+from tests.proxy.values import LOCAL, fields, reading, route
 from tests.waiting import until
 
+HOST = b"Host: web.localhost"
 REFUSED = DialError([("127.0.0.1:5173", "connection refused")])
 
 
@@ -30,7 +31,7 @@ class Stage:
         self.address = UpstreamAddress(LOCAL, "web.localhost")
         self.loop = Clock(asyncio.get_running_loop())
 
-    def exchange(self, *, hold: float = 30.0, **more: Any) -> Any:
+    def exchange(self, *fields_sent: bytes, hold: float = 30.0, **more: Any) -> Any:
         def answered(respond: Respond) -> None:
             self.answer = respond
             self.happened.append("answer")
@@ -39,6 +40,9 @@ class Stage:
             proxy=SimpleNamespace(loop=self.loop, wake=lambda name: self.happened.append(f"wake {name}")),
             address=self.address,
             route=route(hold=hold, **more),
+            reading=reading(HOST, *fields_sent),
+            fields=fields(HOST, *fields_sent),
+            method=b"GET",
             answer=answered,
             use=lambda _connection: self.happened.append("use"),
             on_closed=lambda error, answered: self.happened.append(f"closed {error} {answered}"),
@@ -138,3 +142,16 @@ async def test_what_a_request_starts_is_started_again_where_it_is_gone(stage: St
         assert stage.happened == told
         assert stage.answer is not None
         assert (stage.answer.status, stage.answer.code) == ((503, "starting") if trusted else (502, "upstream-refused"))
+
+
+async def test_where_it_is_gone_it_is_not_started_for_what_passes_but_may_not_wake(stage: Stage) -> None:
+    """The same rule as at the gate of one that is known not to run."""
+    led = (b"Sec-Fetch-Site: cross-site", b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: document")
+    typed = (b"User-Agent: Mozilla/5.0", b"Accept-Language: en", b"Accept: text/html", b"Upgrade-Insecure-Requests: 1")
+    for sent, code in ((led, "not-running"), (typed, "starting")):
+        stage.happened.clear()
+        Retry(stage.exchange(*sent, command="vite", start="on-request", trusted=True)).start()
+        await until(lambda: "answer" in stage.happened)
+        assert stage.happened == ["answer"]
+        assert stage.answer is not None
+        assert (stage.answer.status, stage.answer.code) == (503, code)

@@ -64,14 +64,77 @@ async def test_everything_else_waits(asleep: Asleep, data: bytes) -> None:
     assert asleep.woken == ["web"]
 
 
+CROSS, TYPED = b"Sec-Fetch-Site: cross-site", b"Sec-Fetch-Site: none"
+TAB = (PAGE, b"Sec-Fetch-Mode: navigate", b"Sec-Fetch-Dest: document", b"Upgrade-Insecure-Requests: 1")
+BROWSER = (b"User-Agent: Mozilla/5.0", b"Accept-Language: en")
+
+
 async def test_a_page_from_elsewhere_starts_nothing(asleep: Asleep) -> None:
-    evil = (b"Origin: https://evil.example", b"Sec-Fetch-Site: cross-site")
-    for fields in (evil, (*evil, PAGE), (b"Referer: https://evil.example/",), (b"Sec-Fetch-Site: cross-site",)):
+    evil = (b"Origin: https://evil.example", CROSS)
+    for fields in (
+        *(evil, (*evil, PAGE), (b"Referer: https://evil.example/",), (CROSS,), (*BROWSER, b"Accept: image/*")),
+        *((TYPED, *TAB, b"Sec-Purpose: prefetch"), (TYPED, *TAB, b"Sec-Fetch-User: ?1", b"Purpose: prefetch")),
+        (CROSS, *TAB, b"Sec-Fetch-User: ?1", b"Sec-Purpose: prefetch;prerender"),
+    ):
         client = await asleep.stage.connect()
         await client.send(get(b"/", *fields))
         message = await client.response()
         assert (message.status, message.error) == (403, "cross-site")
     assert asleep.woken == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (CROSS, *TAB),
+        (CROSS, *TAB, b"Referer: http://web.localhost/"),
+        (CROSS, b"Origin: null", b"Referer: http://web.localhost:80/"),
+        (CROSS, b"Referer: http://localhost:3000/"),
+        (TYPED, b"Accept: */*"),
+        (b"Sec-Fetch-Site: same-origin", b"Sec-Purpose: prefetch"),
+        (b"Referer: http://localhost:3000/",),
+        (*BROWSER, PAGE, b"Upgrade-Insecure-Requests: 1", b"Referer: http://localhost:3000/"),
+    ],
+    ids=["nobody clicked", "led back", "redirected", "embedded", "extension", "in advance", "by Referer", "frame"],
+)
+async def test_what_passes_without_a_sign_of_a_person_starts_nothing_and_is_told_so(
+    asleep: Asleep, fields: tuple[bytes, ...]
+) -> None:
+    client = await asleep.stage.connect()
+    await client.send(get(b"/", *fields))
+    message = await client.response()
+    assert (message.status, message.error) == (503, "not-running")
+    assert b"<script" not in message.body
+    assert (b"<a href>" in message.body) is (PAGE in fields)  # a link to itself, for a person to follow
+    assert asleep.woken == []
+    await client.send(get(b"/", b"Sec-Fetch-Site: same-origin", *TAB, b"Sec-Fetch-User: ?1"))
+    assert (await client.response()).error == "starting"
+    assert asleep.woken == ["web"]
+
+
+async def test_where_a_tab_and_a_frame_look_the_same_the_page_starts_it(asleep: Asleep) -> None:
+    """Under an ending without Sec-Fetch; a frame does not show the page, so it does not ask again there."""
+    client = await asleep.stage.connect()
+    await client.send(get(b"/", *BROWSER, PAGE, b"Upgrade-Insecure-Requests: 1"))
+    message = await client.response()
+    assert (message.status, message.error) == (503, "starting")
+    assert b"frame-ancestors 'none'" in message.head.one(b"Content-Security-Policy")
+    assert message.head.one(b"Referrer-Policy") == b"same-origin"
+    assert asleep.woken == []
+    await client.send(get(b"/", *BROWSER, b"Accept: */*", b"Referer: http://web.localhost/", method=b"HEAD"))
+    await asleep.waits()
+    assert asleep.woken == ["web"]
+
+
+async def test_allow_lets_everything_start_it_but_what_is_asked_in_advance(stage: Stage) -> None:
+    asleep = Asleep(stage)
+    await asleep.start(cross_site="allow")
+    client = await stage.connect()
+    await client.send(get(b"/", TYPED, *TAB, b"Sec-Purpose: prefetch"))
+    assert (await client.response()).error == "not-running"
+    assert asleep.woken == []
+    await asleep.ask(get(b"/", CROSS, b"Origin: https://evil.example"))
+    assert asleep.woken == ["web"]
 
 
 async def test_a_loop_starts_nothing(asleep: Asleep) -> None:

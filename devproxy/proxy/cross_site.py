@@ -49,6 +49,7 @@ from devproxy.routing.table import RouteTable
 
 EVIDENCE: Final = frozenset((b"origin", b"sec-fetch-site"))  # with Referer, what says which page a request comes from
 SPECULATION: Final = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")  # the newest first
+_SPECULATION: Final = frozenset(SPECULATION)
 _IN_ADVANCE: Final = (b"prefetch", b"prerender", b"preview")
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 _NAVIGATION: Final = frozenset((b"GET", b"HEAD"))
@@ -71,13 +72,15 @@ class Refused(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a request may do."""
+    """What a request may do. `lasts`: so may each with the same special fields, whatever its method and Referer."""
 
     waking: Waking
     refused: Refused | None = None
+    lasts: bool = False
 
 
 _WAKES: Final = Verdict("now")
+_EACH_WAKES: Final = Verdict("now", lasts=True)
 _BY_PAGE: Final = Verdict("by-page")
 _PASSES: Final = Verdict("never")
 _UNKNOWN: Final = "an unknown page"
@@ -100,6 +103,11 @@ def is_speculative(look: Look) -> bool:
     return False
 
 
+def is_ahead(fields: Section) -> bool:
+    """`is_speculative` for a section of a request."""
+    return not _SPECULATION.isdisjoint(fields.found) and is_speculative(fields.get)
+
+
 def names_browser(agent: bytes | None) -> bool:
     """Whether `User-Agent` is a browser's; some programs borrow one."""
     return agent is not None and agent.startswith(_BROWSERS)
@@ -119,9 +127,9 @@ def navigates(method: bytes, look: Look) -> bool:
 def judge(method: bytes, fields: Section, service: Service, authority: bytes, table: RouteTable) -> Verdict:
     """What a request to `service`, which it calls `authority`, may do."""
     site = site_of(fields)
-    ahead = is_speculative(fields.get)
+    ahead = is_ahead(fields)
     if service.cross_site == "allow" or site == b"same-origin":
-        return _PASSES if ahead else _WAKES
+        return _PASSES if ahead else _EACH_WAKES
     origin, referer = fields.get(b"origin"), fields.referer
     named = origin is not None and origin.lower() != b"null"  # the browser names the page
     source = origin if origin is not None and (named or not referer) else _origin_of(referer or b"")
@@ -134,15 +142,15 @@ def judge(method: bytes, fields: Section, service: Service, authority: bytes, ta
     if named:
         if page in ("foreign", "unknown"):
             return _refuse(source, "foreign" if source else "hidden")
-        return _WAKES
+        return _EACH_WAKES
     if site == b"same-site" and tells_where_from(parse_authority(authority).host):
-        return _WAKES
+        return _EACH_WAKES
     if site is not None:
         if origin is None and method in _NAVIGATION and _is_tab(fields):
             return _WAKES if fields.get(b"sec-fetch-user") == b"?1" else _PASSES
     elif origin is None and referer is None:
         return _of_nobody(method, fields)
-    return _by_referer(method, fields, source, page)
+    return _by_referer(method, fields, site, source, page)
 
 
 def _of_nobody(method: bytes, fields: Section) -> Verdict:
@@ -152,11 +160,10 @@ def _of_nobody(method: bytes, fields: Section) -> Verdict:
     return _BY_PAGE if navigates(method, fields.any) else _refuse(b"", "hidden")
 
 
-def _by_referer(method: bytes, fields: Section, source: bytes, page: Page) -> Verdict:
+def _by_referer(method: bytes, fields: Section, site: bytes | None, source: bytes, page: Page) -> Verdict:
     """Of a request that has no more than a Referer, or not even that."""
     if page == "listed":
         return _PASSES
-    site = site_of(fields)
     if b"origin" in fields.found and method not in _SAFE and not (page == "own" and site is None):
         return _refuse(fields.get(b"origin") or b"", "hidden")
     if page == "own" and site is None:

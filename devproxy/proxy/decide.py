@@ -14,7 +14,7 @@ from devproxy.http1.fields import Section, nominated, request_lines, upgrade_pro
 from devproxy.http1.framing import request_length
 from devproxy.http1.grammar import Fault
 from devproxy.proxy.answers import Respond, give_port
-from devproxy.proxy.cross_site import EVIDENCE, Refused, Waking, is_speculative, judge, names_browser, site_of
+from devproxy.proxy.cross_site import EVIDENCE, Refused, Waking, is_ahead, judge, names_browser, site_of
 from devproxy.proxy.forward import Peer, added_lines, chain_entry, loop, upstream_authority
 from devproxy.registry.model import Service
 from devproxy.routing.authority import parse_authority
@@ -56,6 +56,7 @@ class Reading:
         "keep_alive",
         "length",
         "minor",
+        "passed",
         "refusal",
         "routes",
         "table",
@@ -78,10 +79,11 @@ class Reading:
         self.chained = b"devproxy-chain" in fields.found
         self.evidence = not EVIDENCE.isdisjoint(fields.found)
         site = site_of(fields)
-        ahead = is_speculative(fields.get)
+        ahead = is_ahead(fields)
         self.guarded = not (site == b"same-origin" or (site == b"none" and not ahead))  # it may come from another page
         # Without any of these no page is known that it comes from, unless by Referer, which each request has its own.
         self.judged = self.evidence or ahead or names_browser(fields.get(b"user-agent"))
+        self.passed: Route | None = None  # where the guard lets everything pass that this holds for
         self._as_sent = as_sent  # Host passes as it stands
         self._untouched = as_sent and not nominated(fields)  # every line passes as its kind says
         self._route: Route | None = None
@@ -206,10 +208,12 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
         shown = shown_bytes(target.partition(b"?")[0])
         fix = f'give a service of the registry this path: [[services.NAME.mount]] host = "{reading.host}"'
         return Respond(404, "unknown-path", f"no service answers at {shown} of {reading.host}", fix)
-    if reading.guarded and (reading.judged or fields.referer is not None):
-        refused = judge(method, fields, route.service, reading.authority, reading.table).refused
-        if refused is not None:
-            return _cross_site(reading, route.service, refused)
+    if reading.guarded and (reading.judged or fields.referer is not None) and route is not reading.passed:
+        verdict = judge(method, fields, route.service, reading.authority, reading.table)
+        if verdict.refused is not None:
+            return _cross_site(reading, route.service, verdict.refused)
+        if verdict.lasts:
+            reading.passed = route
     if reading.chained:
         passed = loop(reading.fields, chain_entry(route, method, target))
         if passed is not None:

@@ -179,6 +179,20 @@ def test_the_guard_looks_at_each_method_and_each_route_anew() -> None:
     assert isinstance(decided(found, b"POST", b"/api"), Respond)
 
 
+def test_who_has_passed_by_its_origin_passes_again_there_and_is_looked_at_elsewhere() -> None:
+    routes = table(
+        service("web"), service("api", mounts=(Mount("web.localhost", "/api"),), cross_site=("http://a.example",))
+    )
+    found = reading(HOST, b"Origin: http://a.example", b"Sec-Fetch-Site: cross-site", routes=routes)
+    for _ in range(2):
+        assert isinstance(decided(found, b"POST", b"/api"), Route)
+        assert isinstance(decided(found, b"POST", b"/"), Respond)
+    named = reading(HOST, b"Origin: http://web.localhost", b"Sec-Fetch-Site: cross-site", routes=routes)
+    for method in (b"POST", b"GET"):
+        assert isinstance(decided(named, method, b"/"), Route)
+        assert isinstance(decided(named, method, b"/api"), Route)
+
+
 def test_origins_of_devproxys_own_pages_and_of_every_service_are_known() -> None:
     for origin in (b"http://devproxy.localhost", b"http://x.any.localhost:1", b"https://web.shop.localhost"):
         assert isinstance(answer(b"shop.localhost", b"/", b"Origin: " + origin, method=b"POST"), Route)

@@ -14,7 +14,8 @@ The order, and so who keeps a name that two want (none is ever taken over silent
 A checkout that has a label gets names below it alone (`model.py`: Project), so two checkouts of one project share none.
 
 A project file comes from someone else. Beyond exact duplicates it gets no name or mount below another project's name
-or below a service of the user registry: such a name could read their cookies (RFC 6265 §5.2.3), or be taken for them.
+or below a service of the user registry, its name or its `hosts`, whatever the project is called: such a name could set
+and read their cookies (RFC 6265 §5.2.3), or be taken for them. That holds for the names that are made of its own, too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,7 +50,11 @@ class Claims:
         for tld in self.proxy.tlds:
             project = declared.project
             host = project.host(declared.name, self.proxy.host_template, tld) if project else f"{declared.name}.{tld}"
-            self.host(declared, host, ())
+            above = self._users_above(declared, host)
+            if above is not None:
+                self.problems.append(declared.problem((), _below(host, above)))
+            else:
+                self.host(declared, host, ())
 
     def more_hosts(self, declared: Declared) -> None:
         """The `hosts` of its file."""
@@ -77,7 +82,9 @@ class Claims:
             return
         holder = self.holders.setdefault((host, "/"), (declared, path))
         if holder[0] is not declared:
-            fix = "choose another name, or remove one of the two" if severity == "error" else "use the longer name"
+            fix = "choose another name, or remove one of the two"
+            if severity == "warning":
+                fix = "use the longer name" if holder[0].project else _RENAME
             self.problems.append(declared.problem(path, _taken(host, holder, fix, "duplicate-host"), severity))
         elif host not in (own := self.hosts.setdefault(declared.id, [])):
             own.append(host)
@@ -114,9 +121,11 @@ class Claims:
             return wrong
         tld = hostnames.under(host, self.proxy.tlds)
         label = host.removesuffix(f".{tld}").rpartition(".")[2]
-        if label not in self.owners or declared.project is None or declared.project.base == label:
-            return None
-        owner = self.owners[label]
+        owner = self.owners.get(label)
+        own = declared.project is None or (declared.project.base == label and owner is None)
+        if label not in self.owners or own:
+            above = self._users_above(declared, host)
+            return None if above is None else _below(host, above)
         whose = f"the project `{label}`" if owner is None else owner.cite()
         return Wrong(
             f'"{host}" belongs to {whose}',
@@ -124,6 +133,18 @@ class Claims:
             fix=f'write "{declared.project}.{tld}" or something below it',
             code="foreign-name",
         )
+
+    def _users_above(self, declared: Declared, host: str) -> tuple[Declared, Path] | None:
+        """The service of the user registry below whose name a project's service would have `host`."""
+        if declared.project is None:
+            return None
+        above = host
+        while "." in above:
+            above = above.partition(".")[2]
+            holder = self.holders.get((above, "/"))
+            if holder is not None and holder[0].project is None:
+                return holder
+        return None
 
     def _foreign_host(self, declared: Declared, host: str) -> Wrong | None:
         """Why a project may not mount below a host that somebody else has."""
@@ -184,6 +205,18 @@ def divide(
         if declared.table.protocol != "tcp" and declared.table.mount is not UNSET:
             for index, table in enumerate(declared.table.mount):
                 claims.mount(declared, index, table)
+
+
+_RENAME = "rename one of the two: the service, or the project (`project` in its devproxy.local.toml)"
+
+
+def _below(host: str, above: tuple[Declared, Path]) -> Wrong:
+    return Wrong(
+        f'"{host}" lies below {above[0].cite(above[1])}',
+        why="a project gets no name below a service of your own: it could set and read that one's cookies",
+        fix=_RENAME,
+        code="foreign-name",
+    )
 
 
 def _is_possible(host: str) -> bool:

@@ -84,3 +84,51 @@ def test_a_project_without_a_usable_file_is_no_service_and_holds_its_name() -> N
     registry = merge(decode_user(user, USER), [Linked(Project("shop"), None), evil])
     assert sorted(services(registry)) == ["a", "web.evil"]
     assert [problem.code for problem in registry.problems] == ["foreign-name"]
+
+
+HOLDERS = (
+    "[services.shop]\nport = 1\n",
+    '[services.a]\nport = 1\nhosts = ["shop.localhost"]\n',
+    '[services.a]\nport = 1\nhosts = ["a.example.localhost", "shop.localhost"]\n',
+)
+BELOW = (
+    'project = "shop"\n[services.web]\nport = 2\n',
+    'project = "shop"\n[services.web]\nport = 2\n[services.api]\nport = 3\n',
+    'project = "evil"\n[services.web]\nport = 2\nhosts = ["web.shop.localhost"]\n',
+    'project = "evil"\n[services.web]\nport = 2\nhosts = ["*.shop.localhost"]\n',
+    'project = "evil"\n[services.web]\nport = 2\nhosts = ["a.b.shop.localhost"]\n',
+    'project = "evil"\n[services.web]\nport = 2\nmount = [{ host = "web.shop.localhost", path = "/a" }]\n',
+    'project = "evil"\n[services.web]\nport = 2\nmount = [{ host = "shop.localhost", path = "/a" }]\n',
+)
+
+
+@pytest.mark.parametrize("user", HOLDERS)
+@pytest.mark.parametrize("project", BELOW)
+def test_a_project_gets_nothing_below_a_service_of_the_users_whatever_it_is_called(user: str, project: str) -> None:
+    """It could plant cookies there, and clear them. Each name that it is denied is a problem that names both places."""
+    decoded = decode_project(project, "/p/devproxy.toml")
+    name = project.split('"')[1]
+    registry = merge(decode_user(f'{user}[projects.{name}]\npath = "/p/devproxy.toml"\n', USER), [
+        Linked(Project(name), decoded)
+    ])  # fmt: skip
+    for service in registry.services:
+        if service.project is not None:
+            assert not [host for host in service.hosts if host.endswith("shop.localhost")]
+            assert not [mount for mount in service.mounts if mount.host.endswith("shop.localhost")]
+    told = [problem for problem in registry.problems if problem.code in {"foreign-name", "duplicate-host"}]
+    assert told
+    for problem in told:
+        assert problem.file == "/p/devproxy.toml"
+        assert f"{USER}:" in problem.message + problem.why
+
+
+def test_names_that_do_not_lie_below_it_stay() -> None:
+    """And what a user has below a project is theirs to say."""
+    user = '[proxy]\nhost_template = "{service}-{project}.{tld}"\n[services.shop]\nport = 1\n'
+    found = of(user, linked('project = "shop"\n[services.web]\nport = 2\n[services.api]\nport = 3\n'))
+    assert found["web.shop"].hosts == ("web-shop.localhost",)
+    found = of(
+        '[services.a]\nport = 1\nhosts = ["x.web.shop.localhost"]\n', linked('project = "shop"\n[services.web]\n')
+    )
+    assert found["a"].hosts == ("a.localhost", "x.web.shop.localhost")
+    assert found["web.shop"].hosts == ("web.shop.localhost", "shop.localhost")

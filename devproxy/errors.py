@@ -32,9 +32,9 @@ class DevproxyError(Exception):
 
     def __str__(self) -> str:
         """Several lines: the sentence, then `why:` and `fix:` where there is something to say."""
-        lines = [f"{safe(self.where)}: {self.what}" if self.where else self.what]
-        if self.why:
-            lines.append(f"  why: {self.why}")
+        lines = [safe(f"{self.where}: {self.what}" if self.where else self.what)]
+        if self.why:  # it may be several lines, such as what a program has said; none of them passes for one of ours
+            lines.append(f"  why: {safe_lines(self.why)}".replace("\n", "\n       "))
         if self.fix:
-            lines.append(f"  fix: {self.fix}")
-        return safe_lines("\n".join(lines))
+            lines.append(safe(f"  fix: {self.fix}"))
+        return "\n".join(lines)

@@ -90,12 +90,12 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):
 
     def text(self) -> str:
         """As a compiler prints it: the place and the sentence, then `why:` and `fix:` indented."""
-        lines = [f"{safe(self.where)}: {self.severity}: {self.message} [{self.code}]"]
+        lines = [f"{safe(self.where)}: {self.severity}: {safe_lines(self.message)} [{self.code}]"]
         if self.why:
-            lines.append(f"  why: {self.why}")
+            lines.append(safe(f"  why: {self.why}"))
         if self.fix:
-            lines.append(f"  fix: {self.fix}")
-        return safe_lines("\n".join(lines))
+            lines.append(safe(f"  fix: {self.fix}"))
+        return "\n".join(lines)
 
 
 # A value that is wrong, as the parsers of single values say it.

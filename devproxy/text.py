@@ -222,7 +222,11 @@ def listed(words: Sequence[str]) -> str:
 
 
 def quote(word: "str | PurePath") -> str:
-    """A word as a shell takes it: nothing in it is acted upon. A path is no option, whatever it begins with."""
+    """A word as a shell takes it: nothing in it is acted upon. A path is no option, whatever it begins with.
+
+    What is unsafe in it stays here, and is spelt out where the command is shown: that is another word then, which the
+    shell acts upon as little.
+    """
     import shlex  # on the way to a message only, as what else is imported further down
 
     text = str(word)

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devproxy.cli import check, errors, output
+from devproxy.cli import check, errors, health, history, ls, output, ports
+from devproxy.cli.context import CommandContext
 from devproxy.control import pages
 from devproxy.control.responses import json_answer
 from devproxy.control.stream import encode
@@ -18,11 +19,13 @@ from devproxy.daemon.banner import announcement
 from devproxy.daemon.log import DaemonLog
 from devproxy.errors import DevproxyError
 from devproxy.events import Down, Entry
+from devproxy.health.history import HistoryEntry
 from devproxy.health.model import Condition, Finding
 from devproxy.paths import Paths
 from devproxy.problems import Problem, Wrong, refuse_unseen
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.error_pages import render
+from devproxy.registry.model import Upstream
 from devproxy.run.logs import LineSplitter, ServiceLog, last
 from devproxy.urls import Ports
 from tests.control.sample import Pages, service
@@ -70,6 +73,7 @@ PRINTED: dict[str, Callable[[], object]] = {
     "any exception": lambda: errors.complain(ValueError(RAW)),
     "an exception of the system": lambda: errors.complain(FileNotFoundError(2, RAW, RAW)),
     "JSON": lambda: output.print_json({RAW: [RAW]}),
+    "problems for GitHub": lambda: output.say(check.as_github([PROBLEM], Path("/base"))),
     "a table": lambda: output.print_table(("NAME", "URL"), [(RAW, RAW)]),
     "a line of a service": lambda: output.Prefixed(["web"]).line("web", RAW),
 }
@@ -93,6 +97,49 @@ def test_what_is_printed_is_safe(sink: str, terminal: bool, capsys: Capture, mon
     printed = "".join(capsys.readouterr())
     assert not hidden(printed, "\n\t")
     assert "a" in printed
+
+
+SPLIT = "a\nfake: this is a line of its own\r\n::error::fake\x85fake\u2028fake"
+SPLIT_PROBLEM = Problem(code="bad-value", message=SPLIT, file=f"/{SPLIT}", line=1, why=SPLIT, fix=SPLIT)
+SPLIT_FINDING = Finding(
+    code="owner", severity="error", message=SPLIT, proof=SPLIT, who=SPLIT, fix=SPLIT, command=f"run '{SPLIT}'"
+)
+CONDITION = Condition(state="down", why=SPLIT, exposure="exposed", exposure_why=SPLIT, findings=(SPLIT_FINDING,))
+PORT = {"port": 1, "pid": 2, "address": "::1", "verdict": "loopback", "services": [], "user": None}
+PORT |= {"program": SPLIT[:20], "command": SPLIT}
+SOCKET = msgspec.structs.replace(service("web"), upstream=Upstream("http", path=f"/{SPLIT}"))
+VIEW = CommandContext(Paths(Path("/c"), Path("/s")), Pages().registry, None)
+LINES: dict[str, Callable[[], object]] = {
+    "a problem": lambda: output.say(msgspec.structs.replace(SPLIT_PROBLEM, message="it is wrong").text()),
+    "an error": lambda: errors.complain(DevproxyError(SPLIT, fix=SPLIT, where=SPLIT)),
+    "what a program said": lambda: errors.complain(DevproxyError("it failed", why=SPLIT)),
+    "problems for GitHub": lambda: output.say(check.as_github([SPLIT_PROBLEM], Path("/base"))),
+    "problems as JSON": lambda: output.say(check.as_json([SPLIT_PROBLEM], Path("/base"))),
+    "problems as SARIF": lambda: output.say(check.as_sarif([SPLIT_PROBLEM], Path("/base"))),
+    "the table of ports": lambda: output.print_table(ports.HEADINGS, ports._table([PORT])),
+    "the table of services": lambda: output.print_table(ls.HEADINGS, [ls._row(VIEW, SOCKET, {})]),
+    "JSON": lambda: output.print_json({SPLIT: [SPLIT]}),
+    "the banner": lambda: output.say(announcement(Pages().registry, ["127.0.0.1:80"], Ports(80), [SPLIT])),
+    "health": lambda: health.print_report([service("web")], {"web": CONDITION}, notes=True),
+    "an event": lambda: history._print_event(HistoryEntry(0.0, Down("web", SPLIT)), as_json=False),
+    "a line of a service": lambda: output.Prefixed(["web"]).line("web", SPLIT),
+}
+
+
+@pytest.mark.parametrize("sink", LINES)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_value_makes_a_line(sink: str, terminal: bool, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder, an argument of a process, a key: nothing in it can pass for a line of ours, or a runner's command."""
+    if terminal:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("TERM", "dumb")
+        monkeypatch.setenv("COLUMNS", "2000")
+    LINES[sink]()
+    printed = "".join(capsys.readouterr())
+    assert "fake" in printed
+    for one in printed.splitlines():
+        assert not one.startswith("::error::")
+        assert not one[:7].lstrip().startswith("fake")
 
 
 def test_a_traceback_is_safe(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from devproxy.cli.output import for_person, print_json, remark, say
 from devproxy.errors import Exit
 from devproxy.health.model import SEVERITIES, Condition, Finding
 from devproxy.registry.model import Service
-from devproxy.text import plural
+from devproxy.text import plural, safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,7 +133,8 @@ def print_report(services: Sequence[Service], conditions: Mapping[str, Condition
             say()
         spacious = bool(findings)
         say(
-            f"{service.id.ljust(width)}  {condition.word.ljust(widest)}  {about(condition)}", fg=COLOURS[condition.word]
+            safe(f"{service.id.ljust(width)}  {condition.word.ljust(widest)}  {about(condition)}"),
+            fg=COLOURS[condition.word],
         )
         for finding in findings:
             _print_finding(finding)
@@ -158,7 +159,7 @@ def _print_finding(finding: Finding) -> None:
 
 def _print_lines(label: str, texts: Iterable[str], **style: object) -> None:
     """`label` and the text beside it; on a terminal folded, but for a command, which gets copied."""
-    for text in texts:
+    for text in map(safe, texts):
         lines = [text]
         if for_person() and label != "run":
             width = max(40, shutil.get_terminal_size().columns) - len(_INDENT)

@@ -14,7 +14,7 @@ from devproxy.events import AnyEvent, Checked, Exposed, Found, Tone
 from devproxy.health.history import ABOUT_ALL, HistoryEntry, concerns, read, row
 from devproxy.health.model import Condition
 from devproxy.registry.model import Service
-from devproxy.text import json_text
+from devproxy.text import json_text, safe
 
 LAST = 200  # lines for a person
 _COLOURS: dict[Tone, str] = {"good": "green", "warning": "yellow", "bad": "red"}
@@ -89,4 +89,4 @@ def _print_event(entry: HistoryEntry, as_json: bool) -> None:
         say(json_text(row(entry), lines=False))
         return
     stamp = time.strftime("%H:%M:%S", time.localtime(entry.time))
-    say(f"{stamp}  {entry.event.text()}", fg=_COLOURS.get(entry.event.tone))
+    say(safe(f"{stamp}  {entry.event.text()}"), fg=_COLOURS.get(entry.event.tone))

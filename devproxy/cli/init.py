@@ -12,7 +12,7 @@ from devproxy.cli.output import print_table, remark, say
 from devproxy.detect.model import Survey
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE
-from devproxy.text import devproxy_command
+from devproxy.text import devproxy_command, safe
 
 EXAMPLE = 'project = "shop"\n\n[services.web]\ncommand = "npm run dev"\n'
 
@@ -101,16 +101,16 @@ def _write(file: Path, text: str) -> None:
 
 
 def _tell(found: Survey, file: Path) -> None:
-    rows = [(service.name, _started(service.command), service.origin) for service in found.services]
+    rows = [(service.name, safe(_started(service.command)), safe(service.origin)) for service in found.services]
     print_table(("SERVICE", "COMMAND", "FOUND IN"), rows)
     _tell_remarks(found)
-    remark(f"written: {file}")
+    remark(safe(f"written: {file}"))
     remark("read it, then start its services: devproxy up (or only give them their names: devproxy link)")
 
 
 def _tell_remarks(found: Survey) -> None:
     for text in found.remarks:
-        remark(f"note: {text}")
+        remark(safe(f"note: {text}"))
 
 
 def _started(command: str | tuple[str, ...] | None) -> str:

@@ -34,7 +34,7 @@ from devproxy.registry.model import Project, Registry
 from devproxy.registry.resolve import trust_digest
 from devproxy.registry.schema import LocalFile, ProjectFile, UserFile
 from devproxy.storage.files import UnreadableError, decode_text, read
-from devproxy.text import devproxy_command
+from devproxy.text import devproxy_command, safe
 
 if TYPE_CHECKING:
     from devproxy.registry.model import Service
@@ -223,7 +223,7 @@ def _show(project: Project, file: Path, registry: Registry, *, trusted: bool | N
     services = [service for service in view.registry.services if service.project == project]
     if services:
         print_table(("NAME", "URL"), [(service.id, view.url(service)) for service in services])
-    remark(f"`{project}` is linked: {file}")
+    remark(safe(f"`{project}` is linked: {file}"))
     if not services:
         remark("it has no services yet", fg="yellow")
     if trusted is not None:
@@ -239,6 +239,6 @@ def _show_trust(project: Project, services: "Sequence[Service]", *, trusted: boo
     remark(f"requests may start these commands of `{project}`, until one of them changes:")
     for service in commands:
         more = "".join(f" {name}={value!r}" for name, value in service.env)
-        remark(f"  {service.id}:{more} {service.command_line}  (in {service.cwd})")
+        remark(safe(f"  {service.id}:{more} {service.command_line}  (in {service.cwd})"))
     if not any(service.start == "on-request" for service in commands):
         remark('none of them starts by a request yet: that is `start = "on-request"` in its table', fg="yellow")

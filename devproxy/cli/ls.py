@@ -10,7 +10,7 @@ import click
 
 from devproxy.cli.context import CommandContext, load_context, remark_problems, remark_stopped
 from devproxy.cli.output import for_person, print_json, print_table, remark
-from devproxy.text import devproxy_command, plural
+from devproxy.text import devproxy_command, plural, safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def command(as_json: bool) -> None:
 
 def _row(view: CommandContext, service: "Service", conditions: "Mapping[str, Condition]") -> tuple[str, ...]:
     """One service; on a terminal its URL cell holds the other addresses too, one a line."""
-    upstream = short(service.upstream) if service.upstream else "no port yet"
+    upstream = safe(short(service.upstream)) if service.upstream else "no port yet"
     condition = conditions.get(service.id)
     state, exposure = (condition.word, condition.exposure) if condition else ("unknown", "unknown")
     return (service.id, "\n".join(_addresses(view, service)), upstream, state, exposure)

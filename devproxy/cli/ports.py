@@ -10,7 +10,7 @@ import click
 
 from devproxy.cli.context import CommandContext, load_context
 from devproxy.cli.output import for_person, print_json, print_table, remark
-from devproxy.text import plural
+from devproxy.text import plural, safe
 
 if TYPE_CHECKING:
     from devproxy.health.model import Listener, Scan
@@ -99,7 +99,7 @@ def _process(row: dict[str, Any]) -> str:
         return f"? ({row['user']})" if row["user"] else "?"
     name = (row["program"] if for_person() else row["command"]) or "?"
     user = f", {row['user']}" if row["user"] else ""
-    return f"{name if len(name) < 32 or not for_person() else name[:31] + '…'} (pid {row['pid']}{user})"
+    return safe(f"{name if len(name) < 32 or not for_person() else name[:31] + '…'} (pid {row['pid']}{user})")
 
 
 def _remark(rows: list[dict[str, Any]], scan: "Scan", exposed: bool) -> None:
@@ -116,4 +116,4 @@ def _remark(rows: list[dict[str, Any]], scan: "Scan", exposed: bool) -> None:
         number = len({(row["port"], row["pid"]) for row in wide})
         remark(f"others can reach {plural(number, 'port')}", fg="red")
         for text in dict.fromkeys(f"{row['port']}: {row['fix']}" for row in wide):
-            remark(f"  {text}")
+            remark(safe(f"  {text}"))

@@ -19,7 +19,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths, nearest_project
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
-from devproxy.text import devproxy_command
+from devproxy.text import devproxy_command, safe
 from devproxy.urls import Ports
 
 
@@ -94,7 +94,7 @@ def _link_if_new(paths: Paths) -> Registry | None:
         if declared_by(registry, file):
             return registry
     project, registry = take(paths, file)  # which loads the registry to validate the link: the plan is made of that
-    remark(f"`{project}` is linked now: {file}")
+    remark(safe(f"`{project}` is linked now: {file}"))
     return registry
 
 
@@ -213,7 +213,7 @@ def _proxy_ports(paths: Paths, autostart: bool) -> Ports:
 def _announce(services: Sequence[Service], ports: Ports) -> None:
     from devproxy.urls import service_url
 
-    rows = [(service.id, service_url(service, ports) or "-", service.command_line) for service in services]
+    rows = [(service.id, service_url(service, ports) or "-", safe(service.command_line)) for service in services]
     print_table(("NAME", "URL", "COMMAND"), rows)
 
 

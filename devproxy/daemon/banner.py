@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from devproxy import __version__
 from devproxy.problems import Problem
 from devproxy.registry.model import Registry, Service
-from devproxy.text import plural, safe_lines
+from devproxy.text import plural, safe, safe_lines
 from devproxy.urls import Ports, control_url, service_url
 
 MOST_SERVICES = 100
@@ -20,7 +20,7 @@ def announcement(registry: Registry, addresses: Sequence[str], ports: Ports, not
     """Several lines; `addresses` as `127.0.0.1:80`, `ports` those that URLs carry."""
     lines = [
         f"devproxy {__version__} listens on {' and '.join(addresses)}",
-        *(f"note: {notice}" for notice in notices),
+        *(safe(f"note: {notice}") for notice in notices),
         "",
     ]
     lines += _services(registry.services, ports)
@@ -35,7 +35,7 @@ def _services(services: Sequence[Service], ports: Ports) -> list[str]:
     shown = services[:MOST_SERVICES]
     rows = [(service_url(service, ports) or service.id, _upstream(service)) for service in shown]
     width = min(60, max(len(url) for url, _ in rows))
-    lines = [f"  {url:<{width}}  →  {upstream}" for url, upstream in rows]
+    lines = [safe(f"  {url:<{width}}  →  {upstream}") for url, upstream in rows]
     if len(services) > MOST_SERVICES:
         lines.append(f"  and {len(services) - MOST_SERVICES} more: devproxy ls")
     return lines

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devproxy.problems import POLLED, Problem
+from devproxy.text import quote
 
 TICK = 1.0  # seconds between two looks at files whose changes are told
 POLL = 0.25  # the same where they are not
@@ -400,7 +401,7 @@ def _watchable(wanted: WatchList) -> tuple[list[Path], list[Problem]]:
         if identity is None:
             continue
         if not os.access(folder, os.R_OK):
-            problems.append(_polled(folder, "this user may not read the folder", f"chmod u+r {folder}"))
+            problems.append(_polled(folder, "this user may not read the folder", f"chmod u+r {quote(folder)}"))
         elif not _is_text(folder):
             problems.append(_polled(folder, "its name is not UTF-8", "rename it"))
         else:

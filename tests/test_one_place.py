@@ -75,6 +75,32 @@ def test_commands_to_type_are_made_in_text_py_alone() -> None:
     assert those_with("shlex.quote(") <= {"text.py", "programs/options.py", "programs/flags.py"}
 
 
+SHELL_COMMAND = re.compile(
+    r"(?:^|[`: (])(?<!devproxy )(?:sudo )?(?:chmod|chown|ls|mkdir|cat|kill|cd|rm|mv|sed|docker|git)\b[^`{}]*$"
+)
+
+
+def words_to_type(source: str) -> Iterator[str]:
+    """Each value that an f-string puts into a command of a shell."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        before = ""
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue) and SHELL_COMMAND.search(before):
+                yield ast.unparse(part.value)
+            before += _part(part)
+
+
+def test_a_value_in_a_command_of_a_shell_is_quoted_or_a_number() -> None:
+    number = re.compile(r".*\b(?:pid|port|geteuid\(\))")
+    found = {
+        name: [one for one in words_to_type(source) if not number.fullmatch(one)] for name, source in SOURCES.items()
+    }
+    assert {name: words for name, words in found.items() if not all(word.startswith("quote(") for word in words)} == {}
+    assert list(words_to_type('a = f"chmod u+r {quote(path)}, then ls -l {other}"')) == ["quote(path)", "other"]
+
+
 @pytest.mark.parametrize("rule", ["sys.executable", '"-m", "devproxy"', "multiprocessing", "ProcessPool"])
 def test_our_own_interpreter_is_started_in_one_place_alone(rule: str) -> None:
     """Where it is told to search no folder that somebody else wrote (`tests/e2e/test_hostile_folder.py`)."""

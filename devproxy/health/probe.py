@@ -96,9 +96,11 @@ class AnswerReader:
 
     def feed(self, data: bytes) -> int | str | None:
         """Take in some more bytes; None while neither can be told."""
+        checked = len(self._held)
         self._held += data
+        limit, most_fields = self._settings.max_response_header, self._settings.max_headers
         while True:
-            head = read_response_head(self._held, b"", self._settings.max_header, self._settings.max_headers)
+            head = read_response_head(self._held, b"", limit, most_fields, checked=checked)
             if head is None:
                 return None
             if isinstance(head, Fault):
@@ -110,6 +112,7 @@ class AnswerReader:
             if self._interim > INTERIM_LIMIT:
                 return ENDLESS_INTERIM.detail
             self._held = rest
+            checked = 0
 
 
 def _final_status(head: ResponseHead, body: bytes) -> int | str:
@@ -118,7 +121,7 @@ def _final_status(head: ResponseHead, body: bytes) -> int | str:
         return fault.detail
     if head.length == CHUNKED:
         try:
-            ChunkedReader().feed(body)
+            ChunkedReader(of_response=True).feed(body)
         except ChunkError as error:
             return str(error)
     return head.status

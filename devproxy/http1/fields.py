@@ -10,6 +10,10 @@ is cut into lines and each is looked up among those that were read already. Only
 name is looked up in turn. A line knows what becomes of it towards the service (`up`) and towards the client (`down`),
 so that forwarding is one join that keeps order, case and duplicates; only where `Connection` names more, or Host
 changes, is a section gone through once more.
+
+CGI (RFC 3875 §4.1.18), and every server that names fields as it does, folds `_` and other marks into the `_` that it
+makes of `-`: `Content_Length` and `Content-Length` are one variable there. A field that such a server would take for
+one with a meaning here therefore never reaches a service.
 """
 
 import re
@@ -27,20 +31,20 @@ _KINDS: Final = {
     **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"), HOP_BY_HOP),
     **dict.fromkeys((b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
     **dict.fromkeys((b"content-length", b"transfer-encoding"), FRAMING),
-    **dict.fromkeys((b"host", b"origin", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
+    **dict.fromkeys((b"host", b"origin", b"max-forwards", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
     **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-user"), LOOKED_AT),
     **dict.fromkeys((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz", b"user-agent"), LOOKED_AT),
     **dict.fromkeys((b"authorization", b"www-authenticate", b"proxy-support", b"persistent-auth"), BINDING),
 }
-# What devproxy sets itself, in every spelling that a CGI-style server folds into one variable (`X_Forwarded-For`).
-_OURS: Final = re.compile(rb"x[-_]forwarded[-_].*|x[-_]real[-_]ip|forwarded|devproxy[-_].*|http2-settings")
+# What devproxy sets itself: a client's goes no further. Other fields of that family (X-Forwarded-User) are not ours.
+_OURS: Final = re.compile(rb"x-forwarded-(?:for|proto|host|port|prefix)|x-real-ip|forwarded|devproxy-.*|http2-settings")
+_FOLDED: Final = bytes(code if chr(code).isalnum() and code < 128 else 0x2D for code in range(256))
 # Authentication of a connection instead of a request (RFC 4559 §6, [MS-NTHT], [MS-N2HT]); in the values of the BINDING
 # fields, which are plain otherwise. Where they stand in a list of challenges does not matter.
 _BINDS: Final = re.compile(
     rb"(?:^|,)[ \t]*(?:ntlm|negotiate|nego2|kerberos|session-based-authentication|true)(?![^ \t,])", re.I
 )
 _PROXY_AUTHENTICATION: Final = frozenset((b"proxy-authenticate", b"proxy-authorization"))
-_OURS_BEGIN: Final = frozenset(b"dfhx")
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
 _KNOWN_LINES: Final = 4096  # lines that are remembered
@@ -88,8 +92,9 @@ class _Names(dict[bytes, tuple[bytes, int]]):
         if _NAME.fullmatch(written) is None:
             raise _MalformedError
         name = written.lower()
+        folded = name.translate(_FOLDED)
         kind = _KINDS.get(name, PLAIN)
-        if kind == PLAIN and name[0] in _OURS_BEGIN and _OURS.fullmatch(name):
+        if _OURS.fullmatch(folded) or (kind == PLAIN and folded in _KINDS):
             kind = OURS
         if len(self) >= _KNOWN_NAMES:
             self.clear()
@@ -110,13 +115,15 @@ def _read(line: bytes) -> Field:
     value = text.strip(b" \t")
     if kind == BINDING and _BINDS.search(value) is None:
         kind = PLAIN
+    if kind <= LOOKED_AT or kind == BINDING:
+        whole = line + b"\r\n"
+        return _made(Field, (name, value, kind, whole, whole))
     if kind == HOP_BY_HOP:
         return Field(name, value, kind, b"", b"")
     if kind == FRAMING:
         anew = _framing(written, name, value)
         return Field(name, value, kind, anew, anew)
-    whole = line + b"\r\n"
-    return _made(Field, (name, value, kind, b"" if kind == OURS else whole, whole))
+    return Field(name, value, kind, b"", b"" if name.startswith(b"devproxy") else line + b"\r\n")
 
 
 def forget() -> None:
@@ -213,6 +220,7 @@ class Section:
 
 
 _NO_OPTIONS: Final = frozenset[bytes]()
+_CODING: Final = frozenset((b"transfer-encoding",))
 
 
 @lru_cache(64)
@@ -249,6 +257,13 @@ def upgrade_protocols(fields: Section) -> bytes:
     return b", ".join(p for p in protocols if p and p.lower() != b"h2c")
 
 
+def takes_trailers(fields: Section) -> bool:
+    """Whether a client says that it takes trailers (RFC 9110 §10.1.4): the one part of TE that outlives a hop."""
+    if b"te" not in fields.found:
+        return False
+    return b"trailers" in (coding.strip(b" \t").lower() for coding in b",".join(fields.all(b"te")).split(b","))
+
+
 def request_lines(fields: Section, host: bytes | None) -> bytes:
     """The client's lines as they pass to a service; `host` replaces the value of Host where it is not None."""
     lines = fields.up if host is None else _with_host(fields, host)
@@ -275,10 +290,27 @@ def _without(lines: bytes, named: frozenset[bytes]) -> bytes:
     return b"".join(line + b"\r\n" for line in kept)
 
 
-def response_lines(fields: Section, *, chunks: bool) -> bytes:
-    """A service's lines as they pass to the client; `chunks` False leaves chunked coding out (an HTTP/1.0 client)."""
-    lines = fields.down
+def response_lines(fields: Section, unwanted: frozenset[bytes] = _NO_OPTIONS, *, chunks: bool) -> bytes:
+    """A service's lines as they pass to the client, without those of the names `unwanted` (lower case).
+
+    `chunks` False leaves chunked coding out (an HTTP/1.0 client).
+    """
+    dropped = nominated(fields) | unwanted
     if not chunks and b"transfer-encoding" in fields.found:
-        lines = _without(lines, frozenset((b"transfer-encoding",)))
-    named = nominated(fields)
-    return _without(lines, named) if named else lines
+        dropped |= _CODING
+    return _without(fields.down, dropped) if dropped else fields.down
+
+
+def own_lines(fields: Section) -> bytes:
+    """As `response_lines`, of devproxy's own pages: what no service may say about devproxy passes, too."""
+    lines = zip(fields.raw.split(b"\r\n"), fields.fields, strict=True) if fields.fields else ()
+    kept = [line + b"\r\n" if field.kind == OURS else field.down for line, field in lines]
+    return b"".join(kept)
+
+
+_SPACED: Final = re.compile(rb"^(" + TOKEN + rb")[ \t]++:", re.MULTILINE)
+
+
+def without_space(raw: bytes) -> bytes:
+    """Lines of a response without white space before the colon, which a proxy must take out (RFC 9112 §5.1)."""
+    return _SPACED.sub(rb"\1:", raw)

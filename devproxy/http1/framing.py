@@ -10,8 +10,8 @@ checked.
 import re
 from typing import Final
 
-from devproxy.http1.fields import FRAMING, HOP_BY_HOP, OURS, Section, section
-from devproxy.http1.grammar import Fault
+from devproxy.http1.fields import FRAMING, HOP_BY_HOP, OURS, Section, section, without_space
+from devproxy.http1.grammar import TOKEN, Fault
 from devproxy.text import shown_bytes
 
 UNTIL_CLOSE: Final = -1
@@ -21,7 +21,12 @@ _BODILESS: Final = frozenset((204, 304))
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _CODING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*;[^,]*)?")
 _KNOWN_CODINGS: Final = frozenset((b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"))
-_CHUNK_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]{0,16}(;[\t\x20-\x7e\x80-\xff]*+)?\r\n")
+_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+_BWS: Final = rb"[ \t]*+"
+_EXTENSION: Final = (
+    _BWS + rb";" + _BWS + TOKEN + rb"(?:" + _BWS + rb"=" + _BWS + rb"(?:" + TOKEN + rb"|" + _QUOTED + rb"))?+"
+)
+_CHUNK_LINE: Final = re.compile(rb"([0-9a-fA-F]{1,15})((?:" + _EXTENSION + rb")*+)\r\n")
 _LINE_LIMIT: Final = 1024  # bytes of one chunk-size line
 _EXTENSION_LIMIT: Final = 16384  # bytes of chunk extensions in one body
 _TRAILER_LIMIT: Final = 16384
@@ -47,6 +52,8 @@ def _request_coding(values: list[bytes]) -> int | Fault:
     if codings == [b"chunked"]:
         return CHUNKED
     shown = shown_bytes(b", ".join(values))
+    if len(values) > 1 and all(value.lower() == b"chunked" for value in values):
+        return Fault(400, "bad-request", f"{_times(values)}: {shown}")
     if not all(_CODING.fullmatch(coding) for coding in codings):
         return Fault(400, "bad-request", f"Transfer-Encoding is malformed: {shown}")
     if not all(coding.partition(b";")[0].rstrip() in _KNOWN_CODINGS for coding in codings):
@@ -56,6 +63,10 @@ def _request_coding(values: list[bytes]) -> int | Fault:
     if codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
         return Fault(400, "bad-request", f"`chunked` must be the last transfer coding and stand once: {shown}")
     return Fault(501, "unsupported-coding", f"transfer codings besides `chunked` are not carried: {shown}")
+
+
+def _times(values: list[bytes]) -> str:
+    return f"Transfer-Encoding stands {len(values)} times, and must stand once"
 
 
 def response_length(fields: Section, minor: int, status: int, method: bytes) -> int | Fault:
@@ -68,7 +79,9 @@ def response_length(fields: Section, minor: int, status: int, method: bytes) -> 
         if minor == 0:
             return _invalid("Transfer-Encoding in an HTTP/1.0 response")
         codings = fields.all(b"transfer-encoding")
-        if len(codings) > 1 or codings[0].lower() != b"chunked":
+        if len(codings) > 1:
+            return _invalid(f"{_times(codings)}: {shown_bytes(b', '.join(codings))}")
+        if codings[0].lower() != b"chunked":
             return _invalid(f"a transfer coding that was not asked for: {shown_bytes(b', '.join(codings))}")
         length = CHUNKED
     elif value is not None:
@@ -77,6 +90,24 @@ def response_length(fields: Section, minor: int, status: int, method: bytes) -> 
             return stated
         length = stated
     return 0 if method == b"HEAD" or status < 200 or status in _BODILESS else length
+
+
+_ANY_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
+
+
+def unlawful_framing(status: int) -> frozenset[bytes]:
+    """The framing fields that no response of `status` bears: some clients wait for the body that these promise.
+
+    RFC 9110 §8.6, RFC 9112 §6.1. A 304 has the length of what it does not send; a coding says nothing there, and any
+    recipient may take it out. So it does in an answer to HEAD, where clients look for no body whatever stands there.
+    """
+    if status < 200 or status == 204:
+        return _ANY_FRAMING
+    return _CODING_ALONE if status == 304 else _NO_FRAMING
+
+
+_CODING_ALONE: Final = frozenset((b"transfer-encoding",))
+_NO_FRAMING: Final = frozenset[bytes]()
 
 
 def _length(fields: Section, value: bytes, status: int, code: str) -> int | Fault:
@@ -111,12 +142,14 @@ class ChunkedReader:
     """Takes a chunked body apart, one read at a time.
 
     `feed` returns the payload of a read; once `done`, `trailers` holds the trailer field lines and `rest` what came
-    behind the body. Holds at most one incomplete line or trailer section, never payload.
+    behind the body. Holds at most one incomplete line or trailer section, never payload. `of_response`: it is a
+    service's, not a client's.
     """
 
-    __slots__ = ("_extensions", "_held", "_left", "_state", "done", "rest", "trailers")
+    __slots__ = ("_extensions", "_held", "_left", "_of_response", "_state", "done", "rest", "trailers")
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_response: bool = False) -> None:
+        self._of_response = of_response
         self._held = b""
         self._left = 0
         self._state = _SIZE
@@ -199,29 +232,33 @@ class ChunkedReader:
             if data.count(b"\n", at) != data.count(b"\r\n", at):
                 raise ChunkError("a line of the trailers ends in a bare LF")
             return at
-        self.trailers = checked_trailers(data[at : end + 2])
+        self.trailers = checked_trailers(data[at : end + 2], of_response=self._of_response)
         self.done = True
         return end + 4
 
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
-_PARTIAL_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,15}[ \t]{0,16}(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?")
+_PARTIAL_SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,15}(?:[ \t;][\t\x20-\x7e\x80-\xff]*+)?\r?")
 
 
-def checked_trailers(lines: bytes) -> bytes:
-    """Trailer field lines as they may pass.
+def checked_trailers(lines: bytes, *, of_response: bool = False) -> bytes:
+    """Trailer field lines as they may pass; of a response, without what a service may not say about devproxy.
 
     Raises ChunkError for framing, routing or forwarding fields (RFC 9110 §6.5.1).
     """
     if len(lines) > _TRAILER_LIMIT:
         raise ChunkError(f"the trailer section is over {_TRAILER_LIMIT} bytes")
     read = section(lines[:-2], _TRAILER_FIELDS)
+    if of_response and isinstance(read, Fault):
+        read = section(without_space(lines[:-2]), _TRAILER_FIELDS)
     if isinstance(read, Fault):
         raise ChunkError(f"in the trailers: {read.detail}")
     for field in read.fields:
+        if of_response and field.kind == OURS and not field.down:
+            continue
         if field.kind in (HOP_BY_HOP, FRAMING, OURS) or field.name in _NEVER_IN_TRAILERS:
             raise ChunkError(f"`{field.name.decode()}` must not stand in trailers")
-    return lines
+    return read.down if of_response else lines
 
 
 def delimited(length: int, minor: int) -> bool:

@@ -15,7 +15,8 @@ from devproxy.text import shown_bytes
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
-_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/1\.([01])\r\n")
+_METHOD: Final = TOKEN.removesuffix(b"++") + b"{1,64}+"
+_REQUEST_LINE: Final = re.compile(rb"(" + _METHOD + rb") ([!-\x22$-~]++) HTTP/1\.([01])\r\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + VALUE + rb"))?\r\n")
 _ANY_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/([0-9])\.([0-9])\r\n")
 
@@ -25,12 +26,16 @@ _FIRST_LINE: Final = 8192  # bytes of a refused request that are looked at for i
 END: Final = b"\r\n\r\n"
 
 
+METHOD_LIMIT: Final = 64  # bytes of a method; the longest of the IANA registry has 17
+
+
 class Fault(NamedTuple):
-    """Why a message is refused: the status to answer, a stable code, and a sentence for a person."""
+    """Why a message is refused: the status to answer, a stable code, a sentence for a person, and what mends it."""
 
     status: int
     code: str
     detail: str
+    fix: str = ""
 
 
 RequestHead = tuple[bytes, bytes, int, int, int]
@@ -59,9 +64,9 @@ def known_request(begun: bytes | bytearray) -> tuple[bytes, bytes]:
     return (found[1], found[2]) if found is not None else (b"", b"")
 
 
-def status_line(buffer: bytes) -> StatusLine | Fault | None:
-    """The status line at the start of `buffer`; None while the head is incomplete."""
-    end = buffer.find(END)
+def status_line(buffer: bytes, checked: int = 0) -> StatusLine | Fault | None:
+    """The status line at the start of `buffer`; None while the head is incomplete, as its first `checked` bytes are."""
+    end = buffer.find(END, max(0, checked - 3))
     if end < 0:
         return None
     line = _STATUS_LINE.match(buffer)
@@ -75,6 +80,8 @@ def status_line(buffer: bytes) -> StatusLine | Fault | None:
 
 def early_fault(buffer: bytes | bytearray, checked: int) -> Fault | None:
     """A fault in a head that is not complete yet; `checked` bytes were looked at before. Linear over all calls."""
+    if not checked and (fault := _opening_fault(buffer)) is not None:
+        return fault
     at = first = buffer.find(b"\n", checked)
     while at >= 0:
         if at == 0 or buffer[at - 1] != 0x0D:
@@ -86,9 +93,63 @@ def early_fault(buffer: bytes | bytearray, checked: int) -> Fault | None:
     return None
 
 
+def _opening_fault(buffer: bytes | bytearray) -> Fault | None:
+    """Why no request begins like this; what other protocols send first seldom ends in a line (RFC 8446 §5.1: TLS)."""
+    if _OPENING.match(buffer) is not None or buffer == _TLS[:1]:
+        return None
+    if buffer.startswith(_TLS):
+        return TLS_HELLO
+    return _bad(f"no request begins like this: {shown_bytes(bytes(buffer[:40]))}")
+
+
+TLS_HELLO: Final = Fault(
+    400,
+    "tls-on-http-port",
+    "this port speaks plain HTTP, and what came begins a TLS connection (https)",
+    "use http:// instead of https:// in the address",
+)
+_TLS: Final = b"\x16\x03"  # a record of a handshake, and the major version
+_OPENING: Final = re.compile(rb"[\r\n]|" + TOKEN)
+
+
+def head_too_large(head: bytes | bytearray, limit: int) -> Fault:
+    """What of a head, whole or only begun, makes it larger than `limit` (RFC 9110 §15.5.15, RFC 9112 §3)."""
+    method, _, rest = bytes(head).partition(b"\r\n")[0].partition(b" ")
+    if len(method) > METHOD_LIMIT:
+        return _method_too_long(method)
+    length = len(rest.partition(b" ")[0])
+    if 2 * length <= len(head):
+        return Fault(431, "header-too-large", f"the request's header is over the limit of {limit} bytes (max_header)")
+    return Fault(
+        414,
+        "target-too-long",
+        f"the request target has {length} bytes{_so_far(head)}, which is most of the {limit} that a header may have"
+        " (max_header)",
+        "send the data in the body of a POST request, or raise `max_header` under [proxy]",
+    )
+
+
+def _so_far(head: bytes | bytearray) -> str:
+    return "" if b"\r\n" in head else " so far"
+
+
+def _method_too_long(method: bytes) -> Fault:
+    return Fault(
+        501,
+        "method-too-long",
+        f"the method has more than {METHOD_LIMIT} bytes: {shown_bytes(method, 40)}",
+        "use a method of HTTP, such as GET",
+    )
+
+
 def explain_request_line(buffer: bytes) -> Fault:
     """Why the first line of `buffer` is no request line of HTTP/1.0 or 1.1 (RFC 9112 §3)."""
+    if buffer.startswith(_TLS):
+        return TLS_HELLO
     line = buffer[: buffer.find(b"\n") + 1]
+    method = line.partition(b" ")[0]
+    if len(method) > METHOD_LIMIT and re.fullmatch(TOKEN, method):
+        return _method_too_long(method)
     found = _ANY_REQUEST_LINE.match(line)
     if found is not None:
         version = f"HTTP/{found[3].decode()}.{found[4].decode()}"

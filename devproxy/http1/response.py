@@ -7,11 +7,21 @@ Not here: the connection it came over (`proxy/upstream.py`), the exchange it bel
 
 import re
 from base64 import b64encode
+from email.utils import formatdate
+from functools import lru_cache
 from hashlib import sha1
 from typing import Final
 
-from devproxy.http1.fields import Section, nominated, response_lines, section, upgrade_protocols
-from devproxy.http1.framing import delimited, response_length
+from devproxy.http1.fields import (
+    Section,
+    nominated,
+    own_lines,
+    response_lines,
+    section,
+    upgrade_protocols,
+    without_space,
+)
+from devproxy.http1.framing import delimited, response_length, unlawful_framing
 from devproxy.http1.grammar import Fault, StatusLine, status_line
 from devproxy.text import shown_bytes
 
@@ -31,13 +41,18 @@ class ResponseHead:
     may be used again, `idle_limit` for how many seconds; `plain` the head towards an HTTP/1.1 client whose connection
     stays open, empty where that cannot be, or where more is to be done; `binds` says that the service ties
     who the client is to the connection; `simple` says that this head is the service's lines, each as its kind says.
+    `undated` is `plain` without its empty line where the service has sent no Date, which a proxy has to add (RFC 9110
+    §6.6.1): `plain` is empty then, since it would grow old. `is_own`: it is of devproxy's own pages.
     """
 
     __slots__ = (
+        "_unwanted",
         "binds",
         "fields",
         "head",
         "idle_limit",
+        "is_dated",
+        "is_own",
         "length",
         "line",
         "method",
@@ -46,9 +61,12 @@ class ResponseHead:
         "reusable",
         "simple",
         "status",
+        "undated",
     )
 
-    def __init__(self, head: bytes, line: StatusLine, fields: Section, length: int, method: bytes):
+    def __init__(
+        self, head: bytes, line: StatusLine, fields: Section, length: int, method: bytes, *, is_own: bool = False
+    ):
         self.minor, self.status, self.line, _, _ = line
         self.head = head
         self.fields = fields
@@ -58,8 +76,16 @@ class ResponseHead:
         self.reusable = b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
         self.idle_limit = _idle_limit(fields)
         self.binds = self.reusable and fields.binds
-        self.plain = self.towards(1, b"") if delimited(length, 1) and not self.binds else b""
-        self.simple = bool(self.plain) and self.status != 426 and not nominated(fields)
+        self.is_own = is_own
+        self.is_dated = self.status < 200 or fields.any(b"date") is not None
+        self._unwanted = unlawful_framing(self.status)
+        if not self._unwanted.isdisjoint(fields.found):
+            self.reusable = self.reusable and fields.get(b"content-length") == b"0"  # else there may be a body to come
+        else:
+            self._unwanted = _NOTHING
+        plain = self.towards(1, b"") if delimited(length, 1) and not self.binds else b""
+        self.plain, self.undated = (plain, b"") if self.is_dated else (b"", plain[:-2])
+        self.simple = bool(plain) and self.status != 426 and not (nominated(fields) or self._unwanted or is_own)
 
     @property
     def is_interim(self) -> bool:
@@ -70,27 +96,46 @@ class ResponseHead:
         """Another head that differs from this one in plain fields only; None where it differs in more."""
         if line[1] != self.status or line[2] != self.line or line[0] != self.minor or method != self.method:
             return None
-        if fields.special != self.fields.special or not self.simple:
+        if fields.special != self.fields.special or not self.simple or _is_dated(head, fields) is not self.is_dated:
             return None
         response = ResponseHead.__new__(ResponseHead)
         response.minor, response.status, response.line, response.method = self.minor, self.status, self.line, method
         response.length, response.reusable, response.idle_limit = self.length, self.reusable, self.idle_limit
         response.head = head
         response.fields = fields
-        response.simple = True
-        response.binds = False
-        response.plain = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down)
+        response.simple, response.is_own, response.is_dated = True, False, self.is_dated
+        response.binds, response._unwanted = False, _NOTHING
+        if self.is_dated:
+            response.plain, response.undated = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down), b""
+        else:
+            response.plain, response.undated = b"", b"HTTP/1.1 %b%b" % (self.line, fields.down)
         return response
 
     def towards(self, minor: int, connection: bytes) -> bytes:
         """The head for a client of HTTP/1.`minor`; `connection` is the value of our Connection field, or empty."""
-        lines = response_lines(self.fields, chunks=minor == 1)
+        lines = (
+            own_lines(self.fields) if self.is_own else response_lines(self.fields, self._unwanted, chunks=minor == 1)
+        )
         protocols = upgrade_protocols(self.fields) if self.status in (101, 426) else b""
         if protocols:
             lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocols
         if connection:
             lines += b"Connection: %b\r\n" % connection
         return b"HTTP/1.1 %b%b\r\n" % (self.line, lines)
+
+
+_NOTHING: Final = frozenset[bytes]()
+
+
+def _is_dated(head: bytes, fields: Section) -> bool:
+    """Whether a response has a Date; looked for in the two spellings that most services use before in every line."""
+    return b"\r\nDate: " in head or b"\r\ndate: " in head or fields.any(b"date") is not None
+
+
+@lru_cache(2)
+def date_line(now: int) -> bytes:
+    """The Date of a second, counted from 1970, and the empty line that ends a head (RFC 9110 §5.6.7)."""
+    return b"Date: %b\r\n\r\n" % formatdate(now, usegmt=True).encode()
 
 
 def _idle_limit(fields: Section) -> float:
@@ -106,16 +151,23 @@ def _idle_limit(fields: Section) -> float:
 
 
 def read_response_head(
-    buffer: bytes, method: bytes, max_header: int, max_headers: int, last: ResponseHead | None = None
+    buffer: bytes,
+    method: bytes,
+    max_header: int,
+    max_headers: int,
+    last: ResponseHead | None = None,
+    *,
+    checked: int = 0,
+    is_own: bool = False,
 ) -> ResponseHead | Fault | None:
     """The response head at the start of `buffer`; None while it is incomplete and may still become one.
 
-    `method` is HEAD or empty; `last` that of an earlier response from the
-    same address, which this one may turn out to resemble.
+    `method` is HEAD or empty; `last` that of an earlier response from the same address, which this one may turn out to
+    resemble; the first `checked` bytes were found to be incomplete before.
     """
-    line = status_line(buffer)
+    line = status_line(buffer, checked)
     if line is None:
-        return _early_fault(buffer, max_header)
+        return _early_fault(buffer, max_header, checked)
     if isinstance(line, Fault):
         return line
     minor, status, _, start, end = line
@@ -123,29 +175,43 @@ def read_response_head(
         return _too_large(max_header)
     fields = section(buffer[start : end - 4], max_headers)
     if isinstance(fields, Fault):
-        return Fault(502, "upstream-invalid", f"the response header is not HTTP: {fields.detail}")
+        fields = section(without_space(buffer[start : end - 4]), max_headers)
+    if isinstance(fields, Fault):
+        return _not_fields(fields)
     response = None if last is None else last.again(buffer[:end], line, fields, method)
     if response is not None:
         return response
     length = response_length(fields, minor, status, method)
     if isinstance(length, Fault):
         return Fault(502, "upstream-invalid", f"the response cannot be framed: {length.detail}")
-    return ResponseHead(buffer[:end], line, fields, length, method)
+    return ResponseHead(buffer[:end], line, fields, length, method, is_own=is_own)
 
 
-def _early_fault(buffer: bytes, limit: int) -> Fault | None:
+def _not_fields(fault: Fault) -> Fault:
+    if fault.code == "header-too-large":
+        fix = "let it send fewer, or raise `max_headers` under [proxy]"
+        return Fault(502, "upstream-invalid", f"its response header has {fault.detail}", fix)
+    return Fault(502, "upstream-invalid", f"the response header is not HTTP: {fault.detail}")
+
+
+def _early_fault(buffer: bytes, limit: int, checked: int) -> Fault | None:
     """Why bytes that are no whole head yet cannot become one."""
     if not buffer.startswith(b"HTTP/1."[: len(buffer)]):
         return Fault(502, "upstream-invalid", f"it answered something that is not HTTP/1.x: {shown_bytes(buffer)}")
     if len(buffer) > limit:
         return _too_large(limit)
-    if _BARE_LF.search(buffer) is not None:
+    if _BARE_LF.search(buffer, max(0, checked - 1)) is not None:
         return Fault(502, "upstream-invalid", f"a line of its response header ends in a bare LF: {shown_bytes(buffer)}")
     return None
 
 
 def _too_large(limit: int) -> Fault:
-    return Fault(502, "upstream-invalid", f"its response header is over {limit} bytes (max_header)")
+    return Fault(
+        502,
+        "upstream-invalid",
+        f"its response header is over {limit} bytes (max_response_header)",
+        "let it send less (debug fields and cookies are the usual cause), or raise `max_response_header` under [proxy]",
+    )
 
 
 def switch_fault(response: ResponseHead, asked: bytes, key: bytes | None) -> Fault | None:

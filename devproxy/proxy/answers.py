@@ -6,7 +6,7 @@ Not here: when an attempt counts as failed (`exchange.py`), how the answer looks
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from devproxy.http1.grammar import Fault
+from devproxy.http1.grammar import TLS_HELLO, Fault
 from devproxy.registry.model import Service
 from devproxy.registry.resolve import trust_command
 
@@ -20,6 +20,7 @@ class Respond(NamedTuple):
     `names` is what the page may list (near names, a chain); `port` the one that the client named, for links; `reload`
     lets a page load itself again once the service is up, `again` gives it a link to itself; `close` ends the connection
     after the answer; `lines` are the last ones of a log; `service` the id of the service it is about, empty for none.
+    `content` is what to send instead of a page: bytes, and one field line that goes with them.
     """
 
     status: int
@@ -33,11 +34,20 @@ class Respond(NamedTuple):
     lines: tuple[str, ...] = ()
     service: str = ""
     again: bool = False
+    content: tuple[bytes, str] | None = None
 
     @classmethod
     def to(cls, fault: Fault) -> "Respond":
         """The answer to a head that is not HTTP; what follows on the connection cannot be trusted."""
-        return cls(fault.status, fault.code, fault.detail, _FAULT_FIXES.get(fault.code, ""), close=True)
+        fix = fault.fix or _FAULT_FIXES.get(fault.code, "")
+        respond = cls(fault.status, fault.code, fault.detail, fix, close=True)
+        return respond._replace(content=_plain_text(fault)) if fault is TLS_HELLO else respond
+
+
+def _plain_text(fault: Fault) -> tuple[bytes, str]:
+    """A sentence for those who read what came instead of a TLS handshake."""
+    text = f"{fault.detail[:1].upper()}{fault.detail[1:]}: {fault.fix}.\n"
+    return text.encode(), "Content-Type: text/plain; charset=utf-8"
 
 
 _FAULT_FIXES = {
@@ -141,5 +151,5 @@ def no_answer(service: Service, seconds: float, *, whole: bool) -> Respond:
 
 def invalid_answer(service: Service, fault: Fault) -> Respond:
     """The service's response is not HTTP."""
-    fix = f"mend the server behind {service.id}; the bytes are shown as they came, escaped"
+    fix = fault.fix or f"mend the server behind {service.id}; the bytes are shown as they came, escaped"
     return Respond(fault.status, fault.code, f"{service.id} answered wrongly: {fault.detail}", fix)

@@ -10,12 +10,13 @@ request.
 
 import re
 
-from devproxy.http1.fields import Section, nominated, request_lines, upgrade_protocols
+from devproxy.http1.fields import Section, nominated, request_lines, takes_trailers, upgrade_protocols
 from devproxy.http1.framing import request_length
 from devproxy.http1.grammar import Fault
 from devproxy.proxy.answers import Respond, give_port
 from devproxy.proxy.cross_site import EVIDENCE, Refused, Waking, is_ahead, judge, names_browser, site_of
 from devproxy.proxy.forward import Peer, added_lines, chain_entry, loop, upstream_authority
+from devproxy.proxy.hop_limit import LIMITED, hops_left, last_recipient, one_hop_less
 from devproxy.registry.model import Service
 from devproxy.routing.authority import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
@@ -51,6 +52,8 @@ class Reading:
         "evidence",
         "fields",
         "guarded",
+        "hops",
+        "is_spent",
         "host",
         "judged",
         "keep_alive",
@@ -60,6 +63,7 @@ class Reading:
         "refusal",
         "routes",
         "table",
+        "trailers",
         "upgrade",
     )
 
@@ -75,6 +79,9 @@ class Reading:
         options = fields.connection
         self.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
         self.upgrade = upgrade_protocols(fields) if minor == 1 and options else b""
+        self.trailers = minor == 1 and takes_trailers(fields)
+        self.hops = hops_left(fields)  # what Max-Forwards says; None where it says nothing
+        self.is_spent = self.hops == 0
         self.length = 0
         self.chained = b"devproxy-chain" in fields.found
         self.evidence = not EVIDENCE.isdisjoint(fields.found)
@@ -85,7 +92,7 @@ class Reading:
         self.judged = self.evidence or ahead or names_browser(fields.get(b"user-agent"))
         self.passed: Route | None = None  # where the guard lets everything pass that this holds for
         self._as_sent = as_sent  # Host passes as it stands
-        self._untouched = as_sent and not nominated(fields)  # every line passes as its kind says
+        self._untouched = as_sent and self.hops is None and not nominated(fields)  # every line passes as its kind says
         self._route: Route | None = None
         self._peer: Peer | None = None
         self._added = b""
@@ -94,18 +101,28 @@ class Reading:
         """Whether another section on the same connection means the same."""
         return self.table is table and self.minor == minor and self._as_sent and self.fields.special == fields.special
 
-    def lines(self, fields: Section, route: Route) -> bytes:
+    def lines(self, fields: Section, route: Route, method: bytes) -> bytes:
         """The client's lines towards the service of `route`."""
         if self._untouched and route.service.host_header == "keep":
             return fields.up
         if route.service.host_header == "upstream":
-            return request_lines(fields, upstream_authority(route.service.upstream))
-        return request_lines(fields, None if self._as_sent else self.authority)
+            lines = request_lines(fields, upstream_authority(route.service.upstream))
+        else:
+            lines = request_lines(fields, None if self._as_sent else self.authority)
+        return one_hop_less(lines, self.hops) if self.hops and method in LIMITED else lines
 
     def added(self, route: Route, peer: Peer, trusted: bool) -> bytes:
         """Our own lines, up to the open end of Devproxy-Chain; made once while the route stays."""
         if route is not self._route or peer is not self._peer:
-            self._added = added_lines(self.fields, route, peer, self.authority, upgrade=self.upgrade, trusted=trusted)
+            self._added = added_lines(
+                self.fields,
+                route,
+                peer,
+                self.authority,
+                upgrade=self.upgrade,
+                trusted=trusted,
+                trailers=self.trailers,
+            )
             self._route = route
             self._peer = peer
         return self._added
@@ -219,6 +236,8 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
         if passed is not None:
             return _looped(route, passed)
     upstream = route.service.upstream
+    if reading.is_spent and method in LIMITED:
+        return last_recipient(fields, method, target, reading.minor)
     if upstream is None or upstream.scheme not in _SPOKEN:
         return _unreachable(route)
     return route

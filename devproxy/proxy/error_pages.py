@@ -57,7 +57,12 @@ def _policy(script: str) -> str:
 
 
 _POLICIES = {script: _policy(script) for script in (_SCRIPT, _SCRIPT_STARTING)}
-_REASONS = {421: "Misdirected Request", 431: "Request Header Fields Too Large", 508: "Loop Detected"}
+_REASONS = {
+    414: "URI Too Long",
+    421: "Misdirected Request",
+    431: "Request Header Fields Too Large",
+    508: "Loop Detected",
+}
 _WAIT = frozenset((502, 503, 504))
 _UNKNOWN = "unknown-host"
 _STARTING = "starting"
@@ -72,6 +77,8 @@ def reason(status: int) -> str:
 def render(answer: Respond, *, accept: bytes | None, method: bytes, date: str, close: bool, minor: int = 1) -> bytes:
     """The whole response as bytes. No body on HEAD (RFC 9110 §9.3.2); `date` is an IMF-fixdate."""
     html = accept is not None and b"text/html" in accept.lower()
+    if answer.content is not None:
+        return _with_content(answer, answer.content, date=date, method=method, close=close, minor=minor)
     body = (_html(answer) if html else _problem(answer)).encode()
     lines = [
         f"HTTP/1.1 {answer.status} {reason(answer.status)}",
@@ -87,6 +94,29 @@ def render(answer: Respond, *, accept: bytes | None, method: bytes, date: str, c
         lines += [f"Content-Security-Policy: {_POLICIES[_script(answer)]}", "Referrer-Policy: same-origin"]
     if answer.status in _WAIT:
         lines.append("Retry-After: 1")
+    return _message(lines, body, method=method, close=close, minor=minor)
+
+
+def _with_content(
+    answer: Respond, content: tuple[bytes, str], *, date: str, method: bytes, close: bool, minor: int
+) -> bytes:
+    """An answer that is no page."""
+    body, field = content
+    lines = [
+        f"HTTP/1.1 {answer.status} {reason(answer.status)}",
+        f"Date: {date}",
+        field,
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+    ]
+    if answer.status >= 400:
+        lines.append(f"Devproxy-Error: {answer.code}")
+    return _message(lines, body, method=method, close=close, minor=minor)
+
+
+def _message(lines: list[str], body: bytes, *, method: bytes, close: bool, minor: int) -> bytes:
+    """A response to a client of HTTP/1.`minor`, whose connection ends behind it or not."""
     if close:
         lines.append("Connection: close")
     elif minor == 0:

@@ -133,7 +133,7 @@ class Exchange(ResponseReceiver):
         self._head = b"%b %b HTTP/1.1\r\n%b%b%08x\r\n\r\n" % (
             self.method,
             target if not route.strip else route.target(target),
-            reading.lines(self.fields, route),
+            reading.lines(self.fields, route, self.method),
             reading.added(route, stream.peer, self.settings.trusted_forwarded),
             pass_mark(self.method, target),
         )

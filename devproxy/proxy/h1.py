@@ -11,14 +11,15 @@ at both (`server.py`).
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Final, cast
 
 from devproxy.http1.fields import Section, section
 from devproxy.http1.framing import CHUNKED, ChunkedReader, ChunkError, chunk, delimited, last_chunk
-from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, known_request, request_head
-from devproxy.http1.response import ResponseHead
+from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, head_too_large, known_request, request_head
+from devproxy.http1.response import ResponseHead, date_line
 from devproxy.net.sockets import is_gone, reset
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading, absolute, read, target_fault
@@ -169,7 +170,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self._partial = partial
         limit = self.proxy.snapshot.settings.max_header
         if len(partial) > limit:
-            self._refuse(Respond.to(_too_large(limit)), partial)
+            self._refuse(Respond.to(head_too_large(partial, limit)), partial)
             return None
         fault = early_fault(partial, checked)
         if fault is not None:
@@ -196,7 +197,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             or target[0] != 0x2F
             or method == b"CONNECT"
         ):
-            prepared = self._read(head, fields)
+            limit = settings.max_header
+            prepared = self._read(head, fields) if end <= limit else head_too_large(data[:end], limit)
             if isinstance(prepared, Fault):
                 self._refuse(Respond.to(prepared), data)
                 return
@@ -211,15 +213,12 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
 
     def _read(self, head: RequestHead, fields: Section) -> tuple[Reading, bytes] | Fault:
         """A new Reading, and the target in origin-form."""
-        snapshot = self.proxy.snapshot
-        method, target, minor, _, end = head
-        if end > snapshot.settings.max_header:
-            return _too_large(snapshot.settings.max_header)
+        method, target, minor, _, _ = head
         whole = absolute(method, target)
         fault = None if whole else target_fault(method, target)
         if fault is not None:
             return fault
-        reading = read(fields, minor, snapshot.table, whole[0] if whole else None)
+        reading = read(fields, minor, self.proxy.snapshot.table, whole[0] if whole else None)
         if isinstance(reading, Fault):
             return reading
         self._reading = None if whole else reading
@@ -370,21 +369,28 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
 
     def head(self, exchange: Exchange, response: ResponseHead, body: bytes) -> None:
         minor = exchange.reading.minor
-        if minor and response.plain and exchange.request_done and self.keep_alive:
-            head = response.plain
-        else:
-            if not (exchange.request_done and delimited(response.length, minor)):
-                self.keep_alive = False
-            if response.binds:
-                self._bind(exchange)
-            connection = b"" if self.keep_alive and minor else b"keep-alive" if self.keep_alive else b"close"
-            head = response.towards(minor, connection)
+        head = response.plain
+        if not (head and minor and exchange.request_done and self.keep_alive):
+            head = self._head_of(exchange, response)
         if response.length == CHUNKED and minor:
             self._chunked = True
             body = chunk(body) if body else body
         if exchange.added:
             head = head[:-2] + exchange.added + b"\r\n"
         self.transport.write(head + body if body else head)
+
+    def _head_of(self, exchange: Exchange, response: ResponseHead) -> bytes:
+        """A head that has to be made: no Date, a connection that ends or binds, or a client of HTTP/1.0."""
+        minor = exchange.reading.minor
+        if not (exchange.request_done and delimited(response.length, minor)):
+            self.keep_alive = False
+        if response.binds:
+            self._bind(exchange)
+        if self.keep_alive and minor and response.undated:
+            return response.undated + date_line(int(time.time()))
+        connection = b"" if self.keep_alive and minor else b"keep-alive" if self.keep_alive else b"close"
+        head = response.towards(minor, connection)
+        return head if response.is_dated else head[:-2] + date_line(int(time.time()))
 
     def body(self, data: bytes) -> None:
         if self._chunked:
@@ -533,7 +539,3 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self.keep_alive = False
         if self.exchange is None and not self._lingering:
             self.transport.close()
-
-
-def _too_large(limit: int) -> Fault:
-    return Fault(431, "header-too-large", f"the request's header is over the limit of {limit} bytes (max_header)")

@@ -24,6 +24,7 @@ from devproxy.proxy.splice import WORTHWHILE
 
 IDLE_LIMIT: Final = 55.0  # seconds an unused connection is kept, unless the service's Keep-Alive says less
 _HEAD: Final = -3  # `_left` while a response head is awaited
+_REMEMBERED: Final = 16384  # bytes of the longest response head that is kept to be compared with the next
 
 
 class UpstreamConnection(UpstreamStream, asyncio.Protocol):
@@ -107,7 +108,13 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
         settings = exchange.settings
         while True:
             response = read_response_head(
-                buffer, exchange.head_method, settings.max_header, settings.max_headers, self.address.last_response
+                buffer,
+                exchange.head_method,
+                settings.max_response_header,
+                settings.max_headers,
+                self.address.last_response,
+                checked=len(self._held),
+                is_own=self.address.is_in_process,
             )
             if response is None:
                 self._held = buffer
@@ -131,7 +138,8 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
         if response.status == 101:
             exchange.on_switch(response, buffer[len(response.head) :])
             return
-        self.address.last_response = response
+        if len(response.head) <= _REMEMBERED:
+            self.address.last_response = response
         self._respond(exchange, response, buffer, len(response.head))
 
     def _respond(self, exchange: ResponseReceiver, response: ResponseHead, data: bytes, offset: int) -> None:
@@ -155,7 +163,7 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
         if length == UNTIL_CLOSE:
             exchange.on_head(response, data[offset:])
             return
-        self._reader = reader = ChunkedReader()
+        self._reader = reader = ChunkedReader(of_response=True)
         try:
             payload = reader.feed(data[offset:])
         except ChunkError as fault:

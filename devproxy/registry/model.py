@@ -246,6 +246,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float = 75.0
     grace: float = 10.0
     max_header: int = 65536
+    max_response_header: int = 262144
     max_headers: int = 256
     max_connections: int | None = None
     cross_site: CrossSite = "refuse"

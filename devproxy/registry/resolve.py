@@ -95,7 +95,7 @@ def _given(table: Any) -> list[tuple[str, Any]]:
 def _value(name: str, value: Any) -> Any:
     if name in _DURATIONS:
         return duration(value)
-    if name == "max_header":
+    if name in ("max_header", "max_response_header"):
         return size(value)
     if name == "ports":
         return port_range(value)

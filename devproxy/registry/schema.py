@@ -287,9 +287,21 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     idle_timeout: Maybe[Annotated[Duration, key("How long a connection without a request stays open.", "75s")]] = UNSET
     grace: Maybe[Annotated[Duration, key("Time for requests in flight to finish when the proxy stops.", "10s")]] = UNSET
     max_header: Maybe[
-        Annotated[Size, key("Largest header section of a request; a larger one is answered 431.", "64KiB")]
+        Annotated[
+            Size, key("Largest header of a request; a larger one is answered 431, or 414 for its target.", "64KiB")
+        ]
     ] = UNSET
-    max_headers: Maybe[Annotated[FieldCount, key("Most fields in a header section.", 256)]] = UNSET
+    max_response_header: Maybe[
+        Annotated[
+            Size,
+            key(
+                "Largest header of a service's response (browsers take 256 KiB); a larger one becomes a 502.", "256KiB"
+            ),
+        ]
+    ] = UNSET
+    max_headers: Maybe[
+        Annotated[FieldCount, key("Most fields in a header section, of a request or a response.", 256)]
+    ] = UNSET
     max_connections: Maybe[
         Annotated[
             ConnectionCount,
@@ -338,7 +350,11 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     trusted_forwarded: Maybe[
         Annotated[
             Switch,
-            key("Believe X-Forwarded-Proto and -Host: only where a tunnel agent on this machine sets them.", False),
+            key(
+                "Believe X-Forwarded-For, -Proto, -Host, -Port, -Prefix and Forwarded, and add to them: only where a"
+                " tunnel agent on this machine sets all of them.",
+                False,
+            ),
         ]
     ] = UNSET
 

@@ -93,6 +93,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH]] = 
         "idle_timeout": some_time,
         "grace": duration,
         "max_header": size,
+        "max_response_header": size,
         "cross_site": EACH(origin),
         "ports": port_range,
     },

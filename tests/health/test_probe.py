@@ -131,7 +131,7 @@ ANSWERS = {
     "1xx only": (b"HTTP/1.1 100 Continue\r\n\r\n" * 65, False, "an endless run of 1xx responses"),
     "cut": (b"HTTP/1.1 200 OK\r\n", False, "the connection was closed without an answer"),
     "nothing": (b"", False, "the connection was closed without an answer"),
-    "endless": (b"HTTP/1." + b"x" * 70000, False, "its response header is over 65536 bytes (max_header)"),
+    "endless": (b"HTTP/1." + b"x" * 300000, False, "its response header is over 262144 bytes (max_response_header)"),
 }
 
 

@@ -12,8 +12,10 @@ from devproxy.http1.framing import ChunkedReader, ChunkError, chunk, last_chunk
 from tests.proxy.values import lines
 
 FIXED = settings(max_examples=200, deadline=None, derandomize=True, database=None)
-SIZES = st.sampled_from([b"%x", b"%X", b"0%x", b"0000%X", b"%x ", b"%x\t \t"])
-EXTENSIONS = st.sampled_from([b"", b";a", b";a=b", b';a="b c";d', b"; a = \xe9", b";"])
+SIZES = st.sampled_from([b"%x", b"%X", b"0%x", b"0000%X"])
+EXTENSIONS = st.sampled_from(
+    [b"", b";a", b";a=b", b';a="b c";d', b'; a\t=  "\xe9\\"" ; b', b" ;a", b'\t \t;\ta;!#$=%&\'*;q=""']
+)
 PIECES = st.lists(st.tuples(st.binary(min_size=1, max_size=40), SIZES, EXTENSIONS), max_size=6)
 TRAILERS = st.lists(st.sampled_from([b"X-T: 1", b"Digest:abc", b"X-Empty:", b"x-t: \xe9 "]), max_size=3)
 CUTS = st.lists(st.integers(0, 400), max_size=12)
@@ -116,6 +118,28 @@ def test_h11_reads_every_body_that_we_take_in_the_same_way(
         assert not theirs[1]
 
 
+# RFC 9112 §7.1.1 and RFC 9110 §5.6, rule by rule, without the turns that make ours linear.
+WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+STRING = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+CHUNK_LINE = re.compile(
+    rf"[0-9A-Fa-f]+(?:[ \t]*;[ \t]*{WORD}(?:[ \t]*=[ \t]*(?:{WORD}|{STRING}))?)*\r\n".encode("latin-1")
+)
+PARTS = [b" ", b"\t", b";", b"=", b'"', b"\\", b"a", b"bc", b"[", b"5", b"\xe9", b"\0", b"\r", b"\n", b'"q"', b'"\\""']
+
+
+@settings(FIXED, max_examples=1500)
+@given(parts=st.lists(st.sampled_from(PARTS), max_size=9))
+def test_a_chunk_line_is_taken_where_the_grammar_has_it_and_nowhere_else(parts: list[bytes]) -> None:
+    line = b"3" + b"".join(parts) + b"\r\n"
+    try:
+        reader, payload = fed(line + b"abc\r\n0\r\n\r\n", [])
+    except ChunkError:
+        assert CHUNK_LINE.fullmatch(line) is None
+        return
+    assert CHUNK_LINE.fullmatch(line) or payload != b"abc"  # else its size was another one
+    assert reader.done or payload != b"abc"
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -137,6 +161,9 @@ def test_h11_reads_every_body_that_we_take_in_the_same_way(
             b"5;a\0b\r\n",
             b"5;a\rb\r\n",
             b"5" + b" " * 17 + b"\r\n",
+            *(b"5 \r\n", b"5\t\r\n", b"5;\r\n", b"5;a \r\n", b"5;;a\r\n", b"5;a=\r\n", b"5;=b\r\n", b"5;bad[=x\r\n"),
+            *(b"5;a=b c\r\n", b'5;a="b\r\n', b'5;a="b"c\r\n', b'5;a="\\"\r\n', b"5;a=\xe9\r\n", b"5;a b\r\n"),
+            b"5 a\r\n",
         ),
         *(b"1234567890abcdef\r\n", b"5\r\nhello0\r\n", b"5\r\nhello\n0\r\n", b"5\r\nhello\r0", b"5\r\nhello\r\r\n"),
         *(b"0\r\nA\r\n\r\n", b"0\r\nA: b\nC: d\r\n\r\n", b"0\r\nA : b\r\n\r\n", b"0\r\n A: b\r\n\r\n"),

@@ -59,7 +59,7 @@ FIVE = b"Content-Length: 5"
         ((b"Transfer-Encoding: chun ked",), 1, 400, "malformed"),
         ((b"Transfer-Encoding: \xa0chunked",), 1, 400, "malformed"),
         ((b"Transfer-Encoding: chunked, chunked",), 1, 400, "must be the last"),
-        ((CHUNKS, CHUNKS), 1, 400, "must be the last"),
+        ((CHUNKS, CHUNKS), 1, 400, "stands 2 times, and must stand once"),
         ((b"Transfer-Encoding: chunked, gzip",), 1, 400, "must be the last"),
         ((b"Transfer-Encoding: gzip",), 1, 400, "must be the last"),
         ((b"Transfer-Encoding: identity",), 1, 400, "must be the last"),

@@ -15,6 +15,7 @@ import string
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from devproxy.http1.fields import without_space
 from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader
 from devproxy.http1.grammar import END
 from tests.http1.oracles import (
@@ -127,7 +128,7 @@ def _same_chunks(body: bytes, payload: bytes, whole: bool) -> None:
 def test_httptools_reads_every_response_head_that_we_take_in_the_same_way(data: bytes) -> None:
     ours = our_response(data, b"")
     if ours is not None:
-        assert httptools_response(head_of(data)) == ours[0]
+        assert httptools_response(without_space(head_of(data))) == ours[0]  # which it does not forgive
 
 
 @BUILT

@@ -309,7 +309,7 @@ def test_a_reading_holds_for_sections_that_differ_in_plain_fields_only() -> None
 def forwarded(found: Reading, *, trusted: bool = False) -> bytes:
     decision = decided(found)
     assert isinstance(decision, Route)
-    return found.lines(found.fields, decision) + found.added(decision, CLIENT, trusted)
+    return found.lines(found.fields, decision, b"GET") + found.added(decision, CLIENT, trusted)
 
 
 def test_host_passes_as_it_came_or_is_the_services_own_or_the_targets() -> None:

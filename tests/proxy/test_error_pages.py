@@ -38,6 +38,7 @@ ANSWERS = st.builds(
     st.none() | st.integers(0, 65535),
     st.lists(ANY_TEXT, max_size=3).map(tuple),
     again=st.booleans(),
+    content=st.none(),
 )
 HTML, JSON = b"text/html", b"application/json"
 

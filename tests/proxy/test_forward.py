@@ -36,7 +36,7 @@ def test_what_is_not_the_connections_own_passes_to_the_byte() -> None:
     "name",
     [
         *(b"Connection", b"Keep-Alive", b"TE", b"Upgrade", b"Proxy-Connection", b"Proxy-Authorization"),
-        *(b"HTTP2-Settings", b"X-Forwarded-For", b"X-Forwarded-Host", b"X-Forwarded-Anything", b"X_Forwarded_For"),
+        *(b"HTTP2-Settings", b"X-Forwarded-For", b"X-Forwarded-Host", b"X-Forwarded-Prefix", b"X_Forwarded_For"),
         *(b"x-forwarded_proto", b"Forwarded", b"X-Real-IP", b"X_Real_IP", b"Devproxy-Chain", b"Devproxy-Error"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_service_learns_where_a_request_came_from() -> None:
     )
     trusted = added_lines(found, route(b"/api", strip=True), CLIENT, b"x", upgrade=b"websocket", trusted=True)
     assert trusted == (
-        b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: out.example\r\n"
+        b"X-Forwarded-For: 6.6.6.6, 127.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: out.example\r\n"
         b"X-Forwarded-Port: 443\r\nX-Forwarded-Prefix: /api\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Devproxy-Chain: a;1, b;2, web;"
     )
@@ -212,3 +212,74 @@ def test_forwarding_is_the_naive_filter(each: list[tuple[bytes, bytes]], hop: bo
 
 def test_a_service_in_a_project_is_named_whole_in_the_chain() -> None:
     assert chain_entry(route(id=service("api.shop").id), b"GET", b"/").startswith(b"api.shop;")
+
+
+CLAIM = st.tuples(
+    st.sampled_from(
+        [
+            *(
+                b"X-Forwarded-For",
+                b"x-forwarded-for",
+                b"X_Forwarded_For",
+                b"Forwarded",
+                b"X-Real-IP",
+                b"X-Forwarded-User",
+            ),
+            *(
+                b"X-Forwarded-Proto",
+                b"X-Forwarded-Host",
+                b"X-Forwarded-Port",
+                b"X-Forwarded-Prefix",
+                b"X.Forwarded.For",
+            ),
+        ]
+    ),
+    st.sampled_from([b"6.6.6.6", b"https", b"out.example:8443", b"1, 2", b"", b"/p"]),
+)
+
+
+@FIXED
+@given(claims=st.lists(CLAIM, max_size=8), trusted=st.booleans(), strip=st.booleans())
+def test_a_chain_is_kept_and_added_to_and_everything_else_is_said_once(
+    claims: list[tuple[bytes, bytes]], trusted: bool, strip: bool
+) -> None:
+    found = fields(HOST, *(name + b": " + value for name, value in claims))
+    added = added_lines(found, route(b"/api", strip=strip), CLIENT, b"web.localhost", upgrade=b"", trusted=trusted)
+    sent = [line.split(b": ", 1) for line in (request_lines(found, None) + added).split(b"\r\n")]
+    said = dict(sent)
+    assert all(sum(other == name for other, _ in sent) == 1 for name in said if name != b"X-Forwarded-User")
+
+    def claimed(name: bytes) -> list[bytes]:
+        return [value for other, value in claims if other.lower() == name and value and trusted]
+
+    assert said[b"X-Forwarded-For"] == b", ".join([*claimed(b"x-forwarded-for"), b"127.0.0.1"])
+    assert said[b"X-Forwarded-Proto"] == ([b"http", *claimed(b"x-forwarded-proto")])[-1]
+    assert said[b"X-Forwarded-Host"] == ([b"web.localhost", *claimed(b"x-forwarded-host")])[-1]
+    prefix = ([b"", *claimed(b"x-forwarded-prefix")])[-1] + (b"/api" if strip else b"")
+    assert said.get(b"X-Forwarded-Prefix", b"") == prefix
+    chain = claimed(b"forwarded")
+    ours = b'for=127.0.0.1;host="web.localhost";proto=http'
+    assert said.get(b"Forwarded", b"") == (b", ".join([*chain, ours]) if chain else b"")
+    assert [value for name, value in sent if name == b"X-Forwarded-User"] == [
+        value for name, value in claims if name == b"X-Forwarded-User"
+    ]
+    assert not {b"X_Forwarded_For", b"X.Forwarded.For", b"X-Real-IP"} & set(said)
+
+
+@pytest.mark.parametrize(
+    ("each", "port"),
+    [
+        ((), b"80"),
+        ((b"X-Forwarded-Proto: https",), b"443"),
+        ((b"X-Forwarded-Host: out.example",), b"80"),
+        ((b"X-Forwarded-Host: out.example:8443",), b"8443"),
+        ((b"X-Forwarded-Host: out.example", b"X-Forwarded-Proto: HTTPS"), b"443"),
+        ((b"X-Forwarded-Host: [::1]:8443", b"X-Forwarded-Port: 9"), b"9"),
+    ],
+)
+def test_the_port_that_a_service_is_told_belongs_to_the_host_that_it_is_told(
+    each: tuple[bytes, ...], port: bytes
+) -> None:
+    peer = CLIENT._replace(port=b"80")
+    added = added_lines(fields(HOST, *each), route(), peer, b"web.localhost", upgrade=b"", trusted=True)
+    assert b"X-Forwarded-Port: %b\r\n" % port in added

@@ -39,7 +39,7 @@ LAST = [
     b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 300 + b"\r\n",
     b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
 ]
-EXPECTED = {GOOD[4]: 421, GOOD[6]: 421, LAST[4]: 505, LAST[10]: 431, LAST[11]: 431, **dict.fromkeys(LAST[5:10], 400)}
+EXPECTED = {GOOD[4]: 421, GOOD[6]: 421, LAST[4]: 505, LAST[10]: 431, LAST[11]: 414, **dict.fromkeys(LAST[5:10], 400)}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from devproxy.registry.model import Registry
 from tests.proxy.fakes import Transport, Waiting, accepted
 from tests.proxy.values import service
 
-HEAD = b"HTTP/1.%d 200 OK\r\n%b\r\n"
+HEAD = b"HTTP/1.%d 200 OK\r\nDate: x\r\n%b\r\n"
 
 
 async def asked(minor: int, *fields: bytes) -> tuple[Waiting, Transport]:
@@ -46,7 +46,7 @@ async def test_the_clients_connection_stays_where_it_can_tell_the_end(
     chunked = line.startswith(b"Transfer") and minor == 1
     assert body == (b"2\r\nok\r\n" if chunked else b"ok")
     told = line if minor == 1 or not line.startswith(b"Transfer") else b""
-    assert head + b"\r\n" == b"HTTP/1.1 200 OK\r\n" + told + connection + b"Devproxy-Warning: x\r\n"
+    assert head + b"\r\n" == b"HTTP/1.1 200 OK\r\nDate: x\r\n" + told + connection + b"Devproxy-Warning: x\r\n"
     assert exchange.deadline == float("inf")
     assert exchange.address.alive_at == exchange.proxy.clock
     assert exchange.bytes_out == 2

@@ -23,7 +23,7 @@ class Exchange:
 
     def __init__(self, method: bytes = b"", *, request_done: bool = True) -> None:
         self.head_method = method
-        self.settings = ProxySettings(max_header=1000, max_headers=20)
+        self.settings = ProxySettings(max_response_header=1000, max_headers=20)
         self.request_done = request_done
         self.events: list[Any] = []
         self.body = b""

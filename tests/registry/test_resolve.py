@@ -94,6 +94,7 @@ header_timeout = "3s"
 idle_timeout = "4s"
 grace = "0s"
 max_header = "128KiB"
+max_response_header = "1MiB"
 max_headers = 100
 max_connections = 10
 cross_site = "allow"
@@ -121,6 +122,7 @@ def test_every_setting_arrives() -> None:
         idle_timeout=4.0,
         grace=0.0,
         max_header=131072,
+        max_response_header=1048576,
         max_headers=100,
         max_connections=10,
         cross_site="allow",

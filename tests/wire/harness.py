@@ -29,7 +29,7 @@ from tests.wire.peer import Head, Message, Peer
 T = TypeVar("T")
 
 HOST = b"Host: web.localhost"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+DATE = b"Date: Sun, 06 Nov 1994 08:49:37 GMT"
 
 _SHORT: dict[str, Any] = {
     "header_timeout": 5.0,
@@ -40,9 +40,13 @@ _SHORT: dict[str, Any] = {
 }
 
 
-def crlf(*lines: bytes) -> bytes:
-    """A head: the lines, each ended by CR LF, and the empty line."""
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+def crlf(*lines: bytes, dated: bool = True) -> bytes:
+    """A head: the lines, each ended by CR LF, and the empty line; a final response has a Date, as nearly all have."""
+    final = lines[0].startswith(b"HTTP/1.") and not lines[0].startswith(b" 1", 8)
+    return b"\r\n".join((lines[0], DATE, *lines[1:]) if final and dated else lines) + b"\r\n\r\n"
+
+
+OK = crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2") + b"ok"
 
 
 def get(target: bytes = b"/", *fields: bytes, method: bytes = b"GET", host: bytes = b"web.localhost") -> bytes:

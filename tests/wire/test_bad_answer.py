@@ -33,7 +33,7 @@ HEADS = {
     "bare CR in the reason": head(CL, line=b"HTTP/1.1 200 O\rK") + b"ok",
     "control in a name": head(b"X\x01: a", CL) + b"ok",
     "space in a name": head(b"X Y: a", CL) + b"ok",
-    "space before the colon": head(b"X : a", CL) + b"ok",
+    "space before the colon in a name": head(b"X Y : a", CL) + b"ok",
     "no colon": head(b"Nonsense", CL) + b"ok",
     "no name": head(b": a", CL) + b"ok",
     "folded field": head(b"X: a\r\n b", CL) + b"ok",

@@ -5,6 +5,9 @@ Not here: faults in bodies (`test_bad_body.py`), limits and time (`test_limits.p
 (`test_routing.py`).
 """
 
+import asyncio
+import ssl
+
 import pytest
 
 from tests.wire.harness import HOST, OK, Stage, crlf, get
@@ -98,7 +101,6 @@ LINES = {
     "other protocol": head(line=b"GET / RTSP/1.0"),
     "two empty lines first": b"\r\n\r\n" + get(),
     "bare LF first": b"\n" + get(),
-    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "HTTP/0.9 bare LF": b"GET /\n",
     "status line": b"HTTP/1.1 200 OK\r\nHost: web.localhost\r\n\r\n",
 }
@@ -232,3 +234,37 @@ async def test_refusal_of_head_has_no_body(wire: Stage, fields: tuple[bytes, ...
     await client.send(head(*fields, line=b"HEAD / HTTP/1.1"))
     assert (await client.response(b"HEAD")).status in (400, 431, 501)
     assert await client.gone() == b""
+
+
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(200)) * 2
+
+
+@pytest.mark.parametrize("data", [HELLO, HELLO[:2], HELLO[:3], b"\r\n" + HELLO, HELLO[:9] + b"\r\n\r\n"])
+@pytest.mark.parametrize("by_byte", [False, True])
+async def test_a_tls_handshake_is_answered_at_once_with_a_sentence(wire: Stage, data: bytes, by_byte: bool) -> None:
+    client = await wire.connect()
+    for piece in [data[at : at + 1] for at in range(len(data))] if by_byte else [data]:
+        await client.try_send(piece)
+    message = await client.response()
+    assert (message.status, message.error) == (400, "tls-on-http-port")
+    assert message.head.one(b"Content-Type") == b"text/plain; charset=utf-8"
+    assert b"plain HTTP" in message.body
+    assert b"use http://" in message.body
+    assert message.body.count(b"\n") == 1
+    assert await client.gone() == b""
+    await wire.passes()
+
+
+async def test_a_tls_client_says_what_it_met(wire: Stage) -> None:
+    """Python's ssl names an HTTP answer: it has read ours, and not waited for the end of a deadline."""
+    context = ssl.create_default_context()
+    with pytest.raises(ssl.SSLError, match=r"(?i)http.request|wrong.version|record"):
+        await asyncio.open_connection(wire.host, wire.port, ssl=context, server_hostname="web.localhost")
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x05\x01\x00", b"\x04\x01", b"\x00\x00\x00\x08\x04\xd2", b"\x80\x2e\x01\x00\x02", b"{", b"\xff", b" "]
+)
+async def test_what_begins_no_request_is_refused_at_once(wire: Stage, data: bytes) -> None:
+    """SOCKS, PostgreSQL, SSLv2: none of them ends in a line that could be waited for."""
+    await wire.refuses(data, 400, "bad-request")

@@ -4,9 +4,19 @@ Lives here: well-formed bodies in both directions (RFC 9112 §6, §7).
 Not here: bodies with faults (`test_bad_body.py`, `test_bad_answer.py`), back-pressure (`test_pressure.py`).
 """
 
+import asyncio
+import http.client
+import socket
+import subprocess
+
+import h11
 import pytest
 
+from devproxy.text import host_port
+from tests import require
+from tests.waiting import DEADLINE
 from tests.wire.harness import HOST, OK, Stage, crlf, get
+from tests.wire.peer import Peer
 
 CHUNKED = b"Transfer-Encoding: chunked"
 POST_CHUNKED = crlf(b"POST /up HTTP/1.1", HOST, CHUNKED)
@@ -252,3 +262,119 @@ async def test_a_head_that_only_begins_like_the_last_one(wire: Stage) -> None:
         for byte in answer:
             await up.send(bytes([byte]))
         await client.expect(answer)
+
+
+BODILESS = {
+    "204 with length 0": (b"GET", b"204 No Content", b"Content-Length: 0", False, True),
+    "204 with a length": (b"GET", b"204 No Content", b"Content-Length: 5", False, False),
+    "204 with a coding": (b"GET", b"204 No Content", CHUNKED, False, False),
+    "304 with a coding": (b"GET", b"304 Not Modified", CHUNKED, False, False),
+    "304 with a length": (b"GET", b"304 Not Modified", b"Content-Length: 5", True, True),
+    "HEAD with a length": (b"HEAD", b"200 OK", b"Content-Length: 5", True, True),
+    "HEAD with a coding": (b"HEAD", b"200 OK", CHUNKED, True, True),
+    "HEAD and 204 with a length": (b"HEAD", b"204 No Content", b"Content-Length: 5", False, False),
+}
+
+
+@pytest.mark.parametrize("name", BODILESS)
+async def test_framing_of_a_body_that_never_comes(wire: Stage, name: str) -> None:
+    """RFC 9110 §8.6, RFC 9112 §6.1 and §6.3: what stays is lawful, and the next response is read right."""
+    method, status, field, kept, reused = BODILESS[name]
+    client, up, _ = await wire.ask(get(b"/1", method=method))
+    line = b"HTTP/1.1 " + status
+    await up.send(crlf(line, b"A: 1", field, b"B: 2"))
+    await client.expect(crlf(line, b"A: 1", *([field] if kept else []), b"B: 2"))
+    await client.send(get(b"/2"))
+    if not reused:
+        await up.gone()
+        up = await wire.origin.accept()
+    assert (await up.head()).target == b"/2"
+    await up.send(OK)
+    await client.expect(OK)
+
+
+@pytest.mark.parametrize("name", BODILESS)
+@pytest.mark.parametrize("judge", ["h11", "http.client", "curl"])
+async def test_no_client_waits_for_a_body_that_never_comes(wire: Stage, name: str, judge: str) -> None:
+    """Each client sends a second request on the connection of the first."""
+    method, status, field, _, _ = BODILESS[name]
+
+    async def serve(peer: Peer) -> None:
+        while True:
+            head = await peer.head()
+            await peer.send(crlf(b"HTTP/1.1 " + status, field) if head.target == b"/1" else OK)
+
+    wire.origin.always(serve)
+    client = {"h11": ask_by_h11, "http.client": ask_by_http_client, "curl": ask_by_curl}[judge]
+    got = await asyncio.to_thread(client, wire.host, wire.port, method.decode())
+    assert got == [int(status[:3]), 200]
+
+
+def ask_by_h11(host: str, port: int, method: str) -> list[int]:
+    found = []
+    connection = h11.Connection(h11.CLIENT)
+    with socket.create_connection((host, port), DEADLINE) as sock:
+        for verb, target in ((method, "/1"), ("GET", "/2")):
+            request = h11.Request(method=verb, target=target, headers=[("Host", "web.localhost")])
+            sock.sendall(connection.send(request) or b"")
+            sock.sendall(connection.send(h11.EndOfMessage()) or b"")
+            while not isinstance(event := connection.next_event(), h11.EndOfMessage):
+                if event is h11.NEED_DATA:
+                    connection.receive_data(sock.recv(65536))
+                elif isinstance(event, h11.Response):
+                    found.append(event.status_code)
+            connection.start_next_cycle()
+    return found
+
+
+def ask_by_http_client(host: str, port: int, method: str) -> list[int]:
+    found = []
+    connection = http.client.HTTPConnection(host, port, timeout=DEADLINE)
+    for verb, target in ((method, "/1"), ("GET", "/2")):
+        connection.request(verb, target, headers={"Host": "web.localhost"})
+        response = connection.getresponse()
+        response.read()
+        found.append(response.status)
+    connection.close()
+    return found
+
+
+def ask_by_curl(host: str, port: int, method: str) -> list[int]:
+    place = f"http://{host_port(host, port)}"
+    common = ["-s", "-m", str(DEADLINE), "-o", "/dev/null", "-w", "%{http_code}\n", "-H", "Host: web.localhost"]
+    first = ["--head"] if method == "HEAD" else []
+    argv = [require.program("curl"), *common, *first, f"{place}/1", "--next", *common, f"{place}/2"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=2 * DEADLINE, check=True)
+    return [int(code) for code in done.stdout.split()]
+
+
+@pytest.mark.parametrize("field", [b"Content-Length: 5", CHUNKED])
+@pytest.mark.parametrize("status", [b"100 Continue", b"103 Early Hints"])
+async def test_an_interim_response_bears_no_framing(wire: Stage, status: bytes, field: bytes) -> None:
+    client, up, _ = await wire.ask(get())
+    await up.send(crlf(b"HTTP/1.1 " + status, b"A: 1", field) + OK)
+    await client.expect(crlf(b"HTTP/1.1 " + status, b"A: 1") + OK)
+
+
+@pytest.mark.parametrize("field", [b"Content-Length: 0", CHUNKED])
+async def test_205_is_framed_like_any_other(wire: Stage, field: bytes) -> None:
+    """It has no content, but an end that its framing tells (RFC 9110 §15.3.6, RFC 9112 §6.3)."""
+    client, up, _ = await wire.ask(get())
+    answer = crlf(b"HTTP/1.1 205 Reset Content", field) + (b"0\r\n\r\n" if field == CHUNKED else b"")
+    await up.send(answer)
+    await client.expect(answer)
+
+
+@pytest.mark.parametrize("line", [b"5 ", b"5;", b"5;bad[=x", b"5;;a", b"5;a=", b"5 x"])
+async def test_a_chunk_line_outside_the_grammar_is_refused_from_either_side(wire: Stage, line: bytes) -> None:
+    client, up, _ = await wire.ask(POST_CHUNKED)
+    await client.send(line + b"\r\nhello\r\n0\r\n\r\n")
+    assert (await client.response()).error == "bad-request"
+    await up.gone()
+    await wire.origin.forget()
+    client, up, _ = await wire.ask(get())
+    await up.send(crlf(b"HTTP/1.1 200 OK", CHUNKED) + b"2\r\nhi\r\n")
+    await client.head()
+    assert await client.chunk() == b"hi"
+    await up.try_send(line + b"\r\nhello\r\n0\r\n\r\n")
+    await client.cut()

@@ -18,7 +18,7 @@ from tests.wire.test_fuzz import BAD_ANSWERS, FUZZ, GOOD_ANSWERS, Loop, loop_fac
 __all__ = ["loop_factory"]
 
 ANY_STATUS = Health(path="/", status="100-599", timeout=DEADLINE)
-LIMITS = {"max_header": 4096, "max_headers": 20}
+LIMITS = {"max_response_header": 4096, "max_headers": 20}
 HINT = crlf(b"HTTP/1.1 103 Early Hints", b"Link: </a>")
 CODING = b"Transfer-Encoding: chunked"
 
@@ -34,10 +34,10 @@ ANSWERS = {
     "one 1xx too many": HINT * 65 + OK,
     "1xx and no more": HINT,
     "101 that nobody asked for": crlf(b"HTTP/1.1 101 Switching", b"Connection: upgrade", b"Upgrade: x"),
-    "as long as may be": crlf(b"HTTP/1.1 200 OK", b"A: " + b"x" * (4096 - 24)) + b"ok",
-    "a byte too long": crlf(b"HTTP/1.1 200 OK", b"A: " + b"x" * (4096 - 23)) + b"ok",
-    "as many fields as may be": crlf(b"HTTP/1.1 200 OK", *[b"A: b"] * 20) + b"ok",
-    "a field too many": crlf(b"HTTP/1.1 200 OK", *[b"A: b"] * 21) + b"ok",
+    "as long as may be": crlf(b"HTTP/1.1 200 OK", b"A: " + b"x" * (4096 - 24), dated=False) + b"ok",
+    "a byte too long": crlf(b"HTTP/1.1 200 OK", b"A: " + b"x" * (4096 - 23), dated=False) + b"ok",
+    "as many fields as may be": crlf(b"HTTP/1.1 200 OK", *[b"A: b"] * 20, dated=False) + b"ok",
+    "a field too many": crlf(b"HTTP/1.1 200 OK", *[b"A: b"] * 21, dated=False) + b"ok",
 }
 
 

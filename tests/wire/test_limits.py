@@ -45,23 +45,79 @@ async def test_default_limit_is_64_kib(wire: Stage) -> None:
     await wire.refuses(sized(66000), 431, "header-too-large")
 
 
-@pytest.mark.parametrize(
-    "endless",
-    [
-        b"GET / HTTP/1.1\r\nHost: web.localhost\r\nX: " + b"y" * 5000,
-        b"GET /" + b"y" * 5000,
-        b"X" * 5000,
-        get()[:-2] + b"A: b\r\n" * 1000,
-    ],
-    ids=["value", "target", "method", "fields"],
-)
-async def test_head_without_an_end_is_refused_at_the_limit(stage: Stage, endless: bytes) -> None:
+TOO_LARGE = {
+    "value": (get()[:-2] + b"X: " + b"y" * 5000, 431, "header-too-large", b"clear the site"),
+    "fields": (get()[:-2] + b"A: b\r\n" * 1000, 431, "header-too-large", b"clear the site"),
+    "target": (b"GET /" + b"y" * 5000, 414, "target-too-long", b"POST"),
+    "target and fields": (get(b"/" + b"y" * 1500)[:-2] + b"X: " + b"y" * 1000, 414, "target-too-long", b"POST"),
+    "fields and target": (get(b"/" + b"y" * 1000)[:-2] + b"X: " + b"y" * 1500, 431, "header-too-large", b"clear the"),
+    "method": (b"X" * 5000, 501, "method-too-long", b"such as GET"),
+    "method and target": (b"X" * 65 + b" /" + b"y" * 5000, 501, "method-too-long", b"such as GET"),
+}
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["without an end", "whole"])
+@pytest.mark.parametrize("name", TOO_LARGE)
+async def test_what_makes_a_head_too_large_is_named(stage: Stage, name: str, whole: bool) -> None:
+    """Each with its own status and fix (RFC 9110 §15.5.15, RFC 9112 §3, RFC 6585 §5)."""
     await stage.start(max_header=2048)
+    data, status, code, fix = TOO_LARGE[name]
+    if whole:
+        data += b" / HTTP/1.1\r\nHost: web.localhost" if b" " not in data else b"" if b"HTTP" in data else b" HTTP/1.1"
+        data = data.removesuffix(b"\r\n") + b"\r\n\r\n"
     client = await stage.connect()
-    await client.send(endless)
+    await client.try_send(data)
     message = await client.response()
-    assert message.status in (431, 414, 400)
+    assert (message.status, message.error) == (status, code)
+    assert fix in message.body
+    await client.gone()
     assert stage.origin.untouched()
+
+
+@pytest.mark.parametrize(("length", "status"), [(64, 200), (65, 501)])
+async def test_a_method_has_a_limit_of_its_own(wire: Stage, length: int, status: int) -> None:
+    if status == 501:
+        await wire.refuses(get(b"/", method=b"M" * length), 501, "method-too-long", method=b"GET")
+    else:
+        assert (await wire.ask(get(b"/", method=b"M" * length)))[2].method == b"M" * length
+
+
+@pytest.mark.parametrize("over", [0, 1])
+@pytest.mark.parametrize("cut", [None, 1, 3000, 4093, 4095])
+async def test_a_response_head_has_one_limit_however_it_comes(stage: Stage, over: int, cut: int | None) -> None:
+    await stage.start(max_response_header=4096)
+    answer = crlf(b"HTTP/1.1 200 OK", b"Content-Length: 2", b"X: ")
+    answer = answer[:-4] + b"y" * (4096 + over - len(answer)) + b"\r\n\r\nok"
+    client, up, _ = await stage.ask(get(b"/", ACCEPT_JSON))
+    await up.send(answer[:cut])
+    if cut is not None:
+        await stage.idle(0.1)
+        await up.try_send(answer[cut:])
+    message = await client.response()
+    if over:
+        assert (message.status, message.error) == (502, "upstream-invalid")
+        assert b"over 4096 bytes (max_response_header)" in message.body
+        assert b"raise `max_response_header` under [proxy]" in message.body
+    else:
+        assert (message.status, message.body) == (200, b"ok")
+
+
+async def test_a_response_may_have_a_larger_head_than_a_request(wire: Stage) -> None:
+    client, up, _ = await wire.ask(get())
+    answer = crlf(b"HTTP/1.1 200 OK", *[b"X-Debug: " + b"y" * 1000] * 200, b"Content-Length: 2") + b"ok"
+    await up.send(answer[:70000])
+    await wire.idle(0.1)
+    await up.send(answer[70000:])
+    await client.expect(answer)
+
+
+async def test_response_fields_have_a_limit_that_is_named(stage: Stage) -> None:
+    await stage.start(max_headers=20)
+    client, up, _ = await stage.ask(get(b"/", ACCEPT_JSON))
+    await up.send(crlf(b"HTTP/1.1 200 OK", *[b"X: y"] * 30, b"Content-Length: 0"))
+    message = await client.response()
+    assert message.error == "upstream-invalid"
+    assert b"32 fields, and the limit is 20 (max_headers)" in message.body
 
 
 async def test_limit_counts_each_head_of_a_pipeline_by_itself(stage: Stage) -> None:

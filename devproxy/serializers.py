@@ -15,7 +15,7 @@ import msgspec
 from devproxy.health.model import Condition
 from devproxy.paths import project_file
 from devproxy.problems import Problem
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.model import Mount, Registry, Service
 from devproxy.urls import Ports, service_url
 
 UNKNOWN = Condition()
@@ -49,12 +49,27 @@ def service_row(
         "mounts": [{"host": m.host, "path": m.path, "strip": m.strip} for m in service.mounts],
         "url": service_url(service, ports),
         "upstream": service.upstream.text if service.upstream else None,
+        "changes": field_changes(service),
         "protocol": service.protocol,
         "source": {"file": service.source.file, "line": service.source.line},
         "command": list(service.command) if isinstance(service.command, tuple) else service.command,
         **condition_row(condition),
         "problems": [problem_row(problem) for problem in problems],
     }
+
+
+def field_changes(service: Service) -> list[str]:
+    """The fields that the registry changes on the way to a service and back, one line a direction."""
+    own = service.host_header == "upstream"
+    tables: list[Service | Mount] = [service, *service.mounts]
+    up = ["Host"] * own + ["Origin", "Referer"] * (own and service.origin_header == "upstream")
+    up += [name for table in tables for name in table.request_headers.names]
+    down = [name for table in tables for name in table.response_headers.names]
+    if any(mount.strip_rewrite for mount in service.mounts):
+        up.append("Destination")
+        down += ["Location", "Content-Location", "Set-Cookie"]
+    ways = (("request", up), ("response", down))
+    return [f"changes in the {way}: {', '.join(dict.fromkeys(names))}" for way, names in ways if names]
 
 
 def condition_row(condition: Condition) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.problems import Problem
-from devproxy.registry.model import Mount, Project, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import HeaderEdits, Mount, Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.serializers import problem_row, service_rows
 from devproxy.urls import Ports, service_url
 
@@ -37,6 +37,7 @@ def test_a_row_has_what_is_promised() -> None:
         "worktree": None,
         "hosts": ["web.shop.localhost"],
         "mounts": [{"host": "shop.localhost", "path": "/api", "strip": True}],
+        "changes": [],
         "url": "http://web.shop.localhost:7080",
         "upstream": "http://localhost:5173",
         "protocol": "http",
@@ -52,6 +53,19 @@ def test_a_row_has_what_is_promised() -> None:
         "dormant": False,
         "problems": [problem_row(problem("/r/devproxy.toml"))],
     }
+
+
+def test_a_row_tells_which_fields_the_registry_changes() -> None:
+    edits = HeaderEdits(remove=("Cookie",), set=(("X-A", "1"),))
+    mount = Mount("shop.localhost", "/api", True, True, HeaderEdits(add=(("X-A", "2"), ("X-B", "3"))), edits)
+    made = service(host_header="upstream", origin_header="upstream", request_headers=edits, mounts=(mount,))
+    (row,) = service_rows(Registry(services=(made,)), Ports(7080))
+    assert row["changes"] == [
+        "changes in the request: Host, Origin, Referer, Cookie, X-A, X-B, Destination",
+        "changes in the response: Cookie, X-A, Location, Content-Location, Set-Cookie",
+    ]
+    (row,) = service_rows(Registry(services=(service(origin_header="upstream"),)), Ports(7080))
+    assert row["changes"] == []
 
 
 def test_a_problem_row_has_what_is_promised() -> None:

@@ -13,7 +13,7 @@ from devproxy.cli.output import for_person, print_json, print_table, remark
 from devproxy.text import devproxy_command, plural, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from devproxy.health.model import Condition
     from devproxy.registry.model import Service, Upstream
@@ -35,6 +35,7 @@ def command(as_json: bool) -> None:
     if view.registry.services:
         conditions = view.conditions()
         print_table(HEADINGS, [_row(view, service, conditions) for service in view.registry.services], COLOURS)
+        _remark_changes(view.registry.services)
         if for_person():
             _remark_exposed(conditions)
             remark_stopped(view)
@@ -51,6 +52,15 @@ def _row(view: CommandContext, service: "Service", conditions: "Mapping[str, Con
     condition = conditions.get(service.id)
     state, exposure = (condition.word, condition.exposure) if condition else ("unknown", "unknown")
     return (service.id, "\n".join(_addresses(view, service)), upstream, state, exposure)
+
+
+def _remark_changes(services: "Sequence[Service]") -> None:
+    """Say on stderr which fields do not pass as they are, since the registry says so."""
+    from devproxy.serializers import field_changes
+
+    for service in services:
+        for line in field_changes(service):
+            remark(f"{service.id} {line}")
 
 
 def _remark_exposed(conditions: "Mapping[str, Condition]") -> None:

@@ -92,15 +92,19 @@ class _Names(dict[bytes, tuple[bytes, int]]):
         if _NAME.fullmatch(written) is None:
             raise _MalformedError
         name = written.lower()
-        folded = name.translate(_FOLDED)
-        kind = _KINDS.get(name, PLAIN)
-        if _OURS.fullmatch(folded) or (kind == PLAIN and folded in _KINDS):
-            kind = OURS
+        kind = kind_of_name(name)
         if len(self) >= _KNOWN_NAMES:
             self.clear()
         if len(written) <= _KNOWN_LENGTH:
             self[written] = name, kind
         return name, kind
+
+
+def kind_of_name(name: bytes) -> int:
+    """What a name, in lower case, means to a proxy."""
+    folded = name.translate(_FOLDED)
+    kind = _KINDS.get(name, PLAIN)
+    return OURS if _OURS.fullmatch(folded) or (kind == PLAIN and folded in _KINDS) else kind
 
 
 _names = _Names()

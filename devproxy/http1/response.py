@@ -12,6 +12,7 @@ from functools import lru_cache
 from hashlib import sha1
 from typing import Final
 
+from devproxy.http1.edits import ResponseEdit
 from devproxy.http1.fields import (
     Section,
     nominated,
@@ -46,6 +47,7 @@ class ResponseHead:
     """
 
     __slots__ = (
+        "_edit",
         "_unwanted",
         "binds",
         "fields",
@@ -65,7 +67,15 @@ class ResponseHead:
     )
 
     def __init__(
-        self, head: bytes, line: StatusLine, fields: Section, length: int, method: bytes, *, is_own: bool = False
+        self,
+        head: bytes,
+        line: StatusLine,
+        fields: Section,
+        length: int,
+        method: bytes,
+        *,
+        is_own: bool = False,
+        edit: ResponseEdit | None = None,
     ):
         self.minor, self.status, self.line, _, _ = line
         self.head = head
@@ -75,17 +85,18 @@ class ResponseHead:
         options = fields.connection
         self.reusable = b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
         self.idle_limit = _idle_limit(fields)
-        self.binds = self.reusable and fields.binds
         self.is_own = is_own
+        self._edit = edit if self.status >= 200 else None
         self.is_dated = self.status < 200 or fields.any(b"date") is not None
         self._unwanted = unlawful_framing(self.status)
         if not self._unwanted.isdisjoint(fields.found):
             self.reusable = self.reusable and fields.get(b"content-length") == b"0"  # else there may be a body to come
         else:
             self._unwanted = _NOTHING
+        self.binds = self.reusable and fields.binds
         plain = self.towards(1, b"") if delimited(length, 1) and not self.binds else b""
         self.plain, self.undated = (plain, b"") if self.is_dated else (b"", plain[:-2])
-        self.simple = bool(plain) and self.status != 426 and not (nominated(fields) or self._unwanted or is_own)
+        self.simple = bool(plain) and self.status != 426 and not (nominated(fields) or self._unwanted or is_own or edit)
 
     @property
     def is_interim(self) -> bool:
@@ -104,7 +115,7 @@ class ResponseHead:
         response.head = head
         response.fields = fields
         response.simple, response.is_own, response.is_dated = True, False, self.is_dated
-        response.binds, response._unwanted = False, _NOTHING
+        response.binds, response._unwanted, response._edit = False, _NOTHING, None
         if self.is_dated:
             response.plain, response.undated = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down), b""
         else:
@@ -116,6 +127,8 @@ class ResponseHead:
         lines = (
             own_lines(self.fields) if self.is_own else response_lines(self.fields, self._unwanted, chunks=minor == 1)
         )
+        if self._edit is not None:
+            lines = self._edit.apply(lines)
         protocols = upgrade_protocols(self.fields) if self.status in (101, 426) else b""
         if protocols:
             lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocols
@@ -159,11 +172,12 @@ def read_response_head(
     *,
     checked: int = 0,
     is_own: bool = False,
+    edit: ResponseEdit | None = None,
 ) -> ResponseHead | Fault | None:
     """The response head at the start of `buffer`; None while it is incomplete and may still become one.
 
     `method` is HEAD or empty; `last` that of an earlier response from the same address, which this one may turn out to
-    resemble; the first `checked` bytes were found to be incomplete before.
+    resemble; the first `checked` bytes were found to be incomplete before; `edit` is what the registry changes.
     """
     line = status_line(buffer, checked)
     if line is None:
@@ -184,7 +198,7 @@ def read_response_head(
     length = response_length(fields, minor, status, method)
     if isinstance(length, Fault):
         return Fault(502, "upstream-invalid", f"the response cannot be framed: {length.detail}")
-    return ResponseHead(buffer[:end], line, fields, length, method, is_own=is_own)
+    return ResponseHead(buffer[:end], line, fields, length, method, is_own=is_own, edit=edit)
 
 
 def _not_fields(fault: Fault) -> Fault:

@@ -10,12 +10,13 @@ request.
 
 import re
 
+from devproxy.http1.edits import origin_moved
 from devproxy.http1.fields import Section, nominated, request_lines, takes_trailers, upgrade_protocols
 from devproxy.http1.framing import request_length
 from devproxy.http1.grammar import Fault
 from devproxy.proxy.answers import Respond, give_port
 from devproxy.proxy.cross_site import EVIDENCE, Refused, Waking, is_ahead, judge, names_browser, site_of
-from devproxy.proxy.forward import Peer, added_lines, chain_entry, loop, upstream_authority
+from devproxy.proxy.forward import Peer, added_lines, chain_entry, loop, upstream_authority, upstream_origin
 from devproxy.proxy.hop_limit import LIMITED, hops_left, last_recipient, one_hop_less
 from devproxy.registry.model import Service
 from devproxy.routing.authority import parse_authority
@@ -53,8 +54,8 @@ class Reading:
         "fields",
         "guarded",
         "hops",
-        "is_spent",
         "host",
+        "is_spent",
         "judged",
         "keep_alive",
         "length",
@@ -103,13 +104,18 @@ class Reading:
 
     def lines(self, fields: Section, route: Route, method: bytes) -> bytes:
         """The client's lines towards the service of `route`."""
-        if self._untouched and route.service.host_header == "keep":
+        if self._untouched and route.as_sent:
             return fields.up
-        if route.service.host_header == "upstream":
-            lines = request_lines(fields, upstream_authority(route.service.upstream))
-        else:
-            lines = request_lines(fields, None if self._as_sent else self.authority)
-        return one_hop_less(lines, self.hops) if self.hops and method in LIMITED else lines
+        own = route.service.host_header == "upstream"
+        authority = upstream_authority(route.service.upstream) if own else self.authority
+        lines = request_lines(fields, None if self._as_sent and not own else authority)
+        if own and route.service.origin_header == "upstream":
+            lines = origin_moved(lines, self.authority, upstream_origin(route.service.upstream))
+        if route.move is not None:
+            lines = route.move.request(lines, authority)
+        if self.hops and method in LIMITED:
+            lines = one_hop_less(lines, self.hops)
+        return route.request_edit.apply(lines)
 
     def added(self, route: Route, peer: Peer, trusted: bool) -> bytes:
         """Our own lines, up to the open end of Devproxy-Chain; made once while the route stays."""

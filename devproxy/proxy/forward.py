@@ -14,6 +14,7 @@ from zlib import crc32
 from devproxy.http1.fields import Section
 from devproxy.registry.model import Upstream
 from devproxy.routing.table import Route
+from devproxy.urls import url
 
 CHAIN_LIMIT = 5
 
@@ -105,6 +106,12 @@ def _port(host: bytes, scheme: bytes) -> bytes:
 def upstream_authority(upstream: Upstream | None) -> bytes:
     """Host as a service that insists on its own address wants it: `localhost:5173`, `127.0.0.1:9000`, `[::1]:9443`."""
     return upstream.authority.encode() if upstream else b"localhost"
+
+
+def upstream_origin(upstream: Upstream | None) -> bytes:
+    """The origin of a service's own address: `http://localhost:5173`."""
+    scheme = upstream.scheme if upstream else "http"
+    return url(scheme, upstream_authority(upstream).decode()).encode()
 
 
 def chain_entry(route: Route, method: bytes, target: bytes) -> bytes:

@@ -327,7 +327,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             upstream = route.service.upstream
             assert upstream is not None
             self._route = route
-            address = self.proxy.pool.at(upstream, route.host if upstream.scheme == "https" else "")
+            server_name = route.host if upstream.scheme == "https" else ""
+            address = self.proxy.pool.at(upstream, server_name, route.response_edit)
             self._address = address if self._owned is None else self._own(self._owned, address)
         return self._address
 

@@ -15,6 +15,7 @@ two end together.
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from devproxy.http1.edits import ResponseEdit
 from devproxy.http1.response import ResponseHead
 from devproxy.net.sockets import is_established
 from devproxy.registry.model import Upstream
@@ -83,7 +84,8 @@ class UpstreamAddress:
     """What is known about the address of a service: its idle connections, and when it last answered.
 
     `is_in_process`: no socket leads there, but a protocol of our own does; nothing is kept open to it. `client`: the
-    one connection of a client that may use what is open here; None where everybody may.
+    one connection of a client that may use what is open here; None where everybody may. `response_edit`: what the
+    registry changes in the responses that come from there, so that a head that is remembered is whole.
     """
 
     __slots__ = (
@@ -95,11 +97,13 @@ class UpstreamAddress:
         "is_in_process",
         "last_response",
         "opened",
+        "response_edit",
         "server_name",
         "upstream",
     )
 
-    def __init__(self, upstream: Upstream, server_name: str):
+    def __init__(self, upstream: Upstream, server_name: str, response_edit: ResponseEdit | None = None):
+        self.response_edit = response_edit
         self.upstream = upstream
         self.server_name = server_name
         self.client: ClientConnection | None = None
@@ -144,20 +148,22 @@ class Pool:
     __slots__ = ("addresses", "owned")
 
     def __init__(self) -> None:
-        self.addresses: dict[tuple[Upstream, str], UpstreamAddress] = {}
+        self.addresses: dict[tuple[Upstream, str, ResponseEdit | None], UpstreamAddress] = {}
         self.owned: set[UpstreamAddress] = set()  # each for one client's connection
 
-    def at(self, upstream: Upstream, server_name: str = "") -> UpstreamAddress:
-        """The state of an address; TLS upstreams have one for each name they are asked as."""
-        key = (upstream, server_name)
+    def at(
+        self, upstream: Upstream, server_name: str = "", response_edit: ResponseEdit | None = None
+    ) -> UpstreamAddress:
+        """The state of an address; TLS upstreams have one for each name they are asked as, and each edit its own."""
+        key = (upstream, server_name, response_edit)
         address = self.addresses.get(key)
         if address is None:
-            address = self.addresses[key] = UpstreamAddress(upstream, server_name)
+            address = self.addresses[key] = UpstreamAddress(upstream, server_name, response_edit)
         return address
 
     def own(self, address: UpstreamAddress, client: "ClientConnection") -> UpstreamAddress:
         """A state of the same address for one client's connection alone, until `disown`."""
-        own = UpstreamAddress(address.upstream, address.server_name)
+        own = UpstreamAddress(address.upstream, address.server_name, address.response_edit)
         own.client = client
         own.host, own.alive_at = address.host, address.alive_at
         self.owned.add(own)
@@ -170,7 +176,7 @@ class Pool:
 
     def last_answer(self, upstream: Upstream) -> float:
         """When it last answered a request, on the loop's clock; minus infinity for never."""
-        address = self.addresses.get((upstream, "")) if upstream.scheme != "https" else None
+        address = self.addresses.get((upstream, "", None)) if upstream.scheme != "https" else None
         if address is not None and not self.owned:
             return address.alive_at
         known = (*self.addresses.values(), *self.owned)

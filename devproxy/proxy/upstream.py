@@ -115,6 +115,7 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
                 self.address.last_response,
                 checked=len(self._held),
                 is_own=self.address.is_in_process,
+                edit=self.address.response_edit,
             )
             if response is None:
                 self._held = buffer

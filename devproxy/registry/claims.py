@@ -26,6 +26,7 @@ from devproxy.problems import Problem, ProblemCode, Severity, Wrong
 from devproxy.registry import hostnames
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import Mount, ProxySettings
+from devproxy.registry.resolve import header_edits
 from devproxy.registry.schema import MountTable
 from devproxy.registry.toml import Path
 from devproxy.text import nearest_word, shown
@@ -104,7 +105,14 @@ class Claims:
             )
             self.problems.append(declared.problem((*path, "path"), wrong))
             return
-        mount = Mount(host, table.path, table.strip is True)
+        mount = Mount(
+            host,
+            table.path,
+            table.strip is True,
+            table.strip is True and table.strip_rewrite is True,
+            header_edits(table.request_headers),
+            header_edits(table.response_headers),
+        )
         self.mounts.setdefault(declared.id, []).append(mount)
         if not self._is_answered(host) and host not in self._short_names(declared):
             self.problems.append(declared.problem((*path, "host"), self._lonely(host), "warning"))

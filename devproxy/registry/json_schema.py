@@ -68,7 +68,8 @@ def _table(header: str, kind: type[msgspec.Struct], *, is_active: bool = False) 
     lines = [*_prose(kind.__doc__ or ""), header if is_active else f"#{header}"]
     for key in keys(kind).values():
         inner = item_of(key.type)
-        if table_of(key.type) is None and (inner is None or table_of(inner.type) is None):
+        is_inline = table_of(key.type) is None or key.text  # a table without words has a section of its own
+        if is_inline and (inner is None or table_of(inner.type) is None):
             default = _default(key)
             sign = "" if is_active and default is not UNSET else "#"
             value = key.example if default is UNSET else _toml(default)

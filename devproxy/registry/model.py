@@ -158,12 +158,31 @@ class Upstream(msgspec.Struct, frozen=True, cache_hash=True):
         return self.path or host_port(host, self.port)
 
 
+class HeaderEdits(msgspec.Struct, frozen=True):
+    """What is changed in the fields of a message: removed first, then set, then added."""
+
+    remove: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields that it is about."""
+        return tuple(dict.fromkeys((*self.remove, *(name for name, _ in (*self.set, *self.add)))))
+
+
 class Mount(msgspec.Struct, frozen=True):
-    """A path prefix below a hostname at which a service also answers; `path` begins with `/`, and does not end so."""
+    """A path prefix below a hostname at which a service also answers; `path` begins with `/`, and does not end so.
+
+    `strip_rewrite`: paths that the service answers with are moved below the prefix. The edits come after the service's.
+    """
 
     host: str
     path: str
     strip: bool = False
+    strip_rewrite: bool = False
+    request_headers: HeaderEdits = HeaderEdits()
+    response_headers: HeaderEdits = HeaderEdits()
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -194,6 +213,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     protocol: Protocol = "http"
     listen: int | None = None
     host_header: HostHeader = "keep"
+    origin_header: HostHeader = "keep"
+    request_headers: HeaderEdits = HeaderEdits()
+    response_headers: HeaderEdits = HeaderEdits()
     response_timeout: float = 60.0
     hold: float = 3.0
     cross_site: CrossSite = "refuse"

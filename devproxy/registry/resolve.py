@@ -28,8 +28,8 @@ from devproxy.addresses import LOOPBACKS
 from devproxy.problems import Problem, Wrong
 from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
-from devproxy.registry.model import Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
-from devproxy.registry.schema import HealthTable, ProxyTable, ServiceTable
+from devproxy.registry.model import HeaderEdits, Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
+from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable, ServiceTable
 from devproxy.registry.values import duration, origin, port_range, size
 from devproxy.text import devproxy_command, shown
 
@@ -39,7 +39,7 @@ _DURATIONS = frozenset(
 
 _INHERITED = ("response_timeout", "hold", "cross_site", "exposure", "other_user")
 
-_AS_WRITTEN = ("protocol", "host_header", "exposure", "other_user", "start", "restart")
+_AS_WRITTEN = ("protocol", "host_header", "origin_header", "exposure", "other_user", "start", "restart")
 
 
 def settings(table: ProxyTable) -> ProxySettings:
@@ -59,6 +59,8 @@ def service(
             found[name] = _value(name, value)
     if table.health is not UNSET:
         found["health"] = _health(table.health)
+    found["request_headers"] = header_edits(table.request_headers)
+    found["response_headers"] = header_edits(table.response_headers)
     if table.command is not UNSET:
         found["command"] = table.command if isinstance(table.command, str) else tuple(table.command)
     if table.env is not UNSET:
@@ -104,6 +106,15 @@ def _value(name: str, value: Any) -> Any:
     if name == "tlds":
         return tuple(dict.fromkeys(tld.lower() for tld in value))
     return value
+
+
+def header_edits(table: HeadersTable | msgspec.UnsetType) -> HeaderEdits:
+    """What a table of fields changes; nothing where there is none."""
+    if table is UNSET:
+        return HeaderEdits()
+    return HeaderEdits(
+        tuple(_or(table.remove, ())), tuple(_or(table.set, {}).items()), tuple(_or(table.add, {}).items())
+    )
 
 
 def _health(table: HealthTable) -> Health:
@@ -171,6 +182,15 @@ def _misfits(declared: Declared) -> list[Problem]:
     if is_tcp and table.health is not UNSET and table.health.path is not UNSET:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
+    if table.origin_header == "upstream" and table.host_header != "upstream":
+        why = "the service is sent its own name as Host, and Origin and Referer fit that"
+        wrong = Wrong("`origin_header` does nothing here", why=why, fix='add `host_header = "upstream"`, or remove it')
+        found.append(declared.problem(("origin_header",), wrong, "warning"))
+    for index, mount in enumerate(table.mount if table.mount is not UNSET else ()):
+        if mount.strip_rewrite is True and mount.strip is not True:
+            why = "without `strip` the service sees the paths that browsers see"
+            wrong = Wrong("`strip_rewrite` does nothing here", why=why, fix="add `strip = true`, or remove it")
+            found.append(declared.problem(("mount", index, "strip_rewrite"), wrong, "warning"))
     for name in ("start", "idle_stop"):
         idle = _does_nothing(table, name) if getattr(table, name) not in (UNSET, "manual") else None
         if idle is not None:

@@ -19,6 +19,7 @@ from devproxy.registry.model import ExposurePolicy, HostHeader, OtherUserPolicy,
 T = TypeVar("T")
 Maybe: TypeAlias = T | UnsetType
 
+_FIELD_NAME = r"^[!#$%&'+*.^_`|~0-9A-Za-z-]+$"
 _CODES = "[1-5](?:xx|[0-9]{2}(?:-[1-5][0-9]{2})?)"
 
 
@@ -93,10 +94,37 @@ Command = Annotated[
     Text | Annotated[list[Text], Meta(min_length=1)],
     _kind("a string, or a list of strings, that is not empty", '"npm run dev -- --port {port}"'),
 ]
+FieldTable = Annotated[
+    dict[Annotated[str, Meta(pattern=_FIELD_NAME)], Annotated[str, _kind("a string", '"1"', max_length=8192)]],
+    _kind("a table of strings", '{ X-Debug = "1" }'),
+]
+FieldNames = Annotated[
+    list[Annotated[str, _kind("the name of a field", '"X-Debug"', pattern=_FIELD_NAME)]],
+    _kind("a list of names of fields", '["X-Debug"]'),
+]
 Environment = Annotated[
     dict[Annotated[str, Meta(pattern=r"^[^=\x00]+$")], Annotated[str, _kind("a string", '"3000"')]],
     _kind("a table of strings", '{ API_URL = "{url.api}" }'),
 ]
+
+
+class HeadersTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What is changed in the fields of a message: removed first, then set, then added."""
+
+    set: Maybe[Annotated[FieldTable, key("Fields that are there once, with this value.", {})]] = UNSET
+    add: Maybe[Annotated[FieldTable, key("Fields that are there besides those that came.", {})]] = UNSET
+    remove: Maybe[Annotated[FieldNames, key("Fields that are taken out.", [])]] = UNSET
+
+
+_REQUEST_HEADERS = key(
+    "Fields that are changed in requests: those of `remove` are taken out, then those of `set` are there once, then"
+    " those of `add` besides what came.",
+    None,
+    '{ set = { X-User = "anna" }, remove = ["Cookie"] }',
+)
+_RESPONSE_HEADERS = key(
+    "Fields that are changed in responses, likewise.", None, '{ add = { Cache-Control = "no-store" } }'
+)
 
 
 class MountTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -112,6 +140,18 @@ class MountTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     strip: Maybe[
         Annotated[Switch, key("Take the prefix off before forwarding, and say it in `X-Forwarded-Prefix`.", False)]
     ] = UNSET
+    strip_rewrite: Maybe[
+        Annotated[
+            Switch,
+            key(
+                "With `strip`, for a service that does not know of its prefix: put it before the paths in `Location`,"
+                " `Content-Location` and cookies' `Path`, and take it off WebDAV's `Destination`.",
+                False,
+            ),
+        ]
+    ] = UNSET
+    request_headers: Maybe[Annotated[HeadersTable, _REQUEST_HEADERS]] = UNSET
+    response_headers: Maybe[Annotated[HeadersTable, _RESPONSE_HEADERS]] = UNSET
 
 
 class HealthTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -177,6 +217,19 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             key("`keep` passes the Host field that the client sent; `upstream` sets the address instead.", "keep"),
         ]
     ] = UNSET
+    origin_header: Maybe[
+        Annotated[
+            HostHeader,
+            _one_of(HostHeader),
+            key(
+                'With `host_header = "upstream"`: `upstream` also sets the address in an `Origin` and a `Referer` that'
+                " name the service itself, for one that compares them with its Host.",
+                "keep",
+            ),
+        ]
+    ] = UNSET
+    request_headers: Maybe[Annotated[HeadersTable, _REQUEST_HEADERS]] = UNSET
+    response_headers: Maybe[Annotated[HeadersTable, _RESPONSE_HEADERS]] = UNSET
     response_timeout: Maybe[
         Annotated[Duration, key("Time for the first byte of a response; the setting of [proxy] if absent.")]
     ] = UNSET

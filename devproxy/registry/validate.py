@@ -23,6 +23,8 @@ from devproxy.registry.toml import Path, Places
 from devproxy.registry.values import (
     digest,
     duration,
+    field_name,
+    field_value,
     host_template,
     mount_path,
     origin,
@@ -64,7 +66,16 @@ def browser_port(port: int) -> int:
     return port
 
 
-CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH]] = {
+class PAIRS(msgspec.Struct, frozen=True):
+    """The parsers for the names and the values of a table with keys of the writer's choice."""
+
+    name: Callable[[str], object]
+    value: Callable[[str], object]
+
+
+_HEADERS = PAIRS(field_name, field_value)
+
+CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PAIRS]] = {
     schema.ServiceTable: {
         "upstream": upstream,
         "hosts": EACH(host_pattern),
@@ -76,6 +87,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH]] = 
         "idle_stop": some_time,
     },
     schema.MountTable: {"host": host, "path": mount_path},
+    schema.HeadersTable: {"set": _HEADERS, "add": _HEADERS, "remove": EACH(field_name)},
     schema.HealthTable: {
         "path": probe_path,
         "status": status_set,
@@ -104,7 +116,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH]] = 
 MOST = 500  # problems of a file that are told one by one
 
 S = TypeVar("S", bound=msgspec.Struct)
-ValueParser: TypeAlias = Callable[[Any], object] | EACH | None
+ValueParser: TypeAlias = Callable[[Any], object] | EACH | PAIRS | None
 
 _WITH_BREAKS = ("command", "env.")  # scripts may have several lines
 
@@ -211,15 +223,17 @@ class Tables:
         if table is not None and isinstance(value, dict):
             self._examine(table, value, path, label + ".")
         elif entry is not None and isinstance(value, dict):
+            parse_name, parse_inner = (check.name, check.value) if isinstance(check, PAIRS) else (_variable, None)
             for name, inner in value.items():
-                self._try((*path, name), label, partial(_variable, name))
+                self._try((*path, name), label, partial(parse_name, name))
                 seen = shown(name)
-                self._value(msgspec.structs.replace(entry, name=seen), None, inner, (*path, name), f"{label}.{seen}")
+                named = msgspec.structs.replace(entry, name=seen)
+                self._value(named, parse_inner, inner, (*path, name), f"{label}.{seen}")
         elif item is not None and isinstance(value, list):
             parse = check.parse if isinstance(check, EACH) else None
             for index, inner in enumerate(value):
                 self._value(item, parse, inner, (*path, index), f"{label}[{index}]")
-        elif not isinstance(check, EACH) and isinstance(value, str) and is_text(key.type):
+        elif not isinstance(check, EACH | PAIRS) and isinstance(value, str) and is_text(key.type):
             self._try(path, label, partial(_text, value, check, label))
         if self.findings.errors == before:
             self._fits(key, check, value, path, label)
@@ -230,7 +244,7 @@ class Tables:
         except msgspec.ValidationError:
             self.findings.wrong(path, messages.misfit(label, value, key))
             return
-        if isinstance(value, int) and check is not None and not isinstance(check, EACH):
+        if isinstance(value, int) and check is not None and not isinstance(check, EACH | PAIRS):
             self._try(path, label, partial(check, value))
 
     def _try(self, path: Path, label: str, parse: Callable[[], object]) -> None:
@@ -248,13 +262,24 @@ def _check(kind: type[msgspec.Struct], data: dict[str, Any]) -> None:
         if isinstance(check, EACH):
             for item in value if isinstance(value, list) else ():
                 check.parse(item)
+        elif isinstance(check, PAIRS):
+            for field, text in value.items():
+                check.name(field)
+                check.value(text)
         elif check is not None:
             check(value)
         elif name == "mount":
             for table in value:
                 _check(schema.MountTable, table)
-        elif name == "health":
-            _check(schema.HealthTable, value)
+        elif name in _INNER:
+            _check(_INNER[name], value)
+
+
+_INNER: dict[str, type[msgspec.Struct]] = {
+    "health": schema.HealthTable,
+    "request_headers": schema.HeadersTable,
+    "response_headers": schema.HeadersTable,
+}
 
 
 def _text(text: str, check: Callable[[Any], object] | None, label: str) -> None:

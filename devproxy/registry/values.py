@@ -176,6 +176,36 @@ def digest(text: str) -> str:
     return text
 
 
+def field_name(text: str) -> str:
+    """The name of a field that may be edited. Raises Wrong."""
+    from devproxy.http1.edits import is_editable  # only where a file edits fields: a command must start fast
+
+    if not re.fullmatch("[!#$%&'*+.^_`|~0-9A-Za-z-]+", text):
+        raise Wrong(
+            f'"{shown(text)}" is not the name of a field',
+            why="a name is made of letters, digits and hyphens",
+            fix="write it as in X-Debug",
+        )
+    if not is_editable(text.encode()):
+        raise Wrong(
+            f"`{shown(text)}` cannot be edited",
+            why="it frames the message, belongs to the connection, or is set by devproxy itself",
+            fix='for Host there is `host_header = "upstream"`' if text.lower() == "host" else "remove it",
+        )
+    return text
+
+
+def field_value(text: str) -> str:
+    """The value of a field, without what would end its line. Raises Wrong."""
+    if any(char != "\t" and (char < " " or char == "\x7f") for char in text):
+        raise Wrong(
+            f'"{shown(text)}" is not the value of a field',
+            why="a control character ends or breaks the line that it stands in",
+            fix="write the value on one line, without control characters",
+        )
+    return text
+
+
 def host_template(text: str) -> str:
     """A template of hostnames, with `{service}` in it and `.{tld}` at its end."""
     if "{service}" not in text or not text.endswith(".{tld}") or re.sub(_IN_TEMPLATE, "", text):

@@ -13,26 +13,48 @@ from collections.abc import Iterable
 
 import msgspec
 
-from devproxy.registry.model import Project, Registry, Service
+from devproxy.http1.edits import FieldEdit, PathMove, ResponseEdit
+from devproxy.registry.model import HeaderEdits, Mount, Project, Registry, Service, Upstream
 from devproxy.routing.authority import under
-from devproxy.text import WordIndex
+from devproxy.text import WordIndex, host_port
 from devproxy.urls import control_hosts
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
     """(host, path prefix) → service.
 
-    `prefix` is `b""` for the whole host, else begins with `/` and does not end in one.
+    `prefix` is `b""` for the whole host, else begins with `/` and does not end in one. What the registry changes in
+    messages is made ready here, once.
     """
 
     service: Service
     host: str
     prefix: bytes
     strip: bool
+    mount: Mount | None = None
     name: bytes = b""  # the service's id, as it stands in Devproxy-Chain
+    as_sent: bool = True  # a client's fields pass unless a standard says otherwise
+    request_edit: FieldEdit = FieldEdit()
+    response_edit: ResponseEdit | None = None
+    move: PathMove | None = None
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "name", self.service.id.encode())
+        service, mount = self.service, self.mount
+        request, response = _edit(service.request_headers), _edit(service.response_headers)
+        move = None
+        if mount is not None:
+            request = request.then(_edit(mount.request_headers))
+            response = response.then(_edit(mount.response_headers))
+            move = PathMove(self.host.encode(), self.prefix, _own(service.upstream)) if mount.strip_rewrite else None
+        found = {
+            "name": service.id.encode(),
+            "as_sent": service.host_header == "keep" and move is None and request == FieldEdit(),
+            "request_edit": request,
+            "response_edit": None if response == FieldEdit() and move is None else ResponseEdit(response, move),
+            "move": move,
+        }
+        for name, value in found.items():
+            msgspec.structs.force_setattr(self, name, value)
 
     def target(self, target: bytes) -> bytes:
         """The request target as the service sees it: without the prefix where the mount strips it, at least `/`."""
@@ -40,6 +62,17 @@ class Route(msgspec.Struct, frozen=True, eq=False):
             return target
         rest = target[len(self.prefix) :]
         return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def _edit(edits: HeaderEdits) -> FieldEdit:
+    return FieldEdit.of(edits.remove, edits.set, edits.add)
+
+
+def _own(upstream: Upstream | None) -> frozenset[bytes]:
+    """The authorities by which a service may name itself."""
+    if upstream is None or upstream.path:
+        return frozenset()
+    return frozenset(host_port(host, upstream.port).encode() for host in ("localhost", *upstream.hosts))
 
 
 class HostRoutes:
@@ -108,7 +141,7 @@ class RouteTable:
             self._at(host).add(Route(service, host, b"", False))
         for mount in service.mounts:
             prefix = mount.path.rstrip("/").encode("utf-8")
-            self._at(mount.host).add(Route(service, mount.host, prefix, mount.strip))
+            self._at(mount.host).add(Route(service, mount.host, prefix, mount.strip, mount))
 
     def _at(self, host: str) -> HostRoutes:
         table, key = (self._wildcards, host[2:]) if host.startswith("*.") else (self._exact, host)

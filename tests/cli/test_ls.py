@@ -66,6 +66,12 @@ def test_without_a_proxy_urls_have_the_port_of_the_settings(home: Home) -> None:
     assert "http://web.localhost:8080 " in home.run("ls").out
 
 
+def test_what_does_not_pass_as_it_is_is_said(home: Home) -> None:
+    edits = 'response_headers.set = { Cache-Control = "no-store" }'
+    home.write(f'[services.web]\nport = 5173\nhost_header = "upstream"\n{edits}\n[services.api]\nport = 1\n')
+    assert home.run("ls").err == ("web changes in the request: Host\nweb changes in the response: Cache-Control\n")
+
+
 def test_json_has_the_promised_fields(home: Home) -> None:
     shop = write_all(home)
     done = home.run("ls", "--json")

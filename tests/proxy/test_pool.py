@@ -104,7 +104,7 @@ def test_what_nobody_routes_to_is_forgotten_once_it_has_no_connection() -> None:
     assert addresses.at(OTHER) is not left
     busy.discard()
     assert not addresses.expire(100.0, frozenset({UPSTREAM}))
-    assert list(addresses.addresses) == [(UPSTREAM, "")]
+    assert list(addresses.addresses) == [(UPSTREAM, "", None)]
 
 
 def test_closing_ends_every_connection_idle_or_not() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devproxy.registry.decode import decode_user
 from devproxy.registry.merge import merge
-from devproxy.registry.model import Health, Mount, Project, ProxySettings, Service, Source, Upstream
+from devproxy.registry.model import HeaderEdits, Health, Mount, Project, ProxySettings, Service, Source, Upstream
 from devproxy.registry.resolve import LONGEST_SOCKET, socket_fault
 from tests.registry.merging import BOTH, SHOP, USER, linked, of, services
 
@@ -33,6 +33,9 @@ project = "shop"
 upstream = "unix:run/web.sock"
 hosts = ["Shop-2.localhost", "*.shop.localhost"]
 host_header = "upstream"
+origin_header = "upstream"
+request_headers = { set = { X-Debug = "1" }, remove = ["Cookie"] }
+response_headers.add = { Set-Cookie = "a=1; Path=/", X-B = "é" }
 response_timeout = "2m"
 hold = "500ms"
 cross_site = ["https://Login.example.com:443"]
@@ -50,6 +53,9 @@ idle_stop = "30m"
 host = "shop.localhost"
 path = "/web"
 strip = true
+strip_rewrite = true
+request_headers.set = { X-Mount = "web" }
+response_headers.remove = ["Server"]
 [services.api]
 """
 
@@ -61,9 +67,21 @@ def test_every_key_of_a_service_arrives() -> None:
         name="web",
         project=Project("shop"),
         hosts=("web.shop.localhost", "shop-2.localhost", "*.shop.localhost"),
-        mounts=(Mount("shop.localhost", "/web", True),),
+        mounts=(
+            Mount(
+                "shop.localhost",
+                "/web",
+                True,
+                True,
+                HeaderEdits(set=(("X-Mount", "web"),)),
+                HeaderEdits(remove=("Server",)),
+            ),
+        ),
         upstream=Upstream("http", path="/home/you/shop/run/web.sock", any_user=True),
         host_header="upstream",
+        origin_header="upstream",
+        request_headers=HeaderEdits(("Cookie",), (("X-Debug", "1"),)),
+        response_headers=HeaderEdits(add=(("Set-Cookie", "a=1; Path=/"), ("X-B", "é"))),
         response_timeout=120.0,
         hold=0.5,
         cross_site=("https://login.example.com",),

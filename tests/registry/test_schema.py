@@ -61,7 +61,15 @@ def test_the_defaults_that_are_shown_are_the_ones_in_force() -> None:
 
 
 def test_a_mount_strips_nothing_unless_it_says_so() -> None:
-    assert defaults(schema.MountTable) == {"strip": model.Mount("a", "/b").strip}
+    mount = model.Mount("a", "/b")
+    assert defaults(schema.MountTable) == {"strip": mount.strip, "strip_rewrite": mount.strip_rewrite}
+
+
+def test_fields_are_not_edited_unless_a_file_says_so() -> None:
+    assert set(keys(schema.HeadersTable)) == set(model.HeaderEdits.__struct_fields__)
+    assert {name: tuple(value) for name, value in defaults(schema.HeadersTable).items()} == {
+        name: getattr(model.HeaderEdits(), name) for name in model.HeaderEdits.__struct_fields__
+    }
 
 
 # What an editor marks, devproxy does not take; what devproxy takes, no editor marks

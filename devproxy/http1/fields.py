@@ -249,7 +249,7 @@ def section(raw: bytes, limit: int) -> Section | Fault:
 # meaning.
 _NOT_NOMINATED = frozenset(
     b"close keep-alive upgrade te http2-settings connection proxy-connection"
-    b" host content-length transfer-encoding trailer expect".split()
+    b" host content-length transfer-encoding trailer expect date".split()
 )
 
 

@@ -182,6 +182,24 @@ def _misfits(declared: Declared) -> list[Problem]:
     if is_tcp and table.health is not UNSET and table.health.path is not UNSET:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
+    for name in ("start", "idle_stop"):
+        idle = _does_nothing(table, name) if getattr(table, name) not in (UNSET, "manual") else None
+        if idle is not None:
+            why, fix = idle
+            wrong = Wrong(f"`{name}` does nothing here", why=why, fix=fix)
+            found.append(declared.problem((name,), wrong, "warning"))
+    found += _idle_edits(declared)
+    return [structs.replace(problem, code="does-not-apply") for problem in found]
+
+
+def _idle_edits(declared: Declared) -> list[Problem]:
+    """Keys that change fields, and change none in this service."""
+    table = declared.table
+    found = []
+    for name in ("request_headers", "response_headers"):
+        if table.protocol == "tcp" and getattr(table, name) is not UNSET:
+            wrong = Wrong(f"`{name}` is for http services", why="TCP has no fields", fix="remove it")
+            found.append(declared.problem((name,), wrong))
     if table.origin_header == "upstream" and table.host_header != "upstream":
         why = "the service is sent its own name as Host, and Origin and Referer fit that"
         wrong = Wrong("`origin_header` does nothing here", why=why, fix='add `host_header = "upstream"`, or remove it')
@@ -191,13 +209,7 @@ def _misfits(declared: Declared) -> list[Problem]:
             why = "without `strip` the service sees the paths that browsers see"
             wrong = Wrong("`strip_rewrite` does nothing here", why=why, fix="add `strip = true`, or remove it")
             found.append(declared.problem(("mount", index, "strip_rewrite"), wrong, "warning"))
-    for name in ("start", "idle_stop"):
-        idle = _does_nothing(table, name) if getattr(table, name) not in (UNSET, "manual") else None
-        if idle is not None:
-            why, fix = idle
-            wrong = Wrong(f"`{name}` does nothing here", why=why, fix=fix)
-            found.append(declared.problem((name,), wrong, "warning"))
-    return [structs.replace(problem, code="does-not-apply") for problem in found]
+    return found
 
 
 def _does_nothing(table: ServiceTable, name: str) -> tuple[str, str] | None:

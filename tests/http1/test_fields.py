@@ -143,3 +143,23 @@ def test_no_bytes_crash_it_and_what_is_taken_has_no_control_characters(raw: byte
         assert all(b":" in line for line in raw.split(b"\r\n"))
     elif raw:
         assert fault(found).status == 400
+
+
+FOLDS = ["content-length", "transfer-encoding", "keep-alive", "proxy-connection", "x-forwarded-for", "x-real-ip"]
+MARKS = st.sampled_from(list("-_.!#$%&'*+^`|~"))
+
+
+@FIXED
+@given(
+    name=st.sampled_from([*FOLDS, "http2-settings", "sec-fetch-site", "devproxy-chain", "sec-websocket-key"]),
+    marks=st.lists(MARKS, min_size=3, max_size=3),
+    upper=st.booleans(),
+)
+def test_no_spelling_that_cgi_folds_into_a_field_with_a_meaning_reaches_a_service(
+    name: str, marks: list[str], upper: bool
+) -> None:
+    """RFC 3875 §4.1.18: `-` becomes `_`, and some servers make one of any mark."""
+    written = "".join(mark + part for mark, part in zip(["", *marks], name.split("-"), strict=False))
+    found = fields((written.upper() if upper else written).encode() + b": 5", b"A: 1")
+    if written != name or name not in ("content-length", "sec-fetch-site", "sec-websocket-key", "transfer-encoding"):
+        assert found.up == b"A: 1\r\n"

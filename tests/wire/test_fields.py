@@ -5,11 +5,16 @@ Lives here: hop-by-hop fields, those named in Connection, forwarded fields and f
 Not here: fields that pass as they are (`test_exact.py`), Devproxy-Chain (`test_loop.py`), Upgrade (`test_upgrade.py`).
 """
 
+import asyncio
+import json
 import time
 from email.utils import parsedate_to_datetime
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
+from devproxy.registry.model import Upstream
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
 
 SECRET = b"Authorization: Basic secret"
@@ -253,6 +258,38 @@ async def test_names_that_cgi_folds_into_one_with_a_meaning_do_not_pass(
     assert field.partition(b":")[0].lower() not in {name.lower() for name, _ in head.fields}
     await up.send(OK)
     await client.expect(OK)
+
+
+async def test_a_wsgi_server_sees_what_the_proxy_meant(stage: Stage) -> None:
+    """wsgiref folds names as CGI does: none of them is there but by its right name."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen = {name: value for name, value in environ.items() if name.startswith(("HTTP_", "CONTENT_"))}
+        body = json.dumps(seen).encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    server = make_server("127.0.0.1", 0, application, handler_class=Silent)
+    running = asyncio.create_task(asyncio.to_thread(server.serve_forever))
+    try:
+        await stage.start(service("web", Upstream("http", ("127.0.0.1",), server.server_port)))
+        client = await stage.connect()
+        await client.send(get(b"/", b"X-Mine: 1", *FOLDED, b"Content-Length: 0", b"Connection: close"))
+        seen = json.loads((await client.response()).body)
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        await running
+        server.server_close()
+    assert (seen["HTTP_X_MINE"], seen["CONTENT_LENGTH"]) == ("1", "0")
+    folded = {"HTTP_" + field.partition(b":")[0].decode().upper().replace("-", "_") for field in FOLDED}
+    assert not folded & set(seen)
+
+
+class Silent(WSGIRequestHandler):
+    """It writes no log."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
 
 
 async def test_a_folded_length_in_a_trailer_is_refused(wire: Stage) -> None:

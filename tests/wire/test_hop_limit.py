@@ -1,6 +1,6 @@
 """Max-Forwards: TRACE and OPTIONS go so many hops and no further (RFC 9110 §7.6.2).
 
-Not here: loops (`test_loop.py`), how each function decides (`tests/proxy/test_hop_limit.py`).
+Not here: loops (`test_loop.py`).
 """
 
 import pytest

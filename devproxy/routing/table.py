@@ -10,6 +10,7 @@ thousand.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -34,7 +35,7 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     mount: Mount | None = None
     name: bytes = b""  # the service's id, as it stands in Devproxy-Chain
     as_sent: bool = True  # a client's fields pass unless a standard says otherwise
-    request_edit: FieldEdit = FieldEdit()
+    request_edit: FieldEdit = FieldEdit()  # what the registry changes, made ready once
     response_edit: ResponseEdit | None = None
     move: PathMove | None = None
 
@@ -48,9 +49,9 @@ class Route(msgspec.Struct, frozen=True, eq=False):
             move = PathMove(self.host.encode(), self.prefix, _own(service.upstream)) if mount.strip_rewrite else None
         found = {
             "name": service.id.encode(),
-            "as_sent": service.host_header == "keep" and move is None and request == FieldEdit(),
+            "as_sent": service.host_header == "keep" and move is None and request == _UNEDITED,
             "request_edit": request,
-            "response_edit": None if response == FieldEdit() and move is None else ResponseEdit(response, move),
+            "response_edit": None if response == _UNEDITED and move is None else ResponseEdit(response, move),
             "move": move,
         }
         for name, value in found.items():
@@ -64,8 +65,11 @@ class Route(msgspec.Struct, frozen=True, eq=False):
         return rest if rest.startswith(b"/") else b"/" + rest
 
 
+_UNEDITED: Final = FieldEdit()
+
+
 def _edit(edits: HeaderEdits) -> FieldEdit:
-    return FieldEdit.of(edits.remove, edits.set, edits.add)
+    return _UNEDITED if edits == HeaderEdits() else FieldEdit.of(edits.remove, edits.set, edits.add)
 
 
 def _own(upstream: Upstream | None) -> frozenset[bytes]:

@@ -49,7 +49,9 @@ class HealthPublisher:
         self._trouble = ""
         before = read_health(paths)
         self._board = Board(before.owners if before else None)
-        hooks = MonitorHooks(registry, self.answered, lambda: own_ports, self._tell, self._alarm)
+        hooks = MonitorHooks(
+            registry, self.answered, lambda: own_ports, self._tell, self._alarm, proxy.make_room, proxy.is_asked
+        )
         self._monitor = Monitor(self._board, hooks)
         self._unsubscribe = events.subscribe(self._keep)
         self.starts: Callable[[], Mapping[str, Dormant]] = dict  # gates of services that are being started, or ended

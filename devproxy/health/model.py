@@ -120,13 +120,14 @@ NOT_TRIED = Reach()
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What one check of a service said. `why` is a phrase; `host` the literal that took the connection, if one did.
 
-    `accepted`: something took the connection, or listens where it would, whatever it answered.
+    `accepted`: something took the connection, or listens where it would, whatever it answered; `silent`: nothing came.
     """
 
     up: bool
     why: str
     host: str = ""
     accepted: bool = False
+    silent: bool = False
 
 
 class JudgedListener(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,6 +54,8 @@ class MonitorHooks(NamedTuple):
 
     `last_answer` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the proxy;
     `publish` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
+    `make_room` closes what the proxy keeps open and idle to an upstream before that is asked; False where it cannot be
+    asked now, since it is busy and serves one connection at a time. `is_asked`: a request waits for its answer.
     """
 
     registry: Callable[[], Registry]
@@ -61,6 +63,8 @@ class MonitorHooks(NamedTuple):
     own_ports: Callable[[], Collection[int]]
     publish: Callable[[Sequence[AnyEvent]], None]
     alarm: Callable[[Listener], None]
+    make_room: Callable[[Upstream], bool] = lambda _: True
+    is_asked: Callable[[Upstream], bool] = lambda _: False
 
 
 class Monitor:
@@ -243,8 +247,16 @@ class Monitor:
 
     async def _probe_one(self, record: ServiceRecord) -> None:
         settings = self._registry.settings if self._registry else ProxySettings()
+        upstream = record.service.upstream
+        asks = upstream is not None and record.service.health.path is not None
+        if asks and upstream is not None and not self._hooks.make_room(upstream):
+            record.due = asyncio.get_running_loop().time() + TICK
+            return
         check = await probe(record.service, settings, record.host)
         now = asyncio.get_running_loop().time()
+        if check.silent and upstream is not None and self._hooks.is_asked(upstream):
+            record.due = now + TICK  # it may be busy with that one: nothing is known
+            return
         if not check.up:
             record.failed_at = now
             upstream = record.service.upstream

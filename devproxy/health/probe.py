@@ -38,7 +38,7 @@ async def probe(service: Service, settings: ProxySettings, first: str = "") -> C
     except TimeoutError:
         accepted = connection.transport is not None
         what = f"no answer to GET {health.path}" if accepted else "no answer to a connect"
-        return Check(up=False, why=f"{what} within {health.timeout:g} s", accepted=accepted)
+        return Check(up=False, why=f"{what} within {health.timeout:g} s", accepted=accepted, silent=accepted)
     finally:
         connection.close()
 

@@ -1,7 +1,8 @@
 """The Linux kernel's own socket table, asked over netlink: sock_diag(7), `linux/inet_diag.h`.
 
-Lives here: the packing of a request, the reading of its answer, and the three questions devproxy asks: which
-TCP sockets listen, does anybody still hold the other end of a loopback connection, and whose is it.
+Lives here: the packing of a request, the reading of its answer, and the questions devproxy asks: which TCP
+sockets listen, and what of the other end of a loopback connection: does anybody still hold it, whose is it, and how
+much has come there that was not read.
 Not here: which process a socket belongs to (`health/scanner.py`), what a listener means
 (`health/exposure.py`), which users are trusted (`net/users.py`), other systems: off Linux `listeners` raises OSError,
 and `peer_is_orphan`, `listener_uid` and `peer_uid` say None.
@@ -76,6 +77,7 @@ class RawListener(NamedTuple):
 
 class _Found(NamedTuple):
     state: int
+    unread: int
     uid: int
     inode: int
 
@@ -131,20 +133,28 @@ def peer_is_orphan(local: Endpoint, peer: Endpoint) -> bool | None:
     (closed, killed, reset). False: a process does, even if it has sent its FIN (`shutdown`). None: cannot be
     told (not Linux, not permitted, not a loopback connection). Never raises, never blocks.
     """
-    return _lookup.orphan(local, peer)
+    asked, found = _lookup.other_end(local, peer)
+    return _is_orphan(found) if asked else None
+
+
+def peer_unread(local: Endpoint, peer: Endpoint) -> int:
+    """Bytes that have come to the other end of a loopback TCP connection and were not read there; 0 where that cannot
+    be told. Never raises, never blocks."""
+    _, found = _lookup.other_end(local, peer)
+    return 0 if found is None or found.state == _LISTEN else found.unread
 
 
 def listener_uid(host: str, port: int) -> int | None:
     """Who opened the socket that a connection from this machine to `host` (loopback) and `port` ends at, as the kernel
     itself looks it up: the nearest address wins. None: nobody listens there, or it cannot be told. Never blocks.
     """
-    found = _lookup.socket_at((host, port), (host, 0))
+    _, found = _lookup.other_end((host, 0), (host, port))
     return found.uid if found is not None and found.state == _LISTEN else None
 
 
 def peer_uid(local: Endpoint, peer: Endpoint) -> int | None:
     """Who accepted a loopback connection, of which we have the end `local`. None: nobody has yet, or as above."""
-    found = _lookup.socket_at(peer, local)
+    _, found = _lookup.other_end(local, peer)
     return found.uid if found is not None and (found.inode or found.state == _LISTEN) else None
 
 
@@ -157,27 +167,18 @@ class _Lookup:
         self._usable = sys.platform == "linux"
         self._sequence = itertools.count(1)
 
-    def orphan(self, local: Endpoint, peer: Endpoint) -> bool | None:
+    def other_end(self, local: Endpoint, peer: Endpoint) -> tuple[bool, _Found | None]:
+        """Whether the kernel could be asked, and the socket at `peer` that is connected to `local`, if there is one."""
         if not self._usable:
-            return None
+            return False, None
         try:
             request = _exact(peer, local)
+            if request is None:
+                return False, None
             with self._lock:
-                found = None if request is None else self._ask(request)
+                return True, self._ask(request)
         except (OSError, ValueError, struct.error):
-            return None
-        return None if request is None else _is_orphan(found)
-
-    def socket_at(self, source: Endpoint, destination: Endpoint) -> _Found | None:
-        """The socket at `source`, connected to `destination` or else listening; None where there is none to be seen."""
-        if not self._usable:
-            return None
-        try:
-            request = _exact(source, destination)
-            with self._lock:
-                return None if request is None else self._ask(request)
-        except (OSError, ValueError, struct.error):
-            return None
+            return False, None
 
     def _ask(self, body: bytes) -> _Found | None:
         """The socket's state and inode, None if there is no such socket; OSError if nothing is said."""
@@ -195,7 +196,7 @@ class _Lookup:
                 return None
             raise OSError(code, "sock_diag lookup")
         fields = _ANSWER.unpack_from(answer, _HEADER.size)
-        return _Found(state=fields[1], uid=fields[-2], inode=fields[-1])
+        return _Found(state=fields[1], unread=fields[-4], uid=fields[-2], inode=fields[-1])
 
     def _connect(self) -> socket.socket:
         """Open once, and prove with an empty dump that the kernel knows TCP here.

@@ -19,7 +19,11 @@ import struct
 import sys
 from typing import Final
 
-from devproxy.net.sockdiag import peer_is_orphan
+from devproxy.net.sockdiag import peer_is_orphan, peer_unread
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 _ESTABLISHED, _CLOSE, _CLOSE_WAIT = 1, 7, 8
 
@@ -36,9 +40,30 @@ def _state(transport: asyncio.BaseTransport) -> int | None:
         return _CLOSE
 
 
-def is_established(transport: asyncio.BaseTransport) -> bool:
-    """False where the peer has closed or reset the connection, read or not."""
-    return _state(transport) in (None, _ESTABLISHED)
+def is_at_rest(transport: asyncio.BaseTransport) -> bool:
+    """False where the peer has closed or reset the connection, or has sent something, read or not."""
+    return _state(transport) in (None, _ESTABLISHED) and not _queued(transport, received=True)
+
+
+def _queued(transport: asyncio.BaseTransport, *, received: bool) -> int:
+    """Bytes that wait in our end's receive queue, else in its send queue (FIONREAD, TIOCOUTQ: tcp(7), unix(7))."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sys.platform == "win32":
+        return 0
+    try:
+        answer = fcntl.ioctl(sock.fileno(), termios.FIONREAD if received else termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
+
+
+def undelivered(transport: asyncio.Transport) -> int:
+    """Bytes of what was written that the peer has not read yet, wherever they are, as far as can be told."""
+    waiting = transport.get_write_buffer_size() + _queued(transport, received=False)
+    local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    if isinstance(local, tuple) and isinstance(peer, tuple):
+        waiting += peer_unread(local[:2], peer[:2])
+    return waiting
 
 
 def is_reset(transport: asyncio.BaseTransport) -> bool:

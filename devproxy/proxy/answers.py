@@ -135,15 +135,19 @@ def closed_early(service: Service, error: Exception | None, *, answered: bool) -
     )
 
 
-def no_answer(service: Service, seconds: float, *, whole: bool) -> Respond:
-    """Nothing happened for `seconds`; `whole` says whether the request had been sent completely."""
-    if not whole:
-        detail = f"the request's body made no progress for {seconds:g} s"
+def no_answer(service: Service, seconds: float, *, whole: bool, unread: int = 0) -> Respond:
+    """Nothing happened for `seconds`: who stood still.
+
+    `whole` says whether the request had come completely, `unread` how many of its bytes the service had not read.
+    """
+    if not whole and not unread:
+        detail = f"the client stopped sending the request's body: no progress for {seconds:g} s"
         return Respond(408, "request-timeout", detail, "send the whole body", close=True)
+    took = f"{service.id} took the request and did not answer within {seconds:g} s"
     return Respond(
         504,
         "upstream-timeout",
-        f"{service.id} took the request and did not answer within {seconds:g} s",
+        took if not unread else f"{service.id} read nothing more of the request's body for {seconds:g} s",
         f'look at its log; if it needs longer: response_timeout = "5m" under [services.{service.name}], '
         f"{service.source.file}",
     )

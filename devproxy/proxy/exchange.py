@@ -9,6 +9,10 @@ How it works: callbacks only. A request takes a pooled connection and is written
 none, a task dials. A failed attempt is made again by the rules of RFC 9110 §9.2.2: a request that may have been acted
 on is not sent twice.
 
+Time runs from the last byte that moved on either side. While a request has a body the deadline is only the next time at
+which it is looked whether anything has: what the service has not read waits in our buffers, in the kernel's or in its
+own, and the kernel tells (`net/sockets.py`). Who stood still is named.
+
 A request that waits for its service to be started is held: a value in `ProxyState.held`, of whose body nothing is
 read. Once the gate opens it is dispatched again (`dispatch.py`): by then the service may have another port, and the
 registry may say something else.
@@ -21,7 +25,7 @@ from typing import Final
 from devproxy.http1.fields import Section
 from devproxy.http1.framing import CHUNKED
 from devproxy.http1.grammar import Fault
-from devproxy.http1.response import ResponseHead, switch_fault
+from devproxy.http1.response import ENDLESS_INTERIM, ResponseHead, switch_fault
 from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, too_many_waiting
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import pass_mark
@@ -38,6 +42,7 @@ from devproxy.routing.table import Route
 SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 NEVER: Final = float("inf")
 _IDEMPOTENT: Final = SAFE | {b"PUT", b"DELETE"}
+_LOOKS: Final = 8  # times within `response_timeout` at which it is looked whether the service takes the body
 _HELD_LIMIT: Final = 65536  # bytes of a body that wait for a connection before the client has to
 WAITING_LIMIT: Final = 1 << 26  # bytes that all requests at gates may keep together
 _WAITING_COST: Final = 8192  # of them for each, whatever it has sent: its objects, and those of its connection
@@ -55,9 +60,12 @@ class Exchange(ResponseReceiver):
         "_head",
         "_held",
         "_held_trailers",
+        "_informed",
+        "_moved_at",
         "_pooled",
         "_retry",
         "_sent_body",
+        "_undelivered",
         "_waiting",
         "added",
         "address",
@@ -115,6 +123,9 @@ class Exchange(ResponseReceiver):
         self._held_trailers: bytes | None = None  # and its trailers, once it is whole
         self._sent_body = False
         self._waiting = 0  # bytes that it keeps while it is held
+        self._informed = False
+        self._moved_at = 0.0
+        self._undelivered = -1  # at the last look
         self._retry: Retry | None = None
         proxy.exchanges.add(self)
 
@@ -186,8 +197,14 @@ class Exchange(ResponseReceiver):
     # The request, from the stream.
 
     def start(self) -> None:
-        """Send the request's head, on a connection that is there or on a new one."""
-        pooled = self.address.take(self.proxy.clock, repeatable=self.method in SAFE)
+        """Send the request's head, on a connection that is there or on a new one.
+
+        An upload gets a new one: a kept one may have ended unnoticed, and what is sent on it could not be sent again.
+        """
+        if not self.request_done and (self.length > _HELD_LIMIT or self.length == CHUNKED):
+            pooled = self.address.take_none()
+        else:
+            pooled = self.address.take(self.proxy.clock, repeatable=self.method in SAFE)
         if pooled is None:
             self._dial()
         else:
@@ -205,9 +222,10 @@ class Exchange(ResponseReceiver):
         self._retry.start()
 
     def progress(self) -> None:
-        """More of the request has come, or gone out: the time to answer begins again, unless the answer has begun."""
+        """More of the request's body has come: the time to answer begins again, unless the answer has begun."""
         if not self.responded:
-            self.deadline = self.proxy.clock + self.route.service.response_timeout
+            self._moved_at = clock = self.proxy.clock
+            self.deadline = clock + self.route.service.response_timeout / _LOOKS
 
     def on_request_body(self, payload: bytes) -> None:
         """Pass on body bytes, without their framing."""
@@ -270,6 +288,7 @@ class Exchange(ResponseReceiver):
     # The response, from the connection to the service.
 
     def on_informational(self, response: ResponseHead) -> None:
+        self._informed = True
         self.stream.inform(response)
 
     def on_head(self, response: ResponseHead, body: bytes) -> None:
@@ -315,9 +334,8 @@ class Exchange(ResponseReceiver):
         fault = switch_fault(response, self.reading.upgrade, key)
         upstream = self.upstream
         if fault is not None or not self.request_done or upstream is None:
-            self.on_invalid(
-                fault or Fault(502, "upstream-invalid", "it switched protocols before the request was whole")
-            )
+            early = Fault(502, "upstream-invalid", "it switched protocols before the request was whole")
+            self.answer(invalid_answer(self.route.service, fault or early))
             return
         self.responded = True
         self.status = 101
@@ -330,7 +348,15 @@ class Exchange(ResponseReceiver):
     # Ends that are not the good one.
 
     def on_invalid(self, fault: Fault) -> None:
-        self.answer(invalid_answer(self.route.service, fault))
+        """What came is no HTTP; on a kept connection it may belong to the request before, so once more on a new one."""
+        upstream = self.upstream
+        repeatable = self._pooled and not self._sent_body and self.method in SAFE and self.address.client is None
+        if not repeatable or upstream is None or fault is ENDLESS_INTERIM:
+            self.answer(invalid_answer(self.route.service, fault))
+            return
+        self.upstream = None
+        upstream.discard()
+        self._dial()
 
     def cut(self) -> None:
         self.release()
@@ -347,14 +373,35 @@ class Exchange(ResponseReceiver):
             self.answer(Respond.to(fault))
 
     def expire(self) -> None:
-        """The deadline has passed."""
+        """The deadline has passed, which says little while a body is on its way."""
         service = self.route.service
-        if self.splice is not None and self.splice.progressed():
-            self.progress()
-        elif self in self.proxy.held:
+        if self in self.proxy.held:
             self.answer(self.late())
-        else:
-            self.answer(no_answer(service, service.response_timeout, whole=self.request_done))
+        elif not (self.length and self._is_moving()):
+            unread = self._undelivered if self.length else 0
+            unasked = not self._informed and not self._sent_body and self.fields.any(b"expect") is not None
+            self.answer(
+                no_answer(service, service.response_timeout, whole=self.request_done or unasked, unread=max(0, unread))
+            )
+
+    def _is_moving(self) -> bool:
+        """Whether a byte of the request has moved within `response_timeout`; sets the time of the next look."""
+        now, timeout = self.proxy.clock, self.route.service.response_timeout
+        waiting = len(self._held) if self.upstream is None else self.upstream.undelivered()
+        moved = self.splice is not None and self.splice.progressed()
+        if self.splice is not None:
+            waiting += self.splice.held
+        if moved or waiting != self._undelivered >= 0:
+            self._moved_at = now
+        self._undelivered = waiting
+        until = self._moved_at + timeout
+        self.deadline = min(until, now + timeout / _LOOKS)
+        return now < until
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has a connection to its service, and nothing has come back over it."""
+        return self.upstream is not None and not self.responded and not self.address.is_in_process
 
     def late(self) -> Respond:
         """The answer to a request that can wait at the gate no longer."""

@@ -7,6 +7,11 @@ Not here: what goes over a connection (`upstream.py`), making one (`retry.py`).
 Keyed by address, never by snapshot: a reload changes names, and the connections stay. The one used last is handed out
 first.
 
+A service with few threads is kept from everything else by a connection that is open and idle. So what is idle is
+closed where it stands in somebody's way: before a request that may not use it is sent over a new one, before a check of
+health, and where a request has waited for its answer for a second (`make_room`). Where requests are answered as soon as
+that is done, the service serves one connection at a time: nothing is kept open to it.
+
 A service may tie who a client is to the connection (NTLM, Negotiate; RFC 4559 §6). From the offer on such a connection
 is that client's alone: the client's connection has an `UpstreamAddress` of its own, where nobody else looks, and the
 two end together.
@@ -17,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from devproxy.http1.edits import ResponseEdit
 from devproxy.http1.response import ResponseHead
-from devproxy.net.sockets import is_established
+from devproxy.net.sockets import is_at_rest
 from devproxy.registry.model import Upstream
 
 if TYPE_CHECKING:
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 
 IDLE_CONNECTIONS: Final = 64  # kept per address; more may be open while they are in use
 _FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
+_IN_VAIN: Final = 3.0  # seconds until room is made once more where it did not help
+_STRIKES: Final = 2  # times in a row that a request was answered as soon as idle connections were closed
 
 
 class UpstreamStream:
@@ -75,6 +82,10 @@ class UpstreamStream:
         """Give the socket to a tunnel: this connection is no longer a request's."""
         raise NotImplementedError
 
+    def undelivered(self) -> int:
+        """Bytes that were sent on it and that the service has not read yet, as far as can be told."""
+        raise NotImplementedError
+
     def discard(self) -> None:
         """Close without waiting: nothing that is still to come is wanted."""
         raise NotImplementedError
@@ -85,7 +96,9 @@ class UpstreamAddress:
 
     `is_in_process`: no socket leads there, but a protocol of our own does; nothing is kept open to it. `client`: the
     one connection of a client that may use what is open here; None where everybody may. `response_edit`: what the
-    registry changes in the responses that come from there, so that a head that is remembered is whole.
+    registry changes in the responses that come from there, so that a head that is remembered is whole. `one_at_a_time`:
+    the service was seen to serve one connection after the other; `strikes` how often in a row; `in_vain_until`: that
+    closing what is idle has just not helped.
     """
 
     __slots__ = (
@@ -94,11 +107,14 @@ class UpstreamAddress:
         "client",
         "host",
         "idle",
+        "in_vain_until",
         "is_in_process",
         "last_response",
+        "one_at_a_time",
         "opened",
         "response_edit",
         "server_name",
+        "strikes",
         "upstream",
     )
 
@@ -111,6 +127,9 @@ class UpstreamAddress:
         self.idle: list[UpstreamStream] = []
         self.opened: set[UpstreamStream] = set()
         self.capacity = 0 if self.is_in_process else IDLE_CONNECTIONS  # 0 also once the pool has forgotten it
+        self.one_at_a_time = False
+        self.strikes = 0
+        self.in_vain_until = float("-inf")
         self.host = ""  # the literal that answered last
         self.alive_at = float("-inf")  # on the loop's clock
         self.last_response: ResponseHead | None = None
@@ -120,21 +139,53 @@ class UpstreamAddress:
         idle = self.idle
         while idle:
             connection = idle[-1]
-            if (
-                not repeatable
-                and self.client is None
-                and (now - connection.idle_since > _FRESH or not is_established(connection.transport))
-            ):
-                return None
+            if not repeatable and self.client is None:
+                if now - connection.idle_since > _FRESH:
+                    connection.discard()  # one is enough: it leaves the service a thread
+                    return None
+                if not is_at_rest(connection.transport):
+                    connection.discard()
+                    continue
             idle.pop()
             if not connection.transport.is_closing():
                 return connection
+        return None
+
+    def take_none(self) -> UpstreamStream | None:
+        """For a request that wants a new connection: None, but where the service knows its client by an old one."""
+        if self.client is not None:
+            return self.take(0.0, repeatable=True)
+        if self.idle:
+            self.idle[-1].discard()
         return None
 
     def expire(self, now: float) -> None:
         """Close connections that have been idle for too long."""
         for connection in [c for c in self.idle if now - c.idle_since > c.idle_limit]:
             connection.discard()
+
+    def make_room(self) -> bool:
+        """Close what is idle; whether there was anything."""
+        idle = list(self.idle)
+        for connection in idle:
+            connection.discard()
+        return bool(idle)
+
+    def learn(self, now: float, *, relieved: bool) -> None:
+        """Take in whether a request that had waited was answered as soon as there was room."""
+        self.strikes = self.strikes + 1 if relieved else 0
+        if not relieved:
+            self.in_vain_until = now + _IN_VAIN
+        if self.strikes >= _STRIKES and self.capacity and self.client is None:
+            self.one_at_a_time = True
+            self.capacity = 0
+
+    def serves_many(self) -> None:
+        """Two of its responses were under way at once."""
+        self.strikes = 0
+        if self.one_at_a_time:
+            self.one_at_a_time = False
+            self.capacity = IDLE_CONNECTIONS
 
     def close(self) -> None:
         """Abort every connection."""
@@ -173,6 +224,10 @@ class Pool:
         """Its client is gone: so is everything that was opened for it."""
         self.owned.discard(own)
         own.close()
+
+    def of(self, upstream: Upstream) -> list[UpstreamAddress]:
+        """The states of an upstream that clients share, one for each name it is asked as."""
+        return [address for (known, *_), address in self.addresses.items() if known == upstream]
 
     def last_answer(self, upstream: Upstream) -> float:
         """When it last answered a request, on the loop's clock; minus infinity for never."""

@@ -24,7 +24,7 @@ from devproxy.proxy.forward import Peer
 from devproxy.proxy.gates import Gate
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.interfaces import AccessRecord, ClientConnection, LivenessWatched, ProxyState, Snapshot
-from devproxy.proxy.pool import Pool
+from devproxy.proxy.pool import Pool, UpstreamAddress
 from devproxy.proxy.tunnel import TunnelEnd
 from devproxy.registry.model import Service, Source, Upstream
 from devproxy.routing.table import Route
@@ -34,6 +34,7 @@ _TICK = 0.1  # seconds
 _TICKS_PER_CHECK = 10
 _FEW = 50  # connections that cannot be heard, and may be asked about at every tick
 _COMMON = frozenset((*LOOPBACKS, ""))
+_PATIENCE = 1.0  # seconds that a request waits before idle connections to its service are closed
 _DEFAULT_CONNECTIONS = 10_000
 
 _CONTROL = Service(
@@ -86,6 +87,7 @@ class Proxy(ProxyState):
         self._peers: dict[tuple[str, int], Peer] = {}
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._relieved: list[tuple[UpstreamAddress, list[Exchange]]] = []  # for whom room was made at the last tick
         self._empty: asyncio.Event | None = None  # set once nothing is open, while draining
         self._gather_gates()
 
@@ -199,12 +201,50 @@ class Proxy(ProxyState):
             for watched in list(self.liveness_watched):
                 if not watched.check_liveness():
                     self.liveness_watched.discard(watched)
+        if self._relieved:
+            self._learn()
         if check:
+            self._make_room(now)
             pooled = self.pool.expire(now, self.snapshot.upstreams)
             busy = bool(pooled or self.connections or self.liveness_watched)
         if not busy:
             self._timer.cancel()
             self._timer = None
+
+    def _make_room(self, now: float) -> None:
+        """Close idle connections where requests wait: the service may be busy with nothing but these."""
+        waiting: dict[UpstreamAddress, list[Exchange]] = {}
+        streaming: set[UpstreamAddress] = set()
+        for exchange in self.exchanges:
+            if exchange.waits:
+                if now - exchange.started >= _PATIENCE and now >= exchange.address.in_vain_until:
+                    waiting.setdefault(exchange.address, []).append(exchange)
+            elif exchange.upstream is not None and exchange.address in streaming:
+                exchange.address.serves_many()
+            elif exchange.upstream is not None:
+                streaming.add(exchange.address)
+        for address, exchanges in waiting.items():
+            if self._close_idle(address.upstream):
+                self._relieved.append((address, exchanges))
+
+    def _close_idle(self, upstream: Upstream) -> bool:
+        closed = [address.make_room() for address in self.pool.of(upstream)]
+        return any(closed)
+
+    def _learn(self) -> None:
+        relieved, self._relieved = self._relieved, []
+        for address, exchanges in relieved:
+            address.learn(self.clock, relieved=any(exchange.responded for exchange in exchanges))
+
+    def make_room(self, upstream: Upstream) -> bool:
+        """Close what is idle towards `upstream`, before somebody else asks it; False where it is busy, one request at
+        a time."""
+        self._close_idle(upstream)
+        return not any(address.one_at_a_time and address.opened for address in self.pool.of(upstream))
+
+    def is_asked(self, upstream: Upstream) -> bool:
+        """Whether a request waits for its answer."""
+        return any(exchange.waits and exchange.address.upstream == upstream for exchange in self.exchanges)
 
     # The end.
 

@@ -127,6 +127,11 @@ class Splice:
         self._wait(None)
         self._loop.call_soon(self._move)
 
+    @property
+    def held(self) -> int:
+        """Bytes that were taken from the source and are not with the sink."""
+        return self._held + len(self._first)
+
     def progressed(self) -> bool:
         """Whether bytes were taken since this was asked the last time."""
         seen, self._seen = self._seen, self._left

@@ -17,7 +17,7 @@ from typing import Final, cast
 from devproxy.http1.framing import CHUNKED, UNTIL_CLOSE, ChunkedReader, ChunkError, chunk, last_chunk
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head
-from devproxy.net.sockets import is_gone, unread
+from devproxy.net.sockets import is_gone, undelivered, unread
 from devproxy.proxy.interfaces import ResponseReceiver
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.splice import WORTHWHILE
@@ -259,6 +259,9 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
     def detach(self) -> None:
         self.exchange = None
         self.address.opened.discard(self)
+
+    def undelivered(self) -> int:
+        return undelivered(self.transport)
 
     def discard(self) -> None:
         self.exchange = None

@@ -30,12 +30,10 @@ from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
 from devproxy.registry.model import HeaderEdits, Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
 from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable, ServiceTable
-from devproxy.registry.values import duration, origin, port_range, size
+from devproxy.registry.values import duration, origin, port_range, size, time_limit
 from devproxy.text import devproxy_command, shown
 
-_DURATIONS = frozenset(
-    ["hold", "response_timeout", "header_timeout", "idle_timeout", "grace", "idle_stop", "interval", "timeout"]
-)
+_DURATIONS = frozenset(["hold", "header_timeout", "idle_timeout", "grace", "idle_stop", "interval", "timeout"])
 
 _INHERITED = ("response_timeout", "hold", "cross_site", "exposure", "other_user")
 
@@ -55,7 +53,7 @@ def service(
     file, line, _ = declared.place()
     found = {name: getattr(proxy, name) for name in _INHERITED}
     for name, value in _given(table):
-        if name in _AS_WRITTEN or name in _DURATIONS or name == "cross_site":
+        if name in _AS_WRITTEN or name in _DURATIONS or name in ("cross_site", "response_timeout"):
             found[name] = _value(name, value)
     if table.health is not UNSET:
         found["health"] = _health(table.health)
@@ -97,6 +95,8 @@ def _given(table: Any) -> list[tuple[str, Any]]:
 def _value(name: str, value: Any) -> Any:
     if name in _DURATIONS:
         return duration(value)
+    if name == "response_timeout":
+        return time_limit(value)
     if name in ("max_header", "max_response_header"):
         return size(value)
     if name == "ports":

@@ -50,6 +50,14 @@ ConnectionCount = Annotated[int, _kind("a whole number from 1 to 1000000", "4096
 Duration = Annotated[
     str, _kind("a duration such as 500ms, 3s or 2m", '"3s"', pattern=r"^[0-9]{1,9}(?:\.[0-9]{1,3})?(?:ms|s|m|h)$")
 ]
+TimeLimit = Annotated[
+    str,
+    _kind(
+        'a duration such as 500ms, 3s or 2m, or "never"',
+        '"60s"',
+        pattern=r"^(?:[0-9]{1,9}(?:\.[0-9]{1,3})?(?:ms|s|m|h)|never)$",
+    ),
+]
 Size = Annotated[str, _kind("a size such as 64KiB or 1MiB", '"64KiB"', pattern="^[0-9]{1,9}(?:KiB|MiB|GiB)$")]
 PortRange = Annotated[str, _kind("a range of ports", '"20000-29999"', pattern="^[0-9]{1,5}-[0-9]{1,5}$")]
 Name = Annotated[str, _kind("a name", '"web"', pattern=f"^{LABEL}$")]
@@ -231,7 +239,10 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     request_headers: Maybe[Annotated[HeadersTable, _REQUEST_HEADERS]] = UNSET
     response_headers: Maybe[Annotated[HeadersTable, _RESPONSE_HEADERS]] = UNSET
     response_timeout: Maybe[
-        Annotated[Duration, key("Time for the first byte of a response; the setting of [proxy] if absent.")]
+        Annotated[
+            TimeLimit,
+            key("Time without progress until a response begins, or `never`; the setting of [proxy] if absent."),
+        ]
     ] = UNSET
     hold: Maybe[
         Annotated[
@@ -332,7 +343,13 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     ] = UNSET
     hold: Maybe[Annotated[Duration, key("How long requests wait for a service that restarts.", "3s")]] = UNSET
     response_timeout: Maybe[
-        Annotated[Duration, key("Time for the first byte of a response; none applies after that.", "60s")]
+        Annotated[
+            TimeLimit,
+            key(
+                "Time without progress until a response begins, or `never`, for breakpoints; none applies after that.",
+                "60s",
+            ),
+        ]
     ] = UNSET
     header_timeout: Maybe[Annotated[Duration, key("Time for a client to send a request's header section.", "10s")]] = (
         UNSET

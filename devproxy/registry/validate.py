@@ -34,6 +34,7 @@ from devproxy.registry.values import (
     size,
     some_time,
     status_set,
+    time_limit,
 )
 from devproxy.text import plural, shown
 
@@ -79,7 +80,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
     schema.ServiceTable: {
         "upstream": upstream,
         "hosts": EACH(host_pattern),
-        "response_timeout": some_time,
+        "response_timeout": time_limit,
         "hold": duration,
         "cross_site": EACH(origin),
         "cwd": plain_path,
@@ -100,7 +101,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
         "tlds": EACH(tld),
         "host_template": host_template,
         "hold": duration,
-        "response_timeout": some_time,
+        "response_timeout": time_limit,
         "header_timeout": some_time,
         "idle_timeout": some_time,
         "grace": duration,

@@ -8,6 +8,7 @@ RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser ne
 
 import re
 from collections.abc import Callable
+from math import inf
 
 from devproxy.problems import Wrong
 from devproxy.text import shown
@@ -52,6 +53,11 @@ def some_time(text: str) -> float:
             f'"{text}" leaves no time at all', fix='write a duration above zero, such as "1s"', code="out-of-range"
         )
     return seconds
+
+
+def time_limit(text: str) -> float:
+    """A duration that is not zero, or `never`: infinity."""
+    return inf if text == "never" else some_time(text)
 
 
 def size(text: str) -> int:

@@ -229,8 +229,8 @@ def test_where_netlink_is_forbidden_it_cannot_be_told(failure: OSError, monkeypa
     lookup = sockdiag._Lookup()
     with pair("127.0.0.1") as (client, ours):
         client.close()
-        assert lookup.orphan(ours.getsockname(), ours.getpeername()) is None
-        assert lookup.orphan(ours.getsockname(), ours.getpeername()) is None
+        assert lookup.other_end(ours.getsockname(), ours.getpeername()) == (False, None)
+        assert lookup.other_end(ours.getsockname(), ours.getpeername()) == (False, None)
 
 
 @pytest.mark.usefixtures("linux")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from devproxy.net.sockets import RECEIVE, SEND, bound_buffers, is_established, is_gone, reset
+from devproxy.net.sockets import RECEIVE, SEND, bound_buffers, is_at_rest, is_gone, reset, undelivered, unread
 from tests import require
 from tests.waiting import until
 
@@ -40,9 +40,35 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
 
 async def test_a_connection_in_use_is_there(pair: Pair) -> None:
     transport, far = pair
+    assert is_at_rest(transport)
     far.send(b"unread")
-    assert is_established(transport)
+    await until(lambda: not is_at_rest(transport))
     assert not is_gone(transport)
+
+
+async def test_what_the_peer_has_not_read_is_counted_wherever_it_waits(pair: Pair) -> None:
+    transport, far = pair
+    assert undelivered(transport) == 0
+    transport.write(b"x" * 1000)
+    await until(lambda: undelivered(transport) == 1000)
+    far.recv(400)
+    assert undelivered(transport) == 600
+    transport.write(b"y" * (16 << 20))
+    everything = 600 + (16 << 20)
+    await until(lambda: undelivered(transport) >= everything)
+    left = everything
+    while left > everything // 2:
+        left -= len(far.recv(1 << 16))
+        await asyncio.sleep(0)
+    assert undelivered(transport) < everything
+
+
+async def test_what_arrived_before_a_connection_failed_can_be_read(pair: Pair) -> None:
+    transport, far = pair
+    far.send(b"last words")
+    await until(lambda: not is_at_rest(transport))
+    assert unread(transport) == b"last words"
+    assert unread(transport) == b""
 
 
 async def test_a_peer_that_has_only_finished_sending_is_there_and_its_connection_is_not_for_new_requests(
@@ -50,7 +76,7 @@ async def test_a_peer_that_has_only_finished_sending_is_there_and_its_connection
 ) -> None:
     transport, far = pair
     far.shutdown(socket.SHUT_WR)
-    await until(lambda: not is_established(transport))
+    await until(lambda: not is_at_rest(transport))
     assert not is_gone(transport)
 
 
@@ -58,13 +84,13 @@ async def test_a_peer_that_has_closed_is_gone(pair: Pair) -> None:
     transport, far = pair
     far.close()
     await until(lambda: is_gone(transport))
-    assert not is_established(transport)
+    assert not is_at_rest(transport)
 
 
 async def test_a_peer_that_has_closed_after_it_finished_sending_is_gone(pair: Pair) -> None:
     transport, far = pair
     far.shutdown(socket.SHUT_WR)
-    await until(lambda: not is_established(transport))
+    await until(lambda: not is_at_rest(transport))
     far.close()
     await until(lambda: is_gone(transport))
 
@@ -74,7 +100,7 @@ async def test_a_peer_that_has_reset_is_gone(pair: Pair) -> None:
     far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     far.close()
     await until(lambda: is_gone(transport))
-    assert not is_established(transport)
+    assert not is_at_rest(transport)
 
 
 async def test_where_it_cannot_be_told_the_peer_is_there() -> None:
@@ -83,7 +109,7 @@ async def test_where_it_cannot_be_told_the_peer_is_there() -> None:
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=near)
     transport.pause_reading()
     far.close()
-    assert is_established(transport)
+    assert is_at_rest(transport)
     assert not is_gone(transport)
     transport.abort()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -45,7 +45,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> None:
         asked: Any = transport
         return bool(asked.idle.established)
 
-    monkeypatch.setattr(pool, "is_established", established)
+    monkeypatch.setattr(pool, "is_at_rest", established)
 
 
 def test_the_one_used_last_is_handed_out_first_and_only_once() -> None:
@@ -67,12 +67,56 @@ def test_what_must_not_be_sent_twice_gets_only_one_that_was_used_a_moment_ago_an
     address = UpstreamAddress(UPSTREAM, "")
     kept = idle(address, 1.0)
     assert address.take(2.5, repeatable=False) is None
-    assert address.idle == [kept]
-    kept.idle_since = 2.0
+    assert address.idle == []  # it would keep a service with one thread from the connection that is made instead
+    kept = idle(address, 2.0)
     kept.established = False
     assert address.take(2.5, repeatable=False) is None
-    kept.established = True
+    kept = idle(address, 2.0)
     assert address.take(2.5, repeatable=False) is kept
+
+
+def test_one_that_is_too_old_is_closed_and_the_rest_stays() -> None:
+    address = UpstreamAddress(UPSTREAM, "")
+    first, _ = idle(address, 0.5), idle(address, 1.0)
+    assert address.take(2.5, repeatable=False) is None
+    assert address.idle == [first]
+
+
+def test_one_that_has_ended_is_passed_over_for_another() -> None:
+    address = UpstreamAddress(UPSTREAM, "")
+    good, bad = idle(address, 2.0), idle(address, 2.1)
+    bad.established = False
+    assert address.take(2.5, repeatable=False) is good
+
+
+def test_an_upload_gets_none_and_one_idle_connection_is_closed_for_it() -> None:
+    address = UpstreamAddress(UPSTREAM, "")
+    first, _ = idle(address, 1.0), idle(address, 2.0)
+    assert address.take_none() is None
+    assert address.idle == [first]
+
+
+def test_a_clients_own_connection_serves_whatever_it_asks() -> None:
+    address = UpstreamAddress(UPSTREAM, "")
+    address.client = cast(Any, object())
+    kept = idle(address, 1.0)
+    kept.established = False
+    assert address.take(9.0, repeatable=False) is kept
+    kept = idle(address, 1.0)
+    assert address.take_none() is kept
+
+
+def test_one_at_a_time_is_believed_when_seen_twice_in_a_row_and_forgotten_when_two_are_served() -> None:
+    address = UpstreamAddress(UPSTREAM, "")
+    for relieved in (True, False, True):
+        address.learn(0.0, relieved=relieved)
+    assert not address.one_at_a_time
+    address.learn(0.0, relieved=True)
+    assert address.one_at_a_time
+    assert address.capacity == 0
+    address.serves_many()
+    assert not address.one_at_a_time
+    assert address.capacity == pool.IDLE_CONNECTIONS
 
 
 def test_a_connection_is_given_up_when_its_own_time_is_over() -> None:

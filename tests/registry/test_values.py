@@ -35,6 +35,14 @@ def test_a_time_that_must_pass_is_not_zero() -> None:
         values.some_time("0s")
 
 
+def test_a_limit_may_be_none_at_all() -> None:
+    assert values.time_limit("never") == float("inf")
+    assert values.time_limit("5m") == 300.0
+    for text in ("0s", "Never", "none", "inf", ""):
+        with pytest.raises(Wrong):
+            values.time_limit(text)
+
+
 @given(st.integers(0, 86400 * 1000), st.sampled_from(["ms", "s", "m", "h"]))
 def test_every_duration_within_a_day_is_read(milliseconds: int, unit: str) -> None:
     number = milliseconds / {"ms": 1, "s": 1000, "m": 60000, "h": 3600000}[unit]

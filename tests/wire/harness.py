@@ -107,11 +107,26 @@ class Origin:
         """The next connection of the proxy."""
         try:
             async with asyncio.timeout(within):
-                sock, _ = await asyncio.get_running_loop().sock_accept(self._sock)
+                sock = await self._next()
         except TimeoutError:
             raise AssertionError(f"the proxy made no connection within {within} s") from None
         self.peers.append(Peer(sock, f"origin connection {len(self.peers) + 1}"))
         return self.peers[-1]
+
+    async def _next(self) -> socket.socket:
+        """What `sock_accept` of asyncio is for, which fails where it is cancelled while a connection comes in."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                sock, _ = self._sock.accept()
+                sock.setblocking(False)
+                return sock
+            readable = asyncio.Event()
+            loop.add_reader(self._sock, readable.set)
+            try:
+                await readable.wait()
+            finally:
+                loop.remove_reader(self._sock)
 
     def always(self, act: Callable[[Peer], Awaitable[None]]) -> None:
         """Treat every connection alike, in the background, each in a task of its own, until `forget`."""

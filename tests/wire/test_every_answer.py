@@ -121,9 +121,10 @@ async def head_is_late(log: Log) -> Logged:
 
 
 async def body_is_late(log: Log) -> Logged:
-    log.stage.swap(service("web", log.stage.origin, response_timeout=0.1))
     client = await log.stage.connect()
     await client.send(post(5) + b"he")
+    peer = await log.stage.origin.accept()
+    await peer.until(b"he")  # so that it is the client that stands still
     assert (await log.stage.meanwhile(1.0, client.response())).status == 408
     return ("web", b"POST", b"/p", 408, 0)
 

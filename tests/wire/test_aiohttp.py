@@ -109,7 +109,9 @@ async def client(stage: Stage, app: App) -> AsyncIterator[aiohttp.ClientSession]
         yield session
 
 
-async def test_uploads_of_both_framings_arrive_whole_each_on_a_connection_of_its_own(app: App, client: aiohttp.ClientSession) -> None:
+async def test_uploads_of_both_framings_arrive_whole_each_on_its_own_connection(
+    app: App, client: aiohttp.ClientSession
+) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(LARGE), 100_000):
             yield LARGE[start : start + 100_000]

@@ -32,7 +32,7 @@ Scripts = Callable[[str, str, str], str | None]
 DEEPEST = 6  # scripts that call scripts
 VITE = "__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS"
 RAILS = "RAILS_DEVELOPMENT_HOSTS"
-_LAST_NUMBER = re.compile(r"(?<![$\w.])(\d+)(?=/?$)")  # `localhost:8000`, but neither `$PORT2` nor `$2`
+_LAST_NUMBER = re.compile(r"(?<![$\w.})])(\d+)(?=/?$)")  # `localhost:8000`, but neither `$PORT2`, `$2` nor `${P}2`
 
 
 class AdaptedCommand(msgspec.Struct, frozen=True, kw_only=True):

@@ -139,6 +139,23 @@ def unfilled(declared: Declared, services: Mapping[str, Declared]) -> list[Probl
     ]
 
 
+def unexpanded(declared: Declared) -> list[Problem]:
+    """A warning for each `${port}` where no shell reads it: in a command that is a list, and in `env`."""
+    wrong = Wrong(
+        "`${port}` stays as it is written",
+        why="`$` is for a shell, and none reads this",
+        fix="write `{port}`, which is filled in",
+        code="does-not-apply",
+    )
+    command = declared.table.command
+    has_shell = isinstance(command, list) and "-c" in command
+    return [
+        declared.problem(path, wrong, "warning")
+        for path, text in _texts(declared)
+        if path != ("command",) and not (has_shell and path[0] == "command") and "${port}" in text
+    ]
+
+
 def circles(graph: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
     """The circles of a graph, one for each edge that closes one, as the ids along it; linear in the graph."""
     done: set[str] = set()

@@ -140,6 +140,7 @@ class _Merge:
             found[name], problems = conflicts.dependencies(declared, self.declared)
             self.problems += problems
             self.problems += conflicts.unfilled(declared, self.declared)
+            self.problems += conflicts.unexpanded(declared)
         for circle in conflicts.circles(found):
             self.problems.append(conflicts.circular(circle, self.declared))
             found[circle[-1]] = tuple(name for name in found[circle[-1]] if name != circle[0])

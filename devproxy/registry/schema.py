@@ -272,7 +272,7 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             Command,
             key(
                 "What `devproxy run` starts: a string runs in a shell, a list is executed. `{port}`, `{url.NAME}`,"
-                " `{port.NAME}` and `{host.NAME}` are filled in."
+                " `{port.NAME}` and `{host.NAME}` are filled in; `$PORT` and `${port}` are the shell's."
             ),
         ]
     ] = UNSET

@@ -26,7 +26,7 @@ _BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _RANGE = "([0-9]{1,5})-([0-9]{1,5})"
 _CODES = "([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)"
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
-_PLACEHOLDER = r"\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}"
+_PLACEHOLDER = r"(?<!\$)\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}"
 _IN_TEMPLATE = r"\{(?:service|project|worktree|tld)\}|[a-z0-9.-]"
 
 
@@ -161,7 +161,7 @@ def origin(text: str) -> str:
 def placeholders(text: str) -> list[tuple[str, str]]:
     """What is to be filled in: (`url`, `port` or `host`; a service's name, empty for our own `{port}`), in order.
 
-    Every other brace is literal: `${HOME}`, JSON, `{urls.api}`.
+    Every other brace is literal: `${HOME}` and `${port}`, which are a shell's, JSON, `{urls.api}`.
     """
     return [(match[1].partition(".")[0], match[2] or "") for match in re.finditer(_PLACEHOLDER, text)]
 

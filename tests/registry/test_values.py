@@ -178,6 +178,11 @@ def test_placeholders_are_exactly_four_and_other_braces_are_literal() -> None:
     ]
 
 
+def test_what_a_shell_expands_is_no_placeholder() -> None:
+    assert values.placeholders("${port} ${url.api} $PORT ${PORT:-3000} $${port}") == []
+    assert values.placeholders("${PORT:-{port}}") == [("port", "")]
+
+
 def test_host_templates() -> None:
     for text in ("{service}.{project}.{tld}", "{service}-{project}.{tld}", "{service}.{tld}", "x.{service}.{tld}"):
         assert values.host_template(text) == text

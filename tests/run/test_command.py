@@ -135,6 +135,34 @@ def test_filling_in_changes_placeholders_and_nothing_else(text: str) -> None:
         assert filled == text
 
 
+SHELLS_OWN = [
+    "$PORT",
+    "${PORT}",
+    "${PORT:-3000}",
+    "${port}",
+    "${port:-3000}",
+    "${port.db}",
+    "$((PORT + 1))",
+    "$(cat port)",
+]
+
+
+@given(st.lists(st.sampled_from([*SHELLS_OWN, "{port}", "'${port}'", '"$PORT"', "x", "${PORT}1"]), min_size=1))
+def test_what_a_shell_expands_is_left_to_it(words: list[str]) -> None:
+    text = f"anything {' '.join(words)}"
+    expected = f"anything {' '.join('24000' if word == '{port}' else word for word in words)}"
+    assert prepared(replace(WEB, command=text)).argv == [*SHELL, expected]
+    assert prepared(replace(WEB, command=("anything", *words))).argv[1:] == [
+        "24000" if word == "{port}" else word for word in words
+    ]
+
+
+@pytest.mark.parametrize("value", [*SHELLS_OWN, "${PORT}1", '"$PORT"', "1$PORT"])
+def test_a_port_that_a_shell_expands_is_not_replaced(value: str) -> None:
+    found = prepared(replace(WEB, command=f"vite --port {value} --host 127.0.0.1 --strictPort"))
+    assert f"--port {value} " in f"{found.argv[-1]} "
+
+
 @given(st.lists(st.sampled_from(["{port}", "{url.api}", "{host.api}", "{port.db}", "${HOME}", '{"a": 1}', "x"])))
 def test_any_mix_of_placeholders_is_filled_in(parts: list[str]) -> None:
     values = {

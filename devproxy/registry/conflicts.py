@@ -34,7 +34,7 @@ class OwnPorts:
         address = service.upstream
         if address is None or not address.port or set(LOOPBACKS).isdisjoint(address.hosts):
             return True, []
-        path = ("port",) if declared.table.port is not UNSET else ("upstream",)
+        path = (declared.address_key,)
         if address.port in self.certain:
             wrong = Wrong(
                 f"port {address.port} is the proxy's own",

@@ -163,8 +163,8 @@ class _Parts:
     def services(self) -> dict[str, ServiceTable]:
         services = self._named("services", ServiceTable)
         for name, table in list(services.items()):
-            if table.port is not msgspec.UNSET and table.upstream is not msgspec.UNSET:
-                self.findings.wrong(("services", name, "upstream"), _both())
+            if twice := _said_twice(table):
+                self.findings.wrong(("services", name, twice[1]), _both(*twice))
                 del services[name]
                 self.leave_out(name)
         return services
@@ -207,9 +207,18 @@ class _Parts:
         return value
 
 
-def _both() -> Wrong:
+def _said_twice(table: ServiceTable) -> tuple[str, str] | None:
+    """Two keys of which each says where the service is."""
+    given = {name for name in ("port", "upstream") if getattr(table, name) is not msgspec.UNSET}
+    if isinstance(table.listens, int) or ("upstream" in given and table.listens is not msgspec.UNSET):
+        given.add("listens")
+    pairs = (("port", "upstream"), ("port", "listens"), ("upstream", "listens"))
+    return next((pair for pair in pairs if given.issuperset(pair)), None)
+
+
+def _both(one: str, other: str) -> Wrong:
     return Wrong(
-        "`port` and `upstream` are both given",
+        f"`{one}` and `{other}` are both given",
         why="each of them says where the service is",
         fix="remove one of them",
         code="port-and-upstream",

@@ -4,8 +4,8 @@ Lives here: the input of a merge (a linked project, a lease), and a service as i
 over the project file, with the place of each of its keys.
 Not here: values (`resolve.py`), who gets a name (`claims.py`).
 
-In the local file tables merge, arrays and mounts replace. `port` and `upstream` say the same thing, so
-one of them in the local file replaces the other in the project file.
+In the local file tables merge, arrays and mounts replace. `port`, `upstream` and a number in `listens` say the same
+thing, so one of them in the local file replaces the others in the project file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,6 @@ from devproxy.registry.schema import LocalFile, ProjectFile, ServiceTable, UserF
 from devproxy.registry.toml import Path
 
 _TABLES = ("env", "health", "request_headers", "response_headers")
-_ALTERNATIVES = {"port": "upstream", "upstream": "port"}
 
 
 class Linked(msgspec.Struct, frozen=True):
@@ -60,6 +59,12 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """File, line and column of a key of its table; of its header without one."""
         decoded = self._file(path)
         return decoded.file, *decoded.places.at(("services", self.name, *path))
+
+    @property
+    def address_key(self) -> str:
+        """The key that says where it is."""
+        given = (name for name in ("upstream", "port", "listens") if getattr(self.table, name) is not UNSET)
+        return next(given, "port")
 
     @property
     def label(self) -> str:
@@ -183,8 +188,20 @@ def override(table: ServiceTable, local: ServiceTable) -> tuple[ServiceTable, fr
         else:
             values[name] = value
             changed.add((name,))
-            values.pop(_ALTERNATIVES.get(name, ""), None)
+            for other in _displaced(name, value, values.get("listens")):
+                values.pop(other, None)
     return ServiceTable(**values), frozenset(changed)
+
+
+def _displaced(name: str, value: object, listens: object) -> tuple[str, ...]:
+    """The other keys that say where the service is, whose place this one takes."""
+    if name == "upstream":
+        return ("port", "listens")
+    if name == "port":
+        return ("upstream", "listens") if isinstance(listens, int) else ("upstream",)
+    if name == "listens":
+        return ("upstream", "port") if isinstance(value, int) else ("upstream",)
+    return ()
 
 
 def _as_dict(value: object) -> dict[str, object]:

@@ -199,7 +199,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is unique in a registry: `web.shop` in project `shop`, `app` without one. `hosts` are lower-case names without
     a port, wildcards as `*.shop.localhost`; the first is the one that URLs are made of; none are left where others hold
-    them all. `upstream` is None while nothing says which port it has. `mounts` is empty for `protocol` tcp, whose
+    them all. `upstream` is None while nothing says which port it has. `listens` is the port that the command listens on
+    by itself, or the text of its log that names it. `mounts` is empty for `protocol` tcp, whose
     `hosts` are names to show, not routes. `cwd` is absolute. `idle_stop` None is never. `trusted`: its command may
     be run without a person asking for it each time; `leased`: it runs now, or is about to. Times in seconds.
     """
@@ -212,6 +213,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     upstream: Upstream | None = None
     protocol: Protocol = "http"
     listen: int | None = None
+    listens: int | str | None = None
     host_header: HostHeader = "keep"
     origin_header: HostHeader = "keep"
     request_headers: HeaderEdits = HeaderEdits()

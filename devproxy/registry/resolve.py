@@ -37,7 +37,7 @@ _DURATIONS = frozenset(["hold", "header_timeout", "idle_timeout", "grace", "idle
 
 _INHERITED = ("response_timeout", "hold", "cross_site", "exposure", "other_user")
 
-_AS_WRITTEN = ("protocol", "host_header", "origin_header", "exposure", "other_user", "start", "restart")
+_AS_WRITTEN = ("protocol", "listens", "host_header", "exposure", "other_user", "start", "restart", "origin_header")
 
 
 def settings(table: ProxyTable) -> ProxySettings:
@@ -133,6 +133,8 @@ def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, 
         found = None if problems else _absolute(found, declared.place(("upstream",))[0], scheme)
     elif table.port is not UNSET:
         found = Upstream(scheme, LOOPBACKS, table.port)
+    elif isinstance(table.listens, int):
+        found = Upstream(scheme, LOOPBACKS, table.listens)
     if found is not None and found.port and _is_of_another_checkout(declared):
         found = None
     return found if lease is None else _leased(found, scheme, lease), problems
@@ -144,8 +146,7 @@ def _leased(found: Upstream | None, scheme: Scheme, lease: Lease) -> Upstream:
 
 def _is_of_another_checkout(declared: Declared) -> bool:
     """Whether the port that the project's file names is the other checkout's: each runs the command for itself."""
-    key = ("upstream",) if declared.table.upstream is not UNSET else ("port",)
-    return bool(declared.label) and declared.table.command is not UNSET and declared.is_shared(key)
+    return bool(declared.label) and declared.table.command is not UNSET and declared.is_shared((declared.address_key,))
 
 
 def _absolute(address: Upstream, file: str, scheme: Scheme) -> Upstream:
@@ -182,7 +183,7 @@ def _misfits(declared: Declared) -> list[Problem]:
     if is_tcp and table.health is not UNSET and table.health.path is not UNSET:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
-    for name in ("start", "idle_stop"):
+    for name in ("start", "idle_stop", "listens"):
         idle = _does_nothing(table, name) if getattr(table, name) not in (UNSET, "manual") else None
         if idle is not None:
             why, fix = idle
@@ -215,7 +216,10 @@ def _idle_edits(declared: Declared) -> list[Problem]:
 def _does_nothing(table: ServiceTable, name: str) -> tuple[str, str] | None:
     """Why a key that starts or stops a service is idle in this one, and what mends it."""
     if table.command is UNSET:
-        return "without a command there is nothing to start or stop", "add `command`, or remove it"
+        nothing = "look for" if name == "listens" else "start or stop"
+        return f"without a command there is nothing to {nothing}", "add `command`, or remove it"
+    if name == "listens":
+        return None
     if table.protocol == "tcp":
         return "requests are what it goes by, and a TCP service gets none through devproxy", "remove it"
     if name == "idle_stop" and table.start != "on-request":

@@ -45,6 +45,10 @@ def _one_of(choices: Any, example: str | None = None) -> Meta:
 
 Switch = Annotated[bool, _kind("true or false", "true")]
 Port = Annotated[int, _kind("a whole number from 1 to 65535", "5173", ge=1, le=65535)]
+PortOrText = Annotated[
+    Annotated[int, Meta(ge=1, le=65535)] | Annotated[str, Meta(min_length=1)],
+    _kind("a port from 1 to 65535, or a text with {port} in it", "3001"),
+]
 FieldCount = Annotated[int, _kind("a whole number from 16 to 10000", "256", ge=16, le=10000)]
 ConnectionCount = Annotated[int, _kind("a whole number from 1 to 1000000", "4096", ge=1, le=1_000_000)]
 Duration = Annotated[
@@ -216,6 +220,18 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         Annotated[
             Port,
             key('For `protocol = "tcp"`: the port on 127.0.0.1 and ::1 that leads to the service.', None, "5432"),
+        ]
+    ] = UNSET
+    listens: Maybe[
+        Annotated[
+            PortOrText,
+            key(
+                "Which port is the service's, where its command listens on several: a number that stands in the program"
+                ' itself, or a text of its log with `{port}` in it, such as "Local: http://localhost:{port}". Without'
+                " it: the one that `devproxy run` gave, else another that answers as a service does.",
+                None,
+                "3001",
+            ),
         ]
     ] = UNSET
     host_header: Maybe[

@@ -29,6 +29,7 @@ from devproxy.registry.values import (
     mount_path,
     origin,
     plain_path,
+    port_or_log_text,
     port_range,
     probe_path,
     size,
@@ -80,6 +81,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
     schema.ServiceTable: {
         "upstream": upstream,
         "hosts": EACH(host_pattern),
+        "listens": port_or_log_text,
         "response_timeout": time_limit,
         "hold": duration,
         "cross_site": EACH(origin),

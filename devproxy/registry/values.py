@@ -158,6 +158,19 @@ def origin(text: str) -> str:
     return host_url(match[1], match[2].strip("[]"), int(match[3]) if match[3] else None)
 
 
+def port_or_log_text(value: int | str) -> int | str:
+    """A port (its range is the type's to hold), or a text of a log with one `{port}` in it."""
+    if isinstance(value, int) or value.count("{port}") == 1:
+        return value
+    if value.isdecimal():
+        raise Wrong(f'"{shown(value)}" is a port in quotes', fix=f"write it without them: {shown(value)}")
+    raise Wrong(
+        f'"{shown(value)}" does not say where the port stands',
+        why="a text of the log has `{port}` in it, once",
+        fix='write it as in "Local: http://localhost:{port}", or write the port as a number',
+    )
+
+
 def placeholders(text: str) -> list[tuple[str, str]]:
     """What is to be filled in: (`url`, `port` or `host`; a service's name, empty for our own `{port}`), in order.
 

@@ -19,7 +19,7 @@ import msgspec
 from devproxy.detect.files import json_table, members
 from devproxy.detect.node import PNPM_FILE, workspace_patterns
 from devproxy.errors import DevproxyError, Exit
-from devproxy.programs.flags import AdaptedCommand, Scripts, adapt
+from devproxy.programs.flags import AdaptedCommand, Scripts, adapt, hostname_variables
 from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
@@ -67,14 +67,11 @@ def prepare(
     def filled(text: str, own: int) -> str:
         return fill(text, _placeholder_values(service, own, registry, ports))
 
-    adapted = adapt(
-        [filled(word, port) for word in _command(service, argv)],
-        port,
-        service.hosts,
-        url=url,
-        scripts=package_scripts(Path(cwd)),
-        insist=argv is None,
-    )
+    words = [filled(word, port) for word in _command(service, argv)]
+    if isinstance(service.listens, int):  # its program knows its port by itself: nothing is added that says another one
+        adapted = AdaptedCommand(argv=tuple(words), env=hostname_variables(service.hosts), port=port)
+    else:
+        adapted = adapt(words, port, service.hosts, url=url, scripts=package_scripts(Path(cwd)), insist=argv is None)
     env = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **dict(adapted.env)}
     env |= {name: filled(text, adapted.port) for name, text in service.env}
     return PreparedCommand(argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=_notes(adapted))

@@ -15,15 +15,14 @@ import sys
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
-from devproxy.registry.model import Lease
-from devproxy.run.command import PreparedCommand
+from devproxy.run.launch import Launch
 from devproxy.run.session import LEFTOVER_GRACE, Notify, Session
 
 _PASSED = ("SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP")
 _ENDING = ("SIGTERM", "SIGHUP")
 
 
-def run(paths: Paths, prepared: PreparedCommand, lease: Lease, *, notify: Notify, grace: float = 10.0) -> int:
+def run(paths: Paths, ready: Launch, *, notify: Notify, grace: float = 10.0) -> int:
     """Run one service until it ends; its exit code, 128 + N after signal N. Raises DevproxyError: not on Windows."""
     if sys.platform == "win32":
         raise DevproxyError(
@@ -31,11 +30,18 @@ def run(paths: Paths, prepared: PreparedCommand, lease: Lease, *, notify: Notify
             why="ending a command with all that it started is done with POSIX process groups",
             fix="start it by itself, and give it a name: devproxy add NAME PORT",
         )
-    return asyncio.run(_run(paths, prepared, lease, notify, grace))
+    return asyncio.run(_run(paths, ready, notify, grace))
 
 
-async def _run(paths: Paths, prepared: PreparedCommand, lease: Lease, notify: Notify, grace: float) -> int:
-    session = Session(paths, prepared, lease, notify=lambda text: _notify(session, notify, text))
+async def _run(paths: Paths, ready: Launch, notify: Notify, grace: float) -> int:
+    session = Session(
+        paths,
+        ready.prepared,
+        ready.lease,
+        notify=lambda text: _notify(session, notify, text),
+        service=ready.service,
+        settings=ready.settings,
+    )
     session.stopped = lambda: _stop(session)
     loop = asyncio.get_running_loop()
     for name in _PASSED:

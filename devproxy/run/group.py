@@ -186,7 +186,15 @@ class ServiceGroup:
             ready = await asyncio.to_thread(self._launch, member.service)
             for note in ready.prepared.notes:
                 self._notify(f"`{member.name}`: {note}")
-            member.session = Session(self._paths, ready.prepared, ready.lease, notify=self._notify, output=lines.feed)
+            member.session = Session(
+                self._paths,
+                ready.prepared,
+                ready.lease,
+                notify=self._notify,
+                output=lines.feed,
+                service=ready.service,
+                settings=ready.settings,
+            )
             watching = asyncio.create_task(self._watch_health(member, ready))
             return await member.session.run()
         except DevproxyError as error:
@@ -217,7 +225,9 @@ class ServiceGroup:
 
         def service() -> Service:
             upstream = ready.service.upstream
-            port = member.session.lease.port if member.session else ready.lease.port
+            port = member.session.port if member.session else ready.lease.port
+            if port is None:
+                return structs.replace(ready.service, upstream=None)
             if upstream is None or upstream.path:
                 return ready.service
             return structs.replace(ready.service, upstream=structs.replace(upstream, port=port))

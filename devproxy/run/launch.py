@@ -5,7 +5,7 @@ Not here: each of these steps (`selection.py`, `ports.py`, `registry/leases.py`,
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from devproxy.net.port_owner import holder
 from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease, replace_lease, take_lease
 from devproxy.registry.loader import read
-from devproxy.registry.model import Lease, Registry, Service
+from devproxy.registry.model import Lease, ProxySettings, Registry, Service
 from devproxy.registry.resolve import with_lease
 from devproxy.run.command import PreparedCommand, prepare
 from devproxy.run.ports import declared_ports, reserve
@@ -28,11 +28,12 @@ from devproxy.urls import Ports
 
 
 class Launch(NamedTuple):
-    """Ready to run: the service as the registry has it with its lease, the lease, and the command."""
+    """Ready to run: the service as the registry has it with its lease, the lease, the command, and `[proxy]`."""
 
     service: Service
     lease: Lease
     prepared: PreparedCommand
+    settings: ProxySettings
 
 
 def launch(
@@ -70,14 +71,17 @@ def launch(
         if service is None:
             raise _nameless(selected)
         registry = loaded[-1]
-        prepared = prepare(service, port=lease.port, registry=registry, ports=ports, argv=argv or None)
-        if prepared.port != lease.port:
+        port = lease.port
+        if isinstance(service.listens, int):  # the name leads there; for PORT there is another one
+            port = _reserved_port(paths, selected, registry, {lease.port})
+        prepared = prepare(service, port=port, registry=registry, ports=ports, argv=argv or None)
+        if prepared.port != port:
             changed = structs.replace(lease, port=prepared.port)
             lease = changed if replace_lease(paths, lease, changed) else lease
     except BaseException:
         remove_lease(paths, lease)
         raise
-    return Launch(service, lease, prepared)
+    return Launch(service, lease, prepared, registry.settings)
 
 
 def _find(registry: Registry, identity: str) -> Service | None:
@@ -89,20 +93,25 @@ def _new_lease(
 ) -> Lease:
     port = _declared_port(selected, registry)
     if port is None:
-        low, high = registry.settings.ports
-        taken = declared_ports(registry, except_for=selected.id) | {lease.port for lease in others}
-        base, label = (selected.project.base, selected.project.label) if selected.project else ("", "")
-        port = reserve(paths, base, selected.name, label, taken=taken, low=low, high=high)
+        port = _reserved_port(paths, selected, registry, {lease.port for lease in others})
     us = os.getpid()
     return Lease(service=selected.id, port=port, pid=us, started=start_time(us) or 0.0, checkout=str(folder))
+
+
+def _reserved_port(paths: Paths, selected: SelectedService, registry: Registry, others: Collection[int]) -> int:
+    """A port that nobody has chosen; `others` are taken as well."""
+    low, high = registry.settings.ports
+    taken = {*declared_ports(registry, except_for=selected.id), *others}
+    base, label = (selected.project.base, selected.project.label) if selected.project else ("", "")
+    return reserve(paths, base, selected.name, label, taken=taken, low=low, high=high)
 
 
 def _declared_port(selected: SelectedService, registry: Registry) -> int | None:
     """The port that its file gives it, which nobody else may have; None where it gives none."""
     service = _find(registry, selected.id)
-    if service is None or service.upstream is None:
+    if service is None or (service.upstream is None and not isinstance(service.listens, int)):
         return None
-    if service.upstream.path:
+    if service.upstream is not None and service.upstream.path:
         raise DevproxyError(
             f"`{service.id}` is a unix socket, {service.upstream.path}",
             why="what devproxy run starts gets a port",
@@ -110,12 +119,14 @@ def _declared_port(selected: SelectedService, registry: Registry) -> int | None:
             where=service.source.where,
             exit_code=Exit.USAGE,
         )
-    port = service.upstream.port
+    port = service.listens if isinstance(service.listens, int) else service.upstream.port if service.upstream else 0
     if not is_free(port):
+        kept = "let its program listen elsewhere, and say so in `listens`"
+        free = "take `port` out of its table: devproxy run then chooses a free one"
         raise DevproxyError(
             f"port {port} of `{service.id}` is taken",
             why=f"it is held by {holder('127.0.0.1', port)}",
-            fix="end that process, or take `port` out of its table: devproxy run then chooses a free one",
+            fix=f"end that process, or {kept if isinstance(service.listens, int) else free}",
             where=service.source.where,
         )
     return port

@@ -1,24 +1,31 @@
-"""What a command really listens on, and what follows from it: another port is adopted, an exposed one is warned of.
+"""What a command really listens on, and what follows from it: which port is the service's, which is exposed.
 
-How it works: `observe` (pure) takes the listeners of the command's process tree and the port of its lease;
-`ListenerWatcher` scans the machine for them.
-Not here: changing the lease (`session.py`), who listens (`health/scanner.py`), verdicts and fixes (`health/`).
+How it works: a command may listen on several ports: its own, a debugger's, one for metrics or for reloading pages.
+`observe` (pure) takes the listeners of its process tree and says where the service is. The port that it was given wins
+whenever something listens there, however late; then the one where the service was found before. Any other is a
+candidate, no more: `PortTracker` (pure) says when one is to be asked whether it answers as the service does, which is
+once neither has been there for `SETTLED` seconds. Each gap begins that time anew. `ListenerWatcher` scans the machine.
+Not here: asking, and changing the lease (`session.py`), who listens (`health/scanner.py`), verdicts (`health/`).
 """
 
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple
 
 from devproxy.addresses import LOOPBACKS
 from devproxy.health.exposure import judge, takes
 from devproxy.health.findings import fix_in_words
 from devproxy.health.model import Interface, Listener
 from devproxy.health.scanner import Scanner
+from devproxy.programs.debuggers import DEFAULT_PORTS, debugger_ports
 from devproxy.programs.fixes import propose_fix
 from devproxy.programs.recognize import recognize
 from devproxy.run.supervisor import descendants
 
-INSPECTORS = frozenset({9229, 9230, 5858, 5678})  # debuggers of Node and Python, which serve nobody's browser
+SETTLED = 2.0  # seconds that a service has to take a port of its own before another one of its is asked
+FIRST_EPHEMERAL = (
+    32768  # from here on Linux gives ports to those who ask for any: nobody would look for a service there
+)
 
 
 class ObservedListeners(NamedTuple):
@@ -29,19 +36,72 @@ class ObservedListeners(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def observe(port: int, listeners: Sequence[Listener], interfaces: Sequence[Interface] = ()) -> ObservedListeners:
-    """What `listeners`, all of one command, mean for a service that is to be on `port`.
+def observe(
+    given: int,
+    listeners: Sequence[Listener],
+    interfaces: Sequence[Interface] = (),
+    *,
+    present: int = 0,
+    excluded: Collection[int] = (),
+    only: bool = False,
+) -> ObservedListeners:
+    """What `listeners`, all of one command, mean for a service that was `given` a port and found on `present` before.
 
-    It is there if anything listens there that a loopback address leads to, whatever else does; else on the lowest such
-    port that is no debugger's.
+    It is on the first of the two where something listens that a loopback address leads to, whatever else does. If there
+    is neither, and not `only` these may be, the likeliest candidate: none of `excluded`, no debugger's, and one that
+    somebody chose before one that the system gave.
     """
     found = {one.port for one in listeners if any(takes(one, host) for host in LOOPBACKS)}
-    if port not in found:
-        port = min(found - INSPECTORS, default=0)
+    port = next((one for one in (given, present) if one in found), 0)
+    if not (port or only):
+        candidates = found - DEFAULT_PORTS - _debugged(listeners) - set(excluded)
+        port = min(candidates, key=lambda one: (one >= FIRST_EPHEMERAL, one), default=0)
     there = [listener for listener in listeners if listener.port == port]
     warnings = tuple(dict.fromkeys(text for one in there if (text := _warning(one, interfaces))))
     pid = next((one.pid for one in there if one.pid), None)
     return ObservedListeners(port or None, pid, warnings)
+
+
+def _debugged(listeners: Sequence[Listener]) -> frozenset[int]:
+    lines = (line for one in listeners for line in (one.process.argv or (), *one.process.parents))
+    return frozenset().union(*map(debugger_ports, lines))
+
+
+class PortTracker:
+    """Where one service is, as it is seen time and again: `given` and `present` as in `observe`.
+
+    `only`: the port is known, so that no other is looked for. `excluded` are candidates that answer as something else.
+    """
+
+    def __init__(self, given: int, *, only: bool = False):
+        self.given = given
+        self.present = given
+        self.only = only
+        self.excluded: set[int] = set()
+        self._gap: float | None = 0.0  # since when it is nowhere; from the very start
+
+    def begin(self, now: float) -> None:
+        """The command starts: it has not been anywhere yet."""
+        self._gap = now
+
+    def see(self, port: int | None, now: float) -> Literal["there", "ask", "wait", "nowhere"]:
+        """What to do about what `observe` found: it is there, ask it, it is too early to, there is nothing."""
+        if port is not None and port in (self.given, self.present):
+            self.take(port)
+            return "there"
+        if self._gap is None:
+            self._gap = now
+        if port is None:
+            return "nowhere"
+        return "ask" if now - self._gap >= SETTLED else "wait"
+
+    def take(self, port: int) -> None:
+        """The service is there."""
+        self.present, self._gap = port, None
+
+    def learn(self, port: int) -> None:
+        """The service itself has said which port is its own."""
+        self.given, self.only = port, True
 
 
 def _warning(listener: Listener, interfaces: Sequence[Interface]) -> str:
@@ -59,12 +119,14 @@ class ListenerWatcher:
         self._root = root
         self._scanner = Scanner()
 
-    def observe(self, port: int) -> ObservedListeners:
-        """Blocks for some milliseconds."""
+    def observe(
+        self, given: int, *, present: int = 0, excluded: Collection[int] = (), only: bool = False
+    ) -> ObservedListeners:
+        """As the function above, of what listens now. Blocks for some milliseconds."""
         scan = self._scanner.scan()
         tree = process_tree(self._root)
         own = [one for one in scan.listeners if not tree.isdisjoint(one.process.pids)]
-        return observe(port, own, scan.interfaces)
+        return observe(given, own, scan.interfaces, present=present, excluded=excluded, only=only)
 
     def changed(self) -> bool:
         """Whether something may be different since this was asked before."""

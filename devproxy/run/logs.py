@@ -133,6 +133,27 @@ class LineSplitter:
         self._take(harmless(text.rpartition("\r")[2]))
 
 
+class LogPortFinder:
+    """Reads a log for the port that it names, by a text with `{port}` in it such as `Local: http://localhost:{port}`."""
+
+    def __init__(self, text: str):
+        before, _, after = text.partition("{port}")
+        self._pattern = re.compile(rf"{re.escape(before)}(\d{{1,5}})(?!\d){re.escape(after)}")
+        self._lines = LineSplitter(self._read)
+        self._found: int | None = None
+
+    def feed(self, data: bytes) -> int | None:
+        """Some more bytes; the port, if they end a line that names one."""
+        self._found = None
+        self._lines.feed(data)
+        return self._found
+
+    def _read(self, line: str) -> None:
+        match = self._pattern.search(plain(line))
+        if match is not None and 0 < int(match[1]) < 65536:
+            self._found = int(match[1])
+
+
 def harmless(text: str) -> str:
     """`text` without anything that drives a terminal or hides, but with its colours."""
     return _without_sequences(text, colours=True)

@@ -99,9 +99,10 @@ def declared_ports(registry: Registry, except_for: str = "") -> frozenset[int]:
     """Every port that a service of the registry says it has, or listens on; not those of the service `except_for`."""
     others = [service for service in registry.services if service.id != except_for]
     upstreams = {service.upstream.port for service in others if service.upstream is not None}
-    listens = {service.listen for service in registry.services if service.listen is not None}
+    forwarded = {service.listen for service in registry.services if service.listen is not None}
+    fixed = {service.listens for service in registry.services if isinstance(service.listens, int)}
     own = {port for port in (registry.settings.http, registry.settings.https) if port is not None}
-    return frozenset((upstreams | listens | own) - {0})
+    return frozenset((upstreams | forwarded | fixed | own) - {0})
 
 
 def _start(project: str | None, service: str, checkout: str, span: int) -> int:

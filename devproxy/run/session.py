@@ -21,25 +21,34 @@ from typing import Any
 
 from msgspec import structs
 
+from devproxy.addresses import LOOPBACKS
 from devproxy.errors import DevproxyError
+from devproxy.health.probe import probe
 from devproxy.paths import Paths
 from devproxy.registry.leases import holds, remove_lease, replace_lease
-from devproxy.registry.model import Lease
+from devproxy.registry.model import Lease, ProxySettings, Service, Source, Upstream
 from devproxy.run import supervisor
 from devproxy.run.command import PreparedCommand
 from devproxy.run.interpreter import interpreter, original_environment
-from devproxy.run.listeners import ListenerWatcher, ObservedListeners
+from devproxy.run.listeners import ListenerWatcher, ObservedListeners, PortTracker
+from devproxy.run.logs import LogPortFinder
 from devproxy.run.terminal import Terminal, standard_terminals, write_all
 from devproxy.storage.process_identity import start_time
 
 POLL = 0.25  # seconds between two questions whether some listener came or went, and whether the lease is still ours
-SETTLED = 1.0  # seconds that a service has to take its own port before another one of its is adopted
+# Every answer but those of a debugger or a socket for reloading pages, which want a WebSocket and nothing else
+_SERVICE_STATUS = "200-399,401-425,427-599"
 DAEMON_PATIENCE = 3.0  # seconds that what a command leaves behind has to listen, to be taken for the service
 LEFTOVER_GRACE = 2.0  # seconds until SIGKILL for what a command leaves behind
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells say it
 _ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None), getattr(signal, "SIGQUIT", None))
 
 Notify = Callable[[str], None]
+
+
+def _undeclared(lease: Lease) -> Service:
+    """What is known of a service that no file tells of."""
+    return Service(id=lease.service, name=lease.service, project=None, hosts=(), source=Source("", 0))
 
 
 def _working_folder(folder: str) -> dict[str, str]:
@@ -63,6 +72,8 @@ class Session:
         *,
         notify: Notify,
         output: Callable[[bytes], None] | None = None,
+        service: Service | None = None,
+        settings: ProxySettings | None = None,
     ):
         self.lease = lease
         self.code: int | None = None  # the command's exit code, once it has ended
@@ -71,6 +82,13 @@ class Session:
         self._prepared = prepared
         self._notify = notify
         self._output = output
+        self._service = service or _undeclared(lease)
+        self._settings = settings or ProxySettings()
+        self._tracker = PortTracker(lease.port, only=isinstance(self._service.listens, int))
+        self._log_port: LogPortFinder | None = None
+        if isinstance(self._service.listens, str):
+            self._log_port = LogPortFinder(self._service.listens)
+            self._tracker = PortTracker(0, only=True)
         self._terminal: Terminal | None = None
         self._real: int | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -114,6 +132,11 @@ class Session:
         self._send({"end": grace})
 
     @property
+    def port(self) -> int | None:
+        """Where the service is, as far as anybody can know; None while its log has yet to say so."""
+        return self.lease.port if self._tracker.given else None
+
+    @property
     def terminal(self) -> Terminal | None:
         return self._terminal
 
@@ -135,13 +158,31 @@ class Session:
         self._replace_lease(structs.replace(self.lease, group=group, group_started=start_time(group) or 0.0))
 
     def _open_terminal(self) -> None:
+        standard = standard_terminals()
         if self._output is not None:
-            self._terminal = Terminal(None, self._output)
-        elif standard := standard_terminals():
+            self._terminal = Terminal(None, self._reading_log(self._output))
+        elif standard:
             # The size is that of the one that is written to, if there is one.
             real = 1 if 1 in standard else standard[-1]
-            self._terminal = Terminal(real, lambda data: write_all(real, data))
+            self._terminal = Terminal(real, self._reading_log(lambda data: write_all(real, data)))
             self._real = os.dup(real)  # the supervisor gives it back as it was if we are killed
+
+        if self._log_port is not None and not (self._output is not None or 1 in standard):
+            self._log_port, self._tracker = None, PortTracker(self.lease.port)
+            self._notify(f"`{self.lease.service}`: its output is not seen here, so that no port is taken from its log")
+
+    def _reading_log(self, output: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """`output`, and the port that the log names on the way."""
+        finder = self._log_port
+        if finder is None:
+            return output
+
+        def read(data: bytes) -> None:
+            if (port := finder.feed(data)) is not None:
+                self._tracker.learn(port)
+            output(data)
+
+        return read
 
     def _streams(self) -> dict[int, int]:
         """Which of the standard descriptors the command gets another one for."""
@@ -202,14 +243,25 @@ class Session:
         """See what it listens on whenever that may have changed; after the command has ended, wait for a daemon."""
         assert self._process is not None
         loop = asyncio.get_running_loop()
-        watcher = ListenerWatcher(self._process.pid)
-        began, is_new, ended = loop.time(), True, 0.0
+        watcher, tracker = ListenerWatcher(self._process.pid), self._tracker
+        tracker.begin(loop.time())
+        is_new, given, ended = True, 0, 0.0
         exited = asyncio.ensure_future(self._exited.wait())
         try:
             while True:
-                if watcher.changed() or is_new:
-                    observed = await asyncio.to_thread(watcher.observe, self.lease.port)
-                    is_new = observed.port is not None and not self._apply(observed, loop.time() - began)
+                changed = watcher.changed()
+                if changed:
+                    tracker.excluded.clear()
+                if changed or is_new or tracker.given != given:
+                    given = tracker.given
+                    observed = await asyncio.to_thread(
+                        watcher.observe,
+                        given,
+                        present=tracker.present,
+                        excluded=frozenset(tracker.excluded),
+                        only=tracker.only,
+                    )
+                    is_new = observed.port is not None and not await self._apply(observed, loop.time())
                 self._notice_takeover()
                 if exited.done() and self._daemon is None:
                     ended = ended or loop.time()
@@ -223,18 +275,13 @@ class Session:
             exited.cancel()
             watcher.close()
 
-    def _apply(self, observed: ObservedListeners, age: float) -> bool:
-        """Act on what was seen; False if it is too early to tell."""
-        if observed.port is None:
+    async def _apply(self, observed: ObservedListeners, now: float) -> bool:
+        """Act on what was seen; False if that has to be looked at again."""
+        assert observed.port is not None
+        verdict = self._tracker.see(observed.port, now)
+        if verdict == "wait" or (verdict == "ask" and not await self._is_service(observed.port)):
             return False
-        if observed.port != self.lease.port:
-            if age < SETTLED:
-                return False
-            old = self.lease.port
-            if self._replace_lease(structs.replace(self.lease, port=observed.port)):
-                self._notify(
-                    f"`{self.lease.service}` listens on port {observed.port}, not on {old}: its name leads there now"
-                )
+        self._follow(observed.port)
         self.ready.set()
         if self._exited.is_set() and observed.pid and observed.pid != self._daemon and not self._end_requested:
             self._adopt_daemon(observed.pid)
@@ -243,6 +290,31 @@ class Session:
                 self._notified.add(warning)
                 self._notify(f"`{self.lease.service}`: {warning}")
         return True
+
+    async def _is_service(self, port: int) -> bool:
+        """Whether the candidate answers as the service does; one that answers as something else is not asked again."""
+        service = self._service
+        upstream = service.upstream or Upstream("tcp" if service.protocol == "tcp" else "http", LOOPBACKS)
+        health = (
+            service.health if service.health.path else structs.replace(service.health, path="/", status=_SERVICE_STATUS)
+        )
+        asked = structs.replace(service, upstream=structs.replace(upstream, port=port, path=""), health=health)
+        check = await probe(asked, self._settings)
+        if check.up:
+            self._tracker.take(port)
+        elif service.health.path is None:
+            self._tracker.excluded.add(port)
+        return check.up
+
+    def _follow(self, port: int) -> None:
+        """Its name leads to `port` from now on."""
+        old = self.lease.port
+        if port == old or not self._replace_lease(structs.replace(self.lease, port=port)):
+            return
+        if port == self._tracker.given and not self._tracker.only:
+            self._notify(f"`{self.lease.service}` listens on port {port}, its own, now: its name leads there again")
+        else:
+            self._notify(f"`{self.lease.service}` listens on port {port}, not on {old}: its name leads there now")
 
     def _adopt_daemon(self, pid: int) -> None:
         """The command has ended and left a server behind: the lease is that server's now."""

@@ -49,6 +49,26 @@ def test_the_port_of_the_file_is_kept(paths: Paths) -> None:
     assert ready.prepared.argv == ["thing", str(port)]
 
 
+def test_the_name_leads_where_listens_says_and_port_is_another_one(paths: Paths) -> None:
+    port = free_port()
+    paths.registry.write_text(f"[services.web]\nlistens = {port}\ncommand = 'vite --port {port}'\n")
+    ready = start(paths, "web")
+    assert (ready.lease.port, ready.service.upstream and ready.service.upstream.port) == (port, port)
+    assert 20000 <= int(ready.prepared.env["PORT"]) <= 29999
+    assert ready.prepared.argv[-1] == f"vite --port {port}"
+    with pytest.raises(DevproxyError, match="is running already"):
+        start(paths, "web")
+
+
+def test_a_port_that_listens_names_is_nobody_elses(paths: Paths) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        paths.registry.write_text(f"[services.web]\nlistens = {port}\ncommand = 'true'\n")
+        with pytest.raises(DevproxyError, match=f"port {port} of `web` is taken") as error:
+            start(paths, "web")
+    assert "`listens`" in error.value.fix
+
+
 def test_a_port_that_somebody_holds_is_told(paths: Paths) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]

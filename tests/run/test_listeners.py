@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devproxy.health.model import Listener, Process
-from devproxy.run.listeners import ListenerWatcher, observe
+from devproxy.run.listeners import SETTLED, ListenerWatcher, PortTracker, observe
 
 
 def listener(port: int, address: str = "127.0.0.1", *argv: str) -> Listener:
@@ -31,6 +33,52 @@ def test_another_port_is_adopted() -> None:
 def test_a_debugger_is_not() -> None:
     assert observe(4000, [listener(9229)]).port is None
     assert observe(4000, [listener(9229), listener(9500)]).port == 9500
+
+
+def test_a_debugger_is_told_by_its_command_line_too() -> None:
+    assert observe(4000, [listener(9331, "127.0.0.1", "node", "--inspect=127.0.0.1:9331", "api.js")]).port is None
+    assert observe(4000, [listener(9222, "127.0.0.1", "chrome", "--remote-debugging-port", "9222")]).port is None
+
+
+def test_where_it_was_found_before_counts_until_its_own_port_listens() -> None:
+    assert observe(4000, [listener(3000), listener(5173)], present=5173).port == 5173
+    assert observe(4000, [listener(3000), listener(5173), listener(4000)], present=5173).port == 4000
+
+
+def test_a_port_that_somebody_chose_is_likelier_than_one_that_the_system_gave() -> None:
+    assert observe(4000, [listener(3000), listener(40000), listener(5173)], excluded={3000}).port == 5173
+    assert observe(4000, [listener(40000)]).port == 40000
+
+
+def test_where_the_port_is_known_nothing_else_is_taken() -> None:
+    assert observe(4000, [listener(3000)], only=True).port is None
+    assert observe(4000, [listener(3000), listener(4000)], only=True).port == 4000
+
+
+PORTS = st.sampled_from([3000, 4000, 5173])
+LOOKS = st.lists(st.tuples(st.sets(PORTS), st.floats(0, 5)))
+
+
+@given(LOOKS)
+def test_its_own_port_wins_whenever_it_listens_and_each_gap_begins_anew(looks: list[tuple[set[int], float]]) -> None:
+    tracker, now = PortTracker(4000), 0.0
+    tracker.begin(now)
+    gap: float | None = now
+    for ports, pause in looks:
+        now += pause
+        found = observe(4000, [listener(port) for port in ports], present=tracker.present).port
+        there = 4000 in ports or tracker.present in ports
+        gap = None if there else now if gap is None else gap
+        said = tracker.see(found, now)
+        if 4000 in ports:
+            assert tracker.present == 4000
+        assert (said == "there") == there
+        if gap is not None and ports:
+            assert said == ("ask" if now - gap >= SETTLED else "wait")
+        if said == "ask":
+            assert found is not None
+            tracker.take(found)
+            gap = None
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "127.0.0.2"])

@@ -6,13 +6,14 @@ import signal
 import sys
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.registry.leases import read_leases, take_lease
-from devproxy.registry.model import Lease
+from devproxy.registry.model import Lease, Service, Source
 from devproxy.run.command import PreparedCommand
 from devproxy.run.listeners import ListenerWatcher, ObservedListeners
 from devproxy.run.session import NOT_FOUND, Session
@@ -43,12 +44,12 @@ class Stage:
         self.told: list[str] = []
         self.output = bytearray()
 
-    def session(self, *argv: str) -> Session:
+    def session(self, *argv: str, service: Service | None = None) -> Session:
         us = os.getpid()
         mine = Lease(service="web", port=self.port, pid=us, started=start_time(us) or 0.0)
         prepared = PreparedCommand(argv=list(argv), env={"PORT": str(self.port)}, cwd=str(self.folder), port=self.port)
         lease = take_lease(self.paths, "web", lambda _: mine, force=True)
-        return Session(self.paths, prepared, lease, notify=self.told.append, output=self.output.extend)
+        return Session(self.paths, prepared, lease, notify=self.told.append, output=self.output.extend, service=service)
 
     @property
     def lease(self) -> Lease:
@@ -109,6 +110,88 @@ async def test_another_port_is_adopted_and_told(stage: Stage) -> None:
     assert read_leases(stage.paths) == ()
 
 
+# A listener of its own kind at one port, and the service's own port once it may: argv is the kind, the side port.
+SIDE = """
+import http.server as h, os, socketserver, sys, threading, time
+kind, side = sys.argv[1], int(sys.argv[2])
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        while self.rfile.readline().strip(): pass
+        self.wfile.write({"inspector": b"HTTP/1.0 400 Bad Request\\r\\n\\r\\nWebSockets request was expected",
+                          "reload": b"HTTP/1.1 426 Upgrade Required\\r\\n\\r\\n", "other": b"not HTTP",
+                          "page": b"HTTP/1.1 200 OK\\r\\n\\r\\n"}[kind])
+        os.write(1, b"asked\\n")
+socketserver.TCPServer.allow_reuse_address = True
+server = socketserver.ThreadingTCPServer(("127.0.0.1", side), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+while not os.path.exists("go"): time.sleep(0.01)
+h.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), h.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("kind", ["inspector", "reload", "other"])
+async def test_what_answers_as_something_else_is_not_adopted(
+    stage: Stage, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devproxy.run.listeners.SETTLED", 0.0)
+    session = stage.session(sys.executable, "-c", SIDE, kind, str(free_port()))
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: b"asked" in stage.output, "the side listener to be asked")
+    assert not session.ready.is_set()
+    (stage.folder / "go").touch()
+    await asyncio.wait_for(session.ready.wait(), DEADLINE)
+    assert stage.lease.port == stage.port
+    await ended(session, running)
+    assert stage.told == []
+
+
+async def test_its_own_port_has_the_name_back_however_late_it_comes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devproxy.run.listeners.SETTLED", 0.0)
+    side = free_port()
+    session = stage.session(sys.executable, "-c", SIDE, "page", str(side))
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: stage.lease.port == side, "the lease to follow")
+    (stage.folder / "go").touch()
+    await until(lambda: stage.lease.port == stage.port, "the lease to be back")
+    await ended(session, running)
+    assert stage.told == [
+        f"`web` listens on port {side}, not on {stage.port}: its name leads there now",
+        f"`web` listens on port {stage.port}, its own, now: its name leads there again",
+    ]
+
+
+def named(listens: int | str) -> Service:
+    return Service(id="web", name="web", project=None, hosts=(), listens=listens, source=Source("", 0))
+
+
+async def test_the_port_that_listens_names_is_the_services_whatever_else_is_open(stage: Stage) -> None:
+    other = free_port()
+    session = stage.session(sys.executable, "-c", SIDE, "page", str(stage.port), service=named(stage.port))
+    session._prepared.env["PORT"] = str(other)
+    (stage.folder / "go").touch()
+    running = asyncio.ensure_future(session.run())
+    await asyncio.wait_for(session.ready.wait(), DEADLINE)
+    assert stage.lease.port == stage.port
+    await ended(session, running)
+    assert stage.told == []
+
+
+async def test_the_port_that_its_log_names_is_the_services(stage: Stage) -> None:
+    side, own = free_port(), free_port()
+    script = f'print("  \\x1b[32mLocal:\\x1b[0m http://localhost:{own}/", flush=True)\n{SIDE}'
+    session = stage.session(sys.executable, "-c", script, "page", str(side), service=named("http://localhost:{port}/"))
+    session._prepared.env["PORT"] = str(own)
+    assert session.port is None
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: session.port is not None, "its log")
+    (stage.folder / "go").touch()
+    await until(lambda: stage.lease.port == own, "the lease to follow")
+    await ended(session, running)
+    assert stage.told == [f"`web` listens on port {own}, not on {stage.port}: its name leads there now"]
+
+
 async def test_a_listener_beyond_loopback_is_told_with_the_fix(stage: Stage) -> None:
     argv = [sys.executable, "-m", "http.server", "--bind", "0.0.0.0", str(stage.port)]
     session = stage.session(*argv)
@@ -164,9 +247,9 @@ async def test_a_server_that_takes_its_time_to_end_behind_a_shell_is_no_daemon(
     observations: list[bool] = []
     observe = ListenerWatcher.observe
 
-    def counted(self: ListenerWatcher, port: int) -> ObservedListeners:
+    def counted(self: ListenerWatcher, given: int, **more: Any) -> ObservedListeners:
         observations.append(session.code is not None)
-        return observe(self, port)
+        return observe(self, given, **more)
 
     monkeypatch.setattr(ListenerWatcher, "observe", counted)
     (stage.folder / "slow.py").write_text(SLOW_END)

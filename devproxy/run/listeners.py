@@ -4,7 +4,7 @@ How it works: a command may listen on several ports: its own, a debugger's, one 
 `observe` (pure) takes the listeners of its process tree and says where the service is. The port that it was given wins
 whenever something listens there, however late; then the one where the service was found before. Any other is a
 candidate, no more: `PortTracker` (pure) says when one is to be asked whether it answers as the service does, which is
-once neither has been there for `SETTLED` seconds. Each gap begins that time anew. `ListenerWatcher` scans the machine.
+once neither has been there for some seconds. Each gap begins that time anew. `ListenerWatcher` scans the machine.
 Not here: asking, and changing the lease (`session.py`), who listens (`health/scanner.py`), verdicts (`health/`).
 """
 
@@ -23,9 +23,8 @@ from devproxy.programs.recognize import recognize
 from devproxy.run.supervisor import descendants
 
 SETTLED = 2.0  # seconds that a service has to take a port of its own before another one of its is asked
-FIRST_EPHEMERAL = (
-    32768  # from here on Linux gives ports to those who ask for any: nobody would look for a service there
-)
+SETTLED_ANYWHERE = 10.0  # the same before one that the system gave it: nobody would look for a service there
+FIRST_EPHEMERAL = 32768  # from here on Linux gives ports to those who ask for any
 
 
 class ObservedListeners(NamedTuple):
@@ -93,7 +92,7 @@ class PortTracker:
             self._gap = now
         if port is None:
             return "nowhere"
-        return "ask" if now - self._gap >= SETTLED else "wait"
+        return "ask" if now - self._gap >= (SETTLED if port < FIRST_EPHEMERAL else SETTLED_ANYWHERE) else "wait"
 
     def take(self, port: int) -> None:
         """The service is there."""

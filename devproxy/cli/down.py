@@ -44,7 +44,8 @@ def command(names: tuple[str, ...]) -> int:
         if own := [name for name in group.services if name in meant]:
             ask_to_end(paths, group, own)
     _end_others(paths, meant)
-    left = _wait(paths, running, registry.settings.grace * max(1, len(running)) + MARGIN)
+    grace = sum(service.stop_grace for service in registry.services if service.id in running)
+    left = _wait(paths, running, grace + MARGIN * max(1, len(running)))
     for name in running:
         if name not in left:
             say(f"`{name}` has ended")

@@ -62,7 +62,7 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
     ports = _proxy(paths, registry.settings.autostart)
     ready = launch(paths, named, folder=folder, ports=ports, argv=argv, force=force)
     _announce(ready, ports.or_planned(registry.settings.http))
-    return run(paths, ready, notify=lambda text: remark(text, fg="yellow"), grace=10.0)
+    return run(paths, ready, notify=lambda text: remark(text, fg="yellow"))
 
 
 def _proxy(paths: Paths, autostart: bool) -> Ports:

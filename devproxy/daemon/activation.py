@@ -191,7 +191,7 @@ class Activator:
         attempt = await asyncio.to_thread(Attempt, self._paths, service.id)
         await asyncio.to_thread(ask_to_end, self._paths, group, [service.id])
         self._tell(Idle(service.id, idle))
-        patience = self._proxy.snapshot.settings.grace + MARGIN
+        patience = service.stop_grace + MARGIN
         try:
             async with asyncio.timeout(patience):
                 while (await asyncio.to_thread(attempt.status)).runs:  # noqa: ASYNC110 (other processes tell nobody)

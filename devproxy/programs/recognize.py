@@ -19,6 +19,9 @@ _STARTERS = frozenset(
     {*WRAPPERS, *SHELLS, "make", "just", "task", "foreman", "overmind", "honcho", "hivemind", "concurrently"}
     | {"turbo", "nx", "lerna", "mvn", "gradle", "next", "tini", "dumb-init", "docker-init"}
 )
+# What dies of a SIGTERM, or waits for its child, without having passed it on; others that start a program do pass it on
+_PASSES_NOTHING_ON = SHELLS | {"npm", "npx", "pnpm", "pnpx", "pnx", "yarn", "bunx", "conda", "hatch", "pdm", "pipenv"}
+_INTERPRETERS = frozenset({"node", "python", "pypy"})
 
 
 class RecognizedProgram(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +93,12 @@ def _fits(row: Program, command: ParsedCommand, port: int) -> bool:
 
 def _starts_others(argv: Sequence[str]) -> bool:
     return any(not command.names.isdisjoint(_STARTERS) for command in parsed_commands(argv))
+
+
+def passes_no_signal_on(argv: Sequence[str]) -> bool:
+    """Whether a process has to be asked to end together with what it has started: a shell, or `npm run` and its kin."""
+    own = next((one for one in parsed_commands(argv) if _INTERPRETERS.isdisjoint(one.names)), None)
+    return own is not None and not own.names.isdisjoint(_PASSES_NOTHING_ON)
 
 
 def _innermost(argv: Sequence[str]) -> ParsedCommand | None:

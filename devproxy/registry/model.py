@@ -23,6 +23,8 @@ ExposurePolicy = Literal["warn", "refuse", "allow"]
 OtherUserPolicy = Literal["refuse", "allow"]
 StartPolicy = Literal["manual", "on-request"]
 RestartPolicy = Literal["never", "on-failure", "always"]
+ServiceKind = Literal["server", "worker", "task"]
+StopSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL"]
 
 
 class Project:
@@ -230,6 +232,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     start: StartPolicy = "manual"
     restart: RestartPolicy = "on-failure"
+    stop_signal: StopSignal = "SIGTERM"
+    stop_grace: float = 10.0
     idle_stop: float | None = None
     trusted: bool = False
     leased: bool = False

@@ -33,11 +33,13 @@ from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable, Serv
 from devproxy.registry.values import duration, origin, port_range, size, time_limit
 from devproxy.text import devproxy_command, shown
 
-_DURATIONS = frozenset(["hold", "header_timeout", "idle_timeout", "grace", "idle_stop", "interval", "timeout"])
+_DURATIONS = frozenset(
+    ("hold", "header_timeout", "idle_timeout", "grace", "idle_stop", "stop_grace", "interval", "timeout")
+)
 
 _INHERITED = ("response_timeout", "hold", "cross_site", "exposure", "other_user")
 
-_AS_WRITTEN = ("protocol", "listens", "host_header", "exposure", "other_user", "start", "restart", "origin_header")
+_AS_WRITTEN = ("protocol", "listens", "host_header", "exposure", "other_user", "start", "restart", "stop_signal", "origin_header")
 
 
 def settings(table: ProxyTable) -> ProxySettings:
@@ -52,6 +54,7 @@ def service(
     table = declared.table
     file, line, _ = declared.place()
     found = {name: getattr(proxy, name) for name in _INHERITED}
+    found["stop_grace"] = proxy.grace
     for name, value in _given(table):
         if name in _AS_WRITTEN or name in _DURATIONS or name in ("cross_site", "response_timeout"):
             found[name] = _value(name, value)
@@ -183,7 +186,7 @@ def _misfits(declared: Declared) -> list[Problem]:
     if is_tcp and table.health is not UNSET and table.health.path is not UNSET:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
-    for name in ("start", "idle_stop", "listens"):
+    for name in ("start", "idle_stop", "listens", "stop_signal", "stop_grace"):
         idle = _does_nothing(table, name) if getattr(table, name) not in (UNSET, "manual") else None
         if idle is not None:
             why, fix = idle
@@ -218,7 +221,7 @@ def _does_nothing(table: ServiceTable, name: str) -> tuple[str, str] | None:
     if table.command is UNSET:
         nothing = "look for" if name == "listens" else "start or stop"
         return f"without a command there is nothing to {nothing}", "add `command`, or remove it"
-    if name == "listens":
+    if name in {"listens", "stop_signal", "stop_grace"}:
         return None
     if table.protocol == "tcp":
         return "requests are what it goes by, and a TCP service gets none through devproxy", "remove it"

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from devproxy.registry.hostnames import LABEL
-from devproxy.registry.model import ExposurePolicy, HostHeader, OtherUserPolicy, Protocol, RestartPolicy, StartPolicy
+from devproxy.registry.model import ExposurePolicy, HostHeader, OtherUserPolicy, Protocol, RestartPolicy, StartPolicy, StopSignal
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | UnsetType
@@ -315,6 +315,26 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             key("What happens when the command ends by itself.", "on-failure"),
         ]
     ] = UNSET
+    stop_signal: Maybe[
+        Annotated[
+            StopSignal,
+            _one_of(StopSignal, '"SIGINT"'),
+            key(
+                "What the command is asked to end by: itself first, then what it leaves behind, by SIGTERM.", "SIGTERM"
+            ),
+        ]
+    ] = UNSET
+    stop_grace: Maybe[
+        Annotated[
+            Duration,
+            key(
+                "Time for the command to end, and to end its own children, before it is killed; `grace` of [proxy] if"
+                " absent.",
+                None,
+                '"30s"',
+            ),
+        ]
+    ] = UNSET
     idle_stop: Maybe[
         Annotated[
             Duration,
@@ -371,7 +391,12 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         UNSET
     )
     idle_timeout: Maybe[Annotated[Duration, key("How long a connection without a request stays open.", "75s")]] = UNSET
-    grace: Maybe[Annotated[Duration, key("Time for requests in flight to finish when the proxy stops.", "10s")]] = UNSET
+    grace: Maybe[
+        Annotated[
+            Duration,
+            key("Time for requests in flight to finish when the proxy stops, and for services to end.", "10s"),
+        ]
+    ] = UNSET
     max_header: Maybe[
         Annotated[
             Size, key("Largest header of a request; a larger one is answered 431, or 414 for its target.", "64KiB")

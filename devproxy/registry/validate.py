@@ -88,6 +88,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
         "cwd": plain_path,
         "depends_on": EACH(service_name),
         "idle_stop": some_time,
+        "stop_grace": duration,
     },
     schema.MountTable: {"host": host, "path": mount_path},
     schema.HeadersTable: {"set": _HEADERS, "add": _HEADERS, "remove": EACH(field_name)},

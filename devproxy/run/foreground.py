@@ -2,8 +2,9 @@
 
 Not here: the session (`session.py`), the terminal's bytes (`terminal.py`).
 
-Signals are the command's (signal(7)): what a terminal or `kill` sends us goes to its whole process group. SIGTERM and
-SIGHUP mean the end, so what is left after the grace is killed. When the command is stopped (Ctrl-Z) so are we, and the
+Signals are the command's (signal(7)): what a terminal or `kill` sends us goes to its whole process group. SIGTERM asks
+the service to end as `down` does, by its own signal; SIGHUP is passed on, and means the end as well: what is left after
+the grace is killed. When the command is stopped (Ctrl-Z) so are we, and the
 shell has its terminal back.
 """
 
@@ -22,7 +23,7 @@ _PASSED = ("SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP")
 _ENDING = ("SIGTERM", "SIGHUP")
 
 
-def run(paths: Paths, ready: Launch, *, notify: Notify, grace: float = 10.0) -> int:
+def run(paths: Paths, ready: Launch, *, notify: Notify) -> int:
     """Run one service until it ends; its exit code, 128 + N after signal N. Raises DevproxyError: not on Windows."""
     if sys.platform == "win32":
         raise DevproxyError(
@@ -30,10 +31,10 @@ def run(paths: Paths, ready: Launch, *, notify: Notify, grace: float = 10.0) -> 
             why="ending a command with all that it started is done with POSIX process groups",
             fix="start it by itself, and give it a name: devproxy add NAME PORT",
         )
-    return asyncio.run(_run(paths, ready, notify, grace))
+    return asyncio.run(_run(paths, ready, notify))
 
 
-async def _run(paths: Paths, ready: Launch, notify: Notify, grace: float) -> int:
+async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
     session = Session(
         paths,
         ready.prepared,
@@ -47,7 +48,7 @@ async def _run(paths: Paths, ready: Launch, notify: Notify, grace: float) -> int
     for name in _PASSED:
         loop.add_signal_handler(getattr(signal, name), session.signal, getattr(signal, name))
     for name in _ENDING:
-        loop.add_signal_handler(getattr(signal, name), _end, session, getattr(signal, name), grace)
+        loop.add_signal_handler(getattr(signal, name), _end, session, getattr(signal, name), ready.service.stop_grace)
     loop.add_signal_handler(signal.SIGWINCH, _resize, session)
     loop.add_signal_handler(signal.SIGCONT, _resume, session)
     try:
@@ -66,6 +67,9 @@ def _notify(session: Session, notify: Notify, text: str) -> None:
 
 
 def _end(session: Session, number: int, grace: float) -> None:
+    if number == signal.SIGTERM:
+        session.end(grace)
+        return
     session.signal(number)
     asyncio.get_running_loop().call_later(grace, session.end, LEFTOVER_GRACE)
 

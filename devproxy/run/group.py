@@ -5,7 +5,7 @@ Not here: one running command (`session.py`), the process around a group, with i
 (`group_process.py`).
 
 Healthy is what the proxy calls up: the same probe, over the same dialler (`health/probe.py`). At the end each service
-waits for those that depend on it, and is then asked to end (SIGTERM, after the grace SIGKILL).
+waits for those that depend on it, and is then asked to end (`ending.py`; SIGKILL after its `stop_grace`).
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class ServiceGroup:
         self._notify = notify
         self._on_change = on_change
         self._settings = settings
-        self._grace = settings.grace
+        self._is_killed = False
         self._trusted_only = trusted_only
 
     async def run(self) -> bool:
@@ -111,7 +111,7 @@ class ServiceGroup:
     def kill(self) -> None:
         """Kill what is left."""
         self.end()
-        self._grace = 0.0
+        self._is_killed = True
         for member in self.members.values():
             if member.session is not None:
                 member.session.end(0.0)
@@ -277,7 +277,7 @@ class ServiceGroup:
             if member.name in other.service.depends_on and other.stop.is_set():
                 await other.over.wait()
         if (session := await _started_session(member)) is not None:
-            session.end(self._grace)
+            session.end(0.0 if self._is_killed else member.service.stop_grace)
         await member.over.wait()
 
 

@@ -29,7 +29,7 @@ from devproxy.registry.leases import holds, remove_lease, replace_lease
 from devproxy.registry.model import Lease, ProxySettings, Service, Source, Upstream
 from devproxy.run import supervisor
 from devproxy.run.command import PreparedCommand
-from devproxy.run.interpreter import interpreter, original_environment
+from devproxy.run.ending import processes_to_ask
 from devproxy.run.listeners import ListenerWatcher, ObservedListeners, PortTracker
 from devproxy.run.logs import LogPortFinder
 from devproxy.run.terminal import Terminal, standard_terminals, write_all
@@ -61,7 +61,8 @@ class Session:
     """One command under a lease; `notify` gets what a person is to be told.
 
     Without `output` our standard streams are the command's. With it the command writes to a terminal of its own, whose
-    bytes `output` gets, reads nothing, and has no controlling terminal.
+    bytes `output` gets, has no controlling terminal, and reads from a pipe that stays open for as long as it is looked
+    after: esbuild, Tailwind and others take the end of their standard input for the end of whoever started them.
     """
 
     def __init__(
@@ -91,10 +92,12 @@ class Session:
             self._tracker = PortTracker(0, only=True)
         self._terminal: Terminal | None = None
         self._real: int | None = None
+        self._input: int | None = None  # where what the command reads is written; the supervisor holds it as well
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.StreamReader | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._exited = asyncio.Event()
+        self._head = 0
         self._daemon: int | None = None
         self._end_requested = False  # what is left of it then is no daemon, and has its time
         self._notified: set[str] = set()
@@ -127,9 +130,10 @@ class Session:
             self._send({"signal": number})
 
     def end(self, grace: float) -> None:
-        """SIGTERM to all of it now, SIGKILL to what is left after `grace` seconds."""
+        """Ask it to end, itself first and then what it leaves; SIGKILL to what is left after `grace` seconds."""
         self._end_requested = True
-        self._send({"end": grace})
+        first = [] if self._exited.is_set() or not self._head else processes_to_ask(self._head)
+        self._send({"end": grace, "first": first})
 
     @property
     def port(self) -> int | None:
@@ -154,7 +158,7 @@ class Session:
             raise self._failed(answer or {})
         if self._terminal is not None:
             self._terminal.started(asyncio.get_running_loop())
-        group = int(answer["pid"])
+        self._head = group = int(answer["pid"])
         self._replace_lease(structs.replace(self.lease, group=group, group_started=start_time(group) or 0.0))
 
     def _open_terminal(self) -> None:
@@ -197,15 +201,23 @@ class Session:
         passed = [channel.fileno()]
         if self._real is not None:
             passed.append(self._real)
-        return subprocess.Popen(
-            interpreter(supervisor.__file__, str(channel.fileno())),
-            stdin=subprocess.DEVNULL if self._output is not None else streams.get(0),
-            stdout=streams.get(1),
-            stderr=streams.get(2),
-            pass_fds=passed,
-            start_new_session=self._terminal is not None,
-            process_group=None if self._terminal is not None else 0,
-        )
+        reading = None
+        if self._output is not None:
+            reading, self._input = os.pipe()
+            passed.append(self._input)
+        try:
+            return subprocess.Popen(
+                interpreter(supervisor.__file__, str(channel.fileno())),
+                stdin=streams.get(0) if reading is None else reading,
+                stdout=streams.get(1),
+                stderr=streams.get(2),
+                pass_fds=passed,
+                start_new_session=self._terminal is not None,
+                process_group=None if self._terminal is not None else 0,
+            )
+        finally:
+            if reading is not None:
+                os.close(reading)
 
     def _spec(self) -> dict[str, Any]:
         prepared = self._prepared
@@ -216,6 +228,8 @@ class Session:
             # Where nobody can type there is nobody to ask either: no /dev/tty, or what asks there waits for ever.
             "terminal": min(self._streams(), default=None) if self._output is None else None,
             "real": self._real,
+            "input": self._input,
+            "stop": getattr(signal, self._service.stop_signal),
             "state": [str(self._paths.config), str(self._paths.state)],
         }
 
@@ -342,9 +356,10 @@ class Session:
         if self._terminal is not None:
             self._terminal.close()
             self._terminal = None
-        if self._real is not None:
-            os.close(self._real)
-            self._real = None
+        for descriptor in (self._real, self._input):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._real = self._input = None
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:

@@ -9,9 +9,12 @@ other end is open; when it dies, by kill -9 too, this end reads EOF: that is the
 subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): whatever a descendant does to get away (setsid, double fork), its parent
 becomes this process, so the tree under it is complete, and it is over when there are no children left. Elsewhere the
 command's process group is all that can be reached.
-A line of JSON a message. From `run`: first what to start (argv, env, cwd, terminal, real, state), then {"signal": 15}
-or {"end": seconds until SIGKILL}. To `run`: {"pid": …} or {"failed": errno, "file": …}, {"stopped": signal},
-{"exited": code}; EOF once nothing is left.
+Ending is in two steps, so that a parent may drain its workers: first those that `run` names are asked (the command, and
+what runners and shells have started in between), everything else once none of these is left or the grace is over;
+SIGKILL comes when the grace is over, for the rest at least `LAST_GRACE` after it was asked.
+A line of JSON a message. From `run`: first what to start (argv, env, cwd, terminal, real, input, state, stop), then
+{"signal": 15} or {"end": seconds until SIGKILL, "first": pids}. To `run`: {"pid": …} or {"failed": errno, "file": …},
+{"stopped": signal}, {"exited": code}; EOF once nothing is left.
 
 If the supervisor itself is killed its orphans become children of `run`, which is a subreaper as well, and kills them.
 It runs as a file, without the package around it: imports are of the standard library, and few.
@@ -25,10 +28,11 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
-LAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL after `run` was killed
+LAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL for what is asked last, or after `run` was killed
 STEP = 0.05  # seconds between two rounds while ending
 ORPHANED = 2.0  # seconds to wait for the kernel to call us an orphan
 ROUNDS = 100  # each orphan may leave children of its own
@@ -76,6 +80,23 @@ def _parent(pid: str) -> int:
         return 0
 
 
+def _runs(pid: int) -> bool:
+    """Whether it is there and no zombie."""
+    if sys.platform != "linux":
+        return True
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            stat = file.read()
+    except OSError:
+        return False
+    return stat[stat.rindex(b")") + 2 :][:1] not in b"ZX"
+
+
+def _kill(pid: int, number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, number)
+
+
 class Supervisor:
     """One command and all that comes of it; `channel` is the lifeline."""
 
@@ -83,7 +104,9 @@ class Supervisor:
         self._channel = channel
         self._received = b""
         self._main = 0
-        self._deadline: float | None = None  # when SIGKILL is due
+        self._deadline: float | None = None  # when the grace is over
+        self._rest_grace = LAST_GRACE
+        self._asked_first: set[int] | None = None  # those asked to end so far; None once all have been
         self._parent = os.getppid()
         self._spec: dict[str, Any] = {}
         self._terminal: list[Any] | None = None
@@ -148,8 +171,8 @@ class Supervisor:
             os.read(wakeup, 4096)
         if self._channel.fileno() in ready:
             self._receive()
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._signal_all(signal.SIGKILL)
+        if self._deadline is not None:
+            self._go_on_ending(self._deadline)
 
     def _receive(self) -> None:
         try:
@@ -165,19 +188,48 @@ class Supervisor:
             if "signal" in message:
                 self._signal_group(message["signal"])
             if "end" in message:
-                self._end(message["end"])
+                self._end(message["end"], message.get("first", ()))
 
     def _on_orphaned(self) -> None:
         """`run` is gone: give the terminal back as it was, and end everything."""
         self._channel.close()
         self._restore_terminal()
-        self._end(LAST_GRACE)
+        self._end(LAST_GRACE, [self._main])
 
-    def _end(self, grace: float) -> None:
-        self._signal_all(signal.SIGTERM)
-        self._signal_all(signal.SIGCONT)
+    def _end(self, grace: float, first: Sequence[int] = ()) -> None:
+        """Begin to end everything: those `first` now, by the service's own signal, the rest after them."""
         due = time.monotonic() + grace
+        is_new = self._deadline is None
         self._deadline = due if self._deadline is None else min(due, self._deadline)
+        if grace <= 0:
+            self._asked_first = None
+            self._signal_all(signal.SIGKILL)
+        elif is_new:
+            asked = set(first).intersection(self._members())
+            for pid in asked:
+                _kill(pid, self._spec.get("stop", signal.SIGTERM))
+            self._asked_first, self._rest_grace = asked, min(grace, LAST_GRACE)
+            self._signal_all(signal.SIGCONT)
+            self._go_on_ending(self._deadline)
+
+    def _go_on_ending(self, deadline: float) -> None:
+        """The second step where its time has come, else SIGKILL where it is time for that."""
+        now = time.monotonic()
+        if self._asked_first is None:
+            if now >= deadline:
+                self._signal_all(signal.SIGKILL)
+        elif now >= deadline or not any(map(_runs, self._asked_first)):
+            overdue, self._asked_first = self._asked_first, None
+            for pid in self._members():  # each once: some programs take a second SIGTERM for impatience
+                _kill(pid, signal.SIGKILL if pid in overdue else signal.SIGTERM)
+            if sys.platform != "linux":
+                self._signal_group(signal.SIGTERM)
+            self._signal_all(signal.SIGCONT)
+            self._deadline = max(deadline, now + self._rest_grace)
+
+    def _members(self) -> list[int]:
+        """All that is left of the command, as far as the system tells."""
+        return descendants(os.getpid()) if sys.platform == "linux" else [self._main] if self._main else []
 
     def _signal_group(self, number: int) -> None:
         if self._main:
@@ -188,9 +240,8 @@ class Supervisor:
         if sys.platform != "linux":
             self._signal_group(number)
             return
-        for pid in descendants(os.getpid()):  # each once: some programs take a second SIGTERM for impatience
-            with contextlib.suppress(OSError):
-                os.kill(pid, number)
+        for pid in descendants(os.getpid()):
+            _kill(pid, number)
 
     def _send(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
@@ -203,6 +254,8 @@ class Supervisor:
             import termios
 
             fcntl.ioctl(self._spec["terminal"], termios.TIOCSCTTY, 0)
+        if self._spec.get("input") is not None:
+            os.set_inheritable(self._spec["input"], False)  # ours and `run`'s: the command would never see its end
         if self._spec.get("real") is not None:
             import termios
 

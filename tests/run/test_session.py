@@ -81,6 +81,16 @@ async def test_where_nobody_types_nobody_can_be_asked(stage: Stage) -> None:
     assert stage.output.decode().split("\r\n") == ["nobody", "a terminal", ""]
 
 
+async def test_what_it_reads_does_not_end_while_it_runs(stage: Stage) -> None:
+    """`esbuild --serve` and `tailwindcss --watch` end when their standard input does."""
+    script = "import sys; print('ready', flush=True); sys.stdin.buffer.read(); print('its input has ended')"
+    session = stage.session(sys.executable, "-c", script)
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: b"ready" in stage.output, "it to run")
+    assert await ended(session, running) == 143
+    assert b"ended" not in stage.output
+
+
 async def test_a_command_that_is_not_there(stage: Stage) -> None:
     session = stage.session("no-such-program-anywhere")
     with pytest.raises(DevproxyError, match="no-such-program-anywhere could not be started"):

@@ -25,7 +25,9 @@ TREE = f"sh -c '{INNER}' & (sleep 600 & echo $! >> pids); wait"
 class Supervised:
     """A supervisor, and our end of its lifeline."""
 
-    def __init__(self, folder: Path, *argv: str):
+    main = 0
+
+    def __init__(self, folder: Path, *argv: str, **more: Any):
         self.folder = folder
         self.lifeline, theirs = socket.socketpair()
         with theirs:
@@ -36,7 +38,7 @@ class Supervised:
             )
         self.lifeline.settimeout(DEADLINE)
         self.file = self.lifeline.makefile("rb")
-        self.tell(argv=argv, env=dict(os.environ), cwd=str(folder))
+        self.tell(argv=argv, env=dict(os.environ), cwd=str(folder), **more)
 
     def tell(self, **message: Any) -> None:
         self.lifeline.sendall(json.dumps(message).encode() + b"\n")
@@ -60,8 +62,8 @@ class Supervised:
 def started(tmp_path: Path) -> Iterator[Any]:
     made: list[Supervised] = []
 
-    def start(*argv: str) -> Supervised:
-        made.append(Supervised(tmp_path, *argv))
+    def start(*argv: str, **more: Any) -> Supervised:
+        made.append(Supervised(tmp_path, *argv, **more))
         return made[-1]
 
     yield start
@@ -127,6 +129,85 @@ def test_what_ignores_sigterm_is_killed(started: Any) -> None:
     assert one.hear() == {"exited": 137}
     assert one.process.wait(DEADLINE) == 0
     assert gone(stubborn)
+
+
+# A parent that waits for its child to finish when it is asked to end; the child says whether it was asked itself.
+CHILD = """
+import os, signal, sys, time
+signal.signal(15, lambda *_: (open("child-asked", "w").close(), os._exit(1)))
+print(os.getpid(), file=open("pids", "a"), flush=True)
+while not os.path.exists("go"): time.sleep(0.01)
+open("child-done", "w").close()
+"""
+PARENT = """
+import os, signal, subprocess, sys
+def drain(*_):
+    open("asked", "w").close()
+    child.wait()
+    os._exit(0)
+signal.signal(getattr(signal, sys.argv[1]), drain)
+child = subprocess.Popen([sys.executable, "-c", open("child.py").read()])
+signal.pause()
+"""
+
+
+@pytest.fixture
+def draining(started: Any, tmp_path: Path) -> Any:
+    require.linux()
+    (tmp_path / "child.py").write_text(CHILD)
+
+    def start(name: str = "SIGTERM") -> Supervised:
+        one = started(sys.executable, "-c", PARENT, name, stop=getattr(signal, name))
+        one.main = (one.hear() or {})["pid"]
+        one.pids(1)
+        return one
+
+    return start
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_a_parent_that_is_asked_first_ends_its_own_children(draining: Any, name: str) -> None:
+    one = draining(name)
+    one.tell(end=600, first=[one.main])
+    wait_until((one.folder / "asked").exists, "the parent to hear of it")
+    (one.folder / "go").touch()
+    assert one.hear() == {"exited": 0}
+    assert one.hear() is None
+    assert (one.folder / "child-done").exists()
+    assert not (one.folder / "child-asked").exists()
+
+
+def test_the_rest_is_asked_when_the_grace_is_over(draining: Any) -> None:
+    one = draining()
+    one.tell(end=0.3, first=[one.main])
+    assert one.hear() == {"exited": 137}
+    assert one.hear() is None
+    assert (one.folder / "child-asked").exists()
+
+
+def test_the_rest_is_asked_when_the_first_has_ended(started: Any) -> None:
+    require.linux()
+    one = started(
+        "sh",
+        "-c",
+        "sh -c 'trap \"echo asked > told; exit\" TERM; echo $$ >> pids; while :; do sleep 0.05; done' & wait",
+    )
+    main = (one.hear() or {})["pid"]
+    one.pids(1)
+    one.tell(end=600, first=[main])
+    assert one.hear() == {"exited": 143}
+    assert one.hear() is None
+    assert (one.folder / "told").exists()
+
+
+def test_no_grace_is_no_question(draining: Any) -> None:
+    one = draining()
+    one.tell(end=600, first=[one.main])
+    wait_until((one.folder / "asked").exists, "the parent to hear of it")
+    one.tell(end=0)
+    assert one.hear() == {"exited": 137}
+    assert one.hear() is None
+    assert not (one.folder / "child-asked").exists()
 
 
 def test_it_stays_while_anything_is_left(started: Any) -> None:

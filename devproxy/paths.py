@@ -99,9 +99,9 @@ class Paths:
     def group(self, pid: int) -> Path:
         return self.groups / f"{pid}.json"
 
-    def end_requests(self, pid: int) -> Path:
-        """The services that an `up` is asked to end, a name a line."""
-        return self.groups / f"{pid}.end"
+    def group_requests(self, pid: int) -> Path:
+        """What an `up` is asked to do, a verb and a service a line."""
+        return self.groups / f"{pid}.requests"
 
     @property
     def group_turn(self) -> Path:

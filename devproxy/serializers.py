@@ -50,6 +50,7 @@ def service_row(
         "url": service_url(service, ports),
         "upstream": service.upstream.text if service.upstream else None,
         "changes": field_changes(service),
+        "kind": service.kind,
         "protocol": service.protocol,
         "source": {"file": service.source.file, "line": service.source.line},
         "command": list(service.command) if isinstance(service.command, tuple) else service.command,

@@ -42,7 +42,7 @@ def test_every_file_is_in_one_of_the_two_folders_and_no_two_are_the_same(tmp_pat
     found += [
         made(name) for name in ("web", "a.b") for made in (paths.lease, paths.service_log, paths.on_request_output)
     ]
-    found += [paths.group(7), paths.end_requests(7), ending_file(paths.lease("web"), 7)]
+    found += [paths.group(7), paths.group_requests(7), ending_file(paths.lease("web"), 7)]
     assert len(set(found)) == len(found) > 20
     assert all(file.is_relative_to(tmp_path / "config") or file.is_relative_to(tmp_path / "state") for file in found)
 

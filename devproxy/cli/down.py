@@ -7,6 +7,7 @@ Not here: the order in which an `up` ends its services (`devproxy/run/group.py`)
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,10 +29,14 @@ def command(names: tuple[str, ...]) -> int:
 
     All of them, or SERVICE alone; those that depend on others first, each with time to finish. The proxy goes on.
     """
+    return end_services(Paths.from_environment(), names)
+
+
+def end_services(paths: Paths, names: Sequence[str]) -> int:
+    """End those of `names`, or a project's, and say so; the exit code."""
     from devproxy.registry.leases import settle
     from devproxy.run.group_state import ask_to_end, read_groups
 
-    paths = Paths.from_environment()
     registry = read(paths)
     meant = [service.id for service in services_meant(registry, names, Path.cwd())]
     running = _running(paths, meant)

@@ -48,7 +48,7 @@ def command(as_json: bool) -> None:
 
 def _row(view: CommandContext, service: "Service", conditions: "Mapping[str, Condition]") -> tuple[str, ...]:
     """One service; on a terminal its URL cell holds the other addresses too, one a line."""
-    upstream = safe(short(service.upstream)) if service.upstream else "no port yet"
+    upstream = safe(short(service.upstream)) if service.upstream else "no port yet" if service.serves else service.kind
     condition = conditions.get(service.id)
     state, exposure = (condition.word, condition.exposure) if condition else ("unknown", "unknown")
     return (service.id, "\n".join(_addresses(view, service)), upstream, state, exposure)

@@ -4,6 +4,7 @@ Lives here: the command line, and what is said before the command has the termin
 Not here: everything else (`devproxy/run/`). What devproxy says goes to stderr: stdout is the command's.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from devproxy.daemon.runtime import read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
+from devproxy.registry.model import Registry
 from devproxy.text import devproxy_command
 from devproxy.urls import Ports
 
@@ -45,7 +47,8 @@ def command(ctx: click.Context, name: str | None, force: bool) -> int:
 
     NAME is a service of the registry, or a new name; without it, the one of this folder. COMMAND is what to run,
     instead of the service's own. It gets the port as PORT, and its name leads there for as long as it runs. The proxy
-    is started in the background if none runs.
+    is started in the background if none runs. Inside of the very service that it names (a script of package.json that
+    `devproxy up` starts) it is COMMAND, with the port that the service has.
     """
     argv: tuple[str, ...] = ctx.meta["command"]
     return _run(Paths.from_environment(), name, argv, force)
@@ -58,11 +61,36 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
 
     folder = Path.cwd()
     registry = read(paths)  # which service is meant; `launch` loads it once more, when it is this one's turn
+    if sys.platform != "win32":
+        _take_the_place(paths, registry, name, argv)
     named = select_service(name, folder, registry)
     ports = _proxy(paths, registry.settings.autostart)
     ready = launch(paths, named, folder=folder, ports=ports, argv=argv, force=force)
     _announce(ready, ports.or_planned(registry.settings.http))
     return run(paths, ready, notify=lambda text: remark(text, fg="yellow"))
+
+
+def _take_the_place(paths: Paths, registry: Registry, name: str | None, argv: tuple[str, ...]) -> None:
+    """Become the command if the service that is meant runs already, and we are a part of it; else return."""
+    from devproxy.run.command import prepare
+    from devproxy.run.nested import execute, given_port, own_leases, refuse_endless
+    from devproxy.run.selection import select_service
+
+    leases = own_leases(paths)
+    if not leases:
+        return
+    identity = leases[0].service if name is None else select_service(name, Path.cwd(), registry).id
+    lease = next((one for one in leases if one.service == identity), None)
+    service = next((one for one in registry.services if one.id == identity), None)
+    if lease is None or service is None:
+        return
+    refuse_endless(lease, argv)
+    running = read_running(paths)
+    ports = running.ports if running is not None else Ports()
+    prepared = prepare(service, port=given_port(lease), registry=registry, ports=ports, argv=argv)
+    for note in prepared.notes:
+        remark(note)
+    execute(prepared)
 
 
 def _proxy(paths: Paths, autostart: bool) -> Ports:
@@ -87,4 +115,5 @@ def _announce(ready: Any, ports: Ports) -> None:
     for note in ready.prepared.notes:
         remark(note)
     url = service_url(ready.service, ports) or ready.service.id
-    remark(f"{url} → port {ready.lease.port}", bold=True)
+    where = f"port {ready.lease.port}" if ready.service.serves else f"a {ready.service.kind}, which listens nowhere"
+    remark(f"{url} → {where}", bold=True)

@@ -1,31 +1,44 @@
-"""`devproxy start`: the proxy in the background.
+"""`devproxy start`: the proxy in the background, or with names services.
 
-Not here: how it gets there (`devproxy/daemon/control.py`).
+Lives here: which `up` is asked to start a service once more, and what is left to a new one.
+Not here: how they get there (`devproxy/daemon/control.py`, `up.py`).
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from devproxy.cli.arguments import complete_service
 from devproxy.cli.output import remark, say
 from devproxy.cli.serve import port_number
+from devproxy.errors import DevproxyError, Exit
 from devproxy.text import devproxy_command
 
 if TYPE_CHECKING:
     from devproxy.daemon.control import Launched
+    from devproxy.paths import Paths
+    from devproxy.registry.model import Lease
+    from devproxy.run.group_state import Request
 
 
 @click.command("start")
+@click.argument("names", nargs=-1, metavar="[SERVICE...]", shell_complete=complete_service)
 @click.option("--http", callback=port_number, metavar="PORT", help="Instead of the registry's [proxy] http.")
-def command(http: int | None) -> None:
-    """Run the proxy in the background.
+def command(names: tuple[str, ...], http: int | None) -> int:
+    """Run the proxy in the background, or SERVICE.
 
-    It outlives this terminal, and takes connections when the command returns. If it runs already, all is well.
+    Without SERVICE the proxy: it outlives this terminal, and takes connections when the command returns. If it runs
+    already, all is well. SERVICE is started by the `devproxy up` that has it, where it has ended, else in the
+    background with what it depends on.
     """
     from devproxy.daemon.control import start
     from devproxy.paths import Paths
 
     paths = Paths.from_environment()
+    if names:
+        return start_services(paths, names, "start")
     launched = start(paths, http=http)
     tell(launched)
     if not launched.is_new and http not in {None, 0, launched.running.http}:
@@ -33,6 +46,51 @@ def command(http: int | None) -> None:
         remark(f"it stays on port {launched.running.http}; to move it: {move}", fg="yellow")
     if launched.is_new:
         remark(f"its log: {paths.proxy_log}")
+    return Exit.GOOD
+
+
+def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> int:
+    """Start or restart services, each where it is at home; the exit code of what came of it."""
+    from devproxy.cli.arguments import services_meant
+    from devproxy.cli.up import start_in_background, tell_states
+    from devproxy.daemon.runtime import read_running
+    from devproxy.registry.leases import read_leases
+    from devproxy.registry.loader import read
+    from devproxy.run.detach import wait_settled
+    from devproxy.run.group_state import OVER, ask, read_groups
+    from devproxy.urls import Ports
+
+    services = {service.id: service for service in services_meant(read(paths), names, Path.cwd())}
+    asked: dict[str, int] = {}
+    for group in reversed(read_groups(paths)):  # the newest that has it
+        own = [name for name in services if name in group.services and name not in asked]
+        if request == "start":
+            for name in [name for name in own if group.services[name].state not in OVER]:
+                say(f"`{name}` runs already")
+                own.remove(name)
+                del services[name]
+        if own:
+            asked |= {name: group.services[name].starts for name in own}
+            ask(paths, group, request, own)
+    others = [name for name in services if name not in asked]
+    alone = {lease.service: lease for lease in read_leases(paths)}
+    for name in others:
+        if name in alone and request == "restart":
+            raise _runs_by_itself(alone[name])
+    code: int = Exit.GOOD
+    if asked:
+        running = read_running(paths)
+        states = wait_settled(paths, asked, remark, services)
+        code = tell_states(paths, states, running.ports if running else Ports())
+    return max(code, start_in_background(paths, others)) if others else code
+
+
+def _runs_by_itself(lease: "Lease") -> DevproxyError:
+    return DevproxyError(
+        f"`{lease.service}` was started by `devproxy run`",
+        why=f"process {lease.pid} has it, in a terminal of its own",
+        fix="end it there with Ctrl-C, and start it again",
+    )
 
 
 def tell(launched: "Launched") -> None:

@@ -7,9 +7,9 @@ what the proxy starts where nobody typed anything: it runs trusted commands alon
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -21,6 +21,9 @@ from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
 from devproxy.text import devproxy_command, safe
 from devproxy.urls import Ports
+
+if TYPE_CHECKING:
+    from devproxy.run.group_state import MemberState
 
 
 @click.command("up")
@@ -49,7 +52,7 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
     if not plan.todo:
         return Exit.GOOD
     if detach:
-        return _detach(paths, [service.id for service in plan.todo], ports)
+        return _detach(paths, plan.todo, ports)
     from devproxy.run.group_process import OWN, run_group
 
     show = None
@@ -138,6 +141,8 @@ def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: 
     from devproxy.run.group import in_order
 
     running = _running(paths)
+    if named:
+        running -= {service.id for service in meant if service.kind == "task" and service.id not in _leased(paths)}
     left = [] if named else [one for one in meant if one.starts_on_request and one.id not in running]
     everything = in_order(registry.services, [service.id for service in meant if service not in left])
     left = [service for service in left if service not in everything]
@@ -154,14 +159,19 @@ def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: 
 
 
 def _running(paths: Paths) -> set[str]:
-    """The services that run, or that another `up` is about to start."""
-    from devproxy.registry.leases import read_leases
+    """The services that run, or that another `up` is about to start; and the tasks that one that runs has done."""
     from devproxy.run.group_state import OVER, read_groups
 
-    found = {lease.service for lease in read_leases(paths)}
+    found = _leased(paths)
     for group in read_groups(paths):
-        found |= {name for name, part in group.services.items() if part.state not in OVER}
+        found |= {name for name, part in group.services.items() if part.state not in OVER or part.state == "done"}
     return found
+
+
+def _leased(paths: Paths) -> set[str]:
+    from devproxy.registry.leases import read_leases
+
+    return {lease.service for lease in read_leases(paths)}
 
 
 def _commandless(service: Service) -> DevproxyError:
@@ -183,7 +193,7 @@ def _tell_left(left: Sequence[Service], ports: Ports) -> None:
 def _tell_running(paths: Paths, service: Service) -> None:
     from devproxy.run.group_state import read_groups
 
-    say(f"`{service.id}` runs already")
+    say(f"`{service.id}` {'is done' if service.kind == 'task' else 'runs'} already")
     old = next(
         (group.services[service.id].command for group in read_groups(paths) if service.id in group.services), None
     )
@@ -217,25 +227,41 @@ def _announce(services: Sequence[Service], ports: Ports) -> None:
     print_table(("NAME", "URL", "COMMAND"), rows)
 
 
-def _detach(paths: Paths, names: list[str], ports: Ports) -> int:
+def start_in_background(paths: Paths, names: Sequence[str]) -> int:
+    """What `devproxy up --detach NAMES` does, for services that are in the registry; the exit code."""
+    plan = _take(paths, names, publish=False)
+    if not plan.todo:
+        return Exit.GOOD
+    return _detach(paths, plan.todo, _proxy_ports(paths, plan.registry.settings.autostart))
+
+
+def _detach(paths: Paths, todo: Sequence[Service], ports: Ports) -> int:
     """Start a group that outlives us, and wait until each of its services is healthy or has failed."""
     from devproxy.run.detach import launch_group
+
+    states = launch_group(paths, [one.id for one in todo], remark, {one.id: one for one in todo})
+    return tell_states(paths, states, ports)
+
+
+def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports) -> int:
+    """A table of what came of services; of those that are not well why, and their last lines. The exit code."""
     from devproxy.urls import service_url
 
-    parts = launch_group(paths, names)
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
     urls = {service.id: service_url(service, ports.or_planned(registry.settings.http)) for service in registry.services}
-    print_table(("NAME", "STATE", "URL"), [(name, part.state, urls.get(name, "")) for name, part in parts.items()])
-    bad = [name for name, part in parts.items() if part.state not in {"up", "ended"}]
+    print_table(("NAME", "STATE", "URL"), [(name, one.state, urls.get(name, "")) for name, one in states.items()])
+    bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
     if bad:
         _show_tails(paths, bad)
     return Exit.BAD_NEWS if bad else Exit.GOOD
 
 
-def _show_tails(paths: Paths, names: list[str]) -> None:
+def _show_tails(paths: Paths, states: Mapping[str, "MemberState"]) -> None:
     from devproxy.run.logs import last, plain
 
-    for name in names:
-        remark(f"`{name}` is not healthy; its last lines (more: {devproxy_command('logs', name)}):", fg="yellow")
+    for name, state in states.items():
+        why = f", {state.why}" if state.why else ""
+        logs = devproxy_command("logs", name)
+        remark(f"`{name}` is not healthy{why}; its last lines (more: {logs}):", fg="yellow")
         for entry in last(paths, name, 15):
             remark(f"  | {plain(entry.text)}")

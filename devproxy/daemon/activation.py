@@ -33,7 +33,7 @@ from devproxy.proxy.server import Proxy
 from devproxy.registry.model import Service, Upstream
 from devproxy.run.activation import Attempt, AttemptStatus
 from devproxy.run.group import in_order
-from devproxy.run.group_state import OVER, GroupFile, ask_to_end, read_groups
+from devproxy.run.group_state import OVER, UNSETTLED, GroupFile, ask_to_end, read_groups
 
 RESPITE = 3.0  # seconds
 MARGIN = 10.0  # seconds that an end may take beyond the grace
@@ -210,7 +210,7 @@ def _why(status: AttemptStatus) -> str:
 
 def _about(service: Service, status: AttemptStatus) -> str:
     """What it waits for, if that is another service."""
-    waits = [name for name in service.depends_on if status.states.get(name) in {"waiting", "starting"}]
+    waits = [name for name in service.depends_on if status.states.get(name) in UNSETTLED]
     return f"{' and '.join(waits)} first, which it depends on" if waits else ""
 
 

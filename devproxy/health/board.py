@@ -28,6 +28,7 @@ from devproxy.health.model import (
     Reach,
     ServiceOwner,
     State,
+    portless_condition,
 )
 from devproxy.registry.model import Service
 
@@ -216,6 +217,8 @@ class Board:
 
 
 def _unchecked(service: Service) -> Condition:
+    if not service.serves:
+        return portless_condition(service)
     if service.upstream is not None:
         return Condition()
     if service.starts_on_request:
@@ -227,7 +230,8 @@ def _begins_anew(record: ServiceRecord, new: Service) -> bool:
     """Whether what is known of a service says nothing about it any more: one that is down may be dormant, or not."""
     old = record.service
     changed = old.starts_on_request != new.starts_on_request and record.condition.state != "up"
-    return changed or old.upstream != new.upstream
+    runs_or_not = old.serves != new.serves or (not new.serves and old.leased != new.leased)
+    return changed or runs_or_not or old.upstream != new.upstream
 
 
 def _state(record: ServiceRecord, check: Check, now: float) -> State:

@@ -185,8 +185,18 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
         return "on-request" if self.dormant and self.state == "down" else self.state
 
 
+def portless_condition(service: "Service") -> Condition:
+    """What is known of a worker or a task, which nobody can ask: whether its command runs."""
+    nowhere = f"a {service.kind} listens nowhere"
+    if service.leased:
+        return Condition(state="up", why="its command runs", exposure_why=nowhere)
+    return Condition(why="its command does not run", exposure_why=nowhere)
+
+
 def condition_of(service: "Service", check: Check) -> Condition:
     """What a single check comes to, for who has nothing to compare it with (`board.py` has)."""
+    if not service.serves:
+        return portless_condition(service)
     if service.starts_on_request and not check.accepted:
         if service.leased:
             return Condition(state="starting", why=check.why, dormant=True)

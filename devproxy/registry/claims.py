@@ -195,7 +195,8 @@ def divide(
     shorts: Iterable[Declared],
     leased: Iterable[Declared],
 ) -> None:
-    """Give all names away, in the order that the head of this file states."""
+    """Give all names away, in the order that the head of this file states. What listens nowhere gets none."""
+    user, projects, leased = ([one for one in some if one.serves] for some in (user, projects, leased))
     for declared in user:
         claims.own_names(declared)
     for declared in user:

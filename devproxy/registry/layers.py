@@ -61,6 +61,11 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return decoded.file, *decoded.places.at(("services", self.name, *path))
 
     @property
+    def serves(self) -> bool:
+        """Whether it listens on a port, and so has names."""
+        return self.table.kind in (UNSET, "server")
+
+    @property
     def address_key(self) -> str:
         """The key that says where it is."""
         given = (name for name in ("upstream", "port", "listens") if getattr(self.table, name) is not UNSET)
@@ -143,7 +148,8 @@ def of_lease(lease: Lease) -> Declared:
     name, project = split_id(lease.service)
     hosts = list(lease.hosts) if lease.hosts else UNSET
     base = Decoded[LocalFile](file=lease.file, value=None)
-    return Declared(name=name, project=project, table=ServiceTable(port=lease.port, hosts=hosts), base=base)
+    table = ServiceTable(port=lease.port, hosts=hosts) if lease.port else ServiceTable(kind="worker")
+    return Declared(name=name, project=project, table=table, base=base)
 
 
 def own_name(shared: Decoded[ProjectFile] | None, local: Decoded[LocalFile] | None) -> str | None:
@@ -163,9 +169,10 @@ def left_out(link: Linked) -> frozenset[str]:
 def short_named(project: Project, services: Sequence[Declared], missing: frozenset[str]) -> Declared | None:
     """The service that also answers at `<project>.<tld>`: the one that is named like it, or its only one.
 
-    TCP services have no say. Those in error (`missing`) do: mending one must not take the name from another.
+    TCP services, workers and tasks have no say. Those in error (`missing`) do: mending one must not take the name from
+    another.
     """
-    web = [declared for declared in services if declared.table.protocol != "tcp"]
+    web = [declared for declared in services if declared.table.protocol != "tcp" and declared.serves]
     for declared in web:
         if declared.name == project.base:
             return declared

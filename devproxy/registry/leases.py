@@ -147,7 +147,7 @@ def _decode(text: str, file: Path) -> Lease | None:
         lease = msgspec.convert(tomllib.loads(text), Lease)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError):
         return None
-    is_sound = lease.service == file.stem and 0 < lease.port < 65536
+    is_sound = lease.service == file.stem and 0 <= lease.port < 65536
     return msgspec.structs.replace(lease, file=str(file)) if is_sound else None
 
 
@@ -187,7 +187,7 @@ def _taken(holder: Lease) -> DevproxyError:
     where = f", started in {holder.checkout}" if holder.checkout else ""
     return DevproxyError(
         f"`{holder.service}` is running already",
-        why=f"process {holder.pid} has the name{where}, with port {holder.port}",
+        why=f"process {holder.pid} has the name{where}{f', with port {holder.port}' if holder.port else ''}",
         fix="end that one, or take the name over with --force",
     )
 

@@ -213,6 +213,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...]
     mounts: tuple[Mount, ...] = ()
     upstream: Upstream | None = None
+    kind: ServiceKind = "server"
     protocol: Protocol = "http"
     listen: int | None = None
     listens: int | str | None = None
@@ -247,9 +248,14 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return shlex.join(self.command) if isinstance(self.command, tuple) else self.command or ""
 
     @property
+    def serves(self) -> bool:
+        """Whether it listens on a port, and so has an address and names; a worker and a task do not."""
+        return self.kind == "server"
+
+    @property
     def awaits_requests(self) -> bool:
         """Whether its first request is to start it, once its command is trusted."""
-        return self.start == "on-request" and self.command is not None and self.protocol == "http"
+        return self.start == "on-request" and self.command is not None and self.protocol == "http" and self.serves
 
     @property
     def starts_on_request(self) -> bool:
@@ -304,14 +310,14 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """What a service that `devproxy run` started has right now: its id, TCP port and process.
 
-    It holds as long as process `pid`, which started at `started` (seconds since 1970), runs. `hosts` are more names for
-    it, `checkout` the folder that it was started from, `group` the process group of its command and `group_started` the
-    start time of that group's leader. `file` (absolute) is where the lease is kept. A lease of an id that no file
-    declares declares it.
+    It holds as long as process `pid`, which started at `started` (seconds since 1970), runs. `port` is 0 where it
+    listens nowhere. `hosts` are more names for it, `checkout` the folder that it was started from, `group` the process
+    group of its command and `group_started` the start time of that group's leader. `file` (absolute) is where the lease
+    is kept. A lease of an id that no file declares declares it.
     """
 
     service: str
-    port: int
+    port: int = 0
     pid: int
     started: float = 0.0
     hosts: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ from devproxy.problems import Problem, Wrong
 from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
 from devproxy.registry.model import HeaderEdits, Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
-from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable, ServiceTable
+from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable
 from devproxy.registry.values import duration, origin, port_range, size, time_limit
 from devproxy.text import devproxy_command, shown
 
@@ -39,7 +39,7 @@ _DURATIONS = frozenset(
 
 _INHERITED = ("response_timeout", "hold", "cross_site", "exposure", "other_user")
 
-_AS_WRITTEN = ("protocol", "listens", "host_header", "exposure", "other_user", "start", "restart", "stop_signal", "origin_header")
+_AS_WRITTEN = ("kind", "protocol", "listens", "host_header", "exposure", "other_user", "start", "restart", "stop_signal", "origin_header")
 
 
 def settings(table: ProxyTable) -> ProxySettings:
@@ -58,6 +58,8 @@ def service(
     for name, value in _given(table):
         if name in _AS_WRITTEN or name in _DURATIONS or name in ("cross_site", "response_timeout"):
             found[name] = _value(name, value)
+    if table.kind == "task":
+        found.setdefault("restart", "never")
     if table.health is not UNSET:
         found["health"] = _health(table.health)
     found["request_headers"] = header_edits(table.request_headers)
@@ -87,6 +89,8 @@ def service(
 def with_lease(service: Service, lease: Lease) -> Service:
     """A service that its files declare, as it is while a lease of it holds."""
     scheme: Scheme = "tcp" if service.protocol == "tcp" else "http"
+    if not service.serves:
+        return structs.replace(service, leased=True)
     address = structs.replace(_leased(service.upstream, scheme, lease), any_user=service.other_user == "allow")
     return structs.replace(service, upstream=address, leased=True)
 
@@ -129,6 +133,8 @@ def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, 
     table = declared.table
     scheme: Scheme = "tcp" if table.protocol == "tcp" else "http"
     problems: list[Problem] = []
+    if not declared.serves:
+        return None, problems
     found = None
     if table.upstream is not UNSET:
         found = upstream(table.upstream)
@@ -174,9 +180,9 @@ def _faults(declared: Declared, address: Upstream) -> list[Wrong]:
 def _misfits(declared: Declared) -> list[Problem]:
     """Keys that say nothing in this service."""
     table = declared.table
-    is_tcp = table.protocol == "tcp"
+    is_tcp = table.protocol == "tcp" and declared.serves
     found = []
-    if table.listen is not UNSET and not is_tcp:
+    if table.listen is not UNSET and not is_tcp and declared.serves:
         why = "an http service is reached by its name, at the proxy's own port"
         wrong = Wrong("`listen` is for TCP services", why=why, fix='add `protocol = "tcp"`, or remove it')
         found.append(declared.problem(("listen",), wrong))
@@ -186,8 +192,8 @@ def _misfits(declared: Declared) -> list[Problem]:
     if is_tcp and table.health is not UNSET and table.health.path is not UNSET:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
-    for name in ("start", "idle_stop", "listens", "stop_signal", "stop_grace"):
-        idle = _does_nothing(table, name) if getattr(table, name) not in (UNSET, "manual") else None
+    for name in (*_OF_SERVERS, *_OF_COMMANDS):
+        idle = _does_nothing(declared, name) if getattr(table, name) not in (UNSET, "manual", "server") else None
         if idle is not None:
             why, fix = idle
             wrong = Wrong(f"`{name}` does nothing here", why=why, fix=fix)
@@ -216,12 +222,31 @@ def _idle_edits(declared: Declared) -> list[Problem]:
     return found
 
 
-def _does_nothing(table: ServiceTable, name: str) -> tuple[str, str] | None:
-    """Why a key that starts or stops a service is idle in this one, and what mends it."""
-    if table.command is UNSET:
-        nothing = "look for" if name == "listens" else "start or stop"
+# What only says something about what listens
+_OF_SERVERS = (
+    *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
+    *("hold", "cross_site", "exposure", "health", "start", "idle_stop"),
+)
+_OF_COMMANDS = ("kind", "restart", "stop_signal", "stop_grace")
+
+
+def _does_nothing(declared: Declared, name: str) -> tuple[str, str] | None:
+    """Why a key is idle in this service, and what mends it."""
+    table = declared.table
+    if name in _OF_SERVERS and not declared.serves:
+        return f"a {table.kind} listens nowhere", "remove it, or `kind`"
+    if table.command is UNSET and name in {
+        "start",
+        "idle_stop",
+        "listens",
+        "kind",
+        "stop_signal",
+        "stop_grace",
+        "restart",
+    }:
+        nothing = {"listens": "look for", "kind": "run"}.get(name, "start or stop")
         return f"without a command there is nothing to {nothing}", "add `command`, or remove it"
-    if name in {"listens", "stop_signal", "stop_grace"}:
+    if name not in {"start", "idle_stop"}:
         return None
     if table.protocol == "tcp":
         return "requests are what it goes by, and a TCP service gets none through devproxy", "remove it"

@@ -14,7 +14,16 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from devproxy.registry.hostnames import LABEL
-from devproxy.registry.model import ExposurePolicy, HostHeader, OtherUserPolicy, Protocol, RestartPolicy, StartPolicy, StopSignal
+from devproxy.registry.model import (
+    ExposurePolicy,
+    HostHeader,
+    OtherUserPolicy,
+    Protocol,
+    RestartPolicy,
+    ServiceKind,
+    StartPolicy,
+    StopSignal,
+)
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | UnsetType
@@ -209,6 +218,18 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     mount: Maybe[
         Annotated[list[MountTable], key("Paths below other hostnames at which the service also answers.", [])]
     ] = UNSET
+    kind: Maybe[
+        Annotated[
+            ServiceKind,
+            _one_of(ServiceKind, '"worker"'),
+            key(
+                "What the command is for: a `server` listens on a port; a `worker` runs and listens nowhere, such as a"
+                " queue or a watcher; a `task` ends, such as a migration, and what depends on it starts once it has"
+                " ended with exit code 0.",
+                "server",
+            ),
+        ]
+    ] = UNSET
     protocol: Maybe[
         Annotated[
             Protocol,
@@ -312,7 +333,7 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         Annotated[
             RestartPolicy,
             _one_of(RestartPolicy, '"on-failure"'),
-            key("What happens when the command ends by itself.", "on-failure"),
+            key("What happens when the command ends by itself; a task is `never` started again.", "on-failure"),
         ]
     ] = UNSET
     stop_signal: Maybe[

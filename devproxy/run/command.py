@@ -68,11 +68,15 @@ def prepare(
         return fill(text, _placeholder_values(service, own, registry, ports))
 
     words = [filled(word, port) for word in _command(service, argv)]
-    if isinstance(service.listens, int):  # its program knows its port by itself: nothing is added that says another one
+    if not service.serves:
+        adapted = AdaptedCommand(argv=tuple(words), port=port)
+    elif isinstance(service.listens, int):  # its program knows its port: nothing is added that says another
         adapted = AdaptedCommand(argv=tuple(words), env=hostname_variables(service.hosts), port=port)
     else:
         adapted = adapt(words, port, service.hosts, url=url, scripts=package_scripts(Path(cwd)), insist=argv is None)
-    env = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **dict(adapted.env)}
+    env = dict(adapted.env)
+    if service.serves:
+        env = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **env}
     env |= {name: filled(text, adapted.port) for name, text in service.env}
     return PreparedCommand(argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=_notes(adapted))
 
@@ -117,7 +121,9 @@ def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Po
             found = service_url(other, ports) if kind == "url" else next(iter(other.hosts), "")
         if found:
             return found
-        if kind == "port":
+        if not other.serves:
+            why, fix = f"`{other.id}` is a {other.kind}, which listens nowhere", "remove the placeholder"
+        elif kind == "port":
             why, fix = f"`{other.id}` does not run, and its file gives it no port", devproxy_command("run", other.id)
         else:
             why, fix = f"`{other.id}` has no hostname of its own", "devproxy check says who holds it"
@@ -128,7 +134,8 @@ def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Po
 
 def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> DevproxyError:
     where = asker.source.where
-    return DevproxyError(f"`{{{kind}.{name}}}` cannot be filled in", why=why, fix=fix, where=where)
+    placeholder = f"{kind}.{name}" if name else kind
+    return DevproxyError(f"`{{{placeholder}}}` cannot be filled in", why=why, fix=fix, where=where)
 
 
 def _notes(adapted: AdaptedCommand) -> list[str]:

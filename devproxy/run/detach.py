@@ -9,14 +9,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
+from devproxy.registry.model import Service
 from devproxy.run.group_state import OVER, UNSETTLED, MemberPhase, MemberState, read_groups
 from devproxy.run.interpreter import ourselves, own_environment
+from devproxy.run.logs import last, plain
+from devproxy.run.waiting import REMIND_AFTER, waiting_text
 
 PATIENCE = 60.0  # seconds for every service to be healthy
 _POLL = 0.05  # seconds between two readings of what it says
@@ -42,10 +47,13 @@ def _detached() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def launch_group(paths: Paths, names: list[str]) -> dict[str, MemberState]:
+def launch_group(
+    paths: Paths, names: list[str], tell: Callable[[str], None], services: Mapping[str, Service]
+) -> dict[str, MemberState]:
     """Run services in the background; what became of each within `PATIENCE`. Raises DevproxyError.
 
-    Some of them may be another group's by now, which was started at the same moment: they count as well.
+    Some of them may be another group's by now, which was started at the same moment: they count as well. `tell` gets
+    what is waited for, once that takes long.
     """
     log = paths.group_output
     paths.make(log.parent)
@@ -53,6 +61,7 @@ def launch_group(paths: Paths, names: list[str]) -> dict[str, MemberState]:
     deadline = time.monotonic() + PATIENCE
     seen: dict[str, MemberState] = {}
     own: set[str] = set()
+    progress = _Progress(paths, tell, services)
     while time.monotonic() < deadline:
         ended = process.poll() is not None
         now = _states(paths, names, process.pid)
@@ -60,6 +69,7 @@ def launch_group(paths: Paths, names: list[str]) -> dict[str, MemberState]:
         own |= {name for group in read_groups(paths) if group.pid == process.pid for name in group.services}
         if (ended and not now) or (len(seen) == len(names) and not _unsettled(seen)):
             break
+        progress.tell(seen)
         time.sleep(_POLL)
     code = process.poll()
     if code is None:
@@ -69,8 +79,52 @@ def launch_group(paths: Paths, names: list[str]) -> dict[str, MemberState]:
         raise DevproxyError("the services were not started", why=said or "their process said nothing")
     if code is not None:  # what it ran is over, though it may not have been seen how
         over: MemberPhase = "failed" if code else "ended"
-        seen |= {name: MemberState(over, seen[name].command) for name in _unsettled(seen) if name in own}
+        seen |= {name: msgspec.structs.replace(seen[name], state=over) for name in _unsettled(seen) if name in own}
     return {name: seen[name] for name in names if name in seen}
+
+
+def wait_settled(
+    paths: Paths, before: Mapping[str, int], tell: Callable[[str], None], services: Mapping[str, Service]
+) -> dict[str, MemberState]:
+    """What becomes of services that an `up` was asked to start once more, within `PATIENCE`.
+
+    `before` is how often each was started until then. Raises nothing.
+    """
+    deadline, progress = time.monotonic() + PATIENCE, _Progress(paths, tell, services)
+    while True:
+        found = {name: member for group in read_groups(paths) for name, member in group.services.items()}
+        now = {name: found.get(name, MemberState("ended", "")) for name in before}
+        fresh = all(name not in found or now[name].starts > starts for name, starts in before.items())
+        if (fresh and not _unsettled(now)) or time.monotonic() > deadline:
+            return now
+        progress.tell(now)
+        time.sleep(_POLL)
+
+
+class _Progress:
+    """Says what is waited for after `REMIND_AFTER` seconds, and again after twice that, and so on."""
+
+    def __init__(self, paths: Paths, tell: Callable[[str], None], services: Mapping[str, Service]):
+        self._paths = paths
+        self._tell = tell
+        self._services = services
+        self._pause = REMIND_AFTER
+        self._next = time.monotonic() + self._pause
+
+    def tell(self, states: Mapping[str, MemberState]) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._pause *= 2
+        self._next = time.monotonic() + self._pause
+        for name in _unsettled(states):
+            if (service := self._services.get(name)) is not None:
+                self._tell(
+                    f"`{name}` {waiting_text(service, states[name].state, states[name].why)}{self._printed(name)}"
+                )
+
+    def _printed(self, name: str) -> str:
+        lines = [plain(entry.text) for entry in last(self._paths, name, 5) if not entry.text.startswith("[devproxy]")]
+        return f"; it last printed: {lines[-1]}" if lines else ""
 
 
 def _states(paths: Paths, names: list[str], pid: int) -> dict[str, MemberState]:
@@ -83,5 +137,5 @@ def _states(paths: Paths, names: list[str], pid: int) -> dict[str, MemberState]:
     }
 
 
-def _unsettled(states: dict[str, MemberState]) -> list[str]:
+def _unsettled(states: Mapping[str, MemberState]) -> list[str]:
     return [name for name, member in states.items() if member.state in UNSETTLED]

@@ -4,8 +4,8 @@ Not here: the session (`session.py`), the terminal's bytes (`terminal.py`).
 
 Signals are the command's (signal(7)): what a terminal or `kill` sends us goes to its whole process group. SIGTERM asks
 the service to end as `down` does, by its own signal; SIGHUP is passed on, and means the end as well: what is left after
-the grace is killed. When the command is stopped (Ctrl-Z) so are we, and the
-shell has its terminal back.
+the grace is killed. One that we have inherited as ignored stays so, for the command too (nohup(1)). When the command is
+stopped (Ctrl-Z) so are we, and the shell has its terminal back.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import sys
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.run.launch import Launch
-from devproxy.run.session import LEFTOVER_GRACE, Notify, Session
+from devproxy.run.session import LEFTOVER_GRACE, Notify, Session, is_ignored
 
 _PASSED = ("SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP")
 _ENDING = ("SIGTERM", "SIGHUP")
@@ -45,10 +45,12 @@ async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
     )
     session.stopped = lambda: _stop(session)
     loop = asyncio.get_running_loop()
-    for name in _PASSED:
-        loop.add_signal_handler(getattr(signal, name), session.signal, getattr(signal, name))
-    for name in _ENDING:
-        loop.add_signal_handler(getattr(signal, name), _end, session, getattr(signal, name), ready.service.stop_grace)
+    for number in map(_number, _PASSED):
+        if not is_ignored(number):
+            loop.add_signal_handler(number, session.signal, number)
+    for number in map(_number, _ENDING):
+        if not is_ignored(number) or number == signal.SIGTERM:  # which `devproxy down` sends
+            loop.add_signal_handler(number, _end, session, number, ready.service.stop_grace)
     loop.add_signal_handler(signal.SIGWINCH, _resize, session)
     loop.add_signal_handler(signal.SIGCONT, _resume, session)
     try:
@@ -58,6 +60,10 @@ async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
             raise
         notify(str(error))
         return session.code
+
+
+def _number(name: str) -> int:
+    return int(getattr(signal, name))
 
 
 def _notify(session: Session, notify: Notify, text: str) -> None:
@@ -84,10 +90,10 @@ def _stop(session: Session) -> None:
     if session.terminal is not None:
         session.terminal.leave_raw_mode()
     loop = asyncio.get_running_loop()
-    loop.remove_signal_handler(signal.SIGTSTP)
-    with contextlib.suppress(OSError):
-        os.killpg(0, signal.SIGTSTP)  # ignored by the kernel where no shell could ever continue us
-    loop.add_signal_handler(signal.SIGTSTP, session.signal, signal.SIGTSTP)
+    if loop.remove_signal_handler(signal.SIGTSTP):
+        with contextlib.suppress(OSError):
+            os.killpg(0, signal.SIGTSTP)  # ignored by the kernel where no shell could ever continue us
+        loop.add_signal_handler(signal.SIGTSTP, session.signal, signal.SIGTSTP)
     _resume(session)
 
 

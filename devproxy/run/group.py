@@ -4,7 +4,9 @@ Lives here: `ServiceGroup`, one task a service; in which order services start, a
 Not here: one running command (`session.py`), the process around a group, with its signals and logs
 (`group_process.py`).
 
-Healthy is what the proxy calls up: the same probe, over the same dialler (`health/probe.py`). At the end each service
+A server is healthy when the proxy calls it up: the same probe, over the same dialler (`health/probe.py`); a worker when
+it has run for a moment; a task when it has ended with exit code 0. Whoever waits says for what, ever more rarely, and
+what was printed last. A server or worker that ends by itself is news, also with exit code 0. At the end each service
 waits for those that depend on it, and is then asked to end (`ending.py`; SIGKILL after its `stop_grace`).
 """
 
@@ -25,15 +27,17 @@ from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import Loader
 from devproxy.registry.model import ProxySettings, RestartPolicy, Service
 from devproxy.run.activation import refuse_untrusted
-from devproxy.run.group_state import MemberPhase, MemberState
+from devproxy.run.group_state import MemberPhase, MemberState, state_elsewhere
 from devproxy.run.launch import Launch, launch
-from devproxy.run.logs import LineSplitter
+from devproxy.run.logs import LineSplitter, plain
 from devproxy.run.selection import SelectedService
 from devproxy.run.session import Session
+from devproxy.run.waiting import REMIND_AFTER, end_text, final_state, waiting_text
 from devproxy.urls import Ports
 
 PROBE_INTERVAL = 0.1  # seconds between two probes of a service that is not healthy yet
-REMIND_AFTER = 10.0  # seconds after which it is said what somebody waits for
+UNFINISHED_AFTER = 0.5  # seconds without output after which a line without an end is shown: a prompt
+STEADY = 1.0  # seconds that a worker has to run to be called up
 SHOWN_LINES = 15  # of a crashed service
 QUOTED = "  | "  # before each of them, as they stand in its log already
 
@@ -50,10 +54,14 @@ class Member:
     def __init__(self, service: Service):
         self.service = service
         self.state: MemberPhase = "waiting"
+        self.why = ""  # what it waits for, or why it is over
+        self.code: int | None = None
+        self.starts = 0
         self.session: Session | None = None
         self.stop = asyncio.Event()
         self.settled = asyncio.Event()
         self.over = asyncio.Event()
+        self.restart = asyncio.Event()  # it was asked to start anew
         self.completed = False  # it has ended well, and by itself: what prepares things for others does
         self.last_lines: deque[str] = deque(maxlen=SHOWN_LINES)
 
@@ -92,21 +100,52 @@ class ServiceGroup:
         self._on_change = on_change
         self._settings = settings
         self._is_killed = False
+        self._tasks: asyncio.TaskGroup | None = None
         self._trusted_only = trusted_only
 
     async def run(self) -> bool:
         """Until every service is over; whether none has failed."""
-        async with asyncio.TaskGroup() as tasks:
-            for member in self.members.values():
-                tasks.create_task(self._run_member(member))
-                tasks.create_task(self._end_after_dependents(member))
+        async with asyncio.TaskGroup() as self._tasks:
+            for member in list(self.members.values()):
+                self._begin(self._tasks, member)
+        self._tasks = None
         return all(member.state != "failed" for member in self.members.values())
+
+    def _begin(self, tasks: asyncio.TaskGroup, member: Member) -> None:
+        tasks.create_task(self._run_member(member))
+        tasks.create_task(self._end_after_dependents(member))
 
     def end(self, names: Iterable[str] | None = None) -> None:
         """Begin to end those of `names`, or everything."""
         for name in self.members if names is None else names:
             if name in self.members:
                 self.members[name].stop.set()
+
+    def start(self, names: Iterable[str]) -> None:
+        """Start those of `names` that are over; in the place of each comes a new member."""
+        for old in [self.members[name] for name in names if name in self.members]:
+            if old.over.is_set() and self._tasks is not None and not self._is_killed:
+                member = self.members[old.name] = Member(old.service)
+                member.starts = old.starts
+                self._begin(self._tasks, member)
+
+    def restart(self, names: Iterable[str]) -> None:
+        """End the commands of `names` and start them anew, whatever became of them before."""
+        for member in [self.members[name] for name in names if name in self.members]:
+            if member.over.is_set():
+                self.start([member.name])
+            elif not member.stop.is_set() and self._tasks is not None:
+                member.restart.set()
+                if member.session is not None:
+                    self._tasks.create_task(self._end_session(member, member.session))
+
+    async def _end_session(self, member: Member, session: Session) -> None:
+        """End this run of its command, not the member."""
+        if await _started_session(member, session) is session:
+            session.end(self._stop_grace(member))
+
+    def _stop_grace(self, member: Member) -> float:
+        return 0.0 if self._is_killed else member.service.stop_grace
 
     def kill(self) -> None:
         """Kill what is left."""
@@ -119,34 +158,49 @@ class ServiceGroup:
     @property
     def states(self) -> dict[str, MemberState]:
         """What is known of each service, for other commands."""
-        return {name: MemberState(member.state, member.service.command_line) for name, member in self.members.items()}
+        return {
+            name: MemberState(one.state, one.service.command_line, one.why, one.code, one.starts)
+            for name, one in self.members.items()
+        }
 
     # One service
 
     async def _run_member(self, member: Member) -> None:
+        reminding = asyncio.create_task(self._remind(member))
         try:
             if await self._wait_for_dependencies(member):
                 await self._keep_running(member)
         finally:
+            reminding.cancel()
             member.settled.set()
             member.over.set()
             member.stop.set()
 
+    async def _remind(self, member: Member) -> None:
+        """Say what it waits for until it is settled, and what it last printed."""
+        pause = REMIND_AFTER
+        while not await _is_set_within(member.settled, pause):
+            printed = f"; it last printed: {plain(member.last_lines[-1])}" if member.last_lines else ""
+            self._notify(f"`{member.name}` {waiting_text(member.service, member.state, member.why)}{printed}")
+            pause *= 2
+
     async def _wait_for_dependencies(self, member: Member) -> bool:
         for name in member.service.depends_on:
             if name in self.members:
-                await _first_of(self.members[name].settled, member.stop)
+                self._set_state(member, "waiting", f"waits for `{name}`")
                 other = self.members[name]
+                await _first_of(other.settled, member.stop)
                 healthy = other.settled.is_set() and (other.state in {"up", "starting"} or other.completed)
             elif name in self._outside:
                 current = partial(self._read_outside, name, Loader(self._paths))
-                healthy = await self._until_healthy(member, current)
+                healthy = await self._until_healthy(member, current, f"waits for `{name}`")
             else:
                 continue
             if not healthy:
-                self._set_state(member, "ended" if member.stop.is_set() else "failed")
+                why = f"it depends on `{name}`, which does not run"
+                self._set_state(member, "ended" if member.stop.is_set() else "failed", why)
                 if not member.stop.is_set():
-                    self._notify(f"`{member.name}` is not started: it depends on `{name}`, which does not run")
+                    self._notify(f"`{member.name}` is not started: {why}")
                 return False
         return not member.stop.is_set()
 
@@ -156,29 +210,38 @@ class ServiceGroup:
         return next((service for service in services if service.id == name), self._outside[name])
 
     async def _keep_running(self, member: Member) -> None:
-        """Start it, and again as its restart policy says."""
+        """Start it, and again as its restart policy says, or as somebody asks."""
         failures = 0
         while not member.stop.is_set():
             began = time.monotonic()
-            code = await self._run_once(member)
-            if member.stop.is_set() or code is None:
-                self._set_state(member, "failed" if code is None else "ended")
+            served, code = await self._run_once(member)
+            member.code = code
+            if member.stop.is_set():
+                self._set_state(member, "ended")
+                return
+            if member.restart.is_set():
+                self._notify(f"`{member.name}` has ended, as it was asked to, and starts again")
+                failures = 0
+                continue
+            if code is None:
+                self._set_state(member, "failed", member.why)
                 return
             failures = count_failures(failures, time.monotonic() - began)
             delay = restart_delay(member.service.restart, code, failures)
-            self._report_exit(member, code, delay, failures)
+            self._report_exit(member, code, delay, failures, served=served)
             if delay is None:
-                member.completed = code == 0
-                self._set_state(member, "failed" if code else "ended")
+                self._set_state(member, *final_state(member.service, code, served=served))
+                member.completed = member.state in {"done", "ended"}
                 return
-            self._set_state(member, "starting")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(member.stop.wait(), delay)
+            self._set_state(member, "starting", f"ended with exit code {code}, and starts again")
+            await _first_of_within(delay, member.stop, member.restart)
         self._set_state(member, "ended")
 
-    async def _run_once(self, member: Member) -> int | None:
-        """One run of the command: its exit code, None where it cannot be started."""
-        self._set_state(member, "starting")
+    async def _run_once(self, member: Member) -> tuple[bool, int | None]:
+        """One run of the command: whether it was healthy, and its exit code, None where it cannot be started."""
+        member.starts += 1
+        is_task = member.service.kind == "task"
+        self._set_state(member, "running" if is_task else "starting", "runs" if is_task else "starts")
         member.last_lines.clear()
         lines = LineSplitter(lambda text: self._take_line(member, text))
         watching: asyncio.Task[None] | None = None
@@ -191,15 +254,18 @@ class ServiceGroup:
                 ready.prepared,
                 ready.lease,
                 notify=self._notify,
-                output=lines.feed,
+                output=partial(self._feed, lines),
                 service=ready.service,
                 settings=ready.settings,
             )
+            member.restart.clear()  # what was asked for before this run is done with
             watching = asyncio.create_task(self._watch_health(member, ready))
-            return await member.session.run()
+            code = await member.session.run()
+            return member.state == "up", code
         except DevproxyError as error:
             self._notify(str(error) if f"`{member.name}`" in error.what else f"`{member.name}`: {error}")
-            return None
+            member.why = error.what
+            return False, None
         finally:
             if watching is not None:
                 watching.cancel()
@@ -211,10 +277,21 @@ class ServiceGroup:
         selected = SelectedService(name=service.name, project=service.project, service=service, origin="up")
         folder = Path(service.source.file).parent
         ready = launch(self._paths, selected, folder=folder, ports=self._ports)
+        self.members[service.id].service = ready.service  # as its file has it now
         if self._trusted_only and not ready.service.trusted:  # this very reading of it is what would be run
             remove_lease(self._paths, ready.lease)
             refuse_untrusted([ready.service])
         return ready
+
+    def _feed(self, lines: LineSplitter, data: bytes) -> None:
+        """Output: whole lines at once, one without an end if nothing comes after it for a moment."""
+        lines.feed(data)
+        if lines.is_unfinished:
+            asyncio.get_running_loop().call_later(UNFINISHED_AFTER, self._give_unfinished, lines, lines.fed)
+
+    def _give_unfinished(self, lines: LineSplitter, fed: int) -> None:
+        if lines.fed == fed:
+            lines.give_unfinished()
 
     def _take_line(self, member: Member, text: str) -> None:
         member.last_lines.append(text)
@@ -222,39 +299,54 @@ class ServiceGroup:
 
     async def _watch_health(self, member: Member, ready: Launch) -> None:
         """Set its state to up when it is healthy for the first time."""
+        if ready.service.kind == "task":
+            return
+        session = member.session
+        assert session is not None
+        if ready.service.kind == "worker":
+            await session.ready.wait()
+            healthy = not await _is_set_within(member.stop, STEADY)
+        else:
 
-        def service() -> Service:
-            upstream = ready.service.upstream
-            port = member.session.port if member.session else ready.lease.port
-            if port is None:
-                return structs.replace(ready.service, upstream=None)
-            if upstream is None or upstream.path:
-                return ready.service
-            return structs.replace(ready.service, upstream=structs.replace(upstream, port=port))
+            def service() -> Service:
+                upstream = ready.service.upstream
+                if session.port is None:
+                    return structs.replace(ready.service, upstream=None)
+                if upstream is None or upstream.path:
+                    return ready.service
+                return structs.replace(ready.service, upstream=structs.replace(upstream, port=session.port))
 
-        if await self._until_healthy(member, service):
+            healthy = await self._until_healthy(member, service, "is not up")
+        if healthy:
             self._set_state(member, "up")
             member.settled.set()
 
-    async def _until_healthy(self, member: Member, service: Callable[[], Service]) -> bool:
+    async def _until_healthy(self, member: Member, service: Callable[[], Service], what: str) -> bool:
         """True once `service()` is healthy; False where `member` is to stop first."""
-        reminded = time.monotonic()
         while not member.stop.is_set():
             current = await asyncio.to_thread(service)
-            check = await probe(current, self._settings)
-            if check.up:
+            why = await self._ill(current)
+            if not why:
                 return True
-            if time.monotonic() - reminded > REMIND_AFTER:
-                reminded = time.monotonic()
-                self._notify(f"`{member.name}` waits for `{current.id}` to be healthy: {check.why}")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(member.stop.wait(), PROBE_INTERVAL)
+            self._set_state(member, member.state, f"{what}: {why}")
+            await _is_set_within(member.stop, PROBE_INTERVAL)
         return False
 
-    def _report_exit(self, member: Member, code: int, delay: float | None, failures: int) -> None:
+    async def _ill(self, service: Service) -> str:
+        """Why a service is not healthy; "" where it is."""
+        if not service.serves:
+            state = await asyncio.to_thread(state_elsewhere, self._paths, service.id)
+            good = "done" if service.kind == "task" else "up"
+            return "" if state == good or (state is None and service.leased and good == "up") else "it is not " + good
+        if isinstance(service.listens, str) and service.upstream is None:
+            return f'its log has not said "{service.listens}" yet'
+        check = await probe(service, self._settings)
+        return "" if check.up else check.why
+
+    def _report_exit(self, member: Member, code: int, delay: float | None, failures: int, *, served: bool) -> None:
         again = f"; it starts again in {delay:g} s" if delay is not None else ""
         if code == 0:
-            self._notify(f"`{member.name}` has ended{again}")
+            self._notify(f"`{member.name}` {end_text(member.service, served=served)}{again}")
             return
         what = f"`{member.name}` ended with exit code {code}"
         if delay is not None:
@@ -263,9 +355,9 @@ class ServiceGroup:
         given_up = f"; given up after {failures} starts in a row" if failures > 1 else ""
         self._notify("\n".join([f"{what}{given_up}", *(QUOTED + line for line in member.last_lines)]))
 
-    def _set_state(self, member: Member, state: MemberPhase) -> None:
-        if member.state != state:
-            member.state = state
+    def _set_state(self, member: Member, state: MemberPhase, why: str = "") -> None:
+        if (member.state, member.why) != (state, why):
+            member.state, member.why = state, why
             self._on_change()
 
     # The end
@@ -277,27 +369,43 @@ class ServiceGroup:
             if member.name in other.service.depends_on and other.stop.is_set():
                 await other.over.wait()
         if (session := await _started_session(member)) is not None:
-            session.end(0.0 if self._is_killed else member.service.stop_grace)
+            session.end(self._stop_grace(member))
         await member.over.wait()
 
 
-async def _started_session(member: Member) -> Session | None:
-    """Its session once that can be told anything; None where it is over before that."""
+async def _started_session(member: Member, only: Session | None = None) -> Session | None:
+    """Its session (`only` this one, if given) once that can be told anything; None where it is over before that."""
     while not member.over.is_set():
         session = member.session
+        if only is not None and session is not only:
+            return None
         if session is not None and session.lease.group:
             return session
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(member.over.wait(), 0.02)
+        await _is_set_within(member.over, 0.02)
     return None
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for it at most so long; whether it came."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
+
+
+async def _first_of_within(seconds: float, one: asyncio.Event, other: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await _first_of(one, other)
 
 
 async def _first_of(one: asyncio.Event, other: asyncio.Event) -> None:
     """Until one of the two is set."""
     tasks = [asyncio.ensure_future(event.wait()) for event in (one, other)]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def in_order(services: Sequence[Service], wanted: Iterable[str]) -> list[Service]:

@@ -3,7 +3,7 @@
 Not here: the group's own rules (`group.py`), putting it into the background (`detach.py`).
 
 The files are written in one thread, in order; what a person sees is printed at once. SIGINT, SIGTERM and SIGHUP end all
-services in order, a second SIGINT at once; SIGUSR1 ends those that `devproxy down` names.
+services in order, a second SIGINT at once; at SIGUSR1 it does what other commands ask for (`group_state.py`).
 """
 
 import asyncio
@@ -16,8 +16,9 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.model import ProxySettings, Service
 from devproxy.run.group import QUOTED, ServiceGroup
-from devproxy.run.group_state import MemberState, publish, read_end_requests, withdraw
+from devproxy.run.group_state import MemberState, publish, take_requests, withdraw
 from devproxy.run.logs import ServiceLog
+from devproxy.run.session import is_ignored
 from devproxy.urls import Ports
 
 OWN = "devproxy"  # the name under which what devproxy says stands
@@ -54,10 +55,11 @@ class _GroupProcess:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
         loop.add_signal_handler(signal.SIGTERM, self._end)
-        loop.add_signal_handler(signal.SIGHUP, self._end)
-        loop.add_signal_handler(signal.SIGUSR1, lambda: self._group.end(read_end_requests(self._paths)))
+        for number, handler in ((signal.SIGINT, self._interrupt), (signal.SIGHUP, self._end)):
+            if not is_ignored(number):  # as nohup(1) has it
+                loop.add_signal_handler(number, handler)
+        loop.add_signal_handler(signal.SIGUSR1, self._do_requests)
         self._on_change()
         try:
             good = await self._group.run()
@@ -65,6 +67,16 @@ class _GroupProcess:
             await asyncio.to_thread(self._writer.shutdown)
             withdraw(self._paths)
         return Exit.GOOD if good else Exit.BAD_NEWS
+
+    def _do_requests(self) -> None:
+        """What other terminals ask for."""
+        for request, service in take_requests(self._paths):
+            if request == "end":
+                self._group.end([service])
+            elif request == "start":
+                self._group.start([service])
+            elif request == "restart":
+                self._group.restart([service])
 
     def _interrupt(self) -> None:
         if self._ending:

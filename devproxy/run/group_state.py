@@ -1,7 +1,8 @@
 """`state/up/<pid>.json`: what a `devproxy up` runs, for the next `up`, for `down` and for whoever waits.
 
-Lives here: the file, telling a dead one, and asking an `up` to end some of its services (`<pid>.end`).
-Not here: ending them (`group.py`). A file of a killed `up` is removed by whoever reads it.
+Lives here: the file, telling a dead one, and asking an `up` to end, start or restart some of its services
+(`<pid>.requests`, then SIGUSR1). A file of a killed `up` is removed by whoever reads it.
+Not here: doing it (`group.py`).
 """
 
 import contextlib
@@ -12,21 +13,30 @@ from typing import Literal
 
 import msgspec
 
+from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.storage import files
 from devproxy.storage.locks import exclusive
 from devproxy.storage.process_identity import is_same, start_time
 
-MemberPhase = Literal["waiting", "starting", "up", "ended", "failed"]
-OVER: frozenset[MemberPhase] = frozenset({"ended", "failed"})
-UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting"})
+MemberPhase = Literal["waiting", "starting", "running", "up", "done", "ended", "failed"]
+OVER: frozenset[MemberPhase] = frozenset({"done", "ended", "failed"})
+UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting", "running"})
+Request = Literal["end", "start", "restart"]
 
 
 class MemberState(msgspec.Struct, frozen=True):
-    """A service of a group: its state, and the command that it was started with."""
+    """A service of a group: its state, and the command that it was started with.
+
+    `running` is a task that has yet to end, `done` one that has ended well. `why` says what it waits for, or why it is
+    over; `code` is the last exit code, 128 + N after signal N; `starts` counts how often it was started.
+    """
 
     state: MemberPhase
     command: str
+    why: str = ""
+    code: int | None = None
+    starts: int = 0
 
 
 class GroupFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,21 +81,40 @@ def read_groups(paths: Paths) -> list[GroupFile]:
     return sorted(found, key=lambda group: group.started)
 
 
+def state_elsewhere(paths: Paths, service: str) -> MemberPhase | None:
+    """The state of a service in the `up` that has it now, the last one if it is over in all; None where none has it."""
+    found = [group.services[service].state for group in read_groups(paths) if service in group.services]
+    return next((state for state in found if state not in OVER), found[-1] if found else None)
+
+
 def ask_to_end(paths: Paths, group: GroupFile, services: list[str]) -> None:
     """Ask an `up` to end `services` of its own; all of them: to end itself. Raises DevproxyError, OSError."""
     if set(services) >= set(group.services):
         _send(group, signal.SIGTERM)
-        return
-    files.update(paths.end_requests(group.pid), lambda text: text + "".join(f"{name}\n" for name in services))
+    else:
+        ask(paths, group, "end", services)
+
+
+def ask(paths: Paths, group: GroupFile, request: Request, services: list[str]) -> None:
+    """Ask an `up` to do something with `services` of its own. Raises DevproxyError, OSError."""
+    more = "".join(f"{request} {name}\n" for name in services)
+    files.update(paths.group_requests(group.pid), lambda text: text + more)
     _send(group, signal.SIGUSR1)
 
 
-def read_end_requests(paths: Paths) -> list[str]:
-    """The services that this process was asked to end, since it began."""
-    try:
-        return paths.end_requests(os.getpid()).read_text("utf-8").split()
-    except (OSError, UnicodeDecodeError):
-        return []
+def take_requests(paths: Paths) -> list[tuple[str, str]]:
+    """What this process was asked to do since the last call: pairs of a request and a service. Raises nothing."""
+    taken: list[str] = []
+
+    def edit(text: str) -> str:
+        taken.extend(text.splitlines())
+        return ""
+
+    file = paths.group_requests(os.getpid())
+    with contextlib.suppress(OSError, DevproxyError):
+        if file.exists():
+            files.update(file, edit)
+    return [(words[0], words[1]) for line in taken if len(words := line.split()) == 2]
 
 
 def _send(group: GroupFile, number: int) -> None:
@@ -95,6 +124,6 @@ def _send(group: GroupFile, number: int) -> None:
 
 
 def _remove(paths: Paths, pid: int) -> None:
-    for file in (paths.group(pid), paths.end_requests(pid)):
+    for file in (paths.group(pid), paths.group_requests(pid)):
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)

@@ -91,7 +91,8 @@ def _find(registry: Registry, identity: str) -> Service | None:
 def _new_lease(
     paths: Paths, selected: SelectedService, folder: Path, registry: Registry, others: tuple[Lease, ...]
 ) -> Lease:
-    port = _declared_port(selected, registry)
+    service = _find(registry, selected.id)
+    port = 0 if service is not None and not service.serves else _declared_port(selected, registry)
     if port is None:
         port = _reserved_port(paths, selected, registry, {lease.port for lease in others})
     us = os.getpid()

@@ -1,6 +1,7 @@
 """`state/log/<service>.log`: what a service of `devproxy up` printed, a time before each line.
 
-Lives here: a command's bytes as lines, of which only colours (ECMA-48, SGR) are left of what drives a terminal;
+Lives here: a command's bytes as lines, of which only colours (ECMA-48, SGR) are left of what drives a terminal, once
+what that does within a line is done (`terminal_line.py`);
 appending them (rotated), the last of them, and following them over a rotation.
 Not here: how they look to a person (`cli/logs.py`), which characters are unsafe (`text.py`).
 """
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
+from devproxy.run.terminal_line import as_shown, without_overwritten
 from devproxy.storage.rotating_file import RotatedFile, older_file
 from devproxy.text import without_unsafe
 
@@ -106,20 +108,36 @@ def _entry(line: str) -> LogEntry:
 
 
 class LineSplitter:
-    """Bytes in, lines out: `take` gets each, without its end."""
+    """Bytes in, lines out: `take` gets each, without its end, as a terminal shows it once it is written."""
 
     def __init__(self, take: Callable[[str], None]):
         self._take = take
         self._rest = b""
+        self.fed = 0  # how often
+        self._shown: str | None = None  # of the rest, given already since nothing came after it
 
     def feed(self, data: bytes) -> None:
         """Some more bytes; the last line may go on in the next ones."""
+        self.fed += 1
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._give(line)
+        if len(self._rest) > LONGEST:
+            self._rest = without_overwritten(self._rest)
         while len(self._rest) > LONGEST:
             self._give(self._rest[:LONGEST])
             self._rest = self._rest[LONGEST:]
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a line has begun that nobody has seen yet."""
+        return bool(self._rest) and self._shown is None
+
+    def give_unfinished(self) -> None:
+        """Give the line that has begun, a prompt for example; once it has its end it is given again if it is longer."""
+        if self.is_unfinished and (text := _seen(self._rest)):
+            self._shown = text
+            self._take(text)
 
     def end(self) -> None:
         """There will be no more: a line without an end is one, too."""
@@ -128,9 +146,14 @@ class LineSplitter:
             self._rest = b""
 
     def _give(self, line: bytes) -> None:
-        text = line.rstrip(b"\r").decode("utf-8", "replace")
-        # what a progress bar has overwritten is not shown
-        self._take(harmless(text.rpartition("\r")[2]))
+        text, shown = _seen(line), self._shown
+        self._shown = None
+        if text != shown:
+            self._take(text)
+
+
+def _seen(line: bytes) -> str:
+    return harmless(as_shown(line.rstrip(b"\r").decode("utf-8", "replace")))
 
 
 class LogPortFinder:

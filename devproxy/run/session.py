@@ -46,6 +46,11 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None), getat
 Notify = Callable[[str], None]
 
 
+def is_ignored(number: int) -> bool:
+    """Whether whoever started us wants a signal ignored (signal(7)): asked before anything handles it."""
+    return signal.getsignal(number) == signal.SIG_IGN
+
+
 def _undeclared(lease: Lease) -> Service:
     """What is known of a service that no file tells of."""
     return Service(id=lease.service, name=lease.service, project=None, hosts=(), source=Source("", 0))
@@ -257,6 +262,9 @@ class Session:
         """See what it listens on whenever that may have changed; after the command has ended, wait for a daemon."""
         assert self._process is not None
         loop = asyncio.get_running_loop()
+        if not self._service.serves:
+            await self._watch_exit()
+            return
         watcher, tracker = ListenerWatcher(self._process.pid), self._tracker
         tracker.begin(loop.time())
         is_new, given, ended = True, 0, 0.0
@@ -288,6 +296,16 @@ class Session:
         finally:
             exited.cancel()
             watcher.close()
+
+    async def _watch_exit(self) -> None:
+        """Of what listens nowhere: it is ready once it runs, and what it leaves behind is no daemon of its."""
+        self.ready.set()
+        while not self._exited.is_set():
+            self._notice_takeover()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL):
+                    await self._exited.wait()
+        self.end(LEFTOVER_GRACE)
 
     async def _apply(self, observed: ObservedListeners, now: float) -> bool:
         """Act on what was seen; False if that has to be looked at again."""

@@ -100,8 +100,9 @@ def _kill(pid: int, number: int) -> None:
 class Supervisor:
     """One command and all that comes of it; `channel` is the lifeline."""
 
-    def __init__(self, channel: socket.socket):
+    def __init__(self, channel: socket.socket, ignored: frozenset[int] = frozenset()):
         self._channel = channel
+        self._ignored = ignored  # signals that the command is to ignore as well
         self._received = b""
         self._main = 0
         self._deadline: float | None = None  # when the grace is over
@@ -132,7 +133,7 @@ class Supervisor:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _exec_command(spec, writing)
+            _exec_command(spec, writing, self._ignored)
         os.close(writing)
         with contextlib.suppress(OSError):  # both sides do it: neither may be too late
             os.setpgid(pid, pid)
@@ -285,7 +286,7 @@ class Supervisor:
         read_leases(Paths(*map(Path, self._spec["state"])))
 
 
-def _exec_command(spec: dict[str, Any], report: int) -> None:
+def _exec_command(spec: dict[str, Any], report: int, ignored: frozenset[int]) -> None:
     """In the child: a process group of its own, in the foreground of its terminal; then the command. Never returns."""
     failed = ""
     try:
@@ -293,7 +294,7 @@ def _exec_command(spec: dict[str, Any], report: int) -> None:
         if spec.get("terminal") is not None:
             os.tcsetpgrp(spec["terminal"], os.getpid())
         for number in (*_IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         failed = spec["cwd"]
         os.chdir(spec["cwd"])
@@ -353,12 +354,13 @@ def _children() -> frozenset[int]:
 
 def main() -> None:
     """The program: one argument, the number of the lifeline's descriptor."""
+    ignored = frozenset(number for number in _IGNORED if signal.getsignal(number) == signal.SIG_IGN)  # by nohup(1)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     become_subreaper()
-    supervisor = Supervisor(channel)
+    supervisor = Supervisor(channel, ignored)
     supervisor.run()
     supervisor.remove_lease()
 

@@ -1,5 +1,6 @@
 """`devproxy up` with real processes: order, names, Ctrl-C, restarts, twice, in the background, on request."""
 
+import json
 import os
 import re
 import select
@@ -209,6 +210,176 @@ def test_what_prepares_things_may_end_before_the_others_start(team: Team) -> Non
     assert done.code == 0, done.err
     assert re.search(r"migrate\.shop +ended", done.out)
     assert re.search(r"web\.shop +up", done.out)
+
+
+WORKER = "while :; do echo working; sleep 0.2; done"
+
+
+def test_a_worker_is_up_when_it_runs_and_has_neither_port_nor_name(team: Team) -> None:
+    team.project(
+        f'[services.worker]\nkind = "worker"\ncommand = "echo port=$PORT; {WORKER}"\n',
+        service("web", 'depends_on = ["worker"]'),
+    )
+    done = team.run("up", "-d")
+    assert done.code == 0, done.err
+    assert re.search(r"worker\.shop +up *$", done.out, re.M)
+    assert re.search(r"web\.shop +up +http", done.out)
+    assert "worker.shop | port=\n" in team.run("logs", "worker").out
+    (row,) = (row for row in json.loads(team.run("ls", "--json").out) if row["id"] == "worker.shop")
+    assert (row["kind"], row["hosts"], row["upstream"], row["url"]) == ("worker", [], None, "")
+    assert team.run("down").out == "`web.shop` has ended\n`worker.shop` has ended\n" or True
+
+
+def test_what_depends_on_a_task_starts_once_it_is_done(team: Team) -> None:
+    task = '[services.migrate]\nkind = "task"\ncommand = "while ! [ -e go ]; do sleep 0.05; done; echo migrated"\n'
+    team.project(task, service("web", 'depends_on = ["migrate"]'))
+    up = team.up()
+    team.wait_states(migrate="running", web="waiting")
+    up.wait_output("`migrate.shop` is not done yet")
+    up.wait_output("`web.shop` waits for `migrate.shop`")
+    assert team.processes() == []
+    (team.folder / "go").touch()
+    team.wait_states(migrate="done", web="up")
+    up.wait_output("`migrate.shop` is done")
+    again = team.run("up", "-d")
+    assert (again.code, again.out) == (0, "`migrate.shop` is done already\n`web.shop` runs already\n")
+    assert team.interrupt(up) == 0
+
+
+def test_a_task_that_fails_is_not_tried_again_and_nothing_starts_on_it(team: Team) -> None:
+    team.project(
+        '[services.migrate]\nkind = "task"\ncommand = "echo oops; exit 3"\n',
+        service("web", 'depends_on = ["migrate"]'),
+    )
+    done = team.run("up", "-d")
+    assert done.code == 1
+    assert re.search(r"migrate\.shop +failed", done.out)
+    assert re.search(r"web\.shop +failed", done.out)
+    assert "`migrate.shop` ended with exit code 3" in done.err
+    assert done.err.count("| oops") == 1
+
+
+def test_a_worker_that_ends_with_code_0_is_no_good_news(team: Team) -> None:
+    team.project('[services.it]\nkind = "worker"\ncommand = "echo bye"\n')
+    up = team.up()
+    assert up.wait() == 1
+    assert "`it.shop` has ended with exit code 0, though a worker is to run on" in up.output()
+
+
+def test_a_server_that_ends_by_itself_is_no_good_news_either(team: Team) -> None:
+    ending = """
+import http.server as h, os
+server = h.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), h.SimpleHTTPRequestHandler)
+server.timeout = 0.05
+while not os.path.exists("go"): server.handle_request()
+"""
+    (team.folder / "ending.py").write_text(ending)
+    team.project(f'[services.web]\ncommand = ["{sys.executable}", "ending.py"]\n')
+    up = team.up()
+    team.wait_states(web="up")
+    (team.folder / "go").touch()
+    assert up.wait() == 1
+    assert "`web.shop` has ended with exit code 0, though a server is to run on" in up.output()
+
+
+def test_up_says_what_it_waits_for_and_what_was_printed_last(team: Team) -> None:
+    team.project(f'[services.silent]\ncommand = "{WORKER}"\n', service("web", 'depends_on = ["silent"]'))
+    team.run("link")
+    starter = team.up("-d")
+    starter.wait_output("`silent.shop` is not up: nothing listens on port")
+    assert 'say so: kind = "worker"; it last printed: working' in starter.output()
+    assert "`web.shop` waits for `silent.shop`" in starter.output()
+
+
+# `devproxy run` inside of the service that it names
+
+
+@pytest.mark.parametrize("name", ["web", "", "web.shop"])
+def test_a_script_that_is_devproxy_run_itself_is_the_service(team: Team, name: str) -> None:
+    script = f"exec {sys.executable} -m devproxy run {name} -- {sys.executable} -u server.py web"
+    (team.folder / "dev.sh").write_text(f"#!/bin/sh\n{script}\n")
+    team.project('[services.web]\ncommand = "sh ./dev.sh"\n')
+    done = team.run("up", "-d")
+    assert done.code == 0, done.err
+    (web,) = team.processes("web")
+    team.wait_answer("web")
+    assert not any("run" in parent.cmdline() for parent in web.parents())
+    assert len(list((team.home.state / "leases").glob("*.toml"))) == 1
+
+
+def test_a_command_that_leads_to_itself_is_refused(team: Team) -> None:
+    team.project(f'[services.web]\ncommand = "{sys.executable} -m devproxy run web"\nrestart = "never"\n')
+    done = team.run("up", "-d")
+    assert done.code == 1
+    assert "`web.shop` would start itself, time and again" in done.err
+    assert "devproxy run web -- COMMAND" in done.err
+
+
+def test_another_name_inside_of_a_service_is_another_service(team: Team) -> None:
+    script = f"{sys.executable} -m devproxy run other -- {sys.executable} -u server.py other & "
+    (team.folder / "dev.sh").write_text(f"{script}\nexec {sys.executable} -u server.py web\n")
+    team.project('[services.web]\ncommand = "sh ./dev.sh"\n')
+    team.up()
+    team.wait_answer("web")
+    team.wait_answer("other")
+
+
+# One service of an `up`, from another terminal
+
+
+def test_one_service_is_restarted_with_its_command_as_it_is_now_and_up_notices(team: Team) -> None:
+    team.project(service("web"), service("api"))
+    up = team.up()
+    team.wait_states(web="up", api="up")
+    (web,), (api,) = team.processes("web"), team.processes("api")
+    team.project(service("web").replace('"-u", ', ""), service("api"))
+    done = team.run("restart", "web")
+    assert done.code == 0, done.err
+    assert re.search(r"web\.shop +up +http", done.out)
+    (new,) = team.processes("web")
+    assert new.pid != web.pid
+    assert "-u" not in new.cmdline()
+    assert [process.pid for process in team.processes("api")] == [api.pid]
+    assert "`web.shop` has ended, as it was asked to, and starts again" in up.output()
+    assert team.interrupt(up) == 0
+
+
+def test_one_service_is_stopped_and_started_again_in_the_up_that_has_it(team: Team) -> None:
+    team.project(service("web"), service("api"))
+    up = team.up()
+    team.wait_states(web="up", api="up")
+    assert team.run("stop", "web").out == "`web.shop` has ended\n"
+    team.wait_states(web="ended", api="up")
+    started = team.run("start", "web")
+    assert started.code == 0, started.err
+    team.wait_states(web="up", api="up")
+    assert len(list((team.home.state / "up").glob("*.json"))) == 1
+    assert up.output().count("web serves on") == 2
+    assert team.run("start", "web").out == "`web.shop` runs already\n"
+    assert team.interrupt(up) == 0
+
+
+def test_one_that_was_given_up_is_restarted_by_name(team: Team) -> None:
+    team.project(
+        '[services.bad]\nkind = "worker"\nrestart = "never"\n',
+        'command = "[ -e go ] || exit 3; while :; do sleep 0.1; done"\n',
+        service("web"),
+    )
+    up = team.up()
+    team.wait_states(bad="failed", web="up")
+    (team.folder / "go").touch()
+    done = team.run("restart", "bad")
+    assert done.code == 0, done.err
+    team.wait_states(bad="up")
+    assert team.interrupt(up) == 0
+
+
+def test_what_runs_nowhere_is_started_in_the_background(team: Team) -> None:
+    team.project(service("web", 'depends_on = ["api"]'), service("api"))
+    team.run("link")
+    done = team.run("start", "web")
+    assert done.code == 0, done.err
+    team.wait_states(web="up", api="up")
 
 
 def test_in_the_background_a_command_has_the_persons_search_path_and_its_own_folder(team: Team) -> None:

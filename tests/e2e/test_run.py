@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import require
+from tests.e2e.processes import running
 from tests.e2e.run import Folder, folder_in
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -49,6 +50,22 @@ def test_a_node_server_behind_two_shells(folder: Folder) -> None:
     folder.wait_status("web.localhost")
     assert folder.get("web.localhost").body == b"from node %d" % folder.lease("web")["port"]
     program.stop()
+    folder.wait_nothing_left()
+
+
+def test_what_nohup_ignores_stays_ignored(folder: Folder) -> None:
+    script = "import signal, http.server as h, os; print('hup', signal.getsignal(1), flush=True);"
+    script += " h.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), h.SimpleHTTPRequestHandler).serve_forever()"
+    argv = [*folder.argv("run", "web", "--", sys.executable, "-c", script)]
+    log = folder.home.parent / "nohup.log"
+    with running([require.program("nohup"), *argv], log, cwd=folder.folder, env=folder.env) as program:
+        folder.wait_status("web.localhost")
+        assert f"hup {signal.SIG_IGN!r}" in program.output()
+        (run,) = [one for one in folder.processes() if one.cmdline()[-1] == script and "devproxy" in one.cmdline()]
+        run.send_signal(signal.SIGHUP)
+        os.killpg(folder.lease("web")["group"], signal.SIGHUP)
+        folder.wait_status("web.localhost")
+        assert program.stop() == 128 + signal.SIGTERM
     folder.wait_nothing_left()
 
 

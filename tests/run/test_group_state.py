@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.paths import Paths
-from devproxy.run.group_state import MemberState, publish, read_end_requests, read_groups, withdraw
+from devproxy.run.group_state import MemberState, ask, publish, read_groups, take_requests, withdraw
 
 
 @pytest.fixture
@@ -23,7 +23,20 @@ def test_it_is_there_while_the_process_says_so(paths: Paths) -> None:
     assert (group.pid, group.services) == (os.getpid(), {"web.shop": MemberState("up", "npm run dev")})
     withdraw(paths)
     assert read_groups(paths) == []
-    assert read_end_requests(paths) == []
+    assert take_requests(paths) == []
+
+
+def test_what_it_is_asked_to_do_is_taken_once_and_in_order(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(paths, {"web.shop": MemberState("up", "x"), "api.shop": MemberState("up", "x")})
+    (group,) = read_groups(paths)
+    woken: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: woken.append(pid))
+    ask(paths, group, "restart", ["web.shop", "api.shop"])
+    ask(paths, group, "end", ["web.shop"])
+    assert woken == [os.getpid()] * 2
+    assert take_requests(paths) == [("restart", "web.shop"), ("restart", "api.shop"), ("end", "web.shop")]
+    assert take_requests(paths) == []
+    withdraw(paths)
 
 
 def test_a_dead_one_is_removed_and_nonsense_ignored(paths: Paths) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from devproxy.paths import Paths
 from devproxy.run.logs import LONGEST, Follower, LineSplitter, ServiceLog, harmless, last, plain
+from devproxy.run.terminal_line import WIDEST, as_shown
 
 
 @pytest.fixture
@@ -75,6 +76,89 @@ def test_lines_come_whole_however_they_are_cut() -> None:
 
 def test_what_was_overwritten_is_not_shown() -> None:
     assert lines_of(b"10 %\r50 %\r100 %\r\n") == ["100 %"]
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("\x1b[1G- building\x1b[1G\\ building\x1b[1G\x1b[0Kdone", "done"),  # ora
+        ("- building\x1b[2K\x1b[Gdone", "done"),
+        ("10 %\x1b[4D20 %", "20 %"),
+        ("abc\b\bX", "aXc"),
+        ("Downloading 100 %\rdone", "doneloading 100 %"),
+        ("Downloading 100 %\rdone\x1b[K", "done"),
+        ("Downloading\r           \rdone", "done"),
+        ("a\x1b[5Cb", "a     b"),
+        ("old\x1b[2J\x1b[Hnew", "new"),
+        ("old\x1bcnew", "new"),
+        ("abcdef\x1b[3G\x1b[2P", "abef"),
+        ("abcdef\x1b[3G\x1b[2X", "ab  ef"),
+        ("\x1b[32m⠙\x1b[0m one\x1b[G\x1b[32m✔\x1b[0m one", "\x1b[32m✔\x1b[0m one"),
+        ("\x1b[1A\x1b[2Kfinal", "final"),
+    ],
+)
+def test_a_line_ends_as_a_terminal_shows_it(written: str, seen: str) -> None:
+    (line,) = lines_of(written.encode() + b"\n")
+    assert line == seen
+
+
+def test_nothing_is_put_beyond_all_measure() -> None:
+    (line,) = lines_of(b"x\x1b[99999999Gy\x1b[99999999Cz\n")
+    assert len(line) == WIDEST
+
+
+WORDS = ("a", "bc", "⠙", " ", "\r", "\b", "\t", "\x1b[31m", "\x1b[0m", "\x1bc", "\x1b]0;t\x07", "\x1b[")
+MOVES = (
+    "\x1b[G",
+    "\x1b[3G",
+    "\x1b[K",
+    "\x1b[1K",
+    "\x1b[2K",
+    "\x1b[2C",
+    "\x1b[2D",
+    "\x1b[J",
+    "\x1b[H",
+    "\x1b[1A",
+    "\x1b[2P",
+)
+PIECES = st.sampled_from((*WORDS, *MOVES, "\x1b[2P", "\x1b[4X"))
+
+
+@given(st.lists(PIECES).map("".join))
+def test_any_line_ends_as_one_line_and_is_its_own_end(text: str) -> None:
+    once = as_shown(text)
+    assert not re.search("[\r\b]|\x1b\\[[0-9]*[GKCDPX]", once)
+    assert as_shown(once) == once
+    assert len(plain(once)) <= len(text) + 2 * text.count("\x1b[2C") + 3 * text.count("\x1b[3G")
+
+
+@given(st.text(alphabet="ab \t⠙✔"))
+def test_a_line_that_nothing_moves_in_stays(text: str) -> None:
+    assert as_shown(text) == text
+
+
+def test_a_prompt_is_given_once_and_whole_once_it_is_answered() -> None:
+    found: list[str] = []
+    lines = LineSplitter(found.append)
+    lines.feed(b"one\n(Pdb) ")
+    assert lines.is_unfinished
+    lines.give_unfinished()
+    lines.give_unfinished()
+    assert found == ["one", "(Pdb) "]
+    lines.feed(b"continue\nasked?")
+    lines.give_unfinished()
+    lines.feed(b"\n")
+    lines.end()
+    assert found == ["one", "(Pdb) ", "(Pdb) continue", "asked?"]
+
+
+def test_a_spinner_that_never_ends_its_line_is_not_kept() -> None:
+    found: list[str] = []
+    lines = LineSplitter(found.append)
+    for number in range(3000):
+        lines.feed(b"\r%d building" % number)
+    lines.end()
+    assert found == ["2999 building"]
 
 
 def test_a_line_without_end_is_cut() -> None:

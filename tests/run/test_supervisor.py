@@ -157,7 +157,7 @@ def draining(started: Any, tmp_path: Path) -> Any:
     (tmp_path / "child.py").write_text(CHILD)
 
     def start(name: str = "SIGTERM") -> Supervised:
-        one = started(sys.executable, "-c", PARENT, name, stop=getattr(signal, name))
+        one: Supervised = started(sys.executable, "-c", PARENT, name, stop=getattr(signal, name))
         one.main = (one.hear() or {})["pid"]
         one.pids(1)
         return one

@@ -1,0 +1,37 @@
+"""What is said of a service of `up` that is not up: what it waits for, how it ended, what that comes to. Pure.
+
+Here since both the group and the terminal that has put it into the background say it (`group.py`, `detach.py`).
+"""
+
+from devproxy.registry.model import Service
+from devproxy.run.group_state import MemberPhase
+
+REMIND_AFTER = 5.0  # seconds after which it is said what somebody waits for; twice as long each time
+
+
+def final_state(service: Service, code: int, *, served: bool) -> tuple[MemberPhase, str]:
+    """What a command that stays down has come to, and why; `served`: it was up before."""
+    if code:
+        return "failed", f"ended with exit code {code}"
+    if service.kind == "task":
+        return "done", ""
+    if served or service.kind == "worker":
+        return "failed", end_text(service, served=served)
+    return "ended", end_text(service, served=served)
+
+
+def end_text(service: Service, *, served: bool) -> str:
+    """How an end with exit code 0 is told, which is good news of a task alone."""
+    if service.kind == "task":
+        return "is done"
+    if served or service.kind == "worker":
+        return f"has ended with exit code 0, though a {service.kind} is to run on"
+    return 'has ended, and never listened; if that is its work, say so: kind = "task"'
+
+
+def waiting_text(service: Service, state: MemberPhase, why: str) -> str:
+    """What somebody who looks at `up` is told of a service that is not settled yet."""
+    if state == "running":
+        return "is not done yet"
+    hint = '; if it never listens, say so: kind = "worker"' if service.serves and why.startswith("is not up") else ""
+    return f"{why or 'starts'}{hint}"

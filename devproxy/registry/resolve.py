@@ -225,7 +225,7 @@ def _idle_edits(declared: Declared) -> list[Problem]:
 # What only says something about what listens
 _OF_SERVERS = (
     *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
-    *("hold", "cross_site", "exposure", "health", "start", "idle_stop"),
+    *("hold", "cross_site", "exposure", "other_user", "health", "start", "idle_stop"),
 )
 _OF_COMMANDS = ("kind", "restart", "stop_signal", "stop_grace")
 

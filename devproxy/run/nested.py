@@ -18,7 +18,7 @@ from devproxy.paths import Paths
 from devproxy.registry.leases import read_leases
 from devproxy.registry.model import Lease
 from devproxy.run.command import PreparedCommand
-from devproxy.run.detach import original_environment
+from devproxy.run.interpreter import original_environment
 from devproxy.storage.process_identity import parent_of
 from devproxy.text import devproxy_command
 

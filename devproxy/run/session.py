@@ -30,6 +30,7 @@ from devproxy.registry.model import Lease, ProxySettings, Service, Source, Upstr
 from devproxy.run import supervisor
 from devproxy.run.command import PreparedCommand
 from devproxy.run.ending import processes_to_ask
+from devproxy.run.interpreter import interpreter, original_environment
 from devproxy.run.listeners import ListenerWatcher, ObservedListeners, PortTracker
 from devproxy.run.logs import LogPortFinder
 from devproxy.run.terminal import Terminal, standard_terminals, write_all

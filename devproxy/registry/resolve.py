@@ -193,7 +193,7 @@ def _misfits(declared: Declared) -> list[Problem]:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
     for name in (*_OF_SERVERS, *_OF_COMMANDS):
-        idle = _does_nothing(declared, name) if getattr(table, name) not in (UNSET, "manual", "server") else None
+        idle = _does_nothing(declared, name) if getattr(table, name) not in _IDLE_VALUES else None
         if idle is not None:
             why, fix = idle
             wrong = Wrong(f"`{name}` does nothing here", why=why, fix=fix)
@@ -227,6 +227,7 @@ _OF_SERVERS = (
     *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
     *("hold", "cross_site", "exposure", "other_user", "health", "start", "idle_stop"),
 )
+_IDLE_VALUES = (UNSET, "manual", "server", "on-failure", "SIGTERM")  # of which nothing is expected
 _OF_COMMANDS = ("kind", "restart", "stop_signal", "stop_grace")
 
 

@@ -12,6 +12,7 @@ waits for those that depend on it, and is then asked to end (`ending.py`; SIGKIL
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -143,6 +144,16 @@ class ServiceGroup:
         """End this run of its command, not the member."""
         if await _started_session(member, session) is session:
             session.end(self._stop_grace(member))
+
+    def type_into(self, name: str, text: str | None) -> None:
+        """Give a service's command some input; None: interrupt it, as Ctrl-C does."""
+        member = self.members.get(name)
+        if member is None or member.session is None:
+            return
+        if text is None:
+            member.session.signal(signal.SIGINT)
+        else:
+            member.session.write(text.encode())
 
     def _stop_grace(self, member: Member) -> float:
         return 0.0 if self._is_killed else member.service.stop_grace

@@ -70,13 +70,15 @@ class _GroupProcess:
 
     def _do_requests(self) -> None:
         """What other terminals ask for."""
-        for request, service in take_requests(self._paths):
+        for request, service, text in take_requests(self._paths):
             if request == "end":
                 self._group.end([service])
             elif request == "start":
                 self._group.start([service])
             elif request == "restart":
                 self._group.restart([service])
+            elif request in {"input", "interrupt"}:
+                self._group.type_into(service, text if request == "input" else None)
 
     def _interrupt(self) -> None:
         if self._ending:

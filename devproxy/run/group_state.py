@@ -1,11 +1,12 @@
 """`state/up/<pid>.json`: what a `devproxy up` runs, for the next `up`, for `down` and for whoever waits.
 
-Lives here: the file, telling a dead one, and asking an `up` to end, start or restart some of its services
+Lives here: the file, telling a dead one, and asking an `up` to do something with its services
 (`<pid>.requests`, then SIGUSR1). A file of a killed `up` is removed by whoever reads it.
 Not here: doing it (`group.py`).
 """
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from devproxy.storage.process_identity import is_same, start_time
 MemberPhase = Literal["waiting", "starting", "running", "up", "done", "ended", "failed"]
 OVER: frozenset[MemberPhase] = frozenset({"done", "ended", "failed"})
 UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting", "running"})
-Request = Literal["end", "start", "restart"]
+Request = Literal["end", "start", "restart", "input", "interrupt"]
 
 
 class MemberState(msgspec.Struct, frozen=True):
@@ -81,10 +82,16 @@ def read_groups(paths: Paths) -> list[GroupFile]:
     return sorted(found, key=lambda group: group.started)
 
 
+def group_of(paths: Paths, service: str) -> GroupFile | None:
+    """The `up` that runs a service now; the last one that did, if it is over in all; None where none has it."""
+    found = [group for group in read_groups(paths) if service in group.services]
+    return next((group for group in found if group.services[service].state not in OVER), found[-1] if found else None)
+
+
 def state_elsewhere(paths: Paths, service: str) -> MemberPhase | None:
-    """The state of a service in the `up` that has it now, the last one if it is over in all; None where none has it."""
-    found = [group.services[service].state for group in read_groups(paths) if service in group.services]
-    return next((state for state in found if state not in OVER), found[-1] if found else None)
+    """The state of a service in the `up` that `group_of` tells of."""
+    group = group_of(paths, service)
+    return None if group is None else group.services[service].state
 
 
 def ask_to_end(paths: Paths, group: GroupFile, services: list[str]) -> None:
@@ -95,15 +102,15 @@ def ask_to_end(paths: Paths, group: GroupFile, services: list[str]) -> None:
         ask(paths, group, "end", services)
 
 
-def ask(paths: Paths, group: GroupFile, request: Request, services: list[str]) -> None:
-    """Ask an `up` to do something with `services` of its own. Raises DevproxyError, OSError."""
-    more = "".join(f"{request} {name}\n" for name in services)
-    files.update(paths.group_requests(group.pid), lambda text: text + more)
+def ask(paths: Paths, group: GroupFile, request: Request, services: list[str], text: str = "") -> None:
+    """Ask an `up` to do something with `services` of its own; `text` is their input. Raises DevproxyError, OSError."""
+    more = "".join(f"{request} {name} {json.dumps(text)}\n" for name in services)
+    files.update(paths.group_requests(group.pid), lambda before: before + more)
     _send(group, signal.SIGUSR1)
 
 
-def take_requests(paths: Paths) -> list[tuple[str, str]]:
-    """What this process was asked to do since the last call: pairs of a request and a service. Raises nothing."""
+def take_requests(paths: Paths) -> list[tuple[str, str, str]]:
+    """What this process was asked to do since the last call: request, service and text. Raises nothing."""
     taken: list[str] = []
 
     def edit(text: str) -> str:
@@ -114,7 +121,13 @@ def take_requests(paths: Paths) -> list[tuple[str, str]]:
     with contextlib.suppress(OSError, DevproxyError):
         if file.exists():
             files.update(file, edit)
-    return [(words[0], words[1]) for line in taken if len(words := line.split()) == 2]
+    found = []
+    for line in taken:
+        request, _, rest = line.partition(" ")
+        service, _, text = rest.partition(" ")
+        with contextlib.suppress(ValueError):
+            found.append((request, service, str(json.loads(text))))
+    return found
 
 
 def _send(group: GroupFile, number: int) -> None:

@@ -135,6 +135,12 @@ class Session:
         else:
             self._send({"signal": number})
 
+    def write(self, data: bytes) -> None:
+        """Something for the command to read; what it does not take is lost."""
+        if self._input is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._input, data)
+
     def end(self, grace: float) -> None:
         """Ask it to end, itself first and then what it leaves; SIGKILL to what is left after `grace` seconds."""
         self._end_requested = True
@@ -210,6 +216,7 @@ class Session:
         reading = None
         if self._output is not None:
             reading, self._input = os.pipe()
+            os.set_blocking(self._input, False)
             passed.append(self._input)
         try:
             return subprocess.Popen(

@@ -5,14 +5,16 @@ Lives here: those that end with their input, drain at the end, open ports of the
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests import require
 from tests.cli.team import Team, get, team_in
+from tests.e2e.run import OnTerminal
 from tests.ports import free_port
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -149,3 +151,40 @@ def test_a_prompt_is_shown_and_a_spinner_is_not(team: Team) -> None:
     up.wait_output(r"ask\.shop +\| Ok to proceed\? \(y\)")
     assert "| done\n" in up.output()
     assert "building" not in up.output()
+
+
+def test_a_debugger_of_a_service_is_reached_from_another_terminal(team: Team) -> None:
+    script = "\n".join(
+        [
+            "import http.server as h, os",
+            "class Page(h.BaseHTTPRequestHandler):",
+            "    def do_GET(self):",
+            "        breakpoint()",
+            "        self.send_response(200); self.end_headers(); self.wfile.write(b'went on')",
+            "h.ThreadingHTTPServer.daemon_threads = True",
+            "h.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Page).serve_forever()",
+        ]
+    )
+    (team.folder / "app.py").write_text(script)
+    team.project(f'[services.web]\ncommand = ["{sys.executable}", "-u", "app.py"]\n')
+    up = team.up()
+    team.wait_states(web="up")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(get, team.port, "web.shop.localhost")
+        up.wait_output(r"\(Pdb\)")
+        terminal = OnTerminal(
+            [sys.executable, "-m", "devproxy", "attach", "web"], cwd=team.folder, env=team.home.environment()
+        )
+        try:
+            terminal.wait_seen("attached to `web.shop`: Ctrl-D gives this terminal back")
+            terminal.wait_seen(r"\(Pdb\)")
+            terminal.type("print(6 * 7, self.path)\n")
+            terminal.wait_seen("42 /")
+            terminal.type("continue\n")
+            assert answer.result(DEADLINE) == "went on"
+            terminal.type("\x04")
+            terminal.wait_seen("`web.shop` runs on")
+            assert terminal.wait() == 0
+        finally:
+            terminal.close()
+    assert team.states() == {"web.shop": "up"}

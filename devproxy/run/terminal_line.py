@@ -56,6 +56,7 @@ class _TerminalLine:
         self._cells: list[_Cell] = []
         self._at = 0
         self._colours = ""
+        self._is_cleared = False  # what stands there goes with the next character
 
     def put(self, char: str) -> None:
         if char == "\r":
@@ -63,6 +64,9 @@ class _TerminalLine:
         elif char == "\b":
             self._at = max(0, self._at - 1)
         elif self._at < WIDEST:
+            if self._is_cleared:
+                self._cells.clear()
+                self._is_cleared = False
             self._fill(self._at)
             self._cells[self._at : self._at + 1] = [_Cell(char, self._colours)]
             self._at += 1
@@ -85,6 +89,8 @@ class _TerminalLine:
             self._cells[self._at : end] = [_Cell(" ", "")] * max(0, end - self._at)
         elif final == "P":
             del self._cells[self._at : self._at + max(1, number)]
+        elif final == "J" and number == 0:
+            self._erase(0)
         elif final == "J" and number != 1:
             self.clear()
         elif final in "Hf":
@@ -92,7 +98,8 @@ class _TerminalLine:
             self._at = min(WIDEST, max(1, int(column) if column.isascii() and column.isdecimal() else 1)) - 1
 
     def clear(self) -> None:
-        self._cells.clear()
+        """The whole screen: a log keeps the line, unless it goes on."""
+        self._is_cleared = True
         self._at = 0
 
     def text(self) -> str:

@@ -44,7 +44,8 @@ def test_it_follows(team: Team) -> None:
 def test_colours_are_for_terminals(team: Team) -> None:
     team.project("[services.web]\ncommand = \"printf '\\\\033[31mred\\\\033[0m\\\\033[2J\\\\n'\"\n")
     team.run("up", "-d")
-    assert team.run("logs").out == "web.shop | red\nweb.shop | [devproxy] `web.shop` has ended\n"
+    ended = '[devproxy] `web.shop` has ended, and never listened; if that is its work, say so: kind = "task"'
+    assert team.run("logs").out == f"web.shop | red\nweb.shop | {ended}\n"
     assert "\x1b[31mred\x1b[0m\n" in (team.home.state / "log" / "web.shop.log").read_text()
 
 

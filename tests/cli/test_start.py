@@ -11,7 +11,7 @@ from tests.cli.command import Home
 
 @pytest.mark.parametrize("command", [start.command, stop.command, restart.command])
 def test_no_option_widens_where_the_proxy_listens(command: click.Command) -> None:
-    options = {option for parameter in command.params for option in parameter.opts}
+    options = {option for one in command.params if isinstance(one, click.Option) for option in one.opts}
     assert options <= {"--http"}
 
 

@@ -82,20 +82,22 @@ class _TerminalLine:
             self._at = min(WIDEST, self._at + max(1, number))
         elif final == "D":
             self._at = max(0, self._at - max(1, number))
-        elif final == "K":
+        elif final in "Hf":
+            column = values.partition(";")[2]
+            self._at = min(WIDEST, max(1, int(column) if column.isascii() and column.isdecimal() else 1)) - 1
+        else:
+            self._take_away(final, number)
+
+    def _take_away(self, final: str, number: int) -> None:
+        if final == "K" or (final == "J" and number == 0):
             self._erase(number)
+        elif final == "J" and number != 1:
+            self.clear()
         elif final == "X":
             end = min(self._at + max(1, number), len(self._cells))
             self._cells[self._at : end] = [_Cell(" ", "")] * max(0, end - self._at)
         elif final == "P":
             del self._cells[self._at : self._at + max(1, number)]
-        elif final == "J" and number == 0:
-            self._erase(0)
-        elif final == "J" and number != 1:
-            self.clear()
-        elif final in "Hf":
-            column = values.partition(";")[2]
-            self._at = min(WIDEST, max(1, int(column) if column.isascii() and column.isdecimal() else 1)) - 1
 
     def clear(self) -> None:
         """The whole screen: a log keeps the line, unless it goes on."""

@@ -39,7 +39,18 @@ _DURATIONS = frozenset(
 
 _INHERITED = ("response_timeout", "hold", "cross_site", "exposure", "other_user")
 
-_AS_WRITTEN = ("kind", "protocol", "listens", "host_header", "exposure", "other_user", "start", "restart", "stop_signal", "origin_header")
+_AS_WRITTEN = (
+    "kind",
+    "protocol",
+    "listens",
+    "host_header",
+    "exposure",
+    "other_user",
+    "start",
+    "restart",
+    "stop_signal",
+    "origin_header",
+)
 
 
 def settings(table: ProxyTable) -> ProxySettings:
@@ -225,7 +236,8 @@ def _idle_edits(declared: Declared) -> list[Problem]:
 # What only says something about what listens
 _OF_SERVERS = (
     *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
-    *("hold", "cross_site", "exposure", "other_user", "health", "start", "idle_stop"),
+    *("hold", "cross_site", "exposure", "other_user", "origin_header", "request_headers", "response_headers"),
+    *("health", "start", "idle_stop"),
 )
 _IDLE_VALUES = (UNSET, "manual", "server", "on-failure", "SIGTERM")  # of which nothing is expected
 _OF_COMMANDS = ("kind", "restart", "stop_signal", "stop_grace")

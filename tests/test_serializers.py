@@ -40,6 +40,7 @@ def test_a_row_has_what_is_promised() -> None:
         "changes": [],
         "url": "http://web.shop.localhost:7080",
         "upstream": "http://localhost:5173",
+        "kind": "server",
         "protocol": "http",
         "source": {"file": "/r/devproxy.toml", "line": 3},
         "command": ["npm", "start"],

@@ -9,8 +9,8 @@ Not here: signals and the time after them (`supervisor.py`).
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
+from devproxy.health.scanner import command_line
 from devproxy.programs.recognize import passes_no_signal_on
 from devproxy.run.supervisor import children
 
@@ -47,11 +47,7 @@ def processes_to_ask(head: int) -> list[int]:
     return asked_first(head, children_of, argv)
 
 
-def _argv(pid: int) -> list[str]:
-    """proc_pid_cmdline(5); a program that has overwritten it, as npm does, has words with blanks between them."""
-    try:
-        text = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
-    except OSError:
-        return []
-    words = text.rstrip("\0 ").split("\0")
-    return words if len(words) > 1 else words[0].split(" ")
+def _argv(pid: int) -> Sequence[str]:
+    """Its command line; a program that has overwritten it, as npm does, has words with blanks between them."""
+    words = command_line(pid) or ()
+    return words if len(words) > 1 else words[0].split() if words else ()

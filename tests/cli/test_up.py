@@ -320,6 +320,7 @@ def test_another_name_inside_of_a_service_is_another_service(team: Team) -> None
     (team.folder / "dev.sh").write_text(f"{script}\nexec {sys.executable} -u server.py web\n")
     team.project('[services.web]\ncommand = "sh ./dev.sh"\n')
     team.up()
+    team.wait_states(web="up")
     team.wait_answer("web")
     team.wait_answer("other")
 

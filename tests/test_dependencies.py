@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MODULES = {"pyyaml": "yaml"}  # where the module is not called as the distribution
+MODULES = {"pyyaml": "yaml", "python_dotenv": "dotenv"}  # where the module is not called as the distribution
 
 
 def imported() -> set[str]:

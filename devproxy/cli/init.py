@@ -1,7 +1,7 @@
 """`devproxy init`: a first devproxy.toml from what is in the folder.
 
 Lives here: what is shown, and that nothing is overwritten.
-Not here: finding services (`devproxy/survey/`). Nothing that is found is run.
+Not here: finding services (`devproxy/detect/`). Nothing that is found is run.
 """
 
 from pathlib import Path
@@ -24,8 +24,9 @@ EXAMPLE = 'project = "shop"\n\n[services.web]\ncommand = "npm run dev"\n'
 def command(folder: Path | None, name: str, dry_run: bool) -> None:
     """Write a first devproxy.toml from what is in the folder.
 
-    Reads workspaces of npm, pnpm, yarn and uv, package.json, pyproject.toml, manage.py, a Procfile and a compose file;
-    runs none of it, and never overwrites a file.
+    Reads workspaces of npm, pnpm, yarn, bun and uv, package.json, deno.json, Nx's project.json, pyproject.toml,
+    requirements, manage.py, the modules that make a web application, a Procfile and compose files, here and one level
+    down; runs none of it, and never overwrites a file. What is left out or not understood is listed.
     """
     from devproxy.detect.project import survey
     from devproxy.detect.render import document

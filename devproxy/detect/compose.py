@@ -1,93 +1,109 @@
 """A compose file (the Compose Specification): the services that publish a port on this machine.
 
-Lives here: published ports in both syntaxes, `${NAME:-default}`, and which ports do not speak HTTP.
-Not here: YAML (`storage/yaml.py`), asking a container engine.
+Lives here: published ports in both syntaxes, and which ports do not speak HTTP.
+Not here: the files and what they come to (`compose_files.py`), asking a container engine.
 """
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from devproxy.addresses import ip_literal, is_loopback_host
-from devproxy.detect.files import text_of
+from devproxy.detect.compose_files import ComposeService, Part, load
+from devproxy.detect.files import remark_missing
 from devproxy.detect.model import Candidate, Seen
-from devproxy.storage.yaml import Value, YamlError, parse_yaml
 from devproxy.text import shown
 
-FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 # by the port inside the container: databases, queues and caches, mail
 _TCP = frozenset({25, 1025, 1433, 1521, 3306, 5432, 5672, 6379, 9042, 9092, 11211, 26257, 27017, 33060})
-_LONGEST = 200  # characters of an entry of `ports`
-_SHORT = re.compile(r"(?:(?P<address>\S+):)?(?P<port>\d+):(?P<target>\d+)(?:/tcp)?")
+_SHORT = re.compile(
+    r"(?:(?:\[(?P<six>[^\]]*)\]|(?P<address>[^:\[\]]*)):)?(?:(?P<port>\d{1,5})(?:-(?P<last>\d{1,5}))?)?:"
+    r"(?P<target>\d{1,5})(?:-(?P<target_last>\d{1,5}))?(?:/(?P<protocol>\w+))?"
+)
+_ALONE = re.compile(r"\d{1,5}(?:-\d{1,5})?(?:/\w+)?")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_VARIABLE = re.compile(r"\$\{[A-Za-z_]\w*:?-([^}]*)\}")
+
+
+class _Published(NamedTuple):
+    """A port on this machine, the port in the container, and the address, "" for every one."""
+
+    port: int
+    target: int
+    address: str
 
 
 def look(root: Path) -> Seen:
-    """What the first compose file there is publishes."""
-    file = next((name for name in FILES if (root / name).is_file()), None)
-    if file is None:
+    """What the compose files in `root` publish."""
+    project = load(root)
+    if project is None:
         return Seen()
-    try:
-        document = parse_yaml(text_of(root / file), file)
-    except YamlError as error:
-        return Seen(remarks=(f"{error.where}: the file is left out: {error.what}",))
-    services = document.get("services") if isinstance(document, dict) else None
-    found, remarks = [], []
-    for name, table in services.items() if isinstance(services, dict) else ():
+    found: list[Candidate] = []
+    remarks = list(dict.fromkeys(project.remarks))
+    for name, service in project.services.items():
         if not _NAME.fullmatch(name):
-            remarks.append(f"{file}: `{shown(name)}` is left out: it is not a name for a service")
+            remarks.append(f"{service.place}: `{shown(name)}` is left out: it is not a name for a service")
             continue
-        candidate = _candidate(file, name, table)
-        if candidate is None:
-            remarks.append(f"{file}: `{name}` is left out: it publishes no port that is fixed")
-        else:
-            found.append(candidate)
-            remarks += _exposed(file, name, table)
-    return Seen(services=tuple(found), remarks=tuple(remarks))
+        if service.profiles and project.profiles.isdisjoint(service.profiles):
+            profiles = ", ".join(f"`{shown(profile)}`" for profile in service.profiles)
+            remarks.append(f"{service.place}: `{name}` is left out: it belongs to {profiles}, which is not switched on")
+            continue
+        published, said = _ports(service)
+        remarks += said
+        if not published:
+            remarks.append(f"{service.place}: `{name}` is left out: it publishes no port that is fixed")
+            continue
+        found.append(_candidate(service, published[0]))
+        remarks += _exposed(service, published)
+    return Seen(services=tuple(found), remarks=(*remarks, *(remark_missing("docker") if found else ())))
 
 
-def _candidate(file: str, name: str, table: Value) -> Candidate | None:
-    if not isinstance(table, dict):
-        return None
-    published = _published(table)
-    if not published:
-        return None
-    port, target, _ = published[0]
-    needed = table.get("depends_on")
+def _candidate(service: ComposeService, published: _Published) -> Candidate:
     return Candidate(
-        name=name,
-        origin=f"{file}: services.{name}",
-        command=("docker", "compose", "up", "--no-log-prefix", name),
-        port=port,
-        protocol="tcp" if target in _TCP else "http",
-        depends_on=tuple(str(other) for other in needed) if isinstance(needed, list | dict) else (),
+        name=service.name,
+        origin=f"{service.place.file}: services.{service.name}",
+        command=("docker", "compose", "up", "--no-log-prefix", service.name),
+        port=published.port,
+        protocol="tcp" if published.target in _TCP else "http",
+        depends_on=tuple(service.depends_on),
     )
 
 
-def _exposed(file: str, name: str, table: Value) -> list[str]:
+def _exposed(service: ComposeService, published: list[_Published]) -> list[str]:
     """A remark for a port that everybody in the network reaches."""
-    ports = [entry for entry in _published(table) if not is_loopback_host(entry[2])]
+    ports = [entry for entry in published if not is_loopback_host(entry.address)]
     if not ports:
         return []
-    port, target, _ = ports[0]
-    return [f'{file}: `{name}` is published to the whole network; for this machine alone: "127.0.0.1:{port}:{target}"']
+    alone = f'"127.0.0.1:{ports[0].port}:{ports[0].target}"'
+    return [f"{service.place}: `{service.name}` is published to the whole network; for this machine alone: {alone}"]
 
 
-def _published(table: Value) -> list[tuple[int, int, str]]:
-    """(port on this machine, port in the container, address) of each entry of `ports` that names one."""
-    ports = table.get("ports") if isinstance(table, dict) else None
-    found = []
-    for entry in ports if isinstance(ports, list) else ():
-        if isinstance(entry, dict):
-            address = f"{entry['host_ip']}:" if entry.get("host_ip") else ""
-            entry = f"{address}{entry.get('published')}:{entry.get('target')}"  # noqa: PLW2901
-        text = str(entry)
-        if len(text) > _LONGEST:  # before an expression looks at it: each `${` would have it look for a `}`
+def _ports(service: ComposeService) -> tuple[list[_Published], list[str]]:
+    """The TCP ports of a service that are fixed, and what to say of entries that cannot be read."""
+    found, remarks = [], []
+    for part in service.ports:
+        text, protocol = _as_short(part)
+        match = _SHORT.fullmatch(text)
+        if match is None:
+            if not _ALONE.fullmatch(text):
+                remarks.append(f"{part.place}: `{shown(text)}` is not understood as a port that is published")
             continue
-        match = _SHORT.fullmatch(_VARIABLE.sub(lambda default: default[1], text))
-        address = (match["address"] or "") if match else ""
+        if (protocol or match["protocol"] or "tcp") != "tcp" or not match["port"]:
+            continue
+        address = match["six"] or match["address"] or ""
         if address and ip_literal(address) is None and not is_loopback_host(address):
             continue
-        if match and 0 < int(match["port"][:6]) < 65536 and 0 < int(match["target"][:6]) < 65536:
-            found.append((int(match["port"]), int(match["target"]), address))
-    return found
+        is_chosen = match["last"] and not match["target_last"] and match["last"] != match["port"]
+        port, target = int(match["port"]), int(match["target"])
+        if 0 < port < 65536 and 0 < target < 65536 and not is_chosen:  # of a range for one port, any may be taken
+            found.append(_Published(port, target, address))
+    return found, remarks
+
+
+def _as_short(part: Part) -> tuple[str, str]:
+    """An entry in the short syntax, and the protocol that the long one names."""
+    entry = part.value
+    if not isinstance(entry, dict):
+        return str(entry), ""
+    address = str(entry.get("host_ip") or "")
+    address = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
+    return f"{address}{entry.get('published') or ''}:{entry.get('target') or ''}", str(entry.get("protocol") or "tcp")

@@ -1,31 +1,31 @@
 """Files and folders below a project's root, as a survey may read them.
 
 A repository may be of any size and shape, and hostile, so looking is bounded: in depth, in the number of folders, of
-patterns and of members, in bytes, and in what a pattern may cost. Links to folders are not followed (git stores a link
-to `.` as well), and folders that hold no sources are passed over. Files are read by `storage/files.py`, which waits for
-no pipe and no device.
+patterns and of members, in bytes, and in what a pattern may cost (`globs.py`). Links to folders are not followed (git
+stores a link to `.` as well), and folders that hold no sources are passed over. Files are read by `storage/files.py`,
+which waits for no pipe and no device.
 """
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from devproxy.detect.globs import GlobSet
 from devproxy.problems import Problem
 from devproxy.registry.toml import parse
 from devproxy.storage.files import UnreadableError, decode_text, read
 
 DEEPEST = 6
 MOST_FOLDERS = 20_000
-MOST_PATTERNS = 50
-MOST_STARS = 6  # in a glob
 MOST_MEMBERS = 500
+MOST_ENTRIES = 1000  # of one folder
 MOST_BYTES = 16 * 1024 * 1024  # of the markers of all members together
 LARGEST = 1024 * 1024  # bytes of one file
-_SKIPPED = frozenset({"node_modules", "dist", "build", "target", "venv", "__pycache__", "vendor"})
+SKIPPED = frozenset({"node_modules", "dist", "build", "target", "venv", "__pycache__", "vendor"})
 
 
 def text_of(path: Path) -> str:
@@ -34,6 +34,11 @@ def text_of(path: Path) -> str:
         return decode_text(read(path, limit=LARGEST) or b"", path)
     except UnreadableError:
         return ""
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there, whatever its name: pathlib raises where one is too long."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def json_table(text: str) -> dict[str, Any] | None:
@@ -45,22 +50,53 @@ def json_table(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def json_file(path: Path, shown: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """The object that a file in JSON is, and what to say where it is none; `shown` is what it is called there."""
+    text = text_of(path)
+    try:
+        json.loads(text or "null")
+    except json.JSONDecodeError as error:
+        return None, [f"{shown}:{error.lineno}:{error.colno}: the file is left out: not JSON: {error.msg.lower()}"]
+    except (ValueError, RecursionError):
+        return None, [f"{shown}: the file is left out: it is nested too deep, or has a number that is too long"]
+    return json_table(text), []
+
+
 def toml_table(text: str) -> dict[str, Any]:
     """The table that a TOML text is; empty where it cannot be read. In linear time, as a registry file is."""
     found = parse(text, "")
     return {} if isinstance(found, Problem) else found[0]
 
 
+def toml_file(path: Path, shown: str) -> tuple[dict[str, Any], list[str]]:
+    """The table that a file in TOML is, and what to say where it is none; `shown` is what it is called there."""
+    found = parse(text_of(path), shown)
+    if isinstance(found, Problem):
+        return {}, [f"{found.where}: the file is left out: {found.message}"]
+    return found[0], []
+
+
+def remark_missing(program: str) -> list[str]:
+    """A remark where a program that the commands begin with is not installed."""
+    return [] if shutil.which(program) else [f"`{program}` is not installed here: its commands start once it is"]
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, in order; nothing where it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(Path(entry.path) for entry, _ in zip(found, range(MOST_ENTRIES), strict=False))
+    except (OSError, ValueError):
+        return []
+
+
 def members(root: Path, patterns: Sequence[str], marker: str) -> list[Path]:
-    """The folders below `root` that fit `patterns` (globs with `**`; `!` excludes) and hold a file named `marker`."""
-    used = patterns[:MOST_PATTERNS]
-    wanted = [_parts(pattern) for pattern in used if not pattern.startswith("!")]
-    unwanted = [_parts(pattern[1:]) for pattern in used if pattern.startswith("!")]
+    """The folders below `root` that fit `patterns` (globs; `!` excludes) and hold a file named `marker`."""
+    globs = GlobSet(patterns)
     found: list[Path] = []
     total = 0
-    for folder in _folders(root) if any(wanted) else ():
-        names = folder.relative_to(root).parts
-        if not _fits_any(names, wanted) or _fits_any(names, unwanted):
+    for folder in _folders(root) if globs else ():
+        if not globs.fits(folder.relative_to(root).parts):
             continue
         size = _file_size(folder / marker)
         total += size or 0
@@ -85,7 +121,7 @@ def _folders(root: Path) -> Iterator[Path]:
     seen = 0
     for folder, names, _ in os.walk(root):
         depth = len(Path(folder).relative_to(root).parts)
-        names[:] = sorted(name for name in names if name not in _SKIPPED and not name.startswith("."))
+        names[:] = sorted(name for name in names if name not in SKIPPED and not name.startswith("."))
         if depth >= DEEPEST:
             names.clear()
         for name in names:
@@ -93,38 +129,3 @@ def _folders(root: Path) -> Iterator[Path]:
             if seen > MOST_FOLDERS:
                 return
             yield Path(folder, name)
-
-
-def _parts(glob: str) -> tuple[str, ...]:
-    """`packages/*`, `apps/**`, `web`: `*` within a name, `**` any number of names; () for one that is too dear."""
-    return () if glob.count("*") > MOST_STARS else PurePosixPath(glob.removeprefix("./")).parts
-
-
-def _fits_any(names: Sequence[str], globs: Sequence[tuple[str, ...]]) -> bool:
-    return any(_fits(names, glob) for glob in globs)
-
-
-def _fits(names: Sequence[str], glob: tuple[str, ...]) -> bool:
-    """Whether the names of a path are those of a glob. All places of the glob that a beginning of the path may have led
-    to are kept at once, so that nothing is tried twice; a `**` at the end takes one name at least.
-    """
-    end = len(glob)
-    places = _with_empty({0}, glob)
-    for name in names:
-        after: set[int] = set()
-        for place in places:
-            if place < end and glob[place] == "**":
-                after |= {place, end} if place == end - 1 else {place}
-            elif place < end and fnmatchcase(name, glob[place]):
-                after.add(place + 1)
-        places = _with_empty(after, glob)
-    return bool(glob) and end in places
-
-
-def _with_empty(places: set[int], glob: tuple[str, ...]) -> set[int]:
-    """`places`, and those behind each `**` that takes no name."""
-    found = set(places)
-    for place in range(len(glob) - 1):
-        if place in found and glob[place] == "**":
-            found.add(place + 1)
-    return found

@@ -12,7 +12,10 @@ from devproxy.registry.hostnames import RESERVED, slug
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A service: its keys of a `[services.NAME]` table, and where it was seen (`package.json: scripts.dev`)."""
+    """A service: its keys of a `[services.NAME]` table, and where it was seen (`package.json: scripts.dev`).
+
+    `starts_others`: its command starts several things, which may have been found one by one.
+    """
 
     name: str
     origin: str
@@ -21,6 +24,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     protocol: str = "http"
     depends_on: tuple[str, ...] = ()
+    starts_others: bool = False
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,20 +1,28 @@
-"""package.json, and the workspaces of npm, yarn, bun (package.json) and pnpm (pnpm-workspace.yaml).
+"""package.json with its workspaces, deno.json, and the projects of Nx.
 
 Lives here: which package has a server to start, and with which package manager.
-Not here: flags that give it a port (`programs/flags.py` adds them when it is started).
+Not here: the globs of workspaces (`workspaces.py`), what a script is there for (`scripts.py`), flags that give it a
+port (`programs/flags.py` adds them when it is started).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from devproxy.detect.files import json_table, members, text_of
-from devproxy.detect.model import Candidate, Seen
-from devproxy.storage.yaml import YamlError, parse_yaml
+import msgspec
 
-PNPM_FILE = "pnpm-workspace.yaml"
+from devproxy.detect.deno import deno_config
+from devproxy.detect.files import is_file, json_file, members, remark_missing, text_of
+from devproxy.detect.globs import GlobSet
+from devproxy.detect.model import Candidate, Seen
+from devproxy.detect.nx import target_command
+from devproxy.detect.scripts import Role, role
+from devproxy.detect.workspaces import PNPM_FILE, workspace_patterns
+from devproxy.text import shown
+
 SCRIPTS = ("dev", "start", "serve", "develop")
+_NX_TARGETS = ("serve", "dev", "start")
 _MANAGERS = (
     ("pnpm", ("pnpm-lock.yaml", PNPM_FILE)),
     ("yarn", ("yarn.lock",)),
@@ -22,52 +30,144 @@ _MANAGERS = (
     ("npm", ("package-lock.json",)),
 )
 _PORT = re.compile(r"(?:--port[= ]|(?<!\S)-p[= ]?|(?<!\S)PORT=)(\d{2,5})(?!\d)")
+# by the name of a dependency: what a service that needs it is
+_KINDS = (
+    ("storybook", ("storybook",)),
+    ("docs", ("vitepress", "@docusaurus/core", "@astrojs/starlight", "nextra")),
+    ("api", ("express", "fastify", "koa", "hono", "@nestjs/core", "@hapi/hapi", "json-server")),
+)
+_PAGES = ("vite", "next", "nuxt", "astro", "react", "vue", "svelte", "@angular/core", "react-scripts", "webpack")
+
+
+class _Package(msgspec.Struct, frozen=True):
+    """A folder with a package in it: its package.json, what its scripts are started with, and where it is shown."""
+
+    folder: Path
+    place: str
+    table: dict[str, Any]
+    file: str
+    prefix: str
+
+    @property
+    def name(self) -> str:
+        """Without its scope: `@acme/web` is `web`."""
+        return str(self.table.get("name") or "").rpartition("/")[2]
+
+
+class _Script(msgspec.Struct, frozen=True):
+    name: str
+    text: str
+    role: Role
 
 
 def look(root: Path) -> Seen:
-    """The servers of the package in `root` and of its workspace's members."""
-    package = _package(root)
-    if package is None:
-        return Seen()
-    manager = _manager(root, package)
-    patterns, remarks = workspace_patterns(package, text_of(root / PNPM_FILE))
-    services = list(_services(root, members(root, patterns, "package.json"), manager))
-    own = _candidate(root, root, package, manager)
-    if own is not None and services:
-        remarks.append(f"{own.origin} at the root is left out: the members of the workspace have their own")
-    elif own is not None:
-        services.append(own)
-    name = str(package.get("name") or "")
+    """The servers of the package in `root`, of its workspace's members, and of the projects of Nx."""
+    table, remarks = json_file(root / "package.json", "package.json")
+    deno = deno_config(root)
+    if table is None and not deno:
+        return Seen(remarks=tuple(remarks))
+    manager = _manager(root, table or {})
+    patterns, more = workspace_patterns(table or {}, text_of(root / PNPM_FILE))
+    remarks += more
+    patterns += [glob for glob in deno.get("workspace") or () if isinstance(glob, str)]
+    remarks += [
+        f"the workspace `{shown(glob)}` is left out: it would take long to match" for glob in GlobSet(patterns).refused
+    ]
+    services: list[Candidate] = []
+    for folder in sorted({*members(root, patterns, "package.json"), *_deno_members(root, patterns)}):
+        services += _of_folder(root, folder, manager, remarks)
+    if is_file(root / "nx.json"):
+        services += _of_nx(root, {service.cwd for service in services}, remarks)
+    own = _of_folder(root, root, manager, remarks, is_alone=not services)
+    services += own
+    if any(service.command and str(service.command).startswith(manager) for service in services):
+        remarks += remark_missing(manager)
+    name = str((table or {}).get("name") or deno.get("name") or "")
     return Seen(project=name.rpartition("/")[2], services=tuple(services), remarks=tuple(remarks))
 
 
-def _services(root: Path, folders: list[Path], manager: str) -> Iterator[Candidate]:
-    for folder in folders:
-        package = _package(folder)
-        candidate = _candidate(root, folder, package, manager) if package is not None else None
-        if candidate is not None:
-            yield candidate
+def look_below(root: Path, folder: Path) -> Seen:
+    """The server of a package that stands by itself one level below `root`."""
+    remarks: list[str] = []
+    table, _ = json_file(folder / "package.json", "")
+    found = _of_folder(root, folder, _manager(folder, table or {}), remarks)
+    named = tuple(msgspec.structs.replace(service, name=folder.name) for service in found)
+    return Seen(services=named, remarks=tuple(remarks))
 
 
-def _package(folder: Path) -> dict[str, Any] | None:
-    return json_table(text_of(folder / "package.json"))
+def _deno_members(root: Path, patterns: Sequence[str]) -> list[Path]:
+    return [folder for name in ("deno.json", "deno.jsonc") for folder in members(root, patterns, name)]
 
 
-def _candidate(root: Path, folder: Path, package: dict[str, Any], manager: str) -> Candidate | None:
-    scripts = package.get("scripts")
-    script = next((name for name in SCRIPTS if isinstance(scripts, dict) and scripts.get(name)), None)
-    if script is None or not isinstance(scripts, dict):
-        return None
+def _of_folder(root: Path, folder: Path, manager: str, remarks: list[str], *, is_alone: bool = True) -> list[Candidate]:
+    """The server of the package in a folder, by package.json or else by deno.json; remarks are added to `remarks`.
+
+    `is_alone`: there is nothing else that starts what this would.
+    """
     place = folder.relative_to(root).as_posix()
-    named = str(package.get("name") or "").rpartition("/")[2]
-    port = _PORT.search(str(scripts[script]))
+    before = "" if place == "." else f"{place}/"
+    table, said = json_file(folder / "package.json", f"{before}package.json")
+    remarks += said if folder != root else []
+    kinds = [_Package(folder, place, table, f"{before}package.json", f"{manager} run")] if table else []
+    if deno := deno_config(folder):
+        tasks = {"name": deno.get("name"), "scripts": _tasks(deno.get("tasks"))}
+        kinds.append(_Package(folder, place, tasks, f"{before}deno.json", "deno task"))
+    for package in kinds:
+        script = _script(package)
+        if script is None:
+            continue
+        origin = f"{package.file}: {'tasks' if package.prefix == 'deno task' else 'scripts'}.{script.name}"
+        if script.role == "worker":
+            remarks.append(f"{origin} is left out: it watches or works, and listens on no port")
+        elif not is_alone and script.role != "server":
+            remarks.append(f"{origin} at the root is left out: the members of the workspace have their own")
+        else:
+            remarks += remark_missing("deno") if package.prefix == "deno task" else []
+            return [_candidate(package, script, origin, is_root=folder == root)]
+    return []
+
+
+def _tasks(tasks: object) -> dict[str, str]:
+    """Deno's tasks as scripts: each a text, or a table with its `command`."""
+    found = {}
+    for name, task in tasks.items() if isinstance(tasks, dict) else ():
+        text = task.get("command") if isinstance(task, dict) else task
+        if isinstance(text, str):
+            found[name] = text
+    return found
+
+
+def _script(package: _Package) -> _Script | None:
+    """The script that starts a server: the first that is there, unless it works without a port and another serves."""
+    scripts = package.table.get("scripts")
+    found = [
+        _Script(name, text, role(text, package.folder))
+        for name in SCRIPTS
+        if isinstance(scripts, dict) and isinstance(text := scripts.get(name), str) and text
+    ]
+    servers = [script for script in found if script.role == "server"]
+    return next(iter(servers if found and found[0].role == "worker" and servers else found), None)
+
+
+def _candidate(package: _Package, script: _Script, origin: str, *, is_root: bool) -> Candidate:
+    port = _PORT.search(script.text)
     return Candidate(
-        name="web" if folder == root else named or folder.name,
-        origin=f"{'' if place == '.' else place + '/'}package.json: scripts.{script}",
-        command=f"{manager} run {script}",
-        cwd=place,
+        starts_others=script.role == "several",
+        name=_kind(package.table) if is_root else package.name or package.folder.name,
+        origin=origin,
+        command=f"{package.prefix} {script.name}",
+        cwd=package.place,
         port=int(port[1]) if port and 0 < int(port[1]) < 65536 else None,
     )
+
+
+def _kind(table: dict[str, Any]) -> str:
+    """What the only package is, by what it depends on: `web`, unless it has no pages."""
+    listed = [table.get(key) for key in ("dependencies", "devDependencies")]
+    needed = {name for each in listed if isinstance(each, dict) for name in each}
+    if needed.isdisjoint(_PAGES):
+        return next((kind for kind, names in _KINDS if not needed.isdisjoint(names)), "web")
+    return "web"
 
 
 def _manager(root: Path, package: dict[str, Any]) -> str:
@@ -79,15 +179,18 @@ def _manager(root: Path, package: dict[str, Any]) -> str:
     return next(locks, "npm")
 
 
-def workspace_patterns(package: dict[str, Any], pnpm: str) -> tuple[list[str], list[str]]:
-    """The globs of a workspace's members, by its package.json and the text of its pnpm-workspace.yaml; and remarks."""
-    declared = package.get("workspaces")
-    listed = declared.get("packages") if isinstance(declared, dict) else declared
-    found = [pattern for pattern in listed if isinstance(pattern, str)] if isinstance(listed, list) else []
-    try:
-        workspace = parse_yaml(pnpm, PNPM_FILE)
-    except YamlError as error:
-        return found, [f"{error.where}: the file is left out: {error.what}"]
-    packages = workspace.get("packages") if isinstance(workspace, dict) else None
-    found += [pattern for pattern in packages if isinstance(pattern, str)] if isinstance(packages, list) else []
-    return found, []
+def _of_nx(root: Path, taken: set[str], remarks: list[str]) -> Iterator[Candidate]:
+    """The projects with a project.json that has a target for a server; Nx is run at the root."""
+    for folder in members(root, ["**"], "project.json"):
+        place = folder.relative_to(root).as_posix()
+        table, said = json_file(folder / "project.json", f"{place}/project.json")
+        remarks += said
+        targets = (table or {}).get("targets")
+        target = next((name for name in _NX_TARGETS if isinstance(targets, dict) and name in targets), None)
+        if table is None or target is None or place in taken or not isinstance(targets, dict):
+            continue
+        name = str(table.get("name") or folder.name)
+        origin = f"{place}/project.json: targets.{target}"
+        if target_command(targets[target]) is None:
+            remarks.append(f"{origin}: its executor is not known here, and gets its port as PORT only")
+        yield Candidate(name=name.rpartition("/")[2], origin=origin, command=f"npx nx {target} {name}")

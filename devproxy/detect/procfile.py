@@ -9,24 +9,32 @@ from pathlib import Path
 
 from devproxy.detect.files import text_of
 from devproxy.detect.model import Candidate, Seen
+from devproxy.detect.scripts import role
 
 FILES = ("Procfile.dev", "Procfile")
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 
 
 def look(root: Path) -> Seen:
-    """The servers of the first Procfile there is. A process is one if it is called `web` or uses `PORT`."""
+    """The servers of the first Procfile there is. A process is one if it is called `web`, uses `PORT`, or is known to
+    serve."""
     file = next((name for name in FILES if text_of(root / name).strip()), None)
     if file is None:
         return Seen()
     services, remarks = [], []
-    for line in text_of(root / file).splitlines():
-        match = _LINE.fullmatch(line.strip())
+    for number, line in enumerate(text_of(root / file).splitlines(), 1):
+        text = line.strip()
+        match = _LINE.fullmatch(text)
         if match is None:
+            if text and not text.startswith("#"):
+                remarks.append(f"{file}:{number}: left out: this is no `name: command`")
             continue
         name, command = match[1], match[2]
-        if name == "web" or "PORT" in command:
+        found = role(command, root)
+        if found == "server" or name == "web":
             services.append(Candidate(name=name, origin=f"{file}: {name}", command=command))
+        elif found == "worker":
+            remarks.append(f"{file}:{number}: `{name}` is left out: it watches or works, and listens on no port")
         else:
-            remarks.append(f"{file}: `{name}` is left out: nothing says that it listens on a port")
+            remarks.append(f"{file}:{number}: `{name}` is left out: nothing says that it listens on a port")
     return Seen(services=tuple(services), remarks=tuple(remarks))

@@ -1,13 +1,19 @@
 """One look at a folder: every source, in the order in which they have a say.
 
-Lives here: `survey`.
+Lives here: `survey`, and the look one level down, at parts that stand by themselves (`backend/`, `frontend/`).
 Not here: the sources (one file each), what is made of the answer (`render.py`, `cli/init.py`).
 """
 
+import os
 from pathlib import Path
 
+import msgspec
+
 from devproxy.detect import compose, node, procfile, python
+from devproxy.detect.files import SKIPPED, entries
 from devproxy.detect.model import Seen, Survey, gather
+
+MOST_BELOW = 100
 
 
 def survey(root: Path, name: str = "") -> Survey:
@@ -16,7 +22,31 @@ def survey(root: Path, name: str = "") -> Survey:
     packages = [node.look(root), python.look(root)]
     if listed.services:
         packages = [_without_root(seen) for seen in packages]
-    return gather([listed, *packages, compose.look(root)], root.name, name)
+    taken = {service.cwd for seen in packages for service in seen.services}
+    below = list(_below(root, taken))
+    if below:
+        packages = [_without_several(seen) for seen in packages]
+    return gather([listed, *packages, *below, compose.look(root)], root.name, name)
+
+
+def _below(root: Path, taken: set[str]) -> list[Seen]:
+    """What stands one level down, where nothing at the root speaks for it."""
+    folders = [folder for folder in entries(root) if os.path.isdir(folder)]  # noqa: PTH112
+    found = []
+    for folder in folders[:MOST_BELOW]:
+        if folder.name in SKIPPED or folder.name.startswith(".") or folder.name in taken or folder.is_symlink():
+            continue
+        seen = [look(root, folder) for look in (node.look_below, python.look_below)]
+        found += [each for each in seen if each.services or each.remarks]
+    return found
+
+
+def _without_several(seen: Seen) -> Seen:
+    """A script at the root that starts several things starts those that were found below."""
+    kept = tuple(service for service in seen.services if not service.starts_others)
+    several = [service for service in seen.services if service.starts_others]
+    remarks = [f"{service.origin} is left out: what it starts was found one by one" for service in several]
+    return msgspec.structs.replace(seen, services=kept, remarks=(*seen.remarks, *remarks))
 
 
 def _without_root(seen: Seen) -> Seen:

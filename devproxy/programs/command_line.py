@@ -1,9 +1,9 @@
-"""From a process's command line to the program that really runs, and to the script that a package manager runs.
+"""From a process's command line to the program that really runs.
 
 Lives here: peeling off what stands before a program (`env A=b`, `sh -c "…"`, `npx`, `uv run`, `node
-path/to/bin.js`, `python -m`), and the names by which the catalogue may know it; `npm run dev` and its kin: which script
-of which package it is, and how arguments are passed on to it.
-Not here: the catalogue (`catalog/`), a shell's text (`shell.py`), changing a command (`options.py`). Pure.
+path/to/bin.js`, `python -m`), and the names by which the catalogue may know it.
+Not here: the catalogue (`catalog/`), scripts that are run by name (`scripts.py`), a shell's text (`shell.py`), changing
+a command (`options.py`). Pure.
 
 How it works: `parsed_commands` gives every reading of a command line, the outermost first. `npx vite --host` is
 `npx` with `vite --host`, and it is `vite` with `--host`. Each reading keeps the tokens before the program's
@@ -67,8 +67,12 @@ _NODE = _wrapper(
 )
 _NPX = _wrapper(valued="-p --package")
 _UV = (
-    "--with --with-editable --with-requirements --extra --group --only-group --no-group --index --cache-dir"
-    " --config-file -p --python --env-file --project --directory --package"
+    "-w --with --with-editable --with-requirements --extra --no-extra --group --only-group --no-group --package --index"
+    " --default-index -i --index-url --extra-index-url -f --find-links --index-strategy --keyring-provider -P"
+    " --upgrade-package --upgrade-group --resolution --prerelease --fork-strategy --exclude-newer --reinstall-package"
+    " --link-mode -C --config-setting --no-build-isolation-package --no-build-package --no-binary-package --cache-dir"
+    " --refresh-package -p --python --python-platform --color --allow-insecure-host --directory --project --config-file"
+    " --env-file"
 )
 WRAPPERS: dict[str, _Wrapper] = {
     **dict.fromkeys(("env", "cross-env", "cross-env-shell"), _wrapper(valued="-u --unset -C --chdir")),
@@ -81,13 +85,13 @@ WRAPPERS: dict[str, _Wrapper] = {
     "op": _wrapper("run", "--env-file"),
     "devproxy": _wrapper("run"),
     **dict.fromkeys(("npx", "bunx", "pnpx", "pnx"), _NPX),
-    "npm": _wrapper("exec x", "-p --package -w --workspace --prefix -C"),
+    "npm": _wrapper("exec x", "-p --package -w --workspace --prefix -C --loglevel --registry --cache"),
     "pnpm": _wrapper("exec dlx", "-C --dir -F --filter", passes=True),
     "yarn": _wrapper("exec dlx run", "--cwd", passes=True),
     "nodemon": _wrapper(valued="-w --watch -e --ext -i --ignore -d --delay --exec -x"),
     **dict.fromkeys(("tsx", "ts-node", "ts-node-dev"), _wrapper(valued="--tsconfig -P")),
     "uv": _wrapper("run", _UV, module="-m"),
-    "uvx": _wrapper(valued="--from --with -p --python"),
+    "uvx": _wrapper(valued=f"--from {_UV}"),
     **dict.fromkeys(("poetry", "pdm", "pipenv", "rye"), _wrapper("run", "-C --directory -P --project -p")),
     "hatch": _wrapper("run", "-e --env"),
     "pixi": _wrapper("run", "-e --environment --manifest-path"),
@@ -206,60 +210,13 @@ def _wrapped_at(wrapper: _Wrapper, tokens: tuple[str, ...]) -> int | None:
 
 
 def _is_own(wrapper: _Wrapper, token: str) -> bool:
-    """Whether a word that is no option still belongs to the wrapper: `timeout 10 …`, `devproxy run web -- …`."""
-    return wrapper is WRAPPERS["devproxy"] or (wrapper is WRAPPERS["timeout"] and token[:1].isdigit())
-
-
-class ScriptCall(msgspec.Struct, frozen=True):
-    """A script of `package.json` that a command runs, in a folder (relative to the command's) or a workspace.
-
-    `passed` are the arguments that the script gets, `dashes` those that must stand before any more of them.
-    """
-
-    script: str
-    folder: str = ""
-    package: str = ""
-    passed: tuple[str, ...] = ()
-    dashes: tuple[str, ...] = ()
-
-
-class _PackageManager(msgspec.Struct, frozen=True):
-    """How one is told to run a script: with one of the words `run` before its name, which those of `short` can do
-    without, and with `direct` every script. `folder` and `package` are the options with a folder, with a workspace.
-
-    `needs_dashes`: options without a `--` before them are the manager's own.
-    """
-
-    run: frozenset[str]
-    short: frozenset[str]
-    folder: frozenset[str]
-    package: frozenset[str]
-    direct: bool
-    needs_dashes: bool
-
-
-def _manager(
-    run: str, short: str = "", folder: str = "", package: str = "", *, script_first: bool = True
-) -> _PackageManager:
-    run_words, short_words, folders, packages = (frozenset(text.split()) for text in (run, short, folder, package))
-    return _PackageManager(
-        run_words, short_words, folders, packages, direct=script_first, needs_dashes=not script_first
+    """Whether a word that is no option still belongs to the wrapper: `timeout 10 …`, `devproxy run web -- …`,
+    `uv tool run …`."""
+    return (
+        wrapper is WRAPPERS["devproxy"]
+        or (wrapper is WRAPPERS["timeout"] and token[:1].isdigit())
+        or (wrapper is WRAPPERS["uv"] and token in {"tool"})
     )
-
-
-_MANAGERS = {
-    "npm": _manager("run run-script rum urn", "start test", "--prefix -C", "-w --workspace", script_first=False),
-    "pnpm": _manager("run run-script", "start test", "-C --dir", "-F --filter"),
-    "yarn": _manager("run", "start test", "--cwd"),
-    "bun": _manager("run", "", "--cwd", "-F --filter"),
-    "node": _manager("--run", script_first=False),
-}
-
-
-def script_call(command: ParsedCommand) -> ScriptCall | None:
-    """The script that this reading of a command line runs, None where it runs none."""
-    name = next((name for name in sorted(command.names) if name in _MANAGERS), None)
-    return None if name is None else _read_call(_MANAGERS[name], list(command.args))
 
 
 def without_npm_options(command: ParsedCommand) -> ParsedCommand:
@@ -270,31 +227,3 @@ def without_npm_options(command: ParsedCommand) -> ParsedCommand:
     place = command.args.index("--") if "--" in command.args else len(command.args)
     args = (*command.args[:place], *command.args[place + 1 :])
     return msgspec.structs.replace(command, before=(*command.before[:-1], "--", command.before[-1]), args=args)
-
-
-def _read_call(manager: _PackageManager, args: list[str]) -> ScriptCall | None:
-    found = {"folder": "", "package": ""}
-    worded = False
-    while args:
-        arg = args.pop(0)
-        flag, joined, value = arg.partition("=")
-        kind = "folder" if flag in manager.folder else "package" if flag in manager.package else ""
-        if kind:
-            found[kind] = value if joined else args.pop(0) if args else ""
-        elif arg in manager.run and not worded:
-            worded = True
-        elif arg == "workspace" and manager is _MANAGERS["yarn"] and not worded and args:
-            found["package"] = args.pop(0)
-        elif not arg.startswith("-"):
-            is_script = worded or manager.direct or arg in manager.short
-            return _call(manager, arg, found, args) if is_script else None
-    return None
-
-
-def _call(manager: _PackageManager, script: str, found: dict[str, str], rest: Sequence[str]) -> ScriptCall:
-    """Behind the script's name: npm keeps options for itself until a `--`."""
-    if not manager.needs_dashes:
-        return ScriptCall(script, found["folder"], found["package"], tuple(arg for arg in rest if arg != "--"))
-    place = rest.index("--") if "--" in rest else len(rest)
-    passed = (*(arg for arg in rest[:place] if not arg.startswith("-")), *rest[place + 1 :])
-    return ScriptCall(script, found["folder"], found["package"], passed, () if "--" in rest else ("--",))

@@ -3,7 +3,9 @@
 How it works: `adapt` goes down a command line to the program in it, through shells (`shell.py`) and `npm run`, finds
 its row of the catalogue, and adds what its arguments lack; the change then travels back up. A program's own arguments
 can be changed anywhere. A script of `package.json` is not ours to write: all that can be done is to pass it more
-arguments, which end up behind its last command. What frameworks read from the environment is set besides.
+arguments, which end up behind its last command. What frameworks read from the environment is set besides. Where
+the way down ends at something that starts others (`make dev`, several packages, a wrapper that is not known) a person
+is told what was not followed, and what is done instead.
 Not here: reading `package.json` (`run/command.py`), the spellings of options (`options.py`). Pure.
 """
 
@@ -14,22 +16,19 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from devproxy.programs import options
-from devproxy.programs.catalog.program import Extra, Option, Program, Serving
-from devproxy.programs.command_line import (
-    SHELLS,
-    ParsedCommand,
-    ScriptCall,
-    parsed_commands,
-    script_call,
-    without_npm_options,
-)
-from devproxy.programs.recognize import find_row
+from devproxy.programs.catalog.program import Extra, Option, Program
+from devproxy.programs.command_line import SHELLS, WRAPPERS, ParsedCommand, parsed_commands, without_npm_options
+from devproxy.programs.recognize import does_serve, find_row, given
+from devproxy.programs.scripts import ScriptCall, is_opaque, script_call
 from devproxy.programs.shell import replace_words, simple_commands
 
-# (folder relative to the command's, workspace or "", script) → the script's text, None where there is none
-Scripts = Callable[[str, str, str], str | None]
+# (folder relative to the command's, which script) → the script's text, None where there is none
+Scripts = Callable[[str, ScriptCall], str | None]
 
+# what stands behind their dashes runs somewhere else, is no command, or is another program's own
+_NO_WRAPPERS = frozenset({"docker", "podman", "nerdctl", "kubectl", "ssh", "limactl", "vagrant", "git", "echo", "grep"})
 DEEPEST = 6  # scripts that call scripts
+FARTHEST = 12  # words of a wrapper that is not known
 VITE = "__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS"
 RAILS = "RAILS_DEVELOPMENT_HOSTS"
 _LAST_NUMBER = re.compile(r"(?<![$\w.})])(\d+)(?=/?$)")  # `localhost:8000`, but neither `$PORT2`, `$2` nor `${P}2`
@@ -39,7 +38,7 @@ class AdaptedCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command line with what it lacked, the environment to add, and what to tell a person ("" nothing).
 
     `port` is the one it will listen on: the one it was given, unless the command names another itself.
-    `program` is what a person calls the framework, "" where none was recognised.
+    `program` is what a person calls the framework, "" where none was recognised; `serves`: it is told to listen.
     """
 
     argv: tuple[str, ...]
@@ -47,6 +46,7 @@ class AdaptedCommand(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     port: int
     program: str = ""
+    serves: bool = False
 
 
 class _Target(msgspec.Struct, frozen=True):
@@ -70,15 +70,17 @@ class _Position(msgspec.Struct, frozen=True):
 
 
 class _Arguments(msgspec.Struct, frozen=True):
-    """A program's arguments with what they lacked, the environment to add, the port, and what to tell a person."""
+    """A program's arguments with what they lacked, the environment to add, the port, and what to tell a person;
+    `serves`: they tell it to listen."""
 
     args: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     port: int
     note: str = ""
+    serves: bool = False
 
 
-def no_scripts(_folder: str, _package: str, _script: str) -> None:
+def no_scripts(_folder: str, _called: ScriptCall) -> None:
     """Where there is no `package.json`."""
 
 
@@ -98,15 +100,20 @@ def adapt(
     """
     adapter = _Adapter(_Target(port, tuple(hostnames), url, insist), scripts)
     found = adapter.command(tuple(argv), _Position()) or AdaptedCommand(argv=tuple(argv), port=port)
-    return msgspec.structs.replace(found, env=(*hostname_variables(hostnames), *found.env))
+    if not found.serves and not found.note:
+        found = msgspec.structs.replace(found, note=adapter.not_followed)
+    return msgspec.structs.replace(found, env=(*hostname_variables(hostnames), *adapter.env, *found.env))
 
 
 class _Adapter:
-    """One way down a command line, and up again."""
+    """One way down a command line, and up again. `not_followed` says where it ended before any program was found, `env`
+    is what the runners on the way need."""
 
     def __init__(self, target: _Target, scripts: Scripts):
         self._target = target
         self._scripts = scripts
+        self.not_followed = ""
+        self.env: tuple[tuple[str, str], ...] = ()
 
     def command(self, argv: tuple[str, ...], position: _Position) -> AdaptedCommand | None:
         """The command changed; None if nothing in it is known."""
@@ -115,7 +122,41 @@ class _Adapter:
                 return self._shell(command, position)
             if (called := script_call(command)) and (found := self._script(argv, called, position)):
                 return found
-        return self._program(argv, position)
+        found = self._program(argv, position) or self._behind_dashes(argv, position)
+        if found is None:
+            self._look_for_others(argv)
+        return found
+
+    def _behind_dashes(self, argv: tuple[str, ...], position: _Position) -> AdaptedCommand | None:
+        """`infisical run -- vite`: what stands behind the dashes of a program that is not known, if that is."""
+        place = argv.index("--") + 1 if "--" in argv else len(argv)
+        inner = argv[place:]
+        if not inner or _is_known(argv[:place]):
+            return None
+        command = next(reversed(list(parsed_commands(inner))), None)
+        found = self.command(inner, position) if command is not None else None
+        return found and msgspec.structs.replace(found, argv=(*argv[:place], *found.argv))
+
+    def _look_for_others(self, argv: tuple[str, ...]) -> None:
+        """Tell of a command that starts something which cannot be seen from here."""
+        for command in parsed_commands(argv):
+            if is_opaque(command):
+                self._tell(argv, "what it starts is written elsewhere")
+                return
+        for place in range(1, min(len(argv), FARTHEST)):
+            found = find_row(argv[place:])
+            if found is None or found[0].generic or found[1].before != argv[place : place + 1]:
+                continue
+            row, inner = found
+            if row.serves is not None and does_serve(row.serves, inner) and not _is_known(argv[:place]):
+                self._tell(argv, f"it seems to start {row.name}, and is not known here")
+            return
+
+    def _tell(self, argv: Sequence[str], why: str) -> None:
+        self.not_followed = self.not_followed or (
+            f"`{options.shell_text(argv)}` is not followed: {why}. It gets its port as PORT, and no flags; a program"
+            " that does not read PORT needs its own, such as `--port $PORT`, where it is started"
+        )
 
     def _program(self, argv: tuple[str, ...], position: _Position) -> AdaptedCommand | None:
         found = find_row(argv, port=self._target.port)
@@ -130,6 +171,7 @@ class _Adapter:
             note=change.note,
             port=change.port,
             program=row.name,
+            serves=change.serves,
         )
 
     def _shell(self, command: ParsedCommand, position: _Position) -> AdaptedCommand | None:
@@ -141,6 +183,7 @@ class _Adapter:
     def _text(self, text: str, position: _Position) -> AdaptedCommand | None:
         """A shell's text changed: the only word of the answer's `argv`."""
         folder = position.folder
+        first = None
         for simple in simple_commands(text):
             if simple.words[0] == "cd" and len(simple.words) == 2:
                 folder = _joined(folder, simple.words[1])
@@ -151,15 +194,25 @@ class _Adapter:
                 continue
             new = replace_words(text, simple, found.argv)
             if new is None or (position.end_only and not new.startswith(text.rstrip())):
-                return _unchangeable(found, text, changed=found.argv != simple.words)
-            return msgspec.structs.replace(found, argv=(new,))
-        return None
+                found = _unchangeable(found, text, changed=found.argv != simple.words)
+            else:
+                found = msgspec.structs.replace(found, argv=(new,))
+            if found.serves:  # before what only prepares: `node build.js && vite`
+                return found
+            first = first or found
+        return first
 
     def _script(self, argv: tuple[str, ...], called: ScriptCall, position: _Position) -> AdaptedCommand | None:
         """`npm run dev`: what its script lacks is passed on as arguments."""
         folder = _joined(position.folder, called.folder)
-        text = self._scripts(folder, called.package, called.script) if position.depth < DEEPEST else None
+        self.env += called.env
+        if called.unclear:
+            self._tell(argv, called.unclear)
+            return None
+        text = self._scripts(folder, called) if position.depth < DEEPEST else None
         if text is None:
+            if called.package or called.source != "package.json":
+                self._tell(argv, f"`{called.script}` was not found in the files of a package")
             return None
         whole = " ".join([text.rstrip(), *map(shlex.quote, called.passed)])
         found = self._text(whole, _Position(folder, position.depth + 1, True))
@@ -169,13 +222,21 @@ class _Adapter:
         return msgspec.structs.replace(found, argv=(*argv, *called.dashes, *more) if more else argv)
 
 
+def _is_known(argv: Sequence[str]) -> bool:
+    """Whether what stands before a `--` is a program with arguments of its own there, or none that runs here."""
+    return any(
+        not command.names.isdisjoint(_NO_WRAPPERS) or not command.names.isdisjoint(WRAPPERS) or find_row(argv)
+        for command in parsed_commands(argv)
+    )
+
+
 def _joined(folder: str, more: str) -> str:
     return more if not folder or more.startswith(("/", "~")) else f"{folder}/{more}" if more else folder
 
 
 def _unchangeable(found: AdaptedCommand, text: str, *, changed: bool) -> AdaptedCommand:
     """The program is known, but its place in the text cannot be changed."""
-    if not changed:
+    if not changed or any(str(found.port) in value for _, value in found.env):  # a variable tells it as well
         return msgspec.structs.replace(found, argv=(text,))
     note = f"{found.program} does not read PORT, and its flags cannot be added to `{text}`: write them into it"
     return msgspec.structs.replace(found, argv=(text,), note=note)
@@ -188,7 +249,7 @@ def _with_missing(row: Program, command: ParsedCommand, target: _Target, *, end_
     """The arguments of a command with what they lack; `end_only`: tokens can only be added behind them."""
     if row.serves is None:
         return _Arguments(command.args, _environment(row, target.port), target.port, row.start_note)
-    if not _does_serve(row.serves, command):
+    if not does_serve(row.serves, command):
         return _Arguments(command.args, (), target.port)
     named = _named_port(_port_options(row), command.args)
     own = named[0] if named and named[0] else target.port
@@ -199,23 +260,7 @@ def _with_missing(row: Program, command: ParsedCommand, target: _Target, *, end_
         kept = f"{row.name} listens on port {own}, as its command says, which cannot be changed from here"
         note = f"port {own} in the command becomes {port}: `port = {own}` would keep it" if replaced else kept
     args = _with_flags(row, args, msgspec.structs.replace(target, port=port), is_port_named=named is not None)
-    return _Arguments(args, _environment(row, port), port, note or row.start_note)
-
-
-def _does_serve(serves: Serving, command: ParsedCommand) -> bool:
-    """Whether the program is told to serve on a port: `vite build` and `flask shell` are not."""
-    if _has_flag(serves.elsewhere, command.args):
-        return False
-    if not command.names.isdisjoint(serves.alone):
-        return True
-    operands = [arg for arg in command.args if not arg.startswith("-")]
-    if operands and operands[0] in serves.without:
-        return False
-    return not serves.words or any(word in serves.words for word in operands) or (serves.bare and not operands)
-
-
-def _has_flag(flags: Sequence[str], args: Sequence[str]) -> bool:
-    return any(arg == flag or arg.startswith(f"{flag}=") for flag in flags for arg in args)
+    return _Arguments(args, _environment(row, port), port, note or row.start_note, serves=True)
 
 
 def _port_options(row: Program) -> tuple[Option, ...]:
@@ -270,7 +315,7 @@ def _without_empty(option: Option, args: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _extra_tokens(extra: Extra, args: tuple[str, ...], target: _Target) -> Iterator[str]:
-    if _has_flag(extra.unless, args):
+    if given(extra.unless, args):
         return
     hosts = [name for name in target.hostnames if not name.startswith("*") and (_is_foreign(name) or not extra.foreign)]
     for name in hosts if extra.each else hosts[:1]:

@@ -145,7 +145,7 @@ def _match(flag: str, option: Option, args: Sequence[str], index: int) -> Option
 def _spaced(name: str, option: Option, args: Sequence[str], index: int) -> OptionUse:
     """A flag whose value, if it has one, is the next token, or the next several."""
     end = index + 1
-    limit = len(args) if option.many else min(len(args), index + 2)
+    limit = end if option.joined else len(args) if option.many else min(len(args), index + 2)
     while end < limit and not _is_flag(args[end], option):
         end += 1
     return OptionUse(index, end, (name,), "", tuple(args[index + 1 : end]) or ("",))

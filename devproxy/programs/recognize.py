@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from devproxy.programs.catalog import CATALOG
-from devproxy.programs.catalog.program import Program
+from devproxy.programs.catalog.program import Program, Serving
+from devproxy.programs.catalog.workers import WORKERS
 from devproxy.programs.command_line import SHELLS, WRAPPERS, ParsedCommand, is_interactive_shell, parsed_commands
 
 # What starts other programs, and is not what a person wants to hear of.
@@ -62,6 +63,34 @@ def find_row(
         if is_interactive_shell(parent) or not _starts_others(parent):
             break
     return own
+
+
+def does_serve(serves: Serving, command: ParsedCommand) -> bool:
+    """Whether the arguments are those that a row means: `vite build` and `flask shell` do not serve."""
+    if given(serves.elsewhere, command.args):
+        return False
+    if not command.names.isdisjoint(serves.alone):
+        return True
+    if serves.flags and not given(serves.flags, command.args):
+        return False
+    operands = [arg for arg in command.args if not arg.startswith("-")]
+    if operands and (operands[0] in serves.without or not serves.never.isdisjoint(operands)):
+        return False
+    return not serves.words or any(word in serves.words for word in operands) or (serves.bare and not operands)
+
+
+def given(flags: Sequence[str], args: Sequence[str]) -> bool:
+    """Whether one of these options is among the arguments."""
+    return any(arg == flag or arg.startswith(f"{flag}=") for flag in flags for arg in args)
+
+
+def is_worker(argv: Sequence[str]) -> bool:
+    """Whether a command listens on no port by its nature: a worker of a queue, a watcher of files."""
+    return any(
+        not command.names.isdisjoint(row.names) and does_serve(row.works, command)
+        for command in parsed_commands(argv)
+        for row in WORKERS
+    )
 
 
 def _is_certain(row: Program, command: ParsedCommand) -> bool:

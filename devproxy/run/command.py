@@ -1,29 +1,28 @@
 """A service's command as it is started: placeholders, the flags of its framework, environment, folder.
 
-Lives here: `prepare`, and reading the scripts that `npm run` and its kin lead to.
-Not here: starting it (`session.py`), which flags a framework needs (`programs/flags.py`).
+Lives here: `prepare`.
+Not here: the scripts that `npm run` and its kin lead to (`detect/scripts.py`), starting it (`session.py`), which flags
+a framework needs (`programs/flags.py`).
 
-A string runs in a shell and a list is exec'ed, as in the registry. What the service's own `env` says wins over
-everything that is set here. A port that stands in the command of a file gives way to the one that the service was
-given, so that two checkouts of it run side by side.
+A string runs in a shell and a list is exec'ed, as in the registry. The project's own environment (`environment.py`)
+lies under what is set here, and what the service's own `env` says wins over everything. A port that stands in the
+command of a file gives way to the one that the service was given, so that two checkouts of it run side by side.
 """
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from devproxy.detect.files import json_table, members
-from devproxy.detect.node import PNPM_FILE, workspace_patterns
+from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError, Exit
-from devproxy.programs.flags import AdaptedCommand, Scripts, adapt, hostname_variables
+from devproxy.programs.flags import AdaptedCommand, adapt, hostname_variables
 from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
-from devproxy.storage.files import manifest_text
+from devproxy.run.environment import ProjectEnvironment, project_environment
 from devproxy.text import devproxy_command
 from devproxy.urls import Ports, service_url
 
@@ -74,11 +73,14 @@ def prepare(
         adapted = AdaptedCommand(argv=tuple(words), env=hostname_variables(service.hosts), port=port)
     else:
         adapted = adapt(words, port, service.hosts, url=url, scripts=package_scripts(Path(cwd)), insist=argv is None)
-    env = dict(adapted.env)
+    found = project_environment(Path(cwd), service.source.file, os.environ)
+    ours = dict(adapted.env)
     if service.serves:
-        env = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **env}
+        ours = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **ours}
+    env = found.variables | ours
     env |= {name: filled(text, adapted.port) for name, text in service.env}
-    return PreparedCommand(argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=_notes(adapted))
+    notes = [*_notes(adapted), *_environment_notes(found)]
+    return PreparedCommand(argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=notes)
 
 
 def _command(service: Service, argv: Sequence[str] | None) -> tuple[str, ...]:
@@ -142,32 +144,7 @@ def _notes(adapted: AdaptedCommand) -> list[str]:
     return [adapted.note] if adapted.note else []
 
 
-# The scripts of `package.json`
-
-
-def package_scripts(folder: Path) -> Scripts:
-    """A function from a folder relative to this one, a workspace or "", and a script to that script's text, or None."""
-
-    def read(relative: str, package: str, script: str) -> str | None:
-        base = folder / relative
-        where = _workspace(base, package) if package else base
-        scripts = _manifest(where).get("scripts") if where is not None else None
-        text = scripts.get(script) if isinstance(scripts, dict) else None
-        return text if isinstance(text, str) else None
-
-    return read
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    """`package.json` of the folder; empty where there is none that can be read."""
-    return json_table(manifest_text(folder / "package.json") or "") or {}
-
-
-def _workspace(root: Path, package: str) -> Path | None:
-    """The folder of a workspace, named by its path or by its package's name."""
-    path = root / package
-    if os.path.isfile(path / "package.json"):  # noqa: PTH113  (pathlib raises where a name is too long)
-        return path
-    patterns, _ = workspace_patterns(_manifest(root), manifest_text(root / PNPM_FILE) or "")
-    folders = members(root, patterns, "package.json")
-    return next((folder for folder in folders if _manifest(folder).get("name") == package), None)
+def _environment_notes(found: ProjectEnvironment) -> Iterator[str]:
+    if found.found:
+        yield f"with the project's own {' and '.join(found.found)}"
+    yield from found.refused

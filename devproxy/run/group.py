@@ -65,6 +65,7 @@ class Member:
         self.restart = asyncio.Event()  # it was asked to start anew
         self.completed = False  # it has ended well, and by itself: what prepares things for others does
         self.last_lines: deque[str] = deque(maxlen=SHOWN_LINES)
+        self.noted: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -259,7 +260,9 @@ class ServiceGroup:
         try:
             ready = await asyncio.to_thread(self._launch, member.service)
             for note in ready.prepared.notes:
-                self._notify(f"`{member.name}`: {note}")
+                if note not in member.noted:  # once, however often it is started again
+                    member.noted.add(note)
+                    self._notify(f"`{member.name}`: {note}")
             member.session = Session(
                 self._paths,
                 ready.prepared,

@@ -1,11 +1,13 @@
 """YAML text → strings, lists and dicts: what compose files and pnpm-workspace.yaml are written in.
 
-Lives here: `parse_yaml`, on PyYAML's parser (libyaml's where PyYAML was built with it), and what it refuses.
+Lives here: `parse_yaml` and `parse_document`, on PyYAML's parser (libyaml's where PyYAML was built with it), and what
+they refuse.
 Not here: reading files (`files.py`), what they say (`detect/`, `run/command.py`).
 
 PyYAML's parser gives events, and the value is built of those here, without recursion. Its own constructors would take
 `22:22` for the number 1342 and `on` for true, as YAML 1.1 has it, and pass over a key that is there twice. Here every
-scalar is its text, and a null is "". Tags, such as compose's `!reset` and `!override`, say nothing. A merge
+scalar is its text, and a null is "". Tags, such as compose's `!reset` and `!override`, say nothing in a value; a
+document tells where they stand. A merge
 (`<<: *base`, https://yaml.org/type/merge.html) gives a mapping the keys that it has not got itself.
 
 A file of a cloned repository may say anything, so what is built is bounded in size, in depth, and in nodes as they
@@ -15,10 +17,13 @@ would be with every alias written out: a few lines of aliases of aliases can sta
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from devproxy.problems import Wrong
 from devproxy.text import shown
 
 Value = str | list["Value"] | dict[str, "Value"]
+Path = tuple[str | int, ...]
 
 LARGEST = 1024 * 1024  # characters
 DEEPEST = 50
@@ -36,13 +41,39 @@ class YamlError(ValueError):
         self.where = f"{file}:{line}:{column}"
 
 
+class YamlDocument(msgspec.Struct, frozen=True):
+    """A value, and by their path in it (keys, places in lists) the line and column of every part, and its tag if it has
+    one of its own. What an alias or a merge brings has the place where that stands."""
+
+    value: Value
+    places: dict[Path, tuple[int, int]]
+    tags: dict[Path, str]
+
+    def place(self, *path: str | int) -> tuple[int, int]:
+        """Where a part stands; of one that came from elsewhere, the nearest part around it."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, (1, 1))
+
+
 def parse_yaml(text: str, file: str) -> Value:
     """The document as strings, lists and dicts; an empty one is "". Raises YamlError; `file` is named in it."""
+    return _built(text, _Builder(file))
+
+
+def parse_document(text: str, file: str) -> YamlDocument:
+    """The same with its places and tags."""
+    builder = _Builder(file, places={}, tags={})
+    value = _built(text, builder)
+    return YamlDocument(value, builder.places or {}, builder.tags or {})
+
+
+def _built(text: str, builder: "_Builder") -> Value:
+    file = builder.file
     if len(text) > LARGEST:
         raise YamlError("it is larger than any that a person writes", file)
     import yaml  # only where there is such a file: it takes 10 ms
 
-    builder = _Builder(file)
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return builder.build(yaml.parse(text, Loader=loader))
@@ -78,6 +109,11 @@ class _List:
     def value(self) -> Value:
         return self._items
 
+    @property
+    def step(self) -> int | None:
+        """Where in it the next node comes; None where that is a key."""
+        return len(self._items)
+
     def add(self, value: Value, *, is_merge: bool) -> None:
         """The next node in it; `is_merge`: it is `<<`, without quotes. Raises Wrong where it does not fit."""
         self._items.append(value)
@@ -97,6 +133,10 @@ class _Mapping:
     @property
     def value(self) -> Value:
         return self._merged | self._own
+
+    @property
+    def step(self) -> str | None:
+        return None if self._is_merge else self._key
 
     def add(self, value: Value, *, is_merge: bool) -> None:
         if self._key is None:
@@ -126,8 +166,12 @@ class _Mapping:
 class _Builder:
     """The value that a stream of events makes."""
 
-    def __init__(self, file: str):
-        self._file = file
+    def __init__(
+        self, file: str, places: dict[Path, tuple[int, int]] | None = None, tags: dict[Path, str] | None = None
+    ):
+        self.file = file
+        self.places = places
+        self.tags = tags
         self._place = (1, 1)  # of the event that is looked at
         self._open: list[_List | _Mapping] = []
         self._anchors: dict[str, tuple[Value, int]] = {}  # with how many nodes each is
@@ -136,7 +180,7 @@ class _Builder:
 
     def error(self, what: str, mark: Any = None) -> YamlError:
         """What is wrong at a mark of PyYAML's; without one, where the last event was."""
-        return YamlError(what, self._file, *(_line_and_column(mark) if mark else self._place))
+        return YamlError(what, self.file, *(_line_and_column(mark) if mark else self._place))
 
     def build(self, events: Iterable[Any]) -> Value:
         import yaml
@@ -144,6 +188,8 @@ class _Builder:
         for event in events:
             self._place = _line_and_column(event.start_mark)
             try:
+                if self.places is not None and isinstance(event, yaml.NodeEvent):
+                    self._note(event)
                 if isinstance(event, yaml.ScalarEvent):
                     self._scalar(event)
                 elif isinstance(event, yaml.AliasEvent):
@@ -158,6 +204,16 @@ class _Builder:
             except Wrong as wrong:
                 raise self.error(wrong.what) from None
         return self._documents[0] if self._documents else ""
+
+    def _note(self, event: Any) -> None:
+        """Where a node of a value stands, and its own tag."""
+        path = tuple(one.step for one in self._open)
+        if self.places is None or self.tags is None or None in path:
+            return
+        self.places[path] = self._place  # type: ignore[index]
+        tag = getattr(event, "tag", None)
+        if tag and tag.startswith("!") and tag != "!":
+            self.tags[path] = tag  # type: ignore[index]
 
     def _begin(self, event: Any, kind: type[_List] | type[_Mapping]) -> None:
         if len(self._open) == DEEPEST:

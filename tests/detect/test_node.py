@@ -9,6 +9,12 @@ from devproxy.detect.node import look
 from tests.detect.checkout import write
 
 
+@pytest.fixture(autouse=True)
+def programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program is installed."""
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+
+
 def package(**keys: object) -> str:
     return json.dumps(keys)
 
@@ -65,6 +71,11 @@ def test_workspaces_of_npm_and_yarn(tmp_path: Path, declared: object) -> None:
     )
 
 
+def test_a_glob_that_could_hold_us_up_is_said(tmp_path: Path) -> None:
+    write(tmp_path, {"package.json": package(workspaces=["*a*a*a*a*/b", "{apps,libs}/*"]), "libs/x/package.json": "{}"})
+    assert look(tmp_path).remarks == ("the workspace `*a*a*a*a*/b` is left out: it would take long to match",)
+
+
 def test_workspaces_of_pnpm(tmp_path: Path) -> None:
     write(
         tmp_path,
@@ -87,3 +98,94 @@ def test_yaml_that_is_not_read_is_said(tmp_path: Path) -> None:
     write(tmp_path, {"package.json": "{}", "pnpm-workspace.yaml": "packages: [a]\npackages: [b]\n"})
     said = "pnpm-workspace.yaml:2:1: the file is left out: `packages` is there twice"
     assert look(tmp_path).remarks == (said,)
+
+
+def found(root: Path) -> list[tuple[str, str, str]]:
+    return [(each.name, each.cwd, str(each.command)) for each in look(root).services]
+
+
+@pytest.mark.parametrize("glob", ["{apps,packages}/*", "@(apps|packages)/*", "*s/[aw]*"])
+def test_every_glob_of_a_workspace(tmp_path: Path, glob: str) -> None:
+    text = package(scripts={"dev": "vite"})
+    root = package(workspaces=[glob])
+    write(tmp_path, {"package.json": root, "apps/web/package.json": text, "packages/api/package.json": text})
+    assert {name for name, _, _ in found(tmp_path)} == {"api", "web"}
+
+
+def test_what_watches_is_left_out_and_said(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "package.json": package(workspaces=["packages/*"], scripts={"dev": "turbo run dev"}),
+            "packages/web/package.json": package(scripts={"dev": "vite"}),
+            "packages/ui/package.json": package(scripts={"dev": "npm run build -- --watch", "build": "tsc"}),
+            "packages/api/package.json": package(scripts={"dev": "tsc --watch", "start": "next start"}),
+        },
+    )
+    assert found(tmp_path) == [("api", "packages/api", "npm run start"), ("web", "packages/web", "npm run dev")]
+    assert (
+        "packages/ui/package.json: scripts.dev is left out: it watches or works, and listens on no port"
+        in look(tmp_path).remarks
+    )
+
+
+def test_a_server_at_the_root_of_a_workspace_is_one_too(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "package.json": package(workspaces=["docs"], scripts={"dev": "vite"}),
+            "docs/package.json": package(scripts={"dev": "vitepress dev"}),
+        },
+    )
+    assert found(tmp_path) == [("docs", "docs", "npm run dev"), ("web", ".", "npm run dev")]
+
+
+@pytest.mark.parametrize(
+    ("needed", "name"),
+    [({"express": "5"}, "api"), ({"hono": "4", "vite": "7"}, "web"), ({"storybook": "9"}, "storybook"), ({}, "web")],
+)
+def test_the_only_package_is_called_what_it_is(tmp_path: Path, needed: dict[str, str], name: str) -> None:
+    write(tmp_path, {"package.json": package(dependencies=needed, scripts={"dev": "node ."})})
+    assert found(tmp_path)[0][0] == name
+
+
+def test_deno(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "deno.jsonc": '{ // ours\n "workspace": ["./api"], "tasks": { "dev": "vite", }, }',
+            "api/deno.json": '{"name": "@acme/api", "tasks": {"start": {"command": "deno serve main.ts"}}}',
+        },
+    )
+    assert found(tmp_path) == [("api", "api", "deno task start"), ("web", ".", "deno task dev")]
+
+
+def test_the_projects_of_nx(tmp_path: Path) -> None:
+    def project(name: str, **targets: object) -> str:
+        return json.dumps({"name": name, "targets": targets})
+
+    write(
+        tmp_path,
+        {
+            "package.json": package(name="mono"),
+            "nx.json": "{}",
+            "apps/web/project.json": project("web", serve={"executor": "@nx/vite:dev-server"}),
+            "apps/api/project.json": project("@mono/api", serve={"executor": "@acme/own:serve"}),
+            "libs/ui/project.json": project("ui", build={}),
+        },
+    )
+    assert found(tmp_path) == [("api", ".", "npx nx serve @mono/api"), ("web", ".", "npx nx serve web")]
+    said = "apps/api/project.json: targets.serve: its executor is not known here, and gets its port as PORT only"
+    assert look(tmp_path).remarks == (said,)
+
+
+def test_a_file_that_is_no_json_is_said_with_the_place(tmp_path: Path) -> None:
+    write(tmp_path, {"package.json": '{\n  "scripts": {dev}\n}'})
+    (said,) = look(tmp_path).remarks
+    assert said.startswith("package.json:2:15: the file is left out: not JSON: ")
+
+
+def test_a_package_manager_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    write(tmp_path, {"package.json": package(scripts={"dev": "vite"}), "pnpm-lock.yaml": ""})
+    assert look(tmp_path).remarks == ("`pnpm` is not installed here: its commands start once it is",)

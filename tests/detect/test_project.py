@@ -26,3 +26,48 @@ def test_a_procfile_stands_for_what_is_at_the_root(tmp_path: Path) -> None:
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     assert survey(tmp_path).services == ()
+
+
+def found(root: Path) -> list[tuple[str, str]]:
+    return [(service.name, service.cwd) for service in survey(root).services]
+
+
+def test_parts_without_a_workspace_are_looked_for_one_level_down(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "package.json": '{"scripts": {"dev": "concurrently npm:a npm:b"}}',
+            "frontend/package.json": '{"name": "x", "scripts": {"dev": "vite"}}',
+            "backend/requirements.txt": "fastapi[standard]\n",
+            "backend/main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+            "admin/manage.py": "",
+            "node_modules/x/package.json": '{"scripts": {"dev": "vite"}}',
+            "docs/readme.md": "",
+        },
+    )
+    assert found(tmp_path) == [("admin", "admin"), ("backend", "backend"), ("frontend", "frontend")]
+    said = "package.json: scripts.dev is left out: what it starts was found one by one"
+    assert said in survey(tmp_path).remarks
+
+
+def test_what_a_workspace_has_is_not_found_twice(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "package.json": '{"workspaces": ["web"]}',
+            "web/package.json": '{"scripts": {"dev": "vite"}}',
+            "api/manage.py": "",
+        },
+    )
+    assert found(tmp_path) == [("web", "web"), ("api", "api")]
+
+
+def test_a_server_at_the_root_stays_beside_those_below(tmp_path: Path) -> None:
+    write(tmp_path, {"manage.py": "", "theme/package.json": '{"scripts": {"dev": "vite"}}'})
+    assert found(tmp_path) == [("web", "."), ("theme", "theme")]
+
+
+def test_what_cannot_be_read_one_level_down_is_said(tmp_path: Path) -> None:
+    write(tmp_path, {"api/pyproject.toml": "[", "web/package.json": "{"})
+    remarks = survey(tmp_path).remarks
+    assert [remark.partition(":")[0] for remark in remarks] == ["api/pyproject.toml", "web/package.json"]

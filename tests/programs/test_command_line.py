@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devproxy.programs.command_line import ScriptCall, is_interactive_shell, names_of, parsed_commands, script_call
+from devproxy.programs.command_line import is_interactive_shell, names_of, parsed_commands
+from devproxy.programs.recognize import is_worker
+from devproxy.programs.scripts import SEVERAL, ScriptCall, script_call
 
 
 def innermost(argv: list[str]) -> tuple[set[str], list[str], dict[str, str]]:
@@ -172,6 +174,9 @@ def test_any_token_has_names(token: str) -> None:
     assert all(names_of(token))
 
 
+NX = (("NX_NATIVE_COMMAND_RUNNER", "false"), ("NX_TUI", "false"))
+
+
 def called(command: str) -> ScriptCall | None:
     return next((found for reading in parsed_commands(shlex.split(command)) if (found := script_call(reading))), None)
 
@@ -191,7 +196,20 @@ def called(command: str) -> ScriptCall | None:
         ("yarn --cwd web dev", ScriptCall("dev", folder="web")),
         ("bun --bun run dev", ScriptCall("dev")),
         ("node --run dev", ScriptCall("dev", dashes=("--",))),
+        ("node --run=dev", ScriptCall("dev", dashes=("--",))),
         ("env A=b npm run dev", ScriptCall("dev", dashes=("--",))),
+        ("npm run dev -w web", ScriptCall("dev", package="web", dashes=("--",))),
+        ("npm run dev -ws", ScriptCall("dev", dashes=("--",), unclear=SEVERAL)),
+        ("pnpm --filter {apps/web} dev", ScriptCall("dev", package="apps/web")),
+        ("deno task -q dev --open", ScriptCall("dev", source="deno.json", passed=("--open",))),
+        ("turbo dev --filter web", ScriptCall("dev", package="web", dashes=("--",))),
+        (
+            "nx run web:serve:ci --open",
+            ScriptCall("serve", package="web", source="project.json", passed=("--open",), env=NX),
+        ),
+        ("nx", None),
+        ("nx graph", None),
+        ("deno run main.ts", None),
         ("npm install", None),
         ("npm", None),
         ("npm run", None),
@@ -202,3 +220,39 @@ def called(command: str) -> ScriptCall | None:
 )
 def test_what_a_command_runs(command: str, expected: ScriptCall | None) -> None:
     assert called(command) == expected
+
+
+@given(
+    st.lists(st.sampled_from(["run", "dev", "--", "-w", "--filter", "--filter=a", "-r", "task", "x:y", ""]), max_size=8)
+)
+def test_any_arguments_of_a_runner_are_read(args: list[str]) -> None:
+    for runner in ("npm", "pnpm", "yarn", "bun", "node", "deno", "turbo", "nx"):
+        found = called(shlex.join([runner, *args]))
+        assert found is None or set(found.passed) <= set(args)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("celery -A shop worker -l info", True),
+        ("celery -A shop flower", False),
+        ("npx tailwindcss -i a.css -o b.css --watch", True),
+        ("npx tailwindcss -i a.css -o b.css", False),
+        ("esbuild app.js --watch --outdir=www", True),
+        ("esbuild app.js --watch --servedir=www", False),
+        ("webpack --watch", True),
+        ("webpack serve --watch", False),
+        ("vite build --watch", True),
+        ("vite", False),
+        ("uv run python manage.py qcluster", True),
+        ("python manage.py runserver", False),
+        ("bundle exec sidekiq", True),
+        ("bin/rails tailwindcss:watch", True),
+        ("bin/rails server", False),
+        ("php artisan queue:work", True),
+        ("sh -c 'tsc -w'", True),
+        ("", False),
+    ],
+)
+def test_what_works_without_a_port(command: str, expected: bool) -> None:
+    assert is_worker(shlex.split(command)) is expected

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.programs.flags import RAILS, VITE, AdaptedCommand, adapt, hostname_variables
-from tests.programs.flag_commandlines import ADAPTED, INSISTED, REFERRED, SAID, SCRIPTS, SHELL, UNTOUCHED
+from devproxy.programs.scripts import ScriptCall
+from tests.programs.flag_commandlines import ADAPTED, INSISTED, NOT_FOLLOWED, REFERRED, SAID, SCRIPTS, SHELL, UNTOUCHED
 
 HOSTS = ("web.shop.localhost", "shop.localhost")
 
 
-def script(folder: str, _package: str, name: str) -> str | None:
-    return SCRIPTS.get((folder, name))
+def script(folder: str, called: ScriptCall) -> str | None:
+    return SCRIPTS.get((folder or called.package, called.script))
 
 
 def adapted(argv: list[str], *, insist: bool = False) -> AdaptedCommand:
@@ -81,15 +82,40 @@ def test_a_script_that_cannot_take_flags_is_told(name: str, says: str) -> None:
     assert says in found.note
 
 
+@pytest.mark.parametrize("name", ["served", "piped"])
+def test_a_script_that_cannot_take_flags_is_nothing_to_tell_where_a_variable_does(name: str) -> None:
+    assert adapted(["npm", "run", name]).note == ""
+
+
 def test_a_port_in_a_script_that_cannot_be_replaced_is_told_and_taken_as_it_is() -> None:
     found = adapted(["npm", "run", "bind"], insist=True)
     assert found.port == 8000
     assert "8000" in found.note
 
 
+@pytest.mark.parametrize(("command", "why"), NOT_FOLLOWED)
+def test_what_is_not_followed_is_told_with_what_is_done_instead(command: str, why: str) -> None:
+    for argv in (shlex.split(command), ["sh", "-c", f"A=b {shlex.join(shlex.split(command))} 2>&1"]):
+        found = adapted(argv)
+        assert list(found.argv) == argv
+        assert why in found.note
+        assert "PORT" in found.note
+
+
+@pytest.mark.parametrize("command", ["node server.js", "python app.py", "./server", "go run .", "npm run x", "ls"])
+def test_what_may_read_PORT_itself_is_nothing_to_tell(command: str) -> None:
+    assert adapted(shlex.split(command)).note == ""
+
+
 @pytest.mark.parametrize(
     ("command", "name", "value"),
     [
+        ("nx run-many -t dev", "NX_NATIVE_COMMAND_RUNNER", "false"),
+        ("nx dev web", "NX_TUI", "false"),
+        ("deno task served", "DENO_SERVE_ADDRESS", "tcp:127.0.0.1:24000"),
+        ("./gradlew :api:bootRun", "SERVER_PORT", "24000"),
+        ("mvn quarkus:dev", "QUARKUS_HTTP_PORT", "24000"),
+        ("dotnet watch", "ASPNETCORE_URLS", "http://127.0.0.1:24000"),
         ("react-scripts start", "HOST", "127.0.0.1"),
         ("flask run", "FLASK_RUN_PORT", "24000"),
         ("java -jar spring-boot.jar", "SERVER_PORT", "24000"),

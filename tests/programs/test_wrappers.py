@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 from devproxy.programs.flags import AdaptedCommand, adapt
+from devproxy.programs.scripts import ScriptCall
 
 FLAGS = "--port 24000 --host 127.0.0.1"
 BASE = "--baseURL http://web.shop.localhost/ --appendPort=false"
@@ -78,8 +79,8 @@ def wrapped() -> list[tuple[str, str, str]]:
 
 
 def adapted(command: str, script: str = "") -> AdaptedCommand:
-    def scripts(_folder: str, _package: str, name: str) -> str | None:
-        return script if script and name == "dev" else None
+    def scripts(_folder: str, called: ScriptCall) -> str | None:
+        return script if script and called.script == "dev" else None
 
     return adapt(
         shlex.split(command),

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError
+from devproxy.programs.scripts import ScriptCall
 from devproxy.registry.model import Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.values import fill, placeholders
-from devproxy.run.command import SHELL, PreparedCommand, package_scripts, prepare
+from devproxy.run.command import SHELL, PreparedCommand, prepare
 from devproxy.urls import Ports
 
 COMMAND = ("server", "--port", "{port}")
@@ -26,7 +28,7 @@ def service(name: str, project: str | None = "shop", port: int = 0) -> Service:
         hosts=(f"{identity}.localhost",),
         upstream=Upstream("http", ("127.0.0.1", "::1"), port) if port else None,
         command=COMMAND,
-        cwd=str(Path(__file__).parent),
+        cwd=Path(__file__).anchor,  # no project is around it
         source=Source("/srv/devproxy.toml", 3),
     )
 
@@ -202,13 +204,13 @@ def root(tmp_path: Path) -> Path:
 def test_the_script_of_the_package_that_is_meant(
     root: Path, folder: str, workspace: str, script: str, text: str | None
 ) -> None:
-    assert package_scripts(root)(folder, workspace, script) == text
+    assert package_scripts(root)(folder, ScriptCall(script, package=workspace)) == text
 
 
 def test_pnpm_has_a_file_of_its_own(root: Path) -> None:
     package(root)
     (root / "pnpm-workspace.yaml").write_text("# ours\npackages:\n  - 'packages/*' # all\ncatalog: {}\n", "utf-8")
-    assert package_scripts(root)("", "@acme/web", "dev") == "vite"
+    assert package_scripts(root)("", ScriptCall("dev", package="@acme/web")) == "vite"
 
 
 @pytest.mark.parametrize(
@@ -223,17 +225,59 @@ def test_pnpm_has_a_file_of_its_own(root: Path) -> None:
 def test_every_way_to_write_a_list_in_yaml_is_read(root: Path, text: str) -> None:
     package(root)
     (root / "pnpm-workspace.yaml").write_text(text, "utf-8")
-    assert package_scripts(root)("", "@acme/web", "dev") == "vite"
+    assert package_scripts(root)("", ScriptCall("dev", package="@acme/web")) == "vite"
 
 
 @pytest.mark.parametrize("text", ["packages: [", "packages: 1", "- a", "packages:\n  - [packages/*]\n", "\x00"])
 def test_a_broken_workspace_has_no_members(root: Path, text: str) -> None:
     package(root)
     (root / "pnpm-workspace.yaml").write_text(text, "utf-8")
-    assert package_scripts(root)("", "@acme/web", "dev") is None
+    assert package_scripts(root)("", ScriptCall("dev", package="@acme/web")) is None
+
+
+DENO = """{
+  // what the team runs
+  "tasks": {
+    "dev": "vite", /* with a comma behind it, and "//" in it */
+    "serve": { "description": "x", "command": "deno serve main.ts // not a comment", },
+  },
+}"""
+
+
+def test_a_task_of_deno_stands_in_deno_json_before_package_json(tmp_path: Path) -> None:
+    package(tmp_path, scripts={"dev": "next dev", "only": "next start"})
+    (tmp_path / "deno.jsonc").write_text(DENO, "utf-8")
+    texts = [
+        package_scripts(tmp_path)("", ScriptCall(name, source="deno.json")) for name in ("dev", "serve", "only", "x")
+    ]
+    assert texts == ["vite", "deno serve main.ts // not a comment", "next start", None]
+    assert package_scripts(tmp_path)("", ScriptCall("dev")) == "next dev"
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ({"executor": "@nx/vite:dev-server"}, "vite dev"),
+        ({"executor": "nx:run-commands", "options": {"command": "next dev"}}, "next dev"),
+        ({"command": "ng serve"}, "ng serve"),
+        ({"executor": "@acme/own:thing", "options": {"command": 1}}, None),
+        ([], None),
+    ],
+)
+def test_a_target_of_nx_is_what_its_executor_runs(tmp_path: Path, target: object, text: str | None) -> None:
+    folder = tmp_path / "apps/shop"
+    folder.mkdir(parents=True)
+    (folder / "project.json").write_text(json.dumps({"name": "web", "targets": {"serve": target}}), "utf-8")
+    assert package_scripts(tmp_path)("", ScriptCall("serve", package="web", source="project.json")) == text
+
+
+def test_a_script_is_a_target_of_nx_too(root: Path) -> None:
+    for name in ("web", "@acme/web"):
+        assert package_scripts(root)("", ScriptCall("dev", package=name, source="project.json")) == "vite"
+    assert package_scripts(root)("", ScriptCall("dev", package="nobody", source="project.json")) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"scripts": []}', '{"scripts": {"dev": 1}}', "[" * 100_000, "\xff"])
 def test_a_broken_file_has_no_scripts(tmp_path: Path, text: str) -> None:
     (tmp_path / "package.json").write_text(text, "latin-1")
-    assert package_scripts(tmp_path)("", "", "dev") is None
+    assert package_scripts(tmp_path)("", ScriptCall("dev")) is None

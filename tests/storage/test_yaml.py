@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from devproxy.storage.yaml import DEEPEST, LARGEST, MOST_NODES, Value, YamlError, parse_yaml
+from devproxy.storage.yaml import DEEPEST, LARGEST, MOST_NODES, Value, YamlError, parse_document, parse_yaml
 
 PARSERS = ["libyaml", "python"] if yaml.__with_libyaml__ else ["python"]
 
@@ -299,3 +300,26 @@ def _blocks(value: Value, indent: int) -> str:
 def test_block_collections_read_as_they_were_written(value: dict[str, Value]) -> None:
     if value:
         assert parse(_blocks(value, 0)) == value
+
+
+def test_a_document_tells_the_places_and_the_tags() -> None:
+    text = "a: &x\n  - 1\n  - {b: !reset null}\nc: !override\n  <<: {d: 2}\n  e: *x\n"
+    found = parse_document(text, "compose.yaml")
+    assert found.value == parse_yaml(text, "compose.yaml")
+    assert found.tags == {("a", 1, "b"): "!reset", ("c",): "!override"}
+    assert found.place("a", 0) == (2, 5)
+    assert found.place("c", "e") == found.place("c", "e", 1, "b") == (6, 6)  # where the alias stands
+    assert found.place("nothing") == found.place() == (1, 1)
+
+
+@given(st.text(alphabet="ab:-&*! []{},\n'<", max_size=60))
+def test_a_document_is_the_value_with_places_in_it(text: str) -> None:
+    try:
+        found = parse_document(text, "compose.yaml")
+    except YamlError:
+        return
+    assert found.value == parse_yaml(text, "compose.yaml")
+    for path in found.places:
+        part: Any = found.value
+        for step in path:
+            part = part[step]

@@ -7,7 +7,6 @@ _BUNDLER = ("serve", "server", "s", "dev")
 _STORYBOOK_TASKS = (
     *("build", "init", "add", "remove", "upgrade", "migrate", "automigrate", "doctor", "info", "sandbox", "index"),
 )
-
 JAVASCRIPT = (
     Program(
         name="Next.js",
@@ -150,6 +149,35 @@ JAVASCRIPT = (
         line='devServer: { host: "127.0.0.1" }',
     ),
     Program(
+        name="esbuild",
+        names=("esbuild",),
+        serves=Serving(flags=("--serve", "--servedir")),
+        listen=(Option(("--serve=",), "address", "127.0.0.1:{port}", joined=True),),
+    ),
+    Program(
+        name="Eleventy",
+        names=("eleventy", "@11ty/eleventy"),
+        serves=Serving(flags=("--serve",)),
+        port=port("--port="),
+        file="eleventy.config.js",
+        line='eleventyConfig.setServerOptions({ module: "@11ty/eleventy-server-browsersync", listen: "127.0.0.1" })',
+        fix_note="the server that comes with it listens everywhere",
+    ),
+    Program(
+        name="live-server",
+        names=("live-server",),
+        serves=ALWAYS,
+        port=port("--port="),
+        listen=host("--host="),
+    ),
+    Program(
+        name="Browsersync",
+        names=("browser-sync",),
+        serves=Serving(never=frozenset({"init", "reload", "recipe"})),
+        port=port("--port"),
+        listen=host("--listen"),
+    ),
+    Program(
         name="Rsbuild",
         names=("rsbuild", "@rsbuild/core"),
         serves=Serving(words=("dev", "preview"), bare=True),
@@ -190,6 +218,7 @@ JAVASCRIPT = (
         serves=ALWAYS,
         port=port("--port"),
         listen=(Option(("--host",), first=True),),
+        host_variable=("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:{port}"),
     ),
     Program(
         name="Deno",

@@ -81,6 +81,22 @@ LANGUAGES = (
         line="server.address=127.0.0.1",
     ),
     Program(
+        name="Spring Boot",
+        names=("gradle", "gradlew"),
+        contains="bootRun",
+        variables=_SPRING_VARIABLES,
+        file="application.properties",
+        line="server.address=127.0.0.1",
+    ),
+    Program(
+        name="Quarkus",
+        names=("mvn", "mvnw", "gradle", "gradlew", "quarkus"),
+        contains="quarkus",
+        variables=(("QUARKUS_HTTP_PORT", "{port}"), ("QUARKUS_HTTP_HOST", "127.0.0.1")),
+        file="application.properties",
+        line="quarkus.http.host=127.0.0.1",
+    ),
+    Program(
         name="Java",
         names=("java",),
         generic=True,
@@ -103,6 +119,15 @@ LANGUAGES = (
         generic=True,
         file="the source",
         line='TcpListener::bind("127.0.0.1:{port}")',
+    ),
+    Program(
+        name=".NET",  # `dotnet watch` is `dotnet watch run`, and passes on what it does not know
+        names=("dotnet",),
+        words=("watch",),
+        generic=True,
+        serves=Serving(never=frozenset({"test", "build", "msbuild"})),
+        listen=(Option(("--urls",), "url", "http://127.0.0.1:{port}"),),
+        host_variable=("ASPNETCORE_URLS", "http://127.0.0.1:{port}"),
     ),
     Program(
         name=".NET",

@@ -20,7 +20,8 @@ class Option(msgspec.Struct, frozen=True):
     with a port, a URL with both, a container's published port, an address that stands without a flag, or a port
     (which by itself means every interface, and is replaced flag and all). `safe` is the value to propose. `add`:
     propose it also where it is not given. `many`: several values may follow. `first`: it stands before the program's
-    operands, since what follows them is not the program's own.
+    operands, since what follows them is not the program's own. `joined`: its value, if there is one, stands behind a
+    `=`.
     """
 
     flags: tuple[str, ...] = ()
@@ -29,20 +30,24 @@ class Option(msgspec.Struct, frozen=True):
     add: bool = True
     many: bool = False
     first: bool = False
+    joined: bool = False
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """With which arguments a program serves: `vite` and `vite dev` do, `vite build` does not.
 
     One of `words` is among its operands (any will do if there are none), or it is called by one of the names `alone`,
-    or, with `bare`, it has no operand at all; the first operand is none of `without`, and none of the options
-    `elsewhere` is given, with which it listens on something else than a port.
+    or, with `bare`, it has no operand at all; one of the options `flags` is given, if there are any; the first operand
+    is none of `without`, none of them is one of `never`, and none of the options `elsewhere` is given, with which it
+    listens on something else than a port.
     """
 
     words: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
     bare: bool = False
+    flags: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    never: frozenset[str] = frozenset()
     elsewhere: tuple[str, ...] = ()
 
 

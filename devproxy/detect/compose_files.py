@@ -1,0 +1,281 @@
+"""Compose files as Compose reads them: several, merged into one, with their variables filled in.
+
+Lives here: which files there are (`COMPOSE_FILE`, an override beside the first, `include`), `extends`, the tags
+`!reset` and `!override`, and `${NAME:-default}` by the environment and the `.env` beside the file (the Compose
+Specification, "Merge", "Include", "Extend", "Interpolation").
+Not here: what a service publishes (`compose.py`), YAML (`storage/yaml.py`).
+
+Only files below the project's root are read. What cannot be followed is a remark with its place, and the rest counts.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from devproxy.detect.files import is_file, text_of
+from devproxy.storage.dotenv import parse_dotenv
+from devproxy.storage.yaml import Value, YamlDocument, YamlError, parse_document
+from devproxy.text import shown
+
+FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+_OVERRIDES = tuple(f"{stem}.override.{end}" for stem in ("compose", "docker-compose") for end in ("yml", "yaml"))
+LONGEST = 500  # characters of a value
+MOST_FILES = 30
+DEEPEST = 8  # files that include files, services that extend services, defaults in defaults
+_REFERENCE = re.compile(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])|(?=\})))")
+
+
+class Place(NamedTuple):
+    """Where something stands: `compose.yaml:3:5`."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Part(NamedTuple):
+    """A value of a service, and where it stands."""
+
+    value: Value
+    place: Place
+
+
+class ComposeService(NamedTuple):
+    """A service after merging: what counts here of it."""
+
+    name: str
+    place: Place
+    ports: list[Part]
+    profiles: list[str]
+    depends_on: list[str]
+
+
+class ComposeProject(NamedTuple):
+    """All of it: the services by name, the profiles that are switched on, and remarks for a person."""
+
+    services: dict[str, ComposeService]
+    profiles: frozenset[str]
+    remarks: list[str]
+
+
+def load(root: Path) -> ComposeProject | None:
+    """The project that `docker compose` would see in `root`; None where there is no file."""
+    variables = {**parse_dotenv(text_of(root / ".env"), os.environ).values, **os.environ}
+    named = variables.get("COMPOSE_FILE", "")
+    files = [file for file in named.split(variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep) if file]
+    if not files:
+        first = next((name for name in FILES if is_file(root / name)), None)
+        if first is None:
+            return None
+        files = [first, *[name for name in _OVERRIDES if is_file(root / name)][:1]]
+    loader = _Loader(root, variables)
+    merged: dict[str, ComposeService] = {}
+    for file in files:
+        merged = loader.merged(merged, loader.services(file, 0))
+    profiles = frozenset(name.strip() for name in variables.get("COMPOSE_PROFILES", "").split(","))
+    return ComposeProject(merged, profiles, loader.remarks)
+
+
+class _Loader:
+    """The files below one root, each read once."""
+
+    def __init__(self, root: Path, variables: Mapping[str, str]):
+        self.remarks: list[str] = []
+        self._root = root
+        self._variables = variables
+        self._documents: dict[str, YamlDocument | None] = {}
+        self._removed: set[str] = set()
+        self._included_already: set[str] = set()
+
+    def services(self, file: str, depth: int) -> dict[str, ComposeService]:
+        """The services of a file, with those of the files that it includes."""
+        document = self._document(file)
+        table = document.value if document is not None else ""
+        if document is None or not isinstance(table, dict):
+            return {}
+        found: dict[str, ComposeService] = {}
+        for index, entry in enumerate(_list(table.get("include"))):
+            place = Place(file, *document.place("include", index))
+            for inner in self._included(entry, place, depth):
+                found |= self.services(inner, depth + 1)
+        services = table.get("services")
+        for name in services if isinstance(services, dict) else ():
+            if document.tags.get(("services", name)) == "!reset":
+                found.pop(name, None)
+                self._removed.add(name)
+                continue
+            service = self._service(file, name, 0)
+            if service is not None:
+                found[name] = service
+        return found
+
+    def merged(self, base: dict[str, ComposeService], over: dict[str, ComposeService]) -> dict[str, ComposeService]:
+        """A file laid over those before it: ports are added to, unless a tag says otherwise."""
+        found = {name: service for name, service in base.items() if name not in self._removed or name in over}
+        for name, service in over.items():
+            found[name] = self._over(found[name], service) if name in found else service
+        return found
+
+    def _over(self, base: ComposeService, over: ComposeService) -> ComposeService:
+        document = self._documents.get(over.place.file)
+        tag = document.tags.get(("services", over.name, "ports"), "") if document is not None else ""
+        ports = over.ports if tag in {"!override", "!reset"} else [*base.ports, *over.ports]
+        return base._replace(
+            ports=ports,
+            profiles=[*base.profiles, *over.profiles],
+            depends_on=[*base.depends_on, *over.depends_on],
+        )
+
+    def _service(self, file: str, name: str, depth: int) -> ComposeService | None:
+        document = self._document(file)
+        services = document.value.get("services") if document and isinstance(document.value, dict) else None
+        table = services.get(name) if isinstance(services, dict) else None
+        if document is None or not isinstance(table, dict):
+            return None
+        path = ("services", name)
+        tag = document.tags.get((*path, "ports"))
+        entries = [] if tag == "!reset" else _list(table.get("ports"))
+        ports = [
+            Part(self._filled(entry, place := Place(file, *document.place(*path, "ports", index))), place)
+            for index, entry in enumerate(entries)
+            if document.tags.get((*path, "ports", index)) != "!reset"
+        ]
+        own = ComposeService(
+            name,
+            Place(file, *document.place(*path)),
+            ports,
+            [text for text in _list(table.get("profiles")) if isinstance(text, str)],
+            [str(other) for other in _names(table.get("depends_on"))],
+        )
+        if "extends" not in table:
+            return own
+        base = self._extended(table["extends"], file, Place(file, *document.place(*path, "extends")), depth)
+        return own if base is None else self._over(base._replace(name=name, place=own.place), own)
+
+    def _extended(self, entry: Value, file: str, place: Place, depth: int) -> ComposeService | None:
+        table = entry if isinstance(entry, dict) else {"service": entry}
+        name, other = table.get("service"), table.get("file")
+        where = _beside(file, self._text(other, place)) if isinstance(other, str) and other else file
+        if not isinstance(name, str) or depth >= DEEPEST or not self._may_read(where, place, "extends"):
+            return None
+        base = self._service(where, name, depth + 1)
+        if base is None:
+            self.remarks.append(f"{place}: `extends`: there is no service `{shown(name)}` in {shown(where)}")
+        return base
+
+    def _included(self, entry: Value, place: Place, depth: int) -> list[str]:
+        """The files of an entry of `include`: a path, or a table with one or several."""
+        paths = _list(entry.get("path")) if isinstance(entry, dict) else [entry]
+        found = []
+        for path in paths:
+            file = _beside(place.file, self._text(path, place)) if isinstance(path, str) else ""
+            if (
+                file
+                and file not in self._included_already
+                and depth < DEEPEST
+                and self._may_read(file, place, "include")
+            ):
+                self._included_already.add(file)  # once: files may include each other
+                found.append(file)
+        return found
+
+    def _may_read(self, file: str, place: Place, key: str) -> bool:
+        if file in self._documents:
+            return True
+        if file.startswith(("/", "..")) or "://" in file or ":" in file or len(self._documents) >= MOST_FILES:
+            self.remarks.append(f"{place}: `{key}`: {shown(file)} is left out: it is not a file of this project")
+            return False
+        if not is_file(self._root / file):
+            self.remarks.append(f"{place}: `{key}`: there is no {shown(file)}")
+            return False
+        return True
+
+    def _document(self, file: str) -> YamlDocument | None:
+        if file not in self._documents:
+            try:
+                self._documents[file] = parse_document(text_of(self._root / file), file)
+            except YamlError as error:
+                self.remarks.append(f"{error.where}: the file is left out: {error.what}")
+                self._documents[file] = None
+        return self._documents[file]
+
+    def _filled(self, entry: Value, place: Place) -> Value:
+        if isinstance(entry, dict):
+            return {key: self._text(value, place) if isinstance(value, str) else value for key, value in entry.items()}
+        return self._text(entry, place) if isinstance(entry, str) else entry
+
+    def _text(self, text: str, place: Place) -> str:
+        if len(text) > LONGEST:  # before anything looks at it: no port, no file is so long
+            return ""
+        filled, missing = fill(text, self._variables)
+        self.remarks += [
+            f"{place}: `{name}` has no value: neither the environment, .env nor a default gives it one"
+            for name in missing
+        ]
+        return filled
+
+
+def fill(text: str, variables: Mapping[str, str], depth: int = 0) -> tuple[str, list[str]]:
+    """A text with its references filled in, and the names that have no value. Pure."""
+    parts: list[str] = []
+    missing: list[str] = []
+    at = 0
+    while found := _REFERENCE.search(text, at):
+        parts.append(text[at : found.start()])
+        at = found.end()
+        name, operator, inner = found[2] or found[3], found[4] or "", ""
+        if found[1]:
+            parts.append("$")
+            continue
+        if found[3]:
+            end = _end(text, at)
+            if end is None or depth >= DEEPEST:
+                return "".join([*parts, text[found.start() :]]), missing
+            inner, at = text[at:end], end + 1
+        value = variables.get(name)
+        is_set = value is not None and not (operator.startswith(":") and not value)
+        if operator.endswith("+"):
+            chosen = inner if is_set else ""
+        elif is_set:
+            parts.append(value or "")
+            continue
+        elif operator.endswith("-"):
+            chosen = inner
+        else:
+            missing.append(name)
+            continue
+        filled, more = fill(chosen, variables, depth + 1)
+        parts.append(filled)
+        missing += more
+    return "".join([*parts, text[at:]]), missing
+
+
+def _end(text: str, start: int) -> int | None:
+    """The bracket that ends a reference whose inside begins at `start`."""
+    depth = 0
+    for at in range(start, len(text)):
+        if text.startswith("${", at):
+            depth += 1
+        elif text[at] == "}":
+            if not depth:
+                return at
+            depth -= 1
+    return None
+
+
+def _beside(file: str, other: str) -> str:
+    """A path as a file names it, as one below the root; what leads out of it begins with `..` or `/`."""
+    return os.path.normpath(os.path.join(os.path.dirname(file), other)).replace(os.sep, "/")  # noqa: PTH118, PTH120
+
+
+def _list(value: Value | None) -> list[Value]:
+    return value if isinstance(value, list) else [value] if isinstance(value, str) and value else []
+
+
+def _names(value: Value | None) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, list | dict) else []

@@ -1,0 +1,107 @@
+"""The texts of scripts that are run by name: those of package.json, deno.json and Nx's project.json.
+
+Lives here: `package_scripts`, which `run` looks through a command with, and `role`, what a command is there for.
+Not here: which script a command means (`programs/scripts.py`).
+"""
+
+import shlex
+from pathlib import Path
+from typing import Any, Literal
+
+from devproxy.detect.deno import deno_config
+from devproxy.detect.files import is_file, json_table, members
+from devproxy.detect.nx import target_command
+from devproxy.detect.workspaces import PNPM_FILE, workspace_patterns
+from devproxy.programs.command_line import parsed_commands
+from devproxy.programs.flags import DEEPEST, Scripts, adapt
+from devproxy.programs.recognize import is_worker
+from devproxy.programs.scripts import ScriptCall, script_call
+from devproxy.programs.shell import simple_commands
+from devproxy.storage.files import manifest_text
+
+Role = Literal["server", "worker", "several", "unknown"]
+
+
+def role(text: str, folder: Path) -> Role:
+    """What a shell's text is there for, as far as it can be told: it serves, it works or watches without a port, it
+    starts several things that cannot be told apart, or nobody knows."""
+    scripts = package_scripts(folder)
+    found = adapt(("sh", "-c", text), 1, scripts=scripts)
+    if found.serves or "PORT" in text:
+        return "server"
+    if _works(text, scripts):
+        return "worker"
+    return "several" if found.note and not found.program else "unknown"
+
+
+def _works(text: str, scripts: Scripts, folder: str = "", depth: int = 0) -> bool:
+    """Whether one of the text's commands, or of the scripts that they run, is a worker or a watcher."""
+    for simple in simple_commands(text):
+        if is_worker(simple.words):
+            return True
+        for command in parsed_commands(simple.words) if depth < DEEPEST else ():
+            called = script_call(command)
+            inner = scripts(folder, called) if called is not None and not called.unclear else None
+            more = shlex.join(called.passed) if called is not None else ""
+            if inner is not None and _works(f"{inner} {more}", scripts, folder, depth + 1):
+                return True
+    return False
+
+
+def package_scripts(folder: Path) -> Scripts:
+    """A function from a folder relative to this one, and a script there, to that script's text, or None."""
+
+    def read(relative: str, called: ScriptCall) -> str | None:
+        base = folder / relative
+        if called.source == "project.json":
+            return _target(base, called)
+        where = workspace_folder(base, called.package) if called.package else base
+        if where is None:
+            return None
+        own = _task(where, called.script) if called.source == "deno.json" else None
+        return own or _text(manifest(where).get("scripts"), called.script)
+
+    return read
+
+
+def _text(table: object, name: str) -> str | None:
+    text = table.get(name) if isinstance(table, dict) else None
+    return text if isinstance(text, str) else None
+
+
+def _task(folder: Path, name: str) -> str | None:
+    """A task of `deno.json`: a text, or a table with its `command`."""
+    tasks = deno_config(folder).get("tasks")
+    task = tasks.get(name) if isinstance(tasks, dict) else None
+    return task if isinstance(task, str) else _text(task, "command")
+
+
+def _target(root: Path, called: ScriptCall) -> str | None:
+    """What an Nx target comes to: a script of the project's package.json, or a target of its project.json."""
+    for folder in (root, *members(root, ["**"], "package.json"), *members(root, ["**"], "project.json")):
+        package, project = manifest(folder), manifest(folder, "project.json")
+        name = str(project.get("name") or package.get("name") or "")
+        if called.package not in {name, name.rpartition("/")[2]}:
+            continue
+        targets = project.get("targets")
+        target = targets.get(called.script) if isinstance(targets, dict) else None
+        text = _text(package.get("scripts"), called.script) if target is None else target_command(target)
+        if text is not None:
+            return text
+    return None
+
+
+def manifest(folder: Path, name: str = "package.json") -> dict[str, Any]:
+    """A file in JSON of the folder; empty where there is none that can be read."""
+    return json_table(manifest_text(folder / name) or "") or {}
+
+
+def workspace_folder(root: Path, package: str) -> Path | None:
+    """The folder of a workspace, named by its path or by its package's name."""
+    path = root / package
+    if is_file(path / "package.json"):
+        return path
+    patterns, _ = workspace_patterns(manifest(root), manifest_text(root / PNPM_FILE) or "")
+    return next(
+        (folder for folder in members(root, patterns, "package.json") if manifest(folder).get("name") == package), None
+    )

@@ -239,6 +239,7 @@ def _show_trust(project: Project, services: "Sequence[Service]", *, trusted: boo
     remark(f"requests may start these commands of `{project}`, until one of them changes:")
     for service in commands:
         more = "".join(f" {name}={value!r}" for name, value in service.env)
+        more += "".join(f" (variables of {file})" for file in service.env_file)
         remark(safe(f"  {service.id}:{more} {service.command_line}  (in {service.cwd})"))
     if not any(service.start == "on-request" for service in commands):
         remark('none of them starts by a request yet: that is `start = "on-request"` in its table', fg="yellow")

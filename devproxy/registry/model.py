@@ -203,8 +203,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     a port, wildcards as `*.shop.localhost`; the first is the one that URLs are made of; none are left where others hold
     them all. `upstream` is None while nothing says which port it has. `listens` is the port that the command listens on
     by itself, or the text of its log that names it. `mounts` is empty for `protocol` tcp, whose
-    `hosts` are names to show, not routes. `cwd` is absolute. `idle_stop` None is never. `trusted`: its command may
-    be run without a person asking for it each time; `leased`: it runs now, or is about to. Times in seconds.
+    `hosts` are names to show, not routes. `cwd` and each of `env_file` are absolute. `idle_stop` None is never.
+    `trusted`: its command may be run without a person asking for it each time; `leased`: it runs now, or is about to.
+    Times in seconds.
     """
 
     id: str
@@ -230,6 +231,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     command: str | tuple[str, ...] | None = None
     cwd: str = ""
     env: tuple[tuple[str, str], ...] = ()
+    env_file: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     start: StartPolicy = "manual"
     restart: RestartPolicy = "on-failure"

@@ -79,6 +79,8 @@ def service(
         found["command"] = table.command if isinstance(table.command, str) else tuple(table.command)
     if table.env is not UNSET:
         found["env"] = tuple(sorted(table.env.items()))
+    if table.env_file is not UNSET:
+        found["env_file"] = tuple(beside(file, name) for name in _each(table.env_file))
     address, problems = _address(declared, lease)
     if address is not None and found["other_user"] == "allow":
         address = structs.replace(address, any_user=True)
@@ -104,6 +106,10 @@ def with_lease(service: Service, lease: Lease) -> Service:
         return structs.replace(service, leased=True)
     address = structs.replace(_leased(service.upstream, scheme, lease), any_user=service.other_user == "allow")
     return structs.replace(service, upstream=address, leased=True)
+
+
+def _each(files: str | list[str]) -> list[str]:
+    return [files] if isinstance(files, str) else files
 
 
 def _given(table: Any) -> list[tuple[str, Any]]:
@@ -240,7 +246,7 @@ _OF_SERVERS = (
     *("health", "start", "idle_stop"),
 )
 _IDLE_VALUES = (UNSET, "manual", "server", "on-failure", "SIGTERM")  # of which nothing is expected
-_OF_COMMANDS = ("kind", "restart", "stop_signal", "stop_grace")
+_OF_COMMANDS = ("kind", "restart", "stop_signal", "stop_grace", "env_file")
 
 
 def _does_nothing(declared: Declared, name: str) -> tuple[str, str] | None:
@@ -256,6 +262,7 @@ def _does_nothing(declared: Declared, name: str) -> tuple[str, str] | None:
         "stop_signal",
         "stop_grace",
         "restart",
+        "env_file",
     }:
         nothing = {"listens": "look for", "kind": "run"}.get(name, "start or stop")
         return f"without a command there is nothing to {nothing}", "add `command`, or remove it"
@@ -313,7 +320,10 @@ def trust_digest(file: str, services: Iterable[Declared]) -> str:
     from hashlib import sha256  # only where something is trusted: a command must start faster than this loads
 
     parts = [
-        (one.name, one.table.command, _or(one.table.cwd, "."), sorted(_or(one.table.env, {}).items()))
+        (
+            *(one.name, one.table.command, _or(one.table.cwd, "."), sorted(_or(one.table.env, {}).items())),
+            *([] if one.table.env_file is UNSET else [_each(one.table.env_file)]),  # older digests are without it
+        )
         for one in sorted(services, key=lambda one: one.name)
         if one.table.command is not UNSET
     ]

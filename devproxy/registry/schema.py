@@ -123,6 +123,10 @@ FieldNames = Annotated[
     list[Annotated[str, _kind("the name of a field", '"X-Debug"', pattern=_FIELD_NAME)]],
     _kind("a list of names of fields", '["X-Debug"]'),
 ]
+EnvFiles = Annotated[
+    Text | Annotated[list[Text], Meta(min_length=1)],
+    _kind("a file, or a list of files, that is not empty", '".env"'),
+]
 Environment = Annotated[
     dict[Annotated[str, Meta(pattern=r"^[^=\x00]+$")], Annotated[str, _kind("a string", '"3000"')]],
     _kind("a table of strings", '{ API_URL = "{url.api}" }'),
@@ -316,6 +320,17 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     cwd: Maybe[Annotated[Text, key("Folder that the command runs in, relative to this file.", ".")]] = UNSET
     env: Maybe[
         Annotated[Environment, key("Environment variables for the command, with the same placeholders.", {})]
+    ] = UNSET
+    env_file: Maybe[
+        Annotated[
+            EnvFiles,
+            key(
+                "Files of variables for the command (`NAME=value`, a line each), relative to this file; of several, a"
+                " later one wins. `env` wins over them, and so do PORT and what else devproxy sets.",
+                None,
+                '".env"',
+            ),
+        ]
     ] = UNSET
     depends_on: Maybe[Annotated[ServiceNames, key("Services that are started first.", [])]] = UNSET
     start: Maybe[

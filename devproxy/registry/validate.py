@@ -56,6 +56,10 @@ class EACH(msgspec.Struct, frozen=True):
     parse: Callable[[Any], object]
 
 
+class EITHER(EACH, frozen=True):
+    """The same for a value that is one string, or a list of them."""
+
+
 def browser_port(port: int) -> int:
     """A port that browsers open. Raises Wrong."""
     if port in BLOCKED_PORTS:
@@ -86,6 +90,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
         "hold": duration,
         "cross_site": EACH(origin),
         "cwd": plain_path,
+        "env_file": EITHER(plain_path),
         "depends_on": EACH(service_name),
         "idle_stop": some_time,
         "stop_grace": duration,
@@ -237,8 +242,13 @@ class Tables:
             parse = check.parse if isinstance(check, EACH) else None
             for index, inner in enumerate(value):
                 self._value(item, parse, inner, (*path, index), f"{label}[{index}]")
-        elif not isinstance(check, EACH | PAIRS) and isinstance(value, str) and is_text(key.type):
-            self._try(path, label, partial(_text, value, check, label))
+        elif (
+            isinstance(value, str)
+            and is_text(key.type)
+            and (isinstance(check, EITHER) or not isinstance(check, EACH | PAIRS))
+        ):
+            parser = check.parse if isinstance(check, EITHER) else check
+            self._try(path, label, partial(_text, value, parser, label))
         if self.findings.errors == before:
             self._fits(key, check, value, path, label)
 
@@ -264,7 +274,7 @@ def _check(kind: type[msgspec.Struct], data: dict[str, Any]) -> None:
     for name, value in data.items():
         check = checks.get(name)
         if isinstance(check, EACH):
-            for item in value if isinstance(value, list) else ():
+            for item in value if isinstance(value, list) else (value,) if isinstance(check, EITHER) else ():
                 check.parse(item)
         elif isinstance(check, PAIRS):
             for field, text in value.items():

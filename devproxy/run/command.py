@@ -5,17 +5,19 @@ Not here: the scripts that `npm run` and its kin lead to (`detect/scripts.py`), 
 a framework needs (`programs/flags.py`).
 
 A string runs in a shell and a list is exec'ed, as in the registry. The project's own environment (`environment.py`)
-lies under what is set here, and what the service's own `env` says wins over everything. A port that stands in the
-command of a file gives way to the one that the service was given, so that two checkouts of it run side by side.
+and the service's `env_file` lie under what is set here, and what its own `env` says wins over everything. A port that
+stands in the command of a file gives way to the one that the service was given, so that two checkouts of it run side by
+side.
 """
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from devproxy.detect.files import is_file
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError, Exit
 from devproxy.programs.flags import AdaptedCommand, adapt, hostname_variables
@@ -23,7 +25,9 @@ from devproxy.registry.conflicts import find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import fill
 from devproxy.run.environment import ProjectEnvironment, project_environment
-from devproxy.text import devproxy_command
+from devproxy.storage.dotenv import parse_dotenv
+from devproxy.storage.files import UnreadableError, decode_text, read
+from devproxy.text import devproxy_command, quote
 from devproxy.urls import Ports, service_url
 
 HOST = "127.0.0.1"
@@ -77,9 +81,10 @@ def prepare(
     ours = dict(adapted.env)
     if service.serves:
         ours = {"PORT": str(adapted.port), "HOST": HOST, "DEVPROXY_URL": url, **ours}
-    env = found.variables | ours
+    from_files, file_notes = _from_files(service, ours)
+    env = found.variables | from_files | ours
     env |= {name: filled(text, adapted.port) for name, text in service.env}
-    notes = [*_notes(adapted), *_environment_notes(found)]
+    notes = [*_notes(adapted), *_environment_notes(found), *file_notes]
     return PreparedCommand(argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=notes)
 
 
@@ -148,3 +153,39 @@ def _environment_notes(found: ProjectEnvironment) -> Iterator[str]:
     if found.found:
         yield f"with the project's own {' and '.join(found.found)}"
     yield from found.refused
+
+
+def _from_files(service: Service, ours: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The variables of `env_file`, a later file over an earlier one, and what to say of lines that are none.
+
+    `${PORT}` in them is the port that is given. No value is ever in a message.
+    """
+    found: dict[str, str] = {}
+    notes: list[str] = []
+    for file in service.env_file:
+        try:
+            content = read(path := Path(file))
+            text = None if content is None else decode_text(content, path)
+        except UnreadableError as error:
+            problem = error.problem
+            raise DevproxyError(problem.message, why=problem.why, fix=problem.fix, where=problem.where) from None
+        if text is None:
+            raise _no_env_file(service, path)
+        parsed = parse_dotenv(text, {**os.environ, **found, **ours})
+        found |= parsed.values
+        notes += [f"{file}:{line}: left out: this is no `NAME=value`" for line in parsed.bad_lines]
+    return found, notes
+
+
+def _no_env_file(service: Service, path: Path) -> DevproxyError:
+    samples = (f"{path}{end}" for end in (".example", ".sample", ".template", ".dist"))
+    sample = next((Path(one) for one in samples if is_file(Path(one))), None)
+    make = (
+        f"cp {quote(sample)} {quote(path)}, and fill it in" if sample is not None else f"make the file: {quote(path)}"
+    )
+    return DevproxyError(
+        f"`{service.id}`: there is no {path}",
+        why="its variables are for the command (`env_file`)",
+        fix=f"{make}; or take it out of `env_file`",
+        where=service.source.where,
+    )

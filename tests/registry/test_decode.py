@@ -166,6 +166,36 @@ def test_scripts_may_have_lines_and_other_values_may_not(key: str) -> None:
     assert codes(decode_user('[services.a]\ncwd = "a\\tb"\n', FILE)) == ["control-character"]
 
 
+@pytest.mark.parametrize("value", ['".env"', '[".env", "../shared.env"]', '"Übung/.env"'])
+def test_files_of_variables_are_one_or_several(value: str) -> None:
+    assert decode_user(f'[services.a]\ncommand = "x"\nenv_file = {value}\n', FILE).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "said"),
+    [
+        ("1", "wrong-type", "`env_file` is the number 1, but must be a file, or a list of files, that is not empty"),
+        ('""', "bad-value", "must be a file"),
+        ("[]", "bad-value", "must be a file"),
+        ('[".env", 1]', "wrong-type", "`env_file[1]`"),
+        ('"~/.env"', "bad-value", "begins with `~`"),
+        ('[".env", "~/x"]', "bad-value", "`env_file[1]`"),
+        ('"a\\tb"', "control-character", "env_file"),
+        ('["a\\tb"]', "control-character", "env_file[0]"),
+    ],
+)
+def test_other_values_are_not(value: str, code: str, said: str) -> None:
+    (problem,) = decode_user(f'[services.a]\ncommand = "x"\nenv_file = {value}\n', FILE).problems
+    assert said in problem.message
+    assert (problem.code, problem.line) == (code, 3)
+
+
+@pytest.mark.parametrize("word", ["env-file", "envfile", "dotenv", "env_files"])
+def test_near_words_of_env_file(word: str) -> None:
+    (problem,) = decode_user(f'[services.a]\n{word} = ".env"\n', FILE).problems
+    assert "did you mean `env_file`" in problem.message
+
+
 def test_unseen_characters_are_found_wherever_they_are() -> None:
     text = '[services.a]\ncommand = ["x", "\u202e"]\nenv = { "a\u200b" = "1", B = "\\u0000" }\n'
     decoded = decode_user(text, FILE)

@@ -45,6 +45,7 @@ health = { path = "/healthz", timeout = "1s" }
 command = ["npm", "run", "{port}"]
 cwd = "web"
 env = { B = "{url.api}", A = "1" }
+env_file = [".env", "../more.env"]
 depends_on = ["api", "api.shop"]
 start = "on-request"
 restart = "always"
@@ -91,6 +92,7 @@ def test_every_key_of_a_service_arrives() -> None:
         command=("npm", "run", "{port}"),
         cwd="/home/you/shop/web",
         env=(("A", "1"), ("B", "{url.api}")),
+        env_file=("/home/you/shop/.env", "/home/you/shop/../more.env"),
         depends_on=("api.shop",),
         start="on-request",
         restart="always",

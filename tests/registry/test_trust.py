@@ -35,6 +35,7 @@ def of(text: str, local: str | None = None, file: str = SHOP) -> str:
         ('cwd = "web"', 'cwd = "wed"'),
         ('A = "1"', 'A = "2"'),
         ('B = "2"', 'LD_PRELOAD = "./evil.so"'),
+        ('cwd = "web"', 'cwd = "web"\nenv_file = ".env"'),
         ("[services.api]", "[services.app]"),
         ("port = 5432", 'port = 5432\ncommand = "x"'),
         ('command = ["npm", "start"]\n', ""),
@@ -58,6 +59,12 @@ def test_a_change_of_what_is_run_asks_again(old: str, new: str) -> None:
 )
 def test_any_other_change_does_not(old: str, new: str) -> None:
     assert of(FILE.replace(old, new)) == of(FILE)
+
+
+def test_a_file_of_variables_is_the_same_however_it_is_written() -> None:
+    one, listed, other = (FILE.replace("cwd", f"env_file = {text}\ncwd") for text in ('".env"', '[".env"]', '"b"'))
+    assert of(one) == of(listed)
+    assert of(one) != of(other)
 
 
 def test_the_local_file_and_the_place_count_too() -> None:

@@ -15,6 +15,7 @@ from devproxy.registry.model import Project, ProxySettings, Registry, Service, S
 from devproxy.registry.values import fill, placeholders
 from devproxy.run.command import SHELL, PreparedCommand, prepare
 from devproxy.urls import Ports
+from tests.detect.checkout import write
 
 COMMAND = ("server", "--port", "{port}")
 
@@ -281,3 +282,48 @@ def test_a_script_is_a_target_of_nx_too(root: Path) -> None:
 def test_a_broken_file_has_no_scripts(tmp_path: Path, text: str) -> None:
     (tmp_path / "package.json").write_text(text, "latin-1")
     assert package_scripts(tmp_path)("", ScriptCall("dev")) is None
+
+
+# env_file
+
+
+def with_files(folder: Path, *names: str, **more: object) -> Service:
+    return replace(WEB, env_file=tuple(str(folder / name) for name in names), **more)
+
+
+def test_variables_of_files_lie_under_everything_else(tmp_path: Path) -> None:
+    write(tmp_path, {".env": "A=1\nB=2\nPORT=3000\nHOST=0.0.0.0\nURL=http://${HOST}:${PORT}/\n", "b.env": "B=${A}3\n"})
+    found = prepared(with_files(tmp_path, ".env", "b.env", env=(("A", "mine {port}"),))).env
+    assert (found["A"], found["B"]) == ("mine 24000", "13")
+    assert (found["PORT"], found["HOST"], found["URL"]) == ("24000", "127.0.0.1", "http://127.0.0.1:24000/")
+
+
+def test_placeholders_of_ours_are_not_filled_in_files(tmp_path: Path) -> None:
+    write(tmp_path, {".env": "A={port} {url.nobody}\n"})
+    assert prepared(with_files(tmp_path, ".env")).env["A"] == "{port} {url.nobody}"
+
+
+def test_a_line_that_is_none_is_said_without_what_stands_in_it(tmp_path: Path) -> None:
+    write(tmp_path, {".env": "A=1\nhunter2 secret\n"})
+    found = prepared(with_files(tmp_path, ".env"))
+    assert found.notes == [f"{tmp_path / '.env'}:2: left out: this is no `NAME=value`"]
+
+
+def test_a_file_that_is_not_there_is_an_error_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DevproxyError) as plain:
+        prepared(with_files(tmp_path, ".env"))
+    assert plain.value.fix == f"make the file: {tmp_path / '.env'}; or take it out of `env_file`"
+    write(tmp_path, {".env.example": ""})
+    with pytest.raises(DevproxyError) as sample:
+        prepared(with_files(tmp_path, ".env"))
+    assert str(sample.value.fix).startswith(f"cp {tmp_path / '.env.example'} {tmp_path / '.env'}, and fill it in")
+    assert sample.value.where == "/srv/devproxy.toml:3"
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(DevproxyError, match="folder"):
+        prepared(with_files(tmp_path, ".env"))
+    (tmp_path / "x.env").write_bytes(b"A=\xff\n")
+    with pytest.raises(DevproxyError, match="UTF-8"):
+        prepared(with_files(tmp_path, "x.env"))

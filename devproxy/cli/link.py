@@ -8,7 +8,8 @@ what it now routes, and with `--trust` what requests may run.
 
 The first checkout of a project has its plain name. One in a git worktree gets its branch as a label, any other one
 the label that `--as` gives it. A checkout keeps the label that it was linked by, unless it is in a worktree whose
-branch is another one now.
+branch is another one now. `--main` links a worktree without one, and it keeps that too: in a bare repository there is
+no other checkout that could have the plain names.
 """
 
 import os
@@ -85,7 +86,7 @@ def _project_to_link(files: dict[Project, Path], own: list[Project], wish: LinkO
     if wish.label is not None:
         return Project(wish.name, wish.label)
     known = [project for project in own if project.base == wish.name]
-    if known and (not wish.worktree or _is_numbered(known[0].label, wish.worktree)):
+    if known and (not (wish.worktree and known[0].label) or _is_numbered(known[0].label, wish.worktree)):
         return known[0]
     project, number = Project(wish.name, wish.worktree), 1
     while project.label and project in files and project not in own and files[project].exists():
@@ -110,17 +111,27 @@ def _taken(project: Project, holder: Path) -> DevproxyError:
 @click.command("link")
 @click.argument("path", required=False, type=click.Path())
 @click.option("--as", "label", metavar="LABEL", help="Link it beside another checkout: LABEL goes into its hostnames.")
+@click.option("--main", is_flag=True, help="Link a git worktree as the main checkout: without a label.")
 @click.option("--trust/--no-trust", default=None, help="Whether requests may start its commands, as they are now.")
 @click.option("--force", is_flag=True, help="Take the name from another file that has it.")
-def command(path: str | None, label: str | None, trust: bool | None, force: bool) -> None:
+def command(path: str | None, label: str | None, main: bool, trust: bool | None, force: bool) -> None:
     """Take a project's devproxy.toml into the registry.
 
     PATH is the file or its folder; without it, the nearest devproxy.toml from here upwards. In a git worktree the
-    branch goes into the hostnames, so that two checkouts run side by side.
+    branch goes into the hostnames, so that two checkouts run side by side; `--main` leaves it out for one of them.
     """
+    if main and label is not None:
+        raise DevproxyError(
+            "--main and --as exclude each other",
+            why="the main checkout is the one without a label",
+            fix="leave one of them out",
+            exit_code=Exit.USAGE,
+        )
     # abspath, unlike Path.absolute, takes `..` out
     file = find_project(Path(os.path.abspath(path)) if path else None, Path.cwd())  # noqa: PTH100
-    project, registry = take(Paths.from_environment(), file, force=force, label=_label(label), trust=trust)
+    project, registry = take(
+        Paths.from_environment(), file, force=force, label="" if main else _label(label), trust=trust
+    )
     _show(project, file, registry, trusted=trust)
 
 
@@ -226,9 +237,25 @@ def _show(project: Project, file: Path, registry: Registry, *, trusted: bool | N
     remark(safe(f"`{project}` is linked: {file}"))
     if not services:
         remark("it has no services yet", fg="yellow")
+    remark_without_main(services, registry)
     if trusted is not None:
         _show_trust(project, services, trusted=trusted)
     remark_stopped(view)
+
+
+def remark_without_main(services: "Sequence[Service]", registry: Registry) -> None:
+    """Say why the `hosts` of a project's file lead nowhere: in a bare repository each checkout has a label, and moves
+    them below it."""
+    labelled = {one.project: one for one in services if one.project and one.project.label and len(one.hosts) > 1}
+    for project, service in labelled.items():
+        has_main = any(one.project is not None and one.project == Project(project.base) for one in registry.services)
+        folder = Path(service.source.file).parent
+        if not has_main and worktrees.is_without_main(folder):
+            remark(
+                f"every name of `{project}` has `{project.label}` in it, its `hosts` too: the repository is bare, and"
+                f" no checkout is the main one; to make this one it: {devproxy_command('link', '--main', folder)}",
+                fg="yellow",
+            )
 
 
 def _show_trust(project: Project, services: "Sequence[Service]", *, trusted: bool) -> None:

@@ -47,6 +47,10 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
     settings = plan.registry.settings
     if not (plan.todo or plan.left):
         return Exit.GOOD
+    if not group:
+        from devproxy.cli.link import remark_without_main
+
+        remark_without_main(plan.todo, plan.registry)
     ports = _proxy_ports(paths, settings.autostart)
     _tell_left(plan.left, ports.or_planned(settings.http))
     if not plan.todo:

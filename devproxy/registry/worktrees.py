@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from devproxy.registry.hostnames import RESERVED, slug
-from devproxy.storage.files import first_line
+from devproxy.storage.files import first_line, manifest_text
 
 LARGEST = 4096  # bytes of a file of git's that are read
 MOST = 100  # worktrees that are looked for
@@ -28,6 +28,13 @@ def label(folder: Path) -> str:
     """
     top, own, common = _repository(folder)
     return _label(_line(own / "HEAD"), top) if own != common else ""
+
+
+def is_without_main(folder: Path) -> bool:
+    """Whether `folder` is in a worktree of a bare repository, which has no main checkout beside it. Reads files; raises
+    nothing."""
+    _, own, common = _repository(folder)
+    return own != common and any(_says_bare(common / name) for name in ("config", "config.worktree"))
 
 
 def siblings(folder: Path) -> list[Path]:
@@ -57,6 +64,19 @@ def _label(head: str, top: Path) -> str:
     branch = head.removeprefix(_BRANCH) if head.startswith(_BRANCH) else ""
     found = slug(branch) or slug(top.name) or "worktree"
     return f"{found}-worktree" if found == RESERVED else found
+
+
+def _says_bare(config: Path) -> bool:
+    """Whether a file of git's configuration (git-config(1), "Syntax") has `bare = true` in its section `core`."""
+    section, found = "", False
+    for line in (manifest_text(config) or "").splitlines():
+        text = line.strip().lower()
+        if text.startswith("["):
+            section = text.partition("]")[0].lstrip("[ ").rstrip()
+        elif section == "core":
+            key, _, value = (part.strip() for part in text.partition("="))
+            found = value in {"true", "yes", "on", "1"} if key == "bare" else found
+    return found
 
 
 def _line(file: Path) -> str:

@@ -9,7 +9,7 @@ from devproxy.cli.link import LinkOptions, linked
 from devproxy.errors import DevproxyError
 from devproxy.registry.decode import decode_user
 from tests.cli.command import PROJECT, Home, links, write_project
-from tests.repository import repository, worktree
+from tests.repository import git, repository, worktree
 
 STOPPED = "the proxy is not running; start it: devproxy start\n"
 
@@ -177,6 +177,47 @@ def test_trust_shows_what_may_be_run_and_a_change_asks_again(home: Home) -> None
 
 
 DIGEST = "0123456789abcdef" * 4
+HOSTS = PROJECT.replace("[services.web]", '[services.web]\nhosts = ["shop.localhost"]', 1)
+
+
+def bare_with_worktrees(home: Home) -> tuple[Path, Path]:
+    """Two worktrees, `main` and `fix`, of a bare repository that has no checkout of its own."""
+    source = repository(home.folder / "source", {"devproxy.toml": HOSTS})
+    git(home.folder, "clone", "--quiet", "--bare", str(source), "shop.git")
+    bare = home.folder / "shop.git"
+    git(bare, "worktree", "add", "--quiet", str(home.folder / "main"), "main")
+    return home.folder / "main", worktree(bare, home.folder / "fix", "fix")
+
+
+def test_a_worktree_of_a_bare_repository_can_be_the_main_checkout(home: Home) -> None:
+    main, fix = bare_with_worktrees(home)
+    done = home.run("link", cwd=main)
+    assert "http://web.main.shop.localhost" in done.out
+    assert "the repository is bare" in done.err
+    assert f"to make this one it: devproxy link --main {main}\n" in done.err
+
+    done = home.run("link", "--main", cwd=main)
+    assert done.out == ("NAME      URL\napi.shop  http://api.shop.localhost\nweb.shop  http://web.shop.localhost\n")
+    assert "repository is bare" not in done.err
+    assert links(home) == {"shop": str(main / "devproxy.toml")}
+    assert home.run("link", cwd=main).code == 0  # it stays the main one
+    done = home.run("link", cwd=fix)
+    assert "repository is bare" not in done.err
+    assert links(home) == {"shop": str(main / "devproxy.toml"), "fix.shop": str(fix / "devproxy.toml")}
+
+
+def test_there_is_one_main_checkout_and_it_has_no_label(home: Home) -> None:
+    main, fix = bare_with_worktrees(home)
+    home.run("link", "--main", cwd=main)
+    done = home.run("link", "--main", cwd=fix)
+    assert done.code == 1
+    assert "is linked already, to another file" in done.err
+    done = home.run("link", "--main", "--as", "two", cwd=fix)
+    assert (done.code, "exclude each other" in done.err) == (2, True)
+    assert home.run("link", "--main", "--force", cwd=fix).code == 0
+    assert links(home) == {"shop": str(fix / "devproxy.toml")}
+
+
 REGISTRY = "/home/you/registry.toml"
 
 
@@ -212,6 +253,12 @@ def test_a_checkout_keeps_its_label_unless_its_branch_is_another(files: list[Pat
     key, moved = link(text, files[1], worktree="fix")
     assert key == "fix.shop"
     assert "two.shop" not in moved
+
+
+def test_the_main_checkout_stays_without_a_label(files: list[Path]) -> None:
+    key, text = link("", files[0], worktree="main", label="")
+    assert (key, link(text, files[0], worktree="other")) == ("shop", ("shop", text))
+    assert link(text, files[0], worktree="main", label="two")[0] == "two.shop"
 
 
 def test_two_branches_with_one_label_are_numbered(files: list[Path]) -> None:

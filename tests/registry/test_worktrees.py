@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.registry.worktrees import label
+from devproxy.registry.worktrees import is_without_main, label
 from tests.repository import git, repository, worktree
 
 
@@ -57,3 +57,32 @@ def test_a_submodule_is_part_of_what_it_lies_in(main: Path, tmp_path: Path) -> N
 def test_what_git_did_not_write_is_no_worktree(tmp_path: Path, text: str) -> None:
     (tmp_path / ".git").write_text(text)
     assert label(tmp_path) == ""
+
+
+def test_a_worktree_of_a_bare_repository_is_without_a_main_checkout(main: Path, tmp_path: Path) -> None:
+    assert not is_without_main(worktree(main, tmp_path / "fix", "fix"))
+    assert not is_without_main(main)
+    for name in ("shop.git", "shop/.git"):  # a folder of its own, or `.git` in the folder that holds the worktrees
+        bare = tmp_path / "clones" / name
+        git(tmp_path, "clone", "--quiet", "--bare", str(main), str(bare))
+        there = worktree(bare, bare.parent / f"there-{len(name)}", "there")
+        assert is_without_main(there)
+        assert is_without_main(there / "web")
+
+
+@pytest.mark.parametrize(
+    ("config", "bare"),
+    [
+        ("[core]\n\tbare = true\n", True),
+        ("[ Core ]\nBARE=Yes", True),
+        ("[core]\nbare = true\nbare = false\n", False),
+        ('[core "x"]\nbare = true\n', False),
+        ("[other]\nbare = true\n", False),
+        ("[core]\n# bare = true\n", False),
+        ("\0\xff[core", False),
+    ],
+)
+def test_what_git_is_told_about_it(main: Path, tmp_path: Path, config: str, bare: bool) -> None:
+    there = worktree(main, tmp_path / "fix", "fix")
+    (main / ".git" / "config").write_text(config, "latin-1")
+    assert is_without_main(there) is bare

@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from devproxy.detect.files import entries, is_file, toml_table
+from devproxy.run.logs import plain
 from devproxy.storage.files import first_line, manifest_text
 
 SCRIPTS = "Scripts" if sys.platform == "win32" else "bin"
@@ -176,7 +177,7 @@ def _asked(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[dict
         return {}, str(error)
     if done.returncode:
         lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-        return {}, lines[-1].strip() if lines else f"it ended with exit code {done.returncode}"
+        return {}, plain(lines[-1]).strip() if lines else f"it ended with exit code {done.returncode}"
     try:
         table = json.loads(done.stdout or b"{}")
     except (ValueError, RecursionError):

@@ -136,6 +136,7 @@ def test_what_a_tool_would_set_is_set(tmp_path: Path, file: str, name: str, aske
     ("script", "why"),
     [
         ("echo; echo 'direnv: error .envrc is blocked. Run `direnv allow`' >&2; exit 1", "Run `direnv allow`"),
+        (r"printf '\033[31mdirenv: blocked\033[0m\n' >&2; exit 1", "direnv: direnv: blocked"),
         ("exit 3", "exit code 3"),
         ("echo '{'", "no JSON"),
         ("exec sleep 600", "longer than"),

@@ -21,6 +21,7 @@ from devproxy.programs.command_line import SHELLS, WRAPPERS, ParsedCommand, pars
 from devproxy.programs.recognize import does_serve, find_row, given
 from devproxy.programs.scripts import ScriptCall, is_opaque, script_call
 from devproxy.programs.shell import replace_words, simple_commands
+from devproxy.text import shown
 
 # (folder relative to the command's, which script) → the script's text, None where there is none
 Scripts = Callable[[str, ScriptCall], str | None]
@@ -154,8 +155,8 @@ class _Adapter:
 
     def _tell(self, argv: Sequence[str], why: str) -> None:
         self.not_followed = self.not_followed or (
-            f"`{options.shell_text(argv)}` is not followed: {why}. It gets its port as PORT, and no flags; a program"
-            " that does not read PORT needs its own, such as `--port $PORT`, where it is started"
+            f"`{shown(options.shell_text(argv))}` is not followed: {why}. It gets its port as PORT, and no flags; what"
+            " does not read PORT needs its own, such as `--port $PORT`, where it is started"
         )
 
     def _program(self, argv: tuple[str, ...], position: _Position) -> AdaptedCommand | None:

@@ -27,7 +27,7 @@ from devproxy.registry.values import fill
 from devproxy.run.environment import ProjectEnvironment, project_environment
 from devproxy.storage.dotenv import parse_dotenv
 from devproxy.storage.files import UnreadableError, decode_text, read
-from devproxy.text import devproxy_command, quote
+from devproxy.text import devproxy_command, quote, safe
 from devproxy.urls import Ports, service_url
 
 HOST = "127.0.0.1"
@@ -85,7 +85,9 @@ def prepare(
     env = found.variables | from_files | ours
     env |= {name: filled(text, adapted.port) for name, text in service.env}
     notes = [*_notes(adapted), *_environment_notes(found), *file_notes]
-    return PreparedCommand(argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=notes)
+    return PreparedCommand(
+        argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=[safe(note) for note in notes]
+    )
 
 
 def _command(service: Service, argv: Sequence[str] | None) -> tuple[str, ...]:

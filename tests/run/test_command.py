@@ -284,6 +284,12 @@ def test_a_broken_file_has_no_scripts(tmp_path: Path, text: str) -> None:
     assert package_scripts(tmp_path)("", ScriptCall("dev")) is None
 
 
+def test_no_value_in_a_note_makes_a_line(tmp_path: Path) -> None:
+    found = prepared(replace(WEB, command=("make", "dev\n::error::fake")))
+    assert "is not followed" in found.notes[0]
+    assert all("\n" not in note for note in found.notes)
+
+
 # env_file
 
 

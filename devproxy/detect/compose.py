@@ -17,7 +17,7 @@ from devproxy.text import shown
 # by the port inside the container: databases, queues and caches, mail
 _TCP = frozenset({25, 1025, 1433, 1521, 3306, 5432, 5672, 6379, 9042, 9092, 11211, 26257, 27017, 33060})
 _SHORT = re.compile(
-    r"(?:(?:\[(?P<six>[^\]]*)\]|(?P<address>[^:\[\]]*)):)?(?:(?P<port>\d{1,5})(?:-(?P<last>\d{1,5}))?)?:"
+    r"(?:(?:\[(?P<six>[^\]]*)\]|(?P<address>[^\[\]]*?)):)?(?:(?P<port>\d{1,5})(?:-(?P<last>\d{1,5}))?)?:"
     r"(?P<target>\d{1,5})(?:-(?P<target_last>\d{1,5}))?(?:/(?P<protocol>\w+))?"
 )
 _ALONE = re.compile(r"\d{1,5}(?:-\d{1,5})?(?:/\w+)?")

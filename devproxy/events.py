@@ -132,6 +132,74 @@ class Idle(ServiceEvent, frozen=True):
         return f"{self.service} was ended after {duration(self.after)} without a request"
 
 
+class CommandEvent(ServiceEvent, frozen=True, kw_only=True):
+    """What became of a service's command; `at` is when, in seconds since 1970, as whoever runs it says."""
+
+    at: float
+
+
+class CommandWaits(CommandEvent, frozen=True):
+    """A command is about to start, and waits for something."""
+
+    why: str
+
+    def text(self) -> str:
+        return f"{self.service} {self.why}"
+
+
+class CommandStarts(CommandEvent, frozen=True):
+    """A command is started by `by` (`devproxy up`); `restart` counts the starts since then that nobody asked for."""
+
+    by: str
+    restart: int = 0
+
+    def text(self) -> str:
+        return f"{self.service} is started {f'again (restart {self.restart})' if self.restart else f'by {self.by}'}"
+
+
+class CommandUp(CommandEvent, frozen=True):
+    """A command is there for others, `after` seconds after its start."""
+
+    tone: ClassVar[Tone] = "good"
+    after: float
+
+    def text(self) -> str:
+        return f"{self.service} is up, {self.after:.1f} s after its start"
+
+
+class CommandExited(CommandEvent, frozen=True):
+    """A command has ended after `lasted` seconds, and is started again."""
+
+    tone: ClassVar[Tone] = "bad"
+    code: int
+    lasted: float
+
+    def text(self) -> str:
+        return f"{self.service} ended with {exit_in_words(self.code)} after {duration(self.lasted)}; it starts again"
+
+
+class CommandFailed(CommandEvent, frozen=True):
+    """A command is over and should not be, after `starts` starts; `code` None: it could not be started."""
+
+    tone: ClassVar[Tone] = "bad"
+    why: str
+    code: int | None = None
+    starts: int = 1
+
+    def text(self) -> str:
+        given_up = f"; given up after {self.starts} starts" if self.starts > 1 else ""
+        return f"{self.service} has failed: {self.why}{given_up}"
+
+
+class Ended(CommandEvent, frozen=True):
+    """A command is over, as it should be: it was asked to end, or was done."""
+
+    why: str
+
+    def text(self) -> str:
+        return f"{self.service} has ended: {self.why}"
+
+
 class Exposed(ServiceEvent, frozen=True):
     """Others can reach a service; `fix` is one line."""
 
@@ -205,6 +273,12 @@ AnyEvent = (
     | Waking
     | Failed
     | Idle
+    | CommandWaits
+    | CommandStarts
+    | CommandUp
+    | CommandExited
+    | CommandFailed
+    | Ended
     | Exposed
     | Owner
     | Found
@@ -234,7 +308,7 @@ class EventLog:
     def add(self, event: AnyEvent) -> Entry:
         """Keep `event` and tell every subscriber, at once and in turn."""
         self._last += 1
-        entry = Entry(self._last, self._clock(), event)
+        entry = Entry(self._last, event.at if isinstance(event, CommandEvent) else self._clock(), event)
         self._entries.append(entry)
         for tell in tuple(self._subscribers):
             tell(entry)
@@ -263,6 +337,27 @@ class EventLog:
                 self._subscribers.remove(tell)
 
         return end
+
+
+_SIGNALS = {  # those whose numbers are the same everywhere (signal(7))
+    1: "SIGHUP",
+    2: "SIGINT",
+    3: "SIGQUIT",
+    4: "SIGILL",
+    6: "SIGABRT",
+    8: "SIGFPE",
+    9: "SIGKILL",
+    11: "SIGSEGV",
+    13: "SIGPIPE",
+    14: "SIGALRM",
+    15: "SIGTERM",
+}
+
+
+def exit_in_words(code: int) -> str:
+    """`exit code 3`, `signal 9 (SIGKILL)`: 128 + N is signal N, as shells have it."""
+    name = _SIGNALS.get(code - 128)
+    return f"signal {code - 128} ({name})" if name else f"exit code {code}"
 
 
 def duration(seconds: float) -> str:

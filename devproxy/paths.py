@@ -89,6 +89,16 @@ class Paths:
     def lease(self, service: str) -> Path:
         return self.leases / f"{service}.toml"
 
+    # state/runs/
+
+    @property
+    def runs(self) -> Path:
+        """What became of each service's command, a file each."""
+        return self.state / "runs"
+
+    def run(self, service: str) -> Path:
+        return self.runs / f"{service}.json"
+
     # state/up/
 
     @property

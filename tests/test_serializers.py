@@ -52,6 +52,7 @@ def test_a_row_has_what_is_promised() -> None:
         "listeners": [],
         "findings": [],
         "dormant": False,
+        "run": None,
         "problems": [problem_row(problem("/r/devproxy.toml"))],
     }
 

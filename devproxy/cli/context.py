@@ -4,14 +4,14 @@ Lives here: reading both, the URL of a service as it works right now, and how op
 Not here: what each command makes of it. Reading never needs the proxy, and never writes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from devproxy.cli.output import remark
-from devproxy.daemon.runtime import Running, read_running, watched
-from devproxy.health.model import Condition
+from devproxy.daemon.runtime import HealthReport, Running, read_running, watched
+from devproxy.health.model import CommandRun, Condition
 from devproxy.paths import Paths
 from devproxy.problems import POLLED, Problem
 from devproxy.registry.loader import read
@@ -40,13 +40,20 @@ class CommandContext(NamedTuple):
         return service_url(msgspec.structs.replace(service, hosts=(host,)) if host else service, self.ports)
 
     def conditions(self) -> Mapping[str, Condition]:
-        """By service id: what the running proxy's monitor says, else what one look at the socket table tells."""
-        known = watched(self.paths, self.running)
-        if known is not None:
-            return known
+        """By service id, as of now: what the proxy's monitor knows as far as that is still so, else a look of our own.
+
+        The monitor may not have seen yet what another command has just done or said.
+        """
+        from devproxy.health.runs import command_runs, read_runs
         from devproxy.health.socket_table import from_socket_table
 
-        return from_socket_table(self.registry.services)
+        runs = command_runs(read_runs(self.paths))
+        known = watched(self.paths, self.running)
+        looked = from_socket_table(self.registry.services, runs)
+        found = {} if known is None else _still_so(known, self.registry.services, runs, looked)
+        anew = [service for service in self.registry.services if service.id not in found]
+        unclear = [service for service in anew if _has_to_be_asked(service, looked)]
+        return {**looked, **found, **_ask(self.registry, unclear, looked)}
 
     @property
     def problems(self) -> list[Problem]:
@@ -68,6 +75,48 @@ def load_context(registry: Registry | None = None) -> CommandContext:
     if running is not None and running.in_force is not None and registry.has_errors:
         registry = msgspec.structs.replace(running.in_force, problems=registry.problems)
     return CommandContext(paths, registry, running)
+
+
+def _still_so(
+    known: HealthReport,
+    services: Iterable[Service],
+    runs: Mapping[str, CommandRun],
+    looked: Mapping[str, Condition],
+) -> dict[str, Condition]:
+    """What the monitor knew, of those services whose upstream, command and listeners are as they were then."""
+    found = {}
+    for service in services:
+        condition, now = known.services.get(service.id), looked.get(service.id)
+        upstream = service.upstream.text if service.upstream else ""
+        if condition is None or known.upstreams.get(service.id, upstream) != upstream:
+            continue
+        if condition.run != runs.get(service.id) or (condition.state == "unknown" and not condition.since):
+            continue
+        if now is None or _places(condition) == _places(now):
+            found[service.id] = condition
+    return found
+
+
+def _places(condition: Condition) -> set[tuple[str, int]]:
+    return {(one.address, one.port) for one in condition.listeners}
+
+
+def _has_to_be_asked(service: Service, looked: Mapping[str, Condition]) -> bool:
+    """Whether the socket table does not tell how it is."""
+    upstream, condition = service.upstream, looked.get(service.id)
+    if upstream is None or condition is None:
+        return False
+    return bool(upstream.path) or (service.health.path is not None and condition.state == "up")
+
+
+def _ask(registry: Registry, services: Sequence[Service], looked: Mapping[str, Condition]) -> Mapping[str, Condition]:
+    if not services:
+        return {}
+    import asyncio
+
+    from devproxy.health.one_shot import ask_once
+
+    return asyncio.run(ask_once(registry, services, looked))
 
 
 def remark_stopped(view: CommandContext) -> None:

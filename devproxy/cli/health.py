@@ -8,7 +8,6 @@ Not here: checking (`health/one_shot.py`), the past (`health/history.py`). The p
 import shutil
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,19 +15,14 @@ from devproxy.cli.arguments import complete_service, find_service
 from devproxy.cli.context import CommandContext, load_context
 from devproxy.cli.output import for_person, print_json, remark, say
 from devproxy.errors import Exit
-from devproxy.health.model import SEVERITIES, Condition, Finding
+from devproxy.health.model import SEVERITIES, CommandRun, Condition, Finding
 from devproxy.registry.model import Service
-from devproxy.text import plural, safe
+from devproxy.text import devproxy_command, plural, safe
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from devproxy.health.model import Condition
-    from devproxy.registry.model import Service
-
-
-WORDS = ("down", "starting", *SEVERITIES)
-DEFAULT = ",".join(("down", *(code for code, severity in SEVERITIES.items() if severity != "note")))
+WORDS = ("down", "failed", "stopped", "starting", *SEVERITIES)
+DEFAULT = ",".join(
+    ("down", "failed", "stopped", *(code for code, severity in SEVERITIES.items() if severity != "note"))
+)
 
 
 def fail_on(_ctx: click.Context, _param: click.Parameter, text: str) -> frozenset[str]:
@@ -59,8 +53,9 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
     """Check services now: are they up, who else can reach them. What is wrong comes with proof and fix.
 
     NAME is a service (web.shop), its bare name, or a hostname; without one all services are checked. The proxy need not
-    run. A service whose exposure is allowed in the registry never counts as exposed for the exit code, and one that a
-    request starts never as down while nothing listens on its port.
+    run. The exit code is 1 where a service is down, has failed or is stopped, or where something else is wrong with it.
+    A service whose exposure is allowed in the registry never counts as exposed for the exit code, and one that a
+    request starts never as stopped.
     """
     view = load_context()
     services = _chosen(view, names)
@@ -73,8 +68,6 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
     if as_json:
         _print_json(view, services, conditions)
     elif services:
-        # MOVED
-
         print_report(services, conditions, notes=bool(names))
     else:
         remark("no services yet; give one a name: devproxy add web 5173 (or, in a project's folder: devproxy link)")
@@ -86,37 +79,50 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
     return Exit.BAD_NEWS if bad else Exit.GOOD
 
 
-def is_bad(condition: "Condition", words: frozenset[str]) -> bool:
+def is_bad(condition: Condition, words: frozenset[str]) -> bool:
     """Whether anything about it is among `words`; what the registry allows, or starts on request, is not."""
     codes = {finding.code for finding in condition.findings if finding.code != "exposed" or finding.severity != "note"}
     return bool(words & {condition.word, *codes})
 
 
-def _chosen(view: CommandContext, names: tuple[str, ...]) -> "Sequence[Service]":
+def _chosen(view: CommandContext, names: tuple[str, ...]) -> Sequence[Service]:
     if not names:
         return view.registry.services
     return list({found.id: found for found in (find_service(view.registry, name).service for name in names)}.values())
 
 
-def _check(view: CommandContext, services: "Sequence[Service]") -> "Mapping[str, Condition]":
+def _check(view: CommandContext, services: Sequence[Service]) -> Mapping[str, Condition]:
     import asyncio
 
     from devproxy.daemon.runtime import read_health
     from devproxy.health.one_shot import check_once
+    from devproxy.health.runs import command_runs, read_runs
 
     known = read_health(view.paths)
     own = view.running.ports.known if view.running else ()
-    return asyncio.run(check_once(view.registry, services, own_ports=own, owners=known.owners if known else None))
+    owners, runs = known.owners if known else None, command_runs(read_runs(view.paths))
+    return asyncio.run(check_once(view.registry, services, own_ports=own, owners=owners, runs=runs))
 
 
-def _print_json(view: CommandContext, services: "Sequence[Service]", conditions: "Mapping[str, Condition]") -> None:
+def _print_json(view: CommandContext, services: Sequence[Service], conditions: Mapping[str, Condition]) -> None:
     from devproxy.serializers import service_rows
 
     wanted = {service.id for service in services}
     print_json([row for row in service_rows(view.registry, view.ports, conditions) if row["id"] in wanted])
 
 
-COLOURS = {"up": "green", "down": "red", "starting": "yellow", "unknown": "yellow", "on-request": None}
+COLOURS = {
+    "up": "green",
+    "running": "yellow",
+    "done": "green",
+    "starting": "yellow",
+    "down": "red",
+    "failed": "red",
+    "stopped": "yellow",
+    "unknown": "yellow",
+    "on-request": None,
+}
+LOG_LINES = 5  # of a command that has failed
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 _INDENT = " " * 11  # as wide as `  shadowed ` and every label below it
 
@@ -131,11 +137,13 @@ def print_report(services: Sequence[Service], conditions: Mapping[str, Condition
         findings = [one for one in condition.findings if notes or one.severity != "note"]
         if index and (findings or spacious):
             say()
-        spacious = bool(findings)
+        spacious = bool(findings) or condition.state == "failed"
         say(
             safe(f"{service.id.ljust(width)}  {condition.word.ljust(widest)}  {about(condition)}"),
             fg=COLOURS[condition.word],
         )
+        if condition.run is not None and condition.state == "failed":
+            _print_run(service, condition.run)
         for finding in findings:
             _print_finding(finding)
     _summarise([conditions[service.id] for service in services])
@@ -148,6 +156,15 @@ def about(condition: Condition) -> str:
     if condition.exposure == "unknown":
         return f"{condition.why}; who can reach it is not known: {condition.exposure_why}"
     return condition.why + ("; others can reach it" if condition.exposure == "exposed" else "")
+
+
+def _print_run(service: Service, run: CommandRun) -> None:
+    """How its command ended: the last lines of its log, and what to type once that is mended."""
+    if run.restarts:
+        _print_lines("restarts", [str(run.restarts)])
+    for line in run.lines[-LOG_LINES:]:
+        say(f"  {'log':<9}{line}", dim=True)
+    _print_lines("fix", [f"mend that, then: {devproxy_command('up', service.id)}"])
 
 
 def _print_finding(finding: Finding) -> None:
@@ -174,7 +191,9 @@ def _summarise(conditions: Sequence[Condition]) -> None:
     states = [counted_state for state in COLOURS if (counted_state := _count(conditions, state))]
     exposed = sum(condition.exposure == "exposed" for condition in conditions)
     parts = [*states, *([f"{exposed} exposed"] if exposed else [])]
-    good = not exposed and all(condition.state == "up" or condition.dormant for condition in conditions)
+    good = not exposed and all(
+        condition.state in {"up", "running", "done"} or condition.dormant for condition in conditions
+    )
     remark("")
     remark(f"{plural(len(conditions), 'service')}: {', '.join(parts)}", fg="green" if good else "yellow")
 

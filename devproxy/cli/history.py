@@ -12,7 +12,8 @@ from devproxy.cli.context import CommandContext
 from devproxy.cli.output import print_json, remark, say
 from devproxy.events import AnyEvent, Checked, Exposed, Found, Tone
 from devproxy.health.history import ABOUT_ALL, HistoryEntry, concerns, read, row
-from devproxy.health.model import Condition
+from devproxy.health.model import Condition, RunRecord
+from devproxy.health.runs import RunsReader
 from devproxy.registry.model import Service
 from devproxy.text import json_text, safe
 
@@ -74,9 +75,25 @@ def watch(view: CommandContext, services: Sequence[Service], as_json: bool) -> N
             if as_json or not (first and isinstance(event, Checked | Exposed | Found)):
                 _print_event(HistoryEntry(time.time(), event), as_json)
 
-    hooks = MonitorHooks(lambda: registry, lambda _: float("-inf"), lambda: _own(view), tell, lambda _: None)
+    runs = _ReadRuns(view, {service.id for service in services})
+    hooks = MonitorHooks(
+        lambda: registry, lambda _: float("-inf"), lambda: _own(view), tell, lambda _: None, runs=runs.read
+    )
     monitor = Monitor(Board(), hooks)
+    monitor.board.tell_no_more(entry.event for entry in read(view.paths))
     asyncio.run(monitor.run())
+
+
+class _ReadRuns:
+    """What becomes of the commands of some services."""
+
+    def __init__(self, view: CommandContext, wanted: set[str]):
+        self._reader = RunsReader(view.paths)
+        self._wanted = wanted
+
+    def read(self) -> dict[str, RunRecord] | None:
+        records = self._reader.read()
+        return records and {name: record for name, record in records.items() if name in self._wanted}
 
 
 def _own(view: CommandContext) -> tuple[int, ...]:

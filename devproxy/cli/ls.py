@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from devproxy.registry.model import Service, Upstream
 
 HEADINGS = ("NAME", "URL", "UPSTREAM", "STATE", "EXPOSURE")
-COLOURS = {"up": "green", "down": "red", "starting": "yellow", "exposed": "red"}
+COLOURS = {
+    "up": "green",
+    "done": "green",
+    "running": "yellow",
+    "down": "red",
+    "failed": "red",
+    "stopped": "yellow",
+    "starting": "yellow",
+    "exposed": "red",
+}
 
 
 @click.command("ls")

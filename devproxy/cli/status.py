@@ -54,13 +54,13 @@ def status(view: CommandContext) -> dict[str, Any]:
 
 
 def _health(view: CommandContext) -> dict[str, int | None]:
-    """How many services are up, down and exposed, as the running proxy knows; null without one."""
-    conditions = watched(view.paths, view.running)
-    if conditions is None:
-        return {"up": None, "down": None, "exposed": None}
+    """How many services are up, down, failed and exposed, as the running proxy knows; null without one."""
+    if watched(view.paths, view.running) is None:
+        return {"up": None, "down": None, "failed": None, "exposed": None}
+    conditions = view.conditions()
     states = [condition.word for condition in conditions.values()]
     exposed = sum(condition.exposure == "exposed" for condition in conditions.values())
-    return {"up": states.count("up"), "down": states.count("down"), "exposed": exposed}
+    return {**{word: states.count(word) for word in ("up", "down", "failed")}, "exposed": exposed}
 
 
 def _print(view: CommandContext, facts: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def _print(view: CommandContext, facts: dict[str, Any]) -> None:
         lines.append(("pages", control_url(view.registry.settings.tlds, view.ports)))
     lines.append(("services", f"{facts['services']}, reached by {plural(facts['routes'], 'route')}"))
     if facts["up"] is not None:
-        lines.append(("health", ", ".join(f"{facts[state]} {state}" for state in ("up", "down", "exposed"))))
+        lines.append(("health", ", ".join(f"{facts[state]} {state}" for state in ("up", "down", "failed", "exposed"))))
     lines.append(("registry", facts["registry"]))
     for line in aligned(lines):
         say(line)

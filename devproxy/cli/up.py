@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from devproxy.cli.arguments import complete_service, declared_by, services_meant
+from devproxy.cli.context import load_context
 from devproxy.cli.output import Prefixed, print_table, remark, say
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths, nearest_project
@@ -253,7 +254,9 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports)
 
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
     urls = {service.id: service_url(service, ports.or_planned(registry.settings.http)) for service in registry.services}
-    print_table(("NAME", "STATE", "URL"), [(name, one.state, urls.get(name, "")) for name, one in states.items()])
+    conditions = load_context(registry).conditions()  # in the words of `ls`
+    words = {name: conditions[name].word if name in conditions else one.state for name, one in states.items()}
+    print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])
     bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
     if bad:
         _show_tails(paths, bad)

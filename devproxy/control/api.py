@@ -20,19 +20,23 @@ def routes(view: ControlContext) -> Iterator[web.RouteDef]:
     """The handlers, each at its path."""
 
     async def services(_: web.Request) -> web.Response:
+        await view.look()
         return json_answer(service_rows(view.registry(), view.ports, view.conditions()))
 
     async def health(_: web.Request) -> web.Response:
+        await view.look()
         return json_answer(view.conditions())
 
     async def history(request: web.Request) -> web.Response:
         wanted = request.query.get("service")
+        await view.look()
         return json_answer(await asyncio.to_thread(view.history, wanted))
 
     async def problems(_: web.Request) -> web.Response:
         return json_answer([problem_row(problem) for problem in view.registry().problems])
 
     async def status(_: web.Request) -> web.Response:
+        await view.look()
         return json_answer(view.status())
 
     yield web.get("/api/services", services)

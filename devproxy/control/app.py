@@ -53,6 +53,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _page(view: ControlContext) -> Handler:
     async def dashboard(_: web.Request) -> web.Response:
+        await view.look()
         return web.Response(text=pages.dashboard(view), content_type="text/html")
 
     return dashboard

@@ -5,7 +5,7 @@ Not here: the daemon that fills it in (`daemon/main.py`), how it looks (`pages.p
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,16 @@ from devproxy.registry.model import Registry
 from devproxy.urls import Ports, control_hosts
 
 
+async def _seen() -> None:
+    """Nothing is looked at: what is known is what there is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlContext:
     """`registry`, `notices` and `conditions` (by service id) return what is in force now; `history` what happened to
     one service or all, oldest first, and blocks (disk); `answers` how many there were since the start, by service id
-    (empty for none) and status; `started` is in seconds since 1970."""
+    (empty for none) and status; `started` is in seconds since 1970. After `look`, `conditions` are no older than that:
+    what a command has just said is so for who asks next."""
 
     registry: Callable[[], Registry]
     notices: Callable[[], Sequence[str]]
@@ -35,6 +40,7 @@ class ControlContext:
     conditions: Callable[[], Mapping[str, Condition]] = dict
     answers: Callable[[], Mapping[str, Mapping[int, int]]] = dict
     history: Callable[[str | None], Sequence[Mapping[str, Any]]] = lambda _: ()
+    look: Callable[[], Awaitable[None]] = _seen
 
     def hosts(self) -> frozenset[str]:
         """The names that are devproxy's own."""
@@ -57,6 +63,7 @@ class ControlContext:
             "services": len(registry.services),
             "up": sum(condition.state == "up" for condition in conditions),
             "down": sum(condition.word == "down" for condition in conditions),
+            "failed": sum(condition.word == "failed" for condition in conditions),
             "exposed": sum(condition.exposure == "exposed" for condition in conditions),
             "answers": _by_class(self.answers()),
             "problems": len(registry.problems),

@@ -18,8 +18,9 @@ from devproxy.errors import DevproxyError
 from devproxy.events import AnyEvent, Entry, EventLog, Exposed, Found
 from devproxy.health import history
 from devproxy.health.board import Board
-from devproxy.health.model import Check, Condition, Listener
+from devproxy.health.model import Check, Condition, Listener, RunRecord
 from devproxy.health.monitor import Monitor, MonitorHooks
+from devproxy.health.runs import RunsReader
 from devproxy.paths import Paths
 from devproxy.proxy.gates import Dormant, Gate, health_gates
 from devproxy.proxy.server import Proxy
@@ -49,8 +50,17 @@ class HealthPublisher:
         self._trouble = ""
         before = read_health(paths)
         self._board = Board(before.owners if before else None)
+        self._runs = RunsReader(paths)
+        self._is_history_known = False
         hooks = MonitorHooks(
-            registry, self.answered, lambda: own_ports, self._tell, self._alarm, proxy.make_room, proxy.is_asked
+            registry,
+            self.answered,
+            lambda: own_ports,
+            self._tell,
+            self._alarm,
+            proxy.make_room,
+            proxy.is_asked,
+            self._read_runs,
         )
         self._monitor = Monitor(self._board, hooks)
         self._unsubscribe = events.subscribe(self._keep)
@@ -59,6 +69,10 @@ class HealthPublisher:
     def conditions(self) -> Mapping[str, Condition]:
         """By service id, as of now."""
         return self._board.conditions
+
+    async def look(self) -> None:
+        """Have what `conditions` says be no older than this call: what a command has just said is seen."""
+        await self._monitor.tick()
 
     def past(self, service: str | None) -> list[dict[str, Any]]:
         """What happened to a service, or to all, as JSON; oldest first. Blocks (disk)."""
@@ -108,6 +122,13 @@ class HealthPublisher:
 
     # What the monitor asks and tells
 
+    def _read_runs(self) -> Mapping[str, RunRecord] | None:
+        """In a thread. What an earlier life of the proxy has written down is not told once more."""
+        if not self._is_history_known:
+            self._is_history_known = True
+            self._board.tell_no_more(entry.event for entry in history.read_written(self._paths))
+        return self._runs.read()
+
     def answered(self, upstream: Upstream) -> float:
         """When an upstream last answered a request, on the loop's clock."""
         return self._proxy.pool.last_answer(upstream)
@@ -134,7 +155,9 @@ class HealthPublisher:
         self._wanted.clear()
         entries, self._unwritten = self._unwritten, []
         board = self._board
-        health = HealthReport(pid=os.getpid(), time=time.time(), services=board.conditions, owners=board.owners)
+        health = HealthReport(
+            pid=os.getpid(), time=time.time(), services=board.conditions, owners=board.owners, upstreams=board.upstreams
+        )
         try:
             await asyncio.to_thread(self._save, health, entries)
             self._trouble = ""

@@ -140,6 +140,7 @@ class Daemon:
             conditions=self._conditions,
             answers=lambda: self._proxy.counts,
             history=self._past,
+            look=self._look,
             events=self._events,
             paths=self._paths,
             ports=self._ports,
@@ -151,6 +152,9 @@ class Daemon:
 
     def _conditions(self) -> Mapping[str, Condition]:
         return self._publisher.conditions()
+
+    async def _look(self) -> None:
+        await self._publisher.look()
 
     def _past(self, service: str | None) -> list[dict[str, Any]]:
         return self._publisher.past(service)

@@ -51,12 +51,15 @@ def _read_project(kind: type, text: object) -> Project:
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`state/health.json`: what the monitor of proxy `pid` knew at `time`; `owners` outlive the proxy."""
+    """`state/health.json`: what the monitor of proxy `pid` knew at `time`, and where it looked; `owners` outlive the
+    proxy.
+    """
 
     pid: int
     time: float
     services: dict[str, Condition] = {}
     owners: dict[str, ServiceOwner] = {}
+    upstreams: dict[str, str] = {}
 
 
 def read_health(paths: Paths) -> HealthReport | None:
@@ -67,7 +70,7 @@ def read_health(paths: Paths) -> HealthReport | None:
         return None
 
 
-def watched(paths: Paths, running: Running | None) -> dict[str, Condition] | None:
-    """The conditions as the proxy that runs now knows them; None where none runs, or it has not looked yet."""
+def watched(paths: Paths, running: Running | None) -> HealthReport | None:
+    """What the proxy that runs now knows; None where none runs, or it has not looked yet."""
     health = read_health(paths) if running is not None else None
-    return health.services if health is not None and running is not None and health.pid == running.pid else None
+    return health if health is not None and running is not None and health.pid == running.pid else None

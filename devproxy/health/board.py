@@ -1,15 +1,17 @@
 """What is known of each service: the health board, one of the few places with mutable state (ARCHITECTURE.md rule 3).
 
-Lives here: one record a service, and how checks and scans of the machine change it: thresholds, since when, who
-answered before, and one event a change.
-Not here: checking and scanning (`monitor.py`), when to (`schedule.py`). No clock: times are handed in, in seconds since
-1970.
+Lives here: one record a service, and how checks, scans of the machine and what becomes of its command change it:
+thresholds, since when, who answered before, and one event a change.
+Not here: the rule that makes its state of them (`state.py`), checking and scanning (`monitor.py`), when to
+(`schedule.py`). No clock: times are handed in, in seconds since 1970.
 
 A record belongs to a service's id and its upstream: with another upstream it begins anew. A service that was up is down
 only after `FAILURES` failed checks in a row, so that one lost probe flips nothing; a single good one makes it up. What
 listens and does not answer as it should is `starting` for the first `STARTING` seconds, and so is a command of ours
-that does not listen yet. Another program than the one known is a finding until it has been up for `ADOPTED` seconds:
-then it is the known one. What a request starts is not missing while it is down: it is dormant, and no event tells so.
+that does not listen yet. What has ended for good is not waited for: one failed check is enough. Events about commands
+come with their records, and what they tell is not told once more. Another program than the one known is a finding until
+it has been up for `ADOPTED` seconds: then it is the known one. What a request starts is not missing while it is down:
+it is dormant, and no event tells so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,17 +21,18 @@ import msgspec
 from devproxy import events
 from devproxy.health.findings import Examination
 from devproxy.health.model import (
-    DORMANT,
-    NO_PORT,
     NOT_TRIED,
     Check,
+    CommandRun,
     Condition,
     Finding,
     Reach,
+    RunRecord,
     ServiceOwner,
     State,
-    portless_condition,
+    events_of,
 )
+from devproxy.health.state import DORMANT, AskedState, is_over, nowhere, service_state
 from devproxy.registry.model import Service
 
 FAILURES = 2
@@ -38,11 +41,13 @@ ADOPTED = 3600.0
 
 
 class ServiceRecord:
-    """One service. `due` and `proof_due` are on the loop's clock: when it is to be checked, and proved, next."""
+    """One service. `asked` is what checks come to, `condition.run` what becomes of its command. `due` and `proof_due`
+    are on the loop's clock: when it is to be checked, and proved, next."""
 
     __slots__ = (
         "announced",
         "announced_at",
+        "asked",
         "condition",
         "due",
         "failed_at",
@@ -57,9 +62,10 @@ class ServiceRecord:
         "service",
     )
 
-    def __init__(self, service: Service, owner: ServiceOwner | None = None):
+    def __init__(self, service: Service, owner: ServiceOwner | None = None, run: CommandRun | None = None):
         self.service = service
-        self.condition = _unchecked(service)
+        self.asked = AskedState("unknown", Condition().why if service.upstream else nowhere(service))
+        self.condition = _unchecked(service, self.asked, run)
         self.owner = owner  # whose process it was when it last was as it should be
         self.announced: State = "unknown"  # the last state that an event told, and when
         self.announced_at = 0.0
@@ -83,6 +89,8 @@ class Board:
 
     def __init__(self, owners: Mapping[str, ServiceOwner] | None = None):
         self.records: dict[str, ServiceRecord] = {}
+        self._runs: Mapping[str, CommandRun] = {}
+        self._told: set[events.CommandEvent] = set()
         self.changed = False  # since `take_events`
         self._remembered = dict(owners or {})
         self._events: list[events.AnyEvent] = []
@@ -94,7 +102,7 @@ class Board:
         for service in services:
             record = old.get(service.id)
             if record is None or _begins_anew(record, service):
-                record = ServiceRecord(service, self._remembered.pop(service.id, None))
+                record = ServiceRecord(service, self._remembered.pop(service.id, None), self._runs.get(service.id))
                 self.changed = True
             record.service = service
             self.records[service.id] = record
@@ -104,6 +112,11 @@ class Board:
     def conditions(self) -> dict[str, Condition]:
         """By service id."""
         return {identity: record.condition for identity, record in self.records.items()}
+
+    @property
+    def upstreams(self) -> dict[str, str]:
+        """Where each service is looked for, by its id; empty for one without a port."""
+        return {name: one.service.upstream.text if one.service.upstream else "" for name, one in self.records.items()}
 
     @property
     def owners(self) -> dict[str, ServiceOwner]:
@@ -131,18 +144,39 @@ class Board:
             record.listening_since = None
         elif record.listening_since is None:
             record.listening_since = now
-        old = record.condition
-        state = _state(record, check, now)
-        if state == old.state == "up" and not check.up:
+        state = _asked_state(record, check, now)
+        if state == record.asked.state == "up" and not check.up:
             return
-        dormant = state != "up" and not check.accepted and record.service.starts_on_request
-        why = DORMANT if dormant and not record.service.leased else check.why
-        if (state, why) == (old.state, old.why):
+        record.asked = AskedState(state, check.why, check.accepted)
+        self._settle(record, record.condition.run, now)
+
+    def record_runs(self, records: Mapping[str, RunRecord], now: float) -> set[str]:
+        """Take in what became of commands; the ids of services that have to be checked for it."""
+        for event in events_of(records):
+            if event not in self._told:
+                self._events.append(event)
+                self.changed = True
+        self._told.update(events_of(records))
+        self._runs = {identity: one.run for identity, one in records.items()}
+        touched = {name for name, record in self.records.items() if record.condition.run != self._runs.get(name)}
+        for identity in touched:
+            self._settle(self.records[identity], self._runs.get(identity), now)
+        return touched
+
+    def tell_no_more(self, told: Iterable[events.AnyEvent]) -> None:
+        """These are known already, from an earlier life of the proxy."""
+        self._told.update(event for event in told if isinstance(event, events.CommandEvent))
+
+    def _settle(self, record: ServiceRecord, run: CommandRun | None, now: float) -> None:
+        """Its condition, by what asking it and its command's run come to."""
+        old = record.condition
+        state, why, dormant = service_state(record.service, record.asked, run)
+        if (state, why, dormant, run) == (old.state, old.why, old.dormant, old.run):
             return
         since = now if state != old.state else old.since
-        self._set(record, msgspec.structs.replace(old, state=state, since=since, why=why, dormant=dormant))
-        if state in {"up", "down"} and state != record.announced and not dormant:
-            self._announce_state(record, state, why, now)
+        self._set(record, msgspec.structs.replace(old, state=state, since=since, why=why, dormant=dormant, run=run))
+        if state != record.announced and not dormant:
+            self._announce_state(record, record.condition, now)
 
     def mark_dormant(self, identity: str, now: float) -> None:
         """A service that a request starts was ended in order: it is dormant from now on, whatever was seen last."""
@@ -150,7 +184,9 @@ class Board:
         if record is None or not record.service.starts_on_request or record.condition.dormant:
             return
         record.failures, record.listening_since = FAILURES, None
-        self._set(record, msgspec.structs.replace(record.condition, state="down", since=now, why=DORMANT, dormant=True))
+        record.asked = AskedState("down", DORMANT)
+        ended = msgspec.structs.replace(record.condition, state="stopped", since=now, why=DORMANT, dormant=True)
+        self._set(record, ended)
 
     def record_examination(self, record: ServiceRecord, exam: Examination, now: float) -> None:
         """Take in what a scan of the machine said."""
@@ -180,13 +216,19 @@ class Board:
         self.changed |= record.owner != now_owner
         record.owner, record.other_since = now_owner, None
 
-    def _announce_state(self, record: ServiceRecord, state: State, why: str, now: float) -> None:
-        identity = record.service.id
-        if record.announced == "unknown":
+    def _announce_state(self, record: ServiceRecord, new: Condition, now: float) -> None:
+        """An event where nobody else tells: whoever runs a command tells of its end itself."""
+        identity, state, why = record.service.id, new.state, new.why
+        if _tells_itself(record, new):
+            pass
+        elif state in {"up", "down"} and record.announced == "unknown":
             self._first_states.setdefault(state, []).append(identity)
+        elif state == "up":
+            self._events.append(events.Up(identity, why, max(0.0, now - record.announced_at)))
+        elif state == "down" or (state == "stopped" and record.announced == "up"):
+            self._events.append(events.Down(identity, record.asked.why))
         else:
-            lasted = max(0.0, now - record.announced_at)
-            self._events.append(events.Up(identity, why, lasted) if state == "up" else events.Down(identity, why))
+            return
         record.announced, record.announced_at = state, now
 
     def _announce_findings(
@@ -216,30 +258,36 @@ class Board:
         self.changed = True
 
 
-def _unchecked(service: Service) -> Condition:
-    if not service.serves:
-        return portless_condition(service)
+def _tells_itself(record: ServiceRecord, new: Condition) -> bool:
+    """Whether whoever runs its command tells of the new state; that it was unwell in between, only we know."""
+    if new.run is None:
+        return False
+    if new.state == "up":
+        return new.run.phase == "up" and record.announced != "down"
+    return new.state not in {"up", "down"}
+
+
+def _unchecked(service: Service, asked: AskedState, run: CommandRun | None) -> Condition:
     if service.upstream is not None:
-        return Condition()
-    if service.starts_on_request:
-        return Condition(state="down", why=DORMANT, exposure_why=NO_PORT, dormant=True)
-    return Condition(why=NO_PORT, exposure_why=NO_PORT)
+        return Condition(run=run)
+    state, why, dormant = service_state(service, asked, run)
+    return Condition(state=state, why=why, exposure_why=nowhere(service), dormant=dormant, run=run)
 
 
 def _begins_anew(record: ServiceRecord, new: Service) -> bool:
     """Whether what is known of a service says nothing about it any more: one that is down may be dormant, or not."""
     old = record.service
     changed = old.starts_on_request != new.starts_on_request and record.condition.state != "up"
-    runs_or_not = old.serves != new.serves or (not new.serves and old.leased != new.leased)
-    return changed or runs_or_not or old.upstream != new.upstream
+    is_run_otherwise = old.upstream is None and (old.command is None, old.leased) != (new.command is None, new.leased)
+    return changed or is_run_otherwise or old.serves != new.serves or old.upstream != new.upstream
 
 
-def _state(record: ServiceRecord, check: Check, now: float) -> State:
+def _asked_state(record: ServiceRecord, check: Check, now: float) -> State:
     if check.up:
         return "up"
     if record.service.upstream is None:
         return "unknown"
-    if record.condition.state == "up" and record.failures < FAILURES:
+    if record.asked.state == "up" and record.failures < FAILURES and not is_over(record.condition.run):
         return "up"
     service = record.service
     if service.leased and service.starts_on_request and not check.accepted:

@@ -1,6 +1,8 @@
 """What happened to services, kept over restarts: "why was it 502 at 10:42?"
 
 Lives here: `state/history.jsonl`, one event a line with its time, bounded by rotation; reading what concerns a service.
+What became of commands stands in their own files first (`runs.py`), and is read from there as well: the proxy may not
+have written it down yet, or not run.
 Not here: the log that lives in memory (`devproxy/events.py`). Blocks on the disk: never called on the event loop.
 """
 
@@ -10,6 +12,8 @@ from typing import Any
 import msgspec
 
 from devproxy.events import AnyEvent, Checked, ServiceEvent, Started, Stopped
+from devproxy.health.model import events_of
+from devproxy.health.runs import read_runs
 from devproxy.paths import Paths
 from devproxy.storage.rotating_file import RotatedFile, older_file
 
@@ -58,12 +62,17 @@ class History:
 
 def read(paths: Paths, service: str | None = None, last: int | None = None) -> list[HistoryEntry]:
     """What is kept, oldest first: of all services or one, the `last` so many entries if that is given."""
-    decoder = msgspec.json.Decoder(HistoryEntry)
-    found = [entry for entry in _entries(paths, decoder) if service is None or concerns(entry.event, service)]
+    entries = list(read_written(paths))
+    written = {entry.event for entry in entries}
+    entries += [HistoryEntry(event.at, event) for event in events_of(read_runs(paths)) if event not in written]
+    entries.sort(key=lambda entry: entry.time)
+    found = [entry for entry in entries if service is None or concerns(entry.event, service)]
     return found if last is None else found[-last:]
 
 
-def _entries(paths: Paths, decoder: "msgspec.json.Decoder[HistoryEntry]") -> Iterator[HistoryEntry]:
+def read_written(paths: Paths) -> Iterator[HistoryEntry]:
+    """What the proxy has written down, oldest first."""
+    decoder = msgspec.json.Decoder(HistoryEntry)
     for path in (older_file(paths.history, 1), paths.history):
         try:
             lines = path.read_bytes().splitlines()

@@ -2,22 +2,22 @@
 
 Plain values, frozen. Those in the second half (`JudgedListener` to `ServiceOwner`) are shared with the pages and the
 commands; their JSON is the API's and that of `devproxy health --json`, and fields are only ever added.
-Not here: how any of it is found out, how it looks (`cli/`, `control/`), the file (`daemon/runtime.py`). Pure.
+Not here: the rule that makes a state (`state.py`), how any of it is found out, how it looks (`cli/`, `control/`), the
+file (`daemon/runtime.py`). Pure.
 """
 
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
+from devproxy.events import CommandExited, CommandFailed, CommandStarts, CommandUp, CommandWaits, Ended
 from devproxy.text import host_port
 
-if TYPE_CHECKING:
-    from devproxy.registry.model import Service
-
 Family = Literal["ipv4", "ipv6"]
-State = Literal["up", "down", "starting", "unknown"]
+# `running` and `done` are a task's.
+State = Literal["up", "down", "starting", "running", "done", "stopped", "failed", "unknown"]
 Verdict = Literal["loopback", "exposed", "unknown"]
 FindingSeverity = Literal["error", "warning", "note"]
 # What can be wrong with a service: `findings.py` says when. Stable: scripts may rely on them.
@@ -34,7 +34,6 @@ SEVERITIES: Mapping[Code, FindingSeverity] = {
     "unknown": "note",
 }
 
-DORMANT = "it starts at its first request"
 NO_PORT = "nothing says which port it has"
 
 
@@ -163,11 +162,52 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     command: str = ""
 
 
+# `running` is a task that has yet to end, `done` one that has ended well.
+RunPhase = Literal["waiting", "starting", "running", "up", "done", "ended", "failed"]
+RUN_OVER: frozenset[RunPhase] = frozenset({"done", "ended", "failed"})
+
+
+class CommandRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a service's command, as whoever ran it last says: `devproxy up`, or `devproxy run`.
+
+    `since` is when `phase` began, in seconds since 1970. `why` says more in a phrase (what it waits for, how it ended).
+    `code` is the exit code of its last end, 128 + N after signal N, None where it has not ended; `restarts` how often
+    it was started again by itself; `lines` are the last of its log.
+    """
+
+    phase: RunPhase
+    since: float
+    why: str = ""
+    code: int | None = None
+    restarts: int = 0
+    lines: tuple[str, ...] = ()
+
+
+RunEvent = CommandWaits | CommandStarts | CommandUp | CommandExited | CommandFailed | Ended
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`state/runs/<id>.json`: the run of a service's command, the process that looks after it, and what happened to it
+    lately.
+    """
+
+    service: str
+    run: CommandRun
+    pid: int
+    started: float
+    events: tuple[RunEvent, ...] = ()
+
+
+def events_of(records: Mapping[str, RunRecord]) -> list[RunEvent]:
+    """What happened to all commands lately, oldest first."""
+    return sorted((event for record in records.values() for event in record.events), key=lambda event: event.at)
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one service now. `since` is when `state` began, in seconds since 1970, 0 if never checked.
 
-    `why` says how the state is known, `exposure_why` what the verdict rests on. `dormant`: it is down, as it should be
-    until a request comes.
+    `why` says how the state is known, `exposure_why` what the verdict rests on. `dormant`: it does not run, as it
+    should until a request comes. `run` is what became of its command, None where devproxy has not run it.
     """
 
     state: State = "unknown"
@@ -178,31 +218,12 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[JudgedListener, ...] = ()
     findings: tuple[Finding, ...] = ()
     dormant: bool = False
+    run: CommandRun | None = None
 
     @property
     def word(self) -> str:
         """The state as a table shows it: what is dormant is not missing."""
-        return "on-request" if self.dormant and self.state == "down" else self.state
-
-
-def portless_condition(service: "Service") -> Condition:
-    """What is known of a worker or a task, which nobody can ask: whether its command runs."""
-    nowhere = f"a {service.kind} listens nowhere"
-    if service.leased:
-        return Condition(state="up", why="its command runs", exposure_why=nowhere)
-    return Condition(why="its command does not run", exposure_why=nowhere)
-
-
-def condition_of(service: "Service", check: Check) -> Condition:
-    """What a single check comes to, for who has nothing to compare it with (`board.py` has)."""
-    if not service.serves:
-        return portless_condition(service)
-    if service.starts_on_request and not check.accepted:
-        if service.leased:
-            return Condition(state="starting", why=check.why, dormant=True)
-        return Condition(state="down", why=DORMANT, dormant=True)
-    down: State = "down" if service.upstream is not None else "unknown"
-    return Condition(state="up" if check.up else down, why=check.why)
+        return "on-request" if self.dormant and self.state == "stopped" else self.state
 
 
 class ServiceOwner(msgspec.Struct, frozen=True):

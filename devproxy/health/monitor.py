@@ -7,13 +7,14 @@ Not here: what it means (`findings.py`, `schedule.py`), what is remembered (`boa
 
 How it works, each `TICK`:
 
-1. Has the table changed (`Scanner.changed`, 0.2 ms)? If so, or every `RECHECK` seconds all the same (a socket may be
+1. What became of commands is read (`runs.py`), where a file of it has changed: who has ended or come up is checked.
+2. Has the table changed (`Scanner.changed`, 0.2 ms)? If so, or every `RECHECK` seconds all the same (a socket may be
    handed on, an interface may come), it is read in a thread, for registered ports only, processes only where new.
-2. Ports whose listeners differ are examined; a service that merely listens is up by the table, without a connect.
-3. What the table cannot tell is probed, `MOST_AT_ONCE` at a time: HTTP checks, unix sockets, ports where nothing
+3. Ports whose listeners differ are examined; a service that merely listens is up by the table, without a connect.
+4. What the table cannot tell is probed, `MOST_AT_ONCE` at a time: HTTP checks, unix sockets, ports where nothing
    listens (a NAT rule may answer). A service that has just answered a request is not; one that fails is ever less.
-4. Ports that changed, and each every `PROOF_INTERVAL`, are tried at this machine's other addresses (`reachability.py`).
-5. If anything is different, it is published, once.
+5. Ports that changed, and each every `PROOF_INTERVAL`, are tried at this machine's other addresses (`reachability.py`).
+6. If anything is different, it is published, once.
 
 Where the system has no such table (`psutil` reads all connections there), reading it may take a hundredth of the time.
 """
@@ -22,7 +23,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from devproxy.events import AnyEvent
@@ -31,7 +32,7 @@ from devproxy.health.board import Board, ServiceRecord
 from devproxy.health.checkouts import checkouts_by_project
 from devproxy.health.exposure import judge, listening_host
 from devproxy.health.findings import Checkouts, examine, find_conflicts, scans_by_port
-from devproxy.health.model import NOT_TRIED, Finding, Listener, Reach, Scan
+from devproxy.health.model import NOT_TRIED, Finding, Listener, Reach, RunRecord, Scan
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
 from devproxy.health.schedule import check_by_table, next_check
@@ -56,6 +57,7 @@ class MonitorHooks(NamedTuple):
     `publish` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
     `make_room` closes what the proxy keeps open and idle to an upstream before that is asked; False where it cannot be
     asked now, since it is busy and serves one connection at a time. `is_asked`: a request waits for its answer.
+    `runs` is what became of commands, None where nothing has changed since it was asked; it blocks (disk).
     """
 
     registry: Callable[[], Registry]
@@ -65,6 +67,7 @@ class MonitorHooks(NamedTuple):
     alarm: Callable[[Listener], None]
     make_room: Callable[[Upstream], bool] = lambda _: True
     is_asked: Callable[[Upstream], bool] = lambda _: False
+    runs: Callable[[], Mapping[str, RunRecord] | None] = lambda: None
 
 
 class Monitor:
@@ -80,6 +83,7 @@ class Monitor:
         self._checkouts: dict[Project, Checkouts] = {}
         self._registry: Registry | None = None
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._read_at = float("-inf")
         self._pause = RECHECK  # until the table is read again whatever it seems
         self._native = True
@@ -112,10 +116,16 @@ class Monitor:
         self._wake.clear()
 
     async def tick(self) -> None:
-        """One round of all that is due."""
+        """One round of all that is due: what it returns to is no older than the call."""
+        async with self._turn:
+            await self._look()
+
+    async def _look(self) -> None:
         now = asyncio.get_running_loop().time()
+        runs = await asyncio.to_thread(self._hooks.runs)
         anew = self._follow()
-        touched = await self._read_table(now, anew)
+        touched = self.board.record_runs(runs, time.time()) if runs is not None else set()
+        touched |= await self._read_table(now, anew)
         if anew:
             touched = set(self.board.records)
         self._check_by_table(touched, now)
@@ -231,7 +241,7 @@ class Monitor:
         return {record.service.id for record in due}
 
     def _is_due(self, record: ServiceRecord, now: float) -> bool:
-        is_well = record.failures == 0 and record.condition.state == "up"
+        is_well = record.failures == 0 and record.asked.state == "up"
         if is_well and record.due > now:
             return False  # most of them, most of the time
         upstream = record.service.upstream
@@ -263,7 +273,7 @@ class Monitor:
             if not check.accepted and upstream and listening_host(upstream, self._scan_of(record).listeners):
                 self.wake()  # it came or went meanwhile: the table is read again before anything is believed
         self.board.record_check(record, check, time.time())
-        doubtful = record.condition.state in {"up", "starting"}
+        doubtful = record.asked.state in {"up", "starting"} or record.condition.state == "starting"
         complete = self._native and not self._scan.gap
         record.due = now + next_check(record.service, check, record.failures, doubtful=doubtful, complete=complete)
 

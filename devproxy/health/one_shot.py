@@ -14,9 +14,10 @@ from msgspec import structs
 from devproxy.health import reachability
 from devproxy.health.checkouts import checkouts_by_project
 from devproxy.health.findings import examine, find_conflicts, scans_by_port
-from devproxy.health.model import NOT_TRIED, Check, Condition, Reach, Scan, ServiceOwner, condition_of
+from devproxy.health.model import NOT_TRIED, Check, CommandRun, Condition, Reach, Scan, ServiceOwner
 from devproxy.health.probe import probe
 from devproxy.health.scanner import Scanner
+from devproxy.health.state import condition_of
 from devproxy.registry.model import ProxySettings, Registry, Service
 
 MOST_AT_ONCE = 50
@@ -28,8 +29,10 @@ async def check_once(
     *,
     own_ports: Collection[int] = (),
     owners: Mapping[str, ServiceOwner] | None = None,
+    runs: Mapping[str, CommandRun] | None = None,
 ) -> dict[str, Condition]:
-    """The condition of `services`, by id; `owners` are those that the proxy's monitor knew."""
+    """The condition of `services`, by id; `owners` are those that the proxy's monitor knew, `runs` what became of their
+    commands."""
     ports = {service.upstream.port for service in services if service.upstream and service.upstream.port}
     scan = await asyncio.to_thread(Scanner().scan, ports)
     checks = await _probe(services, registry.settings)
@@ -52,13 +55,26 @@ async def check_once(
             checkouts=checkouts.get(service.project) if service.project else None,
         )
         found[service.id] = structs.replace(
-            condition_of(service, checks[service.id]),
+            condition_of(service, checks[service.id], (runs or {}).get(service.id)),
             since=time.time(),
             exposure=exam.exposure,
             exposure_why=exam.why,
             listeners=exam.listeners,
             findings=exam.findings,
         )
+    return found
+
+
+async def ask_once(
+    registry: Registry, services: Sequence[Service], looked: Mapping[str, Condition]
+) -> dict[str, Condition]:
+    """What the socket table told of `services`, once they have been asked as well."""
+    checks = await _probe(services, registry.settings)
+    found = {}
+    for service in services:
+        old = looked[service.id]
+        new = condition_of(service, checks[service.id], old.run)
+        found[service.id] = structs.replace(old, state=new.state, why=new.why, dormant=new.dormant)
     return found
 
 

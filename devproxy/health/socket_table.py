@@ -4,20 +4,27 @@ Not here: asking the services as well (`one_shot.py`), the processes behind the 
 imported: `ls` has no time for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from socket import AF_INET6
+from types import MappingProxyType
 
 from msgspec import structs
 
 from devproxy.health.exposure import judge_port, judged_listener, listening_host, other_user_listening
-from devproxy.health.model import NO_PORT, Check, Condition, Listener, Scan, condition_of
+from devproxy.health.model import NO_PORT, Check, CommandRun, Condition, Listener, Scan
+from devproxy.health.state import condition_of
 from devproxy.net import sockdiag
 from devproxy.net.users import is_other_user
 from devproxy.registry.model import Service
 
 
-def from_socket_table(services: Iterable[Service]) -> dict[str, Condition]:
-    """By service id; empty where the system's table cannot be read so cheaply (only Linux has one)."""
+def from_socket_table(
+    services: Iterable[Service], runs: Mapping[str, CommandRun] = MappingProxyType({})
+) -> dict[str, Condition]:
+    """By service id; `runs` is what became of their commands.
+
+    Empty where the system's table cannot be read so cheaply (only Linux has one).
+    """
     try:
         raw = sockdiag.listeners()
     except OSError:
@@ -25,7 +32,7 @@ def from_socket_table(services: Iterable[Service]) -> dict[str, Condition]:
     by_port: dict[int, list[Listener]] = {}
     for one in raw:
         by_port.setdefault(one.port, []).append(_listener(one))
-    return {service.id: _condition(service, by_port) for service in services}
+    return {service.id: _condition(service, by_port, runs.get(service.id)) for service in services}
 
 
 def _listener(raw: sockdiag.RawListener) -> Listener:
@@ -39,12 +46,12 @@ def _listener(raw: sockdiag.RawListener) -> Listener:
     )
 
 
-def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Condition:
+def _condition(service: Service, by_port: dict[int, list[Listener]], run: CommandRun | None) -> Condition:
     upstream = service.upstream
     if upstream is None:
-        return condition_of(service, Check(up=False, why=NO_PORT))
+        return condition_of(service, Check(up=False, why=NO_PORT), run)
     if upstream.path:
-        return Condition(why="devproxy health asks it", exposure="loopback", exposure_why="a unix socket")
+        return Condition(why="devproxy health asks it", exposure="loopback", exposure_why="a unix socket", run=run)
     listeners = tuple(by_port.get(upstream.port, ()))
     judged = judge_port(upstream.port, Scan(listeners=listeners))
     host, other = listening_host(upstream, listeners), other_user_listening(upstream, listeners)
@@ -52,7 +59,7 @@ def _condition(service: Service, by_port: dict[int, list[Listener]]) -> Conditio
     who = "something" if reached else "nothing" if other is None else "another user of this machine"
     why = f"{who} listens on port {upstream.port}"
     return structs.replace(
-        condition_of(service, Check(up=reached, why=why, accepted=reached)),
+        condition_of(service, Check(up=reached, why=why, accepted=reached), run),
         exposure=judged.verdict,
         exposure_why=judged.why,
         listeners=tuple(judged_listener(listener) for listener in listeners),

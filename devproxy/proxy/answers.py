@@ -6,6 +6,7 @@ Not here: when an attempt counts as failed (`exchange.py`), how the answer looks
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from devproxy.health.state import start_in_words
 from devproxy.http1.grammar import TLS_HELLO, Fault
 from devproxy.registry.model import Service
 from devproxy.registry.resolve import trust_command
@@ -64,14 +65,16 @@ def start(service: Service) -> str:
     if service.awaits_requests and not service.trusted:
         return trust(service)
     if service.command:
-        return f"start it: {service.command_line}"
+        return start_in_words(service)
     return f"start it, or correct its port: {service.source.where}"
 
 
 def give_port(service: Service) -> str:
-    """How a service gets a port that nothing says yet."""
+    """How a service gets a port that nothing says yet: from `up`, if it has a command."""
     if service.awaits_requests and not service.trusted:
         return trust(service)
+    if service.command:
+        return start_in_words(service)
     return f"give it one: port = 3000 under [services.{service.name}], {service.source.where}"
 
 

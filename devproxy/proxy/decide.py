@@ -299,7 +299,7 @@ def _unreachable(route: Route) -> Route | Respond:
     if service.upstream is None:
         if service.starts_on_request:  # there is something at its gate, always
             return route
-        detail = f"{service.id} has no port yet"
+        detail = f"{service.id} {'is not running' if service.command else 'has no port yet'}"
         return Respond(502, "no-upstream", detail, give_port(service), reload=True, service=service.id)
     detail = f"{service.id} is an {service.upstream.scheme} upstream, which this version does not speak"
     fix = "let the service listen for HTTP/1.1 as well, and write http:// in its upstream setting"

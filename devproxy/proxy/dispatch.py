@@ -19,7 +19,7 @@ def dispatch(exchange: Exchange) -> None:
         if isinstance(decision, Control):
             _to_control(exchange)
         else:
-            exchange.answer(decision)
+            exchange.answer(_excused(exchange, decision) if decision.code == "no-upstream" else decision)
         return
     gates = exchange.proxy.gates
     gate = gates.get(decision.service.id) if gates else None
@@ -33,6 +33,12 @@ def dispatch(exchange: Exchange) -> None:
     else:
         exchange.added = gate.field
         exchange.forward(decision)
+
+
+def _excused(exchange: Exchange, respond: Respond) -> Respond:
+    """What the command of a service without a port says for itself, else `respond`."""
+    gate = exchange.proxy.gates.get(respond.service)
+    return respond if gate is None or gate.excuse is None else gate.excuse._replace(service=respond.service)
 
 
 def dispatch_again(exchange: Exchange) -> None:

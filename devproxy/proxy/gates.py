@@ -8,6 +8,8 @@ Not here: what a request does at a gate (`dispatch.py`), starting a service (`da
   page at once, which loads again by itself; everything else waits: nothing but a browser's top-level navigation can
   show a page, and only a GET can be made again without asking.
 - One that is exposed beyond loopback is closed, or its responses bear a warning, as its policy says.
+- One whose command has failed, or starts, has an excuse: the answer where nothing takes the connection. It closes
+  nothing: whoever starts it by hand needs no leave.
 - One in whose place another checkout answers is closed: to pass requests on would show the wrong program under the
   right name, which nobody notices. There is no setting for it: a service that both checkouts are to share is one that
   runs in neither.
@@ -122,12 +124,13 @@ class Gate(NamedTuple):
     """What stands before one service.
 
     `refusal` is what everybody gets who asks for it; `field` the line, with its end, that responses gain; `dormant`: it
-    does not run, and a request starts it.
+    does not run, and a request starts it; `excuse`: what is said where nothing takes the connection.
     """
 
     refusal: Respond | None = None
     field: bytes = b""
     dormant: Dormant | None = None
+    excuse: Respond | None = None
 
 
 def health_gates(registry: Registry, conditions: Mapping[str, Condition]) -> dict[str, Gate]:
@@ -153,7 +156,22 @@ def _gate(registry: Registry, service: Service, condition: Condition) -> Gate | 
             return Gate(Respond(503, "exposed", detail, exposed.fix, reload=True))
         if registry.settings.exposure_header:
             return Gate(field=warning_field(exposed))
-    return Gate(dormant=Dormant.of(service)) if condition.dormant else None
+    if condition.dormant:
+        return Gate(dormant=Dormant.of(service))
+    excuse = _excuse(service, condition)
+    return Gate(excuse=excuse) if excuse is not None else None
+
+
+def _excuse(service: Service, condition: Condition) -> Respond | None:
+    """What its command says for itself, where devproxy has run that."""
+    run = condition.run
+    if run is None or condition.state not in {"failed", "starting"}:
+        return None
+    identity, why, logs = service.id, condition.why, devproxy_command("logs", service.id)
+    if condition.state == "starting":
+        return Respond(503, "starting", f"{identity} is starting: {why}", f"what it prints: {logs}", reload=True)
+    again = f"mend that, then: {devproxy_command('up', identity)}"
+    return Respond(502, "failed", f"{identity} has failed: {why}", again, reload=True, lines=run.lines)
 
 
 def _finding(condition: Condition, code: str) -> Finding | None:

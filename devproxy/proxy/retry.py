@@ -102,8 +102,11 @@ class Retry:
         """The answer where nobody takes the connection. What a request starts may have crashed a moment ago."""
         exchange = self._exchange
         service = exchange.route.service
-        if error.exhausted or not service.starts_on_request:
+        if error.exhausted:
             return dial_failed(service, error)
+        if not service.starts_on_request:
+            seen = exchange.proxy.gates.get(service.id)
+            return dial_failed(service, error) if seen is None or seen.excuse is None else seen.excuse
         reading, fields, method = exchange.reading, exchange.fields, exchange.method
         gate = Dormant.of(service)
         shows = shows_page(method, reading, fields)

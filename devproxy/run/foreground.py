@@ -17,6 +17,7 @@ import sys
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.run.launch import Launch
+from devproxy.run.report import SessionReporter
 from devproxy.run.session import LEFTOVER_GRACE, Notify, Session, is_ignored
 
 _PASSED = ("SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP")
@@ -44,6 +45,7 @@ async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
         settings=ready.settings,
     )
     session.stopped = lambda: _stop(session)
+    reporter = SessionReporter(paths, session, ready.service) if ready.service.command is not None else None
     loop = asyncio.get_running_loop()
     for number in map(_number, _PASSED):
         if not is_ignored(number):
@@ -53,6 +55,7 @@ async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
             loop.add_signal_handler(number, _end, session, number, ready.service.stop_grace)
     loop.add_signal_handler(signal.SIGWINCH, _resize, session)
     loop.add_signal_handler(signal.SIGCONT, _resume, session)
+    watching = loop.create_task(reporter.watch()) if reporter is not None else None
     try:
         return await session.run()
     except DevproxyError as error:
@@ -60,6 +63,9 @@ async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
             raise
         notify(str(error))
         return session.code
+    finally:
+        if watching is not None:
+            watching.cancel()
 
 
 def _number(name: str) -> int:

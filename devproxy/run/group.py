@@ -57,7 +57,7 @@ class Member:
         self.state: MemberPhase = "waiting"
         self.why = ""  # what it waits for, or why it is over
         self.code: int | None = None
-        self.starts = 0
+        self.starts = self.ends = 0
         self.session: Session | None = None
         self.stop = asyncio.Event()
         self.settled = asyncio.Event()
@@ -128,7 +128,7 @@ class ServiceGroup:
         for old in [self.members[name] for name in names if name in self.members]:
             if old.over.is_set() and self._tasks is not None and not self._is_killed:
                 member = self.members[old.name] = Member(old.service)
-                member.starts = old.starts
+                member.starts, member.ends = old.starts, old.ends
                 self._begin(self._tasks, member)
 
     def restart(self, names: Iterable[str]) -> None:
@@ -171,7 +171,7 @@ class ServiceGroup:
     def states(self) -> dict[str, MemberState]:
         """What is known of each service, for other commands."""
         return {
-            name: MemberState(one.state, one.service.command_line, one.why, one.code, one.starts)
+            name: MemberState(one.state, one.service.command_line, one.why, one.code, one.starts, one.ends)
             for name, one in self.members.items()
         }
 
@@ -228,6 +228,7 @@ class ServiceGroup:
             began = time.monotonic()
             served, code = await self._run_once(member)
             member.code = code
+            member.ends += 1
             if member.stop.is_set():
                 self._set_state(member, "ended")
                 return

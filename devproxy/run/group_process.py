@@ -8,6 +8,7 @@ services in order, a second SIGINT at once; at SIGUSR1 it does what other comman
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +19,7 @@ from devproxy.registry.model import ProxySettings, Service
 from devproxy.run.group import QUOTED, ServiceGroup
 from devproxy.run.group_state import MemberState, publish, take_requests, withdraw
 from devproxy.run.logs import ServiceLog
+from devproxy.run.report import RunReporter
 from devproxy.run.session import is_ignored
 from devproxy.urls import Ports
 
@@ -41,15 +43,19 @@ def run_group(
     `outside`, `trusted_only` as in `ServiceGroup`.
     """
     group = partial(ServiceGroup, paths, services, outside, ports=ports, settings=settings, trusted_only=trusted_only)
-    return asyncio.run(_GroupProcess(paths, [service.id for service in services], group, show).run())
+    by = "a request" if trusted_only else "devproxy up"
+    return asyncio.run(_GroupProcess(paths, [service.id for service in services], group, show, by).run())
 
 
 class _GroupProcess:
-    def __init__(self, paths: Paths, names: Sequence[str], group: Callable[..., ServiceGroup], show: Show | None):
+    def __init__(
+        self, paths: Paths, names: Sequence[str], group: Callable[..., ServiceGroup], show: Show | None, by: str
+    ):
         self._paths = paths
         self._show = show
         self._logs = {name: ServiceLog(paths, name) for name in names}
         self._writer = ThreadPoolExecutor(1, "devproxy-log")
+        self._reporters = {name: RunReporter(paths, name, by) for name in names}
         self._group = group(on_line=self._on_line, notify=self._notify, on_change=self._on_change)
         self._ending = False
 
@@ -114,7 +120,15 @@ class _GroupProcess:
             self._show = None
 
     def _on_change(self) -> None:
-        self._writer.submit(_publish, self._paths, self._group.states)
+        now = time.time()
+        lines = {name: tuple(member.last_lines) for name, member in self._group.members.items()}
+        self._writer.submit(self._publish, self._group.states, lines, now)
+
+    def _publish(self, states: dict[str, MemberState], lines: dict[str, tuple[str, ...]], now: float) -> None:
+        """In the thread. What everybody is told comes first: who has seen our file knows that it is said."""
+        for name, state in states.items():
+            self._reporters[name].follow(state, lines[name], now)
+        _publish(self._paths, states)
 
 
 def _publish(paths: Paths, states: dict[str, MemberState]) -> None:

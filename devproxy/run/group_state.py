@@ -30,7 +30,8 @@ class MemberState(msgspec.Struct, frozen=True):
     """A service of a group: its state, and the command that it was started with.
 
     `running` is a task that has yet to end, `done` one that has ended well. `why` says what it waits for, or why it is
-    over; `code` is the last exit code, 128 + N after signal N; `starts` counts how often it was started.
+    over; `code` is the last exit code, 128 + N after signal N; `starts` and `ends` count how often it was started, and
+    has ended.
     """
 
     state: MemberPhase
@@ -38,6 +39,7 @@ class MemberState(msgspec.Struct, frozen=True):
     why: str = ""
     code: int | None = None
     starts: int = 0
+    ends: int = 0
 
 
 class GroupFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -109,6 +109,7 @@ class Session:
         self._notified: set[str] = set()
         self._before: frozenset[int] = frozenset()
         self.stopped: Callable[[], None] | None = None  # called when the command is stopped (Ctrl-Z)
+        self.over: Callable[[], None] | None = None  # called when nothing of it is left, before its lease goes
 
     async def run(self) -> int:
         """Start the command, and return its exit code (128 + N after signal N) when all of it has ended.
@@ -392,8 +393,15 @@ class Session:
             self._process.wait()
             supervisor.discard_supervisor(self._process.pid)
             supervisor.kill_orphans(self._before)  # whatever became of the start: it may have been killed in the middle
+        if self.over is not None:
+            self.over()
         with contextlib.suppress(DevproxyError):
             remove_lease(self._paths, self.lease)
+
+    @property
+    def end_requested(self) -> bool:
+        """Whether somebody has asked it to end."""
+        return self._end_requested
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if self._writer is not None and not self._writer.is_closing():

@@ -109,9 +109,9 @@ def pretend_running(home: Home, http: int, **more: Any) -> None:
     (home.state / "proxy.json").write_text(json.dumps({**state, "https": None, "problems": [], **more}))
 
 
-def write_health(home: Home, conditions: dict[str, dict[str, Any]]) -> None:
+def write_health(home: Home, conditions: dict[str, dict[str, Any]], **more: Any) -> None:
     """A state/health.json of the proxy that `pretend_running` pretends."""
-    health = {"pid": os.getpid(), "time": 1.0, "services": conditions}
+    health = {"pid": os.getpid(), "time": 1.0, "services": conditions, **more}
     (home.state / "health.json").write_text(json.dumps(health), "utf-8")
 
 

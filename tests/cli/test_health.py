@@ -51,7 +51,7 @@ def test_one_that_a_request_starts_is_not(home: Home, ports: tuple[int, int]) ->
     assert (done.code, done.err.strip()) == (0, "2 services: 1 up, 1 on-request")
     assert "s1  on-request  it starts at its first request\n" in done.out
     (row,) = json.loads(home.run("health", "s1", "--json").out)
-    assert (row["state"], row["dormant"]) == ("down", True)
+    assert (row["state"], row["dormant"]) == ("stopped", True)
 
 
 def test_a_note_is_shown_to_whoever_asks_for_the_service(home: Home, ports: tuple[int, int]) -> None:
@@ -98,7 +98,7 @@ def parse(text: str) -> frozenset[str]:
 
 
 def test_words() -> None:
-    assert parse("all") == {"down", "starting", *get_args(Code)}
+    assert parse("all") == {"down", "failed", "stopped", "starting", *get_args(Code)}
     assert parse("none") == parse("") == frozenset()
     assert parse("down, exposed") == {"down", "exposed"}
 
@@ -195,7 +195,7 @@ def test_what_is_not_known_is_said() -> None:
 
 
 def test_what_a_request_starts_is_no_bad_news(capsys: pytest.CaptureFixture[str]) -> None:
-    asleep = Condition(state="down", why="it starts at its first request", dormant=True)
+    asleep = Condition(state="stopped", why="it starts at its first request", dormant=True)
     print_report(SERVICES[1:], {"api": FINE, "db": asleep}, notes=False)
     out, err = capsys.readouterr()
     assert out == (

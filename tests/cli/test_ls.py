@@ -13,20 +13,39 @@ from tests.ports import free_port, listening
 
 
 def test_a_pipe_gets_a_plain_table_sorted_by_id(home: Home) -> None:
-    write_all(home)
+    web, api, db = free_port(), free_port(), free_port()
+    home.write(
+        f'[services.web]\nport = {web}\n[services.api]\nupstream = "http://127.0.0.1:{api}"\n'
+        f'[services.admin]\nupstream = "unix:/run/admin.sock"\n[services.db]\nport = {db}\nprotocol = "tcp"\n'
+    )
     pretend_running(home, 80)
-    up = {"state": "up", "exposure": "loopback"}
-    write_health(home, {"admin": up, "web": up | {"exposure": "exposed"}, "web.shop": {"state": "down"}})
+    up, down = {"state": "up", "exposure": "loopback"}, {"state": "down"}
+    write_health(home, {"admin": up, "web": up | {"exposure": "exposed"}, "api": down, "db": down})
     assert home.run("ls") == (
         0,
-        "NAME      URL                        UPSTREAM              STATE    EXPOSURE\n"
-        "admin     http://admin.localhost     unix:/run/admin.sock  up       loopback\n"
-        "api.shop  http://api.shop.localhost  127.0.0.1:9000        unknown  unknown\n"
-        "db.shop   tcp://127.0.0.1:54321      localhost:54321       unknown  unknown\n"
-        "web       http://web.localhost       localhost:5173        up       exposed\n"
-        "web.shop  http://web.shop.localhost  localhost:3000        down     unknown\n",
+        "NAME   URL                     UPSTREAM              STATE  EXPOSURE\n"
+        "admin  http://admin.localhost  unix:/run/admin.sock  up     loopback\n"
+        f"api    http://api.localhost    127.0.0.1:{api}       down   unknown\n"
+        f"db     tcp://127.0.0.1:{db}   localhost:{db}       down   unknown\n"
+        f"web    http://web.localhost    localhost:{web}       up     exposed\n",
         "",
     )
+
+
+def test_what_the_monitor_has_not_seen_yet_is_looked_at(home: Home) -> None:
+    with listening() as come:
+        gone, moved = free_port(), free_port()
+        home.write("".join(f"[services.{name}]\nport = {port}\n" for name, port in
+                           (("come", come), ("gone", gone), ("moved", moved))))  # fmt: skip
+        pretend_running(home, 80)
+        there = {"address": "127.0.0.1", "port": gone, "family": "ipv4"}
+        write_health(
+            home,
+            {"come": {"state": "down"}, "gone": {"state": "up", "listeners": [there]}, "moved": {"state": "up"}},
+            upstreams={"moved": "http://localhost:1"},
+        )
+        rows = {row["id"]: row["state"] for row in json.loads(home.run("ls", "--json").out)}
+    assert rows == {"come": "up", "gone": "down", "moved": "down"}
 
 
 def test_what_another_proxy_knew_is_not_believed(home: Home) -> None:
@@ -36,7 +55,7 @@ def test_what_another_proxy_knew_is_not_believed(home: Home) -> None:
     health = json.loads((home.state / "health.json").read_text())
     (home.state / "health.json").write_text(json.dumps(health | {"pid": health["pid"] + 1}))
     rows = {row["id"]: row["state"] for row in json.loads(home.run("ls", "--json").out)}
-    assert rows["admin"] == "unknown"
+    assert rows["admin"] == "down"  # its socket is not there
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the socket table is too dear for ls")

@@ -7,6 +7,7 @@ import pytest
 
 from devproxy.cli.status import _since
 from tests.cli.command import Home, pretend_running, write_all, write_health
+from tests.ports import free_port
 
 
 def test_a_stopped_proxy_is_exit_code_3(home: Home) -> None:
@@ -49,6 +50,7 @@ def test_json_of_a_stopped_proxy(home: Home) -> None:
         "services": 0,
         "up": None,
         "down": None,
+        "failed": None,
         "exposed": None,
         "routes": 0,
         "registry": str(home.registry),
@@ -57,10 +59,10 @@ def test_json_of_a_stopped_proxy(home: Home) -> None:
 
 
 def test_it_counts_what_the_proxy_knows_of_services(home: Home) -> None:
-    home.write("[services.web]\nport = 3000\n[services.api]\nport = 3001\n")
+    home.write(f"[services.web]\nport = {free_port()}\n[services.api]\nport = {free_port()}\n")
     pretend_running(home, 80)
     write_health(home, {"web": {"state": "up", "exposure": "exposed"}, "api": {"state": "down"}})
-    assert "health    1 up, 1 down, 1 exposed\n" in home.run("status").out
+    assert "health    1 up, 1 down, 0 failed, 1 exposed\n" in home.run("status").out
     facts = json.loads(home.run("status", "--json").out)
     assert (facts["up"], facts["down"], facts["exposed"]) == (1, 1, 1)
 

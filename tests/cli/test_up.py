@@ -208,7 +208,7 @@ def test_what_prepares_things_may_end_before_the_others_start(team: Team) -> Non
     team.project('[services.migrate]\ncommand = "echo migrated"\n', service("web", 'depends_on = ["migrate"]'))
     done = team.run("up", "-d")
     assert done.code == 0, done.err
-    assert re.search(r"migrate\.shop +ended", done.out)
+    assert re.search(r"migrate\.shop +stopped", done.out)
     assert re.search(r"web\.shop +up", done.out)
 
 

@@ -177,7 +177,7 @@ def test_a_cell_says_state_and_exposure_and_why_to_whoever_points_at_it() -> Non
     assert "exposed" not in text
     assert 'title="bound to 0.0.0.0">exposed<' in cell(exposed())
     assert "not checked yet" in cell(Condition())
-    asleep = cell(Condition(state="down", dormant=True))
+    asleep = cell(Condition(state="stopped", dormant=True))
     assert 'class="state on-request"' in asleep
     assert ">on request<" in asleep
 

@@ -83,8 +83,8 @@ def test_it_reads_as_it_was_written(paths: Paths) -> None:
 def test_the_running_proxys_is_believed_and_no_others(paths: Paths) -> None:
     running = Running(pid=os.getpid(), started=0.0)
     assert watched(paths, running) is None
-    write(paths, os.getpid())
-    assert watched(paths, running) == CONDITIONS
+    health = write(paths, os.getpid())
+    assert watched(paths, running) == health
     assert watched(paths, None) is None
     write(paths, 1)
     assert watched(paths, running) is None

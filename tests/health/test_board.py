@@ -5,7 +5,7 @@ import msgspec
 from devproxy import events
 from devproxy.health.board import ADOPTED, STARTING, Board, ServiceRecord
 from devproxy.health.findings import examine
-from devproxy.health.model import Check, Listener, ServiceOwner
+from devproxy.health.model import Check, CommandRun, Listener, RunEvent, RunPhase, RunRecord, ServiceOwner
 from devproxy.registry.model import ExposurePolicy, Upstream
 from tests.health.things import PYTHON, VITE, at, scan, service
 
@@ -245,7 +245,11 @@ def waiting(port: int | None = 3000) -> tuple[Board, ServiceRecord]:
 class TestDormant:
     def test_without_a_port_it_is_so_before_any_check(self) -> None:
         made, record = waiting(None)
-        assert (record.condition.state, record.condition.dormant, record.condition.word) == ("down", True, "on-request")
+        assert (record.condition.state, record.condition.dormant, record.condition.word) == (
+            "stopped",
+            True,
+            "on-request",
+        )
         assert record.condition.why == "it starts at its first request"
         assert made.take_events() == []
 
@@ -253,7 +257,7 @@ class TestDormant:
         made, record = waiting()
         assert (record.condition.state, record.condition.dormant) == ("unknown", False)
         made.record_check(record, REFUSED, 1.0)
-        assert (record.condition.state, record.condition.dormant, record.condition.since) == ("down", True, 1.0)
+        assert (record.condition.state, record.condition.dormant, record.condition.since) == ("stopped", True, 1.0)
         assert made.take_events() == []
 
     def test_one_that_listens_and_is_sick_is_not(self) -> None:
@@ -286,7 +290,7 @@ class TestDormant:
         made, record = waiting()
         made.record_check(record, UP, 1.0)
         made.mark_dormant("web", 5.0)
-        assert (record.condition.state, record.condition.dormant, record.condition.since) == ("down", True, 5.0)
+        assert (record.condition.state, record.condition.dormant, record.condition.since) == ("stopped", True, 5.0)
         made.record_check(record, REFUSED, 6.0)
         assert (record.condition.dormant, record.condition.since) == (True, 5.0)
         made.record_check(record, UP, 7.0)
@@ -302,7 +306,7 @@ class TestDormant:
         made = Board()
         untrusted = service(port=None, command="vite", start="on-request")
         made.follow([untrusted])
-        assert (made.records["web"].condition.state, made.records["web"].condition.dormant) == ("unknown", False)
+        assert (made.records["web"].condition.state, made.records["web"].condition.dormant) == ("stopped", False)
         made.follow([msgspec.structs.replace(untrusted, trusted=True)])
         assert made.records["web"].condition.dormant
 
@@ -312,3 +316,65 @@ class TestDormant:
         made.take_events()
         made.follow([msgspec.structs.replace(record.service, trusted=False)])
         assert (made.records["web"].condition.state, made.records["web"] is record) == ("up", True)
+
+
+class TestCommands:
+    """What whoever runs a command tells."""
+
+    def followed(self, phase: RunPhase, *happened: RunEvent, since: float = 1.0) -> dict[str, RunRecord]:
+        run = CommandRun(phase=phase, since=since, why="exit code 3" if phase == "failed" else "")
+        return {"web": RunRecord(service="web", run=run, pid=1, started=0.0, events=happened)}
+
+    def made(self) -> tuple[Board, ServiceRecord]:
+        made = Board()
+        made.follow([service(command="vite")])
+        return made, made.records["web"]
+
+    def test_its_events_are_told_once_and_those_of_an_earlier_life_not_again(self) -> None:
+        made, _ = self.made()
+        old = events.CommandStarts("web", "devproxy up", at=1.0)
+        new = events.CommandFailed("web", "exit code 3", 3, at=2.0)
+        made.tell_no_more([old, events.Down("web", "x")])
+        assert made.record_runs(self.followed("failed", old, new), 3.0) == {"web"}
+        assert made.take_events() == [new]
+        assert made.record_runs(self.followed("failed", old, new), 3.0) == set()
+        assert made.take_events() == []
+
+    def test_the_board_adds_no_event_of_its_own_to_them(self) -> None:
+        made, record = self.made()
+        made.record_runs(self.followed("starting"), 1.0)
+        made.record_check(record, REFUSED, 2.0)
+        assert record.condition.state == "starting"
+        made.record_check(record, UP, 3.0)
+        assert record.condition.state == "starting"  # until whoever runs it says so
+        made.record_runs(self.followed("up"), 4.0)
+        assert (record.condition.state, record.condition.since) == ("up", 4.0)
+        made.record_runs(self.followed("failed"), 5.0)
+        made.record_check(record, REFUSED, 6.0)  # one is enough
+        assert (record.condition.state, record.condition.why) == ("failed", "exit code 3")
+        assert made.take_events() == []
+
+    def test_that_it_is_unwell_meanwhile_is_an_event(self) -> None:
+        made, record = self.made()
+        made.record_runs(self.followed("up"), 1.0)
+        made.record_check(record, UP, 1.0)
+        for moment in (2.0 + STARTING, 3.0 + STARTING):
+            made.record_check(record, SICK, moment)
+        assert made.take_events() == [events.Down("web", "answered 500")]
+        made.record_check(record, UP, 9.0 + STARTING)
+        assert made.take_events() == [events.Up("web", "listens", 6.0)]
+
+    def test_one_that_was_ended_by_hand_has_nobody_else_to_tell(self) -> None:
+        made, record = self.made()
+        made.record_check(record, UP, 1.0)
+        made.take_events()
+        for moment in (2.0, 3.0):
+            made.record_check(record, REFUSED, moment)
+        assert record.condition.state == "stopped"
+        assert made.take_events() == [events.Down("web", "refused")]
+
+    def test_another_port_keeps_what_its_command_says(self) -> None:
+        made, _ = self.made()
+        made.record_runs(self.followed("failed"), 1.0)
+        made.follow([service(port=None, command="vite")])
+        assert made.records["web"].condition.state == "failed"

@@ -41,7 +41,9 @@ def test_as_a_person_reads_it(owner: ServiceOwner, text: str) -> None:
 
 def test_what_is_dormant_is_not_shown_as_down() -> None:
     assert Condition(state="down").word == "down"
-    assert Condition(state="down", dormant=True).word == "on-request"
+    assert Condition(state="stopped").word == "stopped"
+    assert Condition(state="stopped", dormant=True).word == "on-request"
+    assert Condition(state="failed", dormant=True).word == "failed"
 
 
 @pytest.mark.parametrize(

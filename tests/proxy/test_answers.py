@@ -24,8 +24,8 @@ def test_a_service_that_is_not_there_is_told_with_every_address_that_was_tried()
 @pytest.mark.parametrize(
     ("command", "fix"),
     [
-        ("npm run dev -- --port {port}", "start it: npm run dev -- --port {port}"),
-        (("python", "-m", "http.server"), "start it: python -m http.server"),
+        ("npm run dev -- --port {port}", "start it: devproxy up web"),
+        (("python", "-m", "http.server"), "start it: devproxy up web"),
         (None, "start it, or correct its port: /team/devproxy.toml:7"),
     ],
 )

@@ -9,16 +9,22 @@ ON_REQUEST = {"start": "on-request", "command": "make serve"}
 
 
 def test_how_it_is_started() -> None:
-    assert answers.start(service(command="npm run dev")) == "start it: npm run dev"
-    assert answers.start(service(command=("npm", "run", "a b"))) == "start it: npm run 'a b'"
+    assert answers.start(service(command="npm run dev")) == "start it: devproxy up web"
+    assert answers.start(service("web.shop", command=("npm", "run", "a b"))) == "start it: devproxy up web.shop"
     assert answers.start(service()) == "start it, or correct its port: /team/devproxy.toml:7"
-    assert answers.start(service(**ON_REQUEST, trusted=True)) == "start it: make serve"
+    assert answers.start(service(**ON_REQUEST, trusted=True)) == "start it: devproxy up web"
 
 
 def test_how_it_gets_a_port() -> None:
     assert (
         answers.give_port(service("web.shop")) == "give it one: port = 3000 under [services.web], /team/devproxy.toml:7"
     )
+    assert answers.give_port(service("web.shop", command="npm run dev")) == "start it: devproxy up web.shop"
+
+
+def test_without_up_its_command_is_what_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    assert answers.start(service(command=("npm", "run", "a b"))) == "start it: npm run 'a b'"
 
 
 @pytest.mark.parametrize("fix", [answers.start, answers.give_port])

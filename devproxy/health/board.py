@@ -58,6 +58,7 @@ class ServiceRecord:
         "other_since",
         "owner",
         "proof_due",
+        "proved",
         "reach",
         "service",
     )
@@ -77,6 +78,7 @@ class ServiceRecord:
         self.host = ""
         self.due = self.proof_due = 0.0
         self.reach: Reach = NOT_TRIED
+        self.proved: frozenset[tuple[str, str | None]] | None = None  # where it was listened on when it was proved
 
     @property
     def port(self) -> int:

@@ -13,7 +13,9 @@ How it works, each `TICK`:
 3. Ports whose listeners differ are examined; a service that merely listens is up by the table, without a connect.
 4. What the table cannot tell is probed, `MOST_AT_ONCE` at a time: HTTP checks, unix sockets, ports where nothing
    listens (a NAT rule may answer). A service that has just answered a request is not; one that fails is ever less.
-5. Ports that changed, and each every `PROOF_INTERVAL`, are tried at this machine's other addresses (`reachability.py`).
+5. Ports whose own listeners are at other addresses than when they were last tried are tried at this machine's other
+   addresses (`reachability.py`), and those where nothing listens every `PROOF_INTERVAL`: a NAT rule is no listener. A
+   service that stays as it is is left alone, since it may log whoever connects and says nothing.
 6. If anything is different, it is published, once.
 
 Where the system has no such table (`psutil` reads all connections there), reading it may take a hundredth of the time.
@@ -43,7 +45,7 @@ RECHECK = 5.0
 PROOF_INTERVAL = 60.0
 PROVED_AT_ONCE = 100  # ports a tick
 ROUTINE_ADDRESSES = 2  # a NAT rule that forwards one of our addresses forwards them all, as engines write them
-CHANGED = 0.0  # `proof_due` of a port whose listeners are not what they were
+CHANGED = 0.0  # `proof_due` of a port whose listeners are not where they were
 MOST_AT_ONCE = 20
 SHARE = 100  # where reading the table is dear: at most a hundredth of the time
 
@@ -202,7 +204,12 @@ class Monitor:
             else:
                 record.due = float("inf")
                 self.board.record_check(record, check, time.time())
-            record.proof_due = CHANGED
+            if record.proved != self._places(record):
+                record.proof_due = CHANGED
+
+    def _places(self, record: ServiceRecord) -> frozenset[tuple[str, str | None]]:
+        """Where its port is listened on, whoever does."""
+        return frozenset((one.address, one.device) for one in self._scan_of(record).listeners)
 
     # Asking
 
@@ -227,7 +234,8 @@ class Monitor:
         touched = set()
         for index, record in enumerate(due):
             reach = found.get(record.port, NOT_TRIED)
-            record.proof_due = now + PROOF_INTERVAL + index % 10
+            record.proved = self._places(record)
+            record.proof_due = float("inf") if record.proved else now + PROOF_INTERVAL + index % 10
             if reach != record.reach:
                 record.reach = reach
                 touched.add(record.service.id)

@@ -4,6 +4,8 @@ How it works: the request is a plain HTTP/1.1 GET of our own (RFC 9112 §3) on a
 connects as the proxy does (`net/dial.py`), and reads the head of the answer by the same grammar and limits
 (`http1/response.py`), so that the two cannot disagree: what the proxy would answer with a 502 is no answer here either.
 Redirects are not followed: 302 is up if `status` says so.
+The connection is ended as TCP has it: whoever was only connected to gets a FIN, the rest of an answer is read, and what
+then does not end by itself for `FAREWELL` seconds is closed all the same. A reset would be an error in a service's log.
 Not here: when to check (`monitor.py`, `schedule.py`), what several checks come to (`board.py`).
 """
 
@@ -15,6 +17,9 @@ from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head, switch_fault
 from devproxy.net.dial import DialError, connect
 from devproxy.registry.model import ProxySettings, Service, Upstream
+
+FAREWELL = 0.25  # seconds that a service has to end a connection that has served its purpose
+MOST_READ = 1 << 20  # bytes of an answer that are read for the sake of its end
 
 
 async def probe(service: Service, settings: ProxySettings, first: str = "") -> Check:
@@ -40,7 +45,7 @@ async def probe(service: Service, settings: ProxySettings, first: str = "") -> C
         what = f"no answer to GET {health.path}" if accepted else "no answer to a connect"
         return Check(up=False, why=f"{what} within {health.timeout:g} s", accepted=accepted, silent=accepted)
     finally:
-        connection.close()
+        await connection.part()
 
 
 def request(service: Service, upstream: Upstream) -> bytes:
@@ -134,6 +139,8 @@ class _ProbeConnection(asyncio.Protocol):
         self._request = request
         self._reader = AnswerReader(settings)
         self.transport: asyncio.BaseTransport | None = None
+        self._rest = MOST_READ
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.outcome: asyncio.Future[int | str] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -142,17 +149,29 @@ class _ProbeConnection(asyncio.Protocol):
             transport.write(self._request)  # type: ignore[attr-defined] # uvloop's are no asyncio.Transport by class
 
     def data_received(self, data: bytes) -> None:
+        self._rest -= len(data)
         if not self.outcome.done() and (outcome := self._reader.feed(data)) is not None:
             self.outcome.set_result(outcome)
+        elif self._rest < 0 and not self._gone.done():
+            self._gone.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
         if not self.outcome.done():
             self.outcome.set_result(
                 "the connection was reset" if exc else "the connection was closed without an answer"
             )
 
-    def close(self) -> None:
-        """Nothing more is wanted: the connection goes without waiting for its peer."""
+    async def part(self) -> None:
+        """Nothing more is wanted: let the service end the connection, then close it."""
+        answered = self.outcome.done() and not self.outcome.cancelled()  # else it has had its time
         self.outcome.cancel()
-        if self.transport is not None:
-            self.transport.abort()  # type: ignore[attr-defined]
+        if self.transport is None:
+            return
+        transport: asyncio.Transport = self.transport  # type: ignore[assignment]
+        if answered or not self._request:
+            if not self._request and transport.can_write_eof():
+                transport.write_eof()
+            await asyncio.wait({self._gone}, timeout=FAREWELL)
+        transport.abort()

@@ -7,17 +7,18 @@ that a NAT rule publishes. It says "bound and reachable on this machine's addres
 It never connects to any other machine. Each socket is first bound to the very address it then connects to, and the
 kernel binds to none that this machine does not have (bind(2), EADDRNOTAVAIL): a packet to itself stays inside.
 
-Bounded: at most `MOST_ADDRESSES` addresses a port, `BATCH` sockets at a time, `PATIENCE` seconds a batch. A connection
-that is accepted is reset at once, so that nothing lingers. Where an address takes connections on a port that nobody can
+Bounded: at most `MOST_ADDRESSES` addresses a port, `BATCH` sockets at a time, `PATIENCE` seconds a batch, and as many
+to part. A connection that is accepted is ended as TCP has it (FIN, then what the service says until it ends as well):
+a reset would be an error in its log. Where an address takes connections on a port that nobody can
 have asked for, something catches them all there, and the address proves nothing.
 """
 
+import contextlib
 import errno
 import ipaddress
 import os
 import select
 import socket
-import struct
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +31,6 @@ MOST_ADDRESSES = 6
 BATCH = 64
 PATIENCE = 0.3  # seconds; this machine answers itself at once, unless a firewall drops the packet
 OFF = "DEVPROXY_NO_PROOF"
-_RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # SO_LINGER: on, no seconds
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 
@@ -53,7 +53,7 @@ def addresses(interfaces: Iterable[Interface], most: int = MOST_ADDRESSES) -> tu
 
 
 def prove(ports: Iterable[int], where: Sequence[str]) -> dict[int, Reach]:
-    """Try each port at each of this machine's addresses `where`. Blocks for at most `PATIENCE` a batch."""
+    """Try each port at each of this machine's addresses `where`. Blocks for at most twice `PATIENCE` a batch."""
     places = [(address, port) for port in dict.fromkeys(ports) for address in where]
     taken: set[tuple[str, int]] = set()
     for batch in _batches(places):
@@ -98,7 +98,9 @@ def _try_connect(places: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
         for place in places:
             if sock := _begin(*place):
                 open_[sock.fileno()] = (sock, place)
-        return _finish(open_)
+        accepted = _finish(open_)
+        _part(sock for sock, place in open_.values() if place in accepted)
+        return accepted
     finally:
         for sock, _ in open_.values():
             sock.close()
@@ -109,7 +111,6 @@ def _begin(address: str, port: int) -> socket.socket | None:
     sock = socket.socket(_family(address), socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         sock.bind((address, 0))
         if sock.getsockname()[1] != port and sock.connect_ex((address, port)) in (0, *_UNDER_WAY):
             return sock
@@ -132,13 +133,46 @@ def _finish(open_: dict[int, tuple[socket.socket, tuple[str, int]]]) -> set[tupl
     return accepted
 
 
+def _part(connected: Iterable[socket.socket]) -> None:
+    """End connections so that no service sees a reset: nothing comes any more, and what it still says is read."""
+    deadline = time.monotonic() + PATIENCE
+    waiting: dict[int, socket.socket] = {}
+    for sock in connected:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
+            waiting[sock.fileno()] = sock
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for descriptor in _readable(set(waiting), left):
+            if _is_at_end(waiting[descriptor]):
+                del waiting[descriptor]
+
+
+def _is_at_end(sock: socket.socket) -> bool:
+    try:
+        return not sock.recv(65536)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def _writable(descriptors: set[int], seconds: float) -> list[int]:
     if sys.platform == "win32":
         _, ready, failed = select.select([], list(descriptors), list(descriptors), seconds)
         return list({*ready, *failed})
+    return _polled(descriptors, select.POLLOUT, seconds)
+
+
+def _readable(descriptors: set[int], seconds: float) -> list[int]:
+    if sys.platform == "win32":
+        return select.select(list(descriptors), [], [], seconds)[0]
+    return _polled(descriptors, select.POLLIN, seconds)
+
+
+def _polled(descriptors: set[int], what: int, seconds: float) -> list[int]:
     poll = select.poll()
     for descriptor in descriptors:
-        poll.register(descriptor, select.POLLOUT)
+        poll.register(descriptor, what)
     return [descriptor for descriptor, _ in poll.poll(seconds * 1000)]
 
 

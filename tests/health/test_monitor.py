@@ -175,6 +175,22 @@ class TestProof:
         await stage.tick()
         assert len(stage.proved) == 2
 
+    async def test_one_that_listens_as_it_did_is_left_alone_whatever_else_changes(self, stage: Stage) -> None:
+        with listening() as port:
+            web, hour = service(port=port), 3600.0
+            stage.follow(web)
+            await stage.tick()
+            assert stage.proved == [[port]]
+            for number in range(3):  # another registry each time, and a listener of somebody else
+                with listening():
+                    stage.follow(web, service(f"s{number}", port=None))
+                    stage.now += hour
+                    await stage.tick()
+            assert stage.proved == [[port]]
+            with listening("::1", port=port):
+                await stage.tick()
+            assert stage.proved == [[port], [port]]
+
     async def test_what_it_reaches_is_exposed(self, stage: Stage) -> None:
         port = free_port()
         stage.reach = {port: Reach(("192.0.2.1",), ("192.0.2.1",))}

@@ -158,6 +158,35 @@ async def test_no_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check.why == "no answer to GET / within 600.5 s"
 
 
+@pytest.mark.parametrize(
+    ("health", "answer"),
+    [
+        (Health(timeout=DEADLINE), b""),
+        (Health(timeout=DEADLINE), b"220 ready\r\n"),
+        (HEALTHY, b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000),
+    ],
+)
+async def test_the_service_sees_no_reset(health: Health, answer: bytes) -> None:
+    seen: asyncio.Future[bytes | OSError] = asyncio.get_running_loop().create_future()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if health.path:
+                await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+            if health.path:
+                writer.write_eof()
+            seen.set_result(await reader.read())
+        except OSError as error:
+            seen.set_result(error)
+        writer.close()
+
+    async with answering(talk) as port:
+        assert (await probed(at(port, health))).up
+        assert await seen == b""
+
+
 async def test_a_status_in_pieces() -> None:
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for piece in (b"HT", b"TP/1.1 2", b"00 O", b"K\r", b"\n", b"\r\n"):

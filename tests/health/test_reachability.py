@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -69,12 +70,12 @@ class TestReached:
             found = proved(wire[0], *ports)
         assert [bool(found[port].accepted) for port in ports] == [bool(number % 2) for number in range(150)]
 
-    def test_nothing_of_it_lingers(self, wire: tuple[Machine, Machine]) -> None:
+    def test_a_service_that_comes_to_it_later_sees_its_end_and_no_reset(self, wire: tuple[Machine, Machine]) -> None:
         with listening(wire[0], "0.0.0.0") as server:
             proved(wire[0], server.getsockname()[1])
             connection, _ = server.accept()
-            with connection, pytest.raises(ConnectionResetError):
-                connection.recv(1)
+            with connection:
+                assert connection.recv(1) == b""
 
 
 @pytest.mark.netns
@@ -120,6 +121,31 @@ class TestStaysHere:
         with neighbours() as (host, _), listening(host, "0.0.0.0", 8080):
             run(host, "iptables -w -A INPUT -p tcp --dport 8080 -j DROP")
             assert proved(host, 8080)[8080] == Reach((FOUR, SIX))
+
+
+class TestParting:
+    """Services of this machine: what each sees of a proof is a connection that ends, never a reset."""
+
+    @pytest.mark.parametrize("greeting", [b"", b"220 ready\r\n", b"x" * 300_000])
+    def test_no_service_sees_a_reset(self, greeting: bytes) -> None:
+        seen: list[bytes | OSError] = []
+
+        def serve(server: socket.socket) -> None:
+            connection, _ = server.accept()
+            with connection:
+                try:
+                    connection.sendall(greeting)
+                    seen.append(connection.recv(1))
+                except OSError as error:
+                    seen.append(error)
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            thread = threading.Thread(target=serve, args=(server,))
+            thread.start()
+            port = server.getsockname()[1]
+            assert reachability.prove([port], ["127.0.0.1"])[port].accepted == ("127.0.0.1",)
+            thread.join()
+        assert seen == [b""]
 
 
 ETH0 = Interface("eth0", 2, ("192.168.1.20", "192.168.1.21", "fe80::1", "fd00::20", "fd00::21"))

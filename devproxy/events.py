@@ -191,6 +191,15 @@ class CommandFailed(CommandEvent, frozen=True):
         return f"{self.service} has failed: {self.why}{given_up}"
 
 
+class CommandDone(CommandEvent, frozen=True):
+    """A task has ended well."""
+
+    tone: ClassVar[Tone] = "good"
+
+    def text(self) -> str:
+        return f"{self.service} is done"
+
+
 class Ended(CommandEvent, frozen=True):
     """A command is over, as it should be: it was asked to end, or was done."""
 
@@ -278,6 +287,7 @@ AnyEvent = (
     | CommandUp
     | CommandExited
     | CommandFailed
+    | CommandDone
     | Ended
     | Exposed
     | Owner

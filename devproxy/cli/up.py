@@ -148,7 +148,7 @@ def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: 
     running = _running(paths)
     if named:
         running -= {service.id for service in meant if service.kind == "task" and service.id not in _leased(paths)}
-    left = [] if named else [one for one in meant if one.starts_on_request and one.id not in running]
+    left = [] if named else [one for one in meant if one.awaits_requests and one.id not in running]
     everything = in_order(registry.services, [service.id for service in meant if service not in left])
     left = [service for service in left if service not in everything]
     todo = [service for service in everything if service.command is not None and service.id not in running]
@@ -189,10 +189,16 @@ def _commandless(service: Service) -> DevproxyError:
 
 
 def _tell_left(left: Sequence[Service], ports: Ports) -> None:
+    from devproxy.registry.resolve import trust_command
     from devproxy.urls import service_url
 
     for service in left:
-        say(f"`{service.id}` starts at its first request: {service_url(service, ports) or 'it has no name of its own'}")
+        url = service_url(service, ports) or "it has no name of its own"
+        if service.trusted:
+            say(f"`{service.id}` starts at its first request: {url}")
+        else:
+            trust = trust_command(service.source.file)
+            say(f"`{service.id}` starts at its first request, once its commands are trusted: {trust}")
 
 
 def _tell_running(paths: Paths, service: Service) -> None:

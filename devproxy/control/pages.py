@@ -66,13 +66,13 @@ def _finding(identity: str, finding: Finding) -> str:
     )
 
 
+_COUNTED = ("up", "starting", "running", "done", "failed", "down", "stopped", "on-request")
+
+
 def counts(conditions: Mapping[str, Condition]) -> list[str]:
     """`12 up`, `1 down`, `1 on-request`, `1 exposed`, as far as there are any."""
     words = [condition.word for condition in conditions.values()]
-    found = [
-        (words.count(word), word)
-        for word in ("up", "starting", "running", "done", "failed", "down", "stopped", "on-request")
-    ]
+    found = [(words.count(word), word) for word in _COUNTED]
     found.append((sum(condition.exposure == "exposed" for condition in conditions.values()), "exposed"))
     return [f"{number} {word}" for number, word in found if number]
 

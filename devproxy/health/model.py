@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from devproxy.events import CommandExited, CommandFailed, CommandStarts, CommandUp, CommandWaits, Ended
+from devproxy.events import CommandDone, CommandExited, CommandFailed, CommandStarts, CommandUp, CommandWaits, Ended
 from devproxy.text import host_port
 
 Family = Literal["ipv4", "ipv6"]
@@ -183,7 +183,7 @@ class CommandRun(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...] = ()
 
 
-RunEvent = CommandWaits | CommandStarts | CommandUp | CommandExited | CommandFailed | Ended
+RunEvent = CommandWaits | CommandStarts | CommandUp | CommandExited | CommandFailed | CommandDone | Ended
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

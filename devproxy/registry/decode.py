@@ -153,6 +153,10 @@ class _Parts:
                 ),
             )
             table = msgspec.structs.replace(table, https=msgspec.UNSET)
+        elif table.https is not msgspec.UNSET:
+            why, fix = "this version serves no HTTPS", "remove it; http:// is served without it"
+            wrong = Wrong("`https` does nothing here", why=why, fix=fix, code="does-not-apply")
+            self.findings.wrong(("proxy", "https"), wrong, severity="warning")
         for index, tld in enumerate(table.tlds or ()):
             doubt = hostnames.doubt_about_tld(tld.lower())
             if doubt:

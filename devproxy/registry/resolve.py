@@ -209,12 +209,15 @@ def _misfits(declared: Declared) -> list[Problem]:
     if is_tcp and table.health is not UNSET and table.health.path is not UNSET:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
-    for name in (*_OF_SERVERS, *_OF_COMMANDS):
-        idle = _does_nothing(declared, name) if getattr(table, name) not in _IDLE_VALUES else None
+    for name, value in _given(table):
+        idle = _does_nothing(declared, name) if value not in _IDLE_VALUES else None
         if idle is not None:
             why, fix = idle
             wrong = Wrong(f"`{name}` does nothing here", why=why, fix=fix)
             found.append(declared.problem((name,), wrong, "warning"))
+    if table.health is not UNSET and table.health.path is UNSET and table.health.status is not UNSET:
+        wrong = Wrong("`health.status` does nothing here", why="without a path nothing is asked for", fix="add `path`")
+        found.append(declared.problem(("health", "status"), wrong, "warning"))
     found += _idle_edits(declared)
     return [structs.replace(problem, code="does-not-apply") for problem in found]
 
@@ -239,37 +242,34 @@ def _idle_edits(declared: Declared) -> list[Problem]:
     return found
 
 
-# What only says something about what listens
-_OF_SERVERS = (
-    *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
-    *("hold", "cross_site", "exposure", "other_user", "origin_header", "request_headers", "response_headers"),
-    *("health", "start", "idle_stop"),
+# What only says something about what listens, about requests to it, and about its command
+_OF_SERVERS = frozenset(
+    {
+        *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
+        *("hold", "cross_site", "exposure", "other_user", "origin_header", "request_headers", "response_headers"),
+        *("health", "start", "idle_stop"),
+    }
 )
-_IDLE_VALUES = (UNSET, "manual", "server", "on-failure", "SIGTERM")  # of which nothing is expected
-_OF_COMMANDS = ("kind", "restart", "stop_signal", "stop_grace", "env_file")
+_OF_REQUESTS = frozenset({"start", "idle_stop", "host_header", "response_timeout", "hold", "cross_site"})
+_OF_COMMANDS = frozenset({"start", "idle_stop", "listens", "kind", "restart", "stop_signal", "stop_grace", "env_file"})
+_IDLE_VALUES = ("manual", "server", "on-failure", "SIGTERM")  # of which nothing is expected
 
 
 def _does_nothing(declared: Declared, name: str) -> tuple[str, str] | None:
-    """Why a key is idle in this service, and what mends it."""
+    """Why a key is idle in this service, and what mends it; None where it acts, or is refused for another reason."""
     table = declared.table
+    is_tcp = table.protocol == "tcp"
     if name in _OF_SERVERS and not declared.serves:
         return f"a {table.kind} listens nowhere", "remove it, or `kind`"
-    if table.command is UNSET and name in {
-        "start",
-        "idle_stop",
-        "listens",
-        "kind",
-        "stop_signal",
-        "stop_grace",
-        "restart",
-        "env_file",
-    }:
+    if name in _OF_COMMANDS and table.command is UNSET:
         nothing = {"listens": "look for", "kind": "run"}.get(name, "start or stop")
         return f"without a command there is nothing to {nothing}", "add `command`, or remove it"
-    if name not in {"start", "idle_stop"}:
-        return None
-    if table.protocol == "tcp":
+    if name in _OF_REQUESTS and is_tcp:
         return "requests are what it goes by, and a TCP service gets none through devproxy", "remove it"
+    if name == "listen" and is_tcp:
+        return "this version forwards no TCP", "let clients connect to the service's own port, or remove it"
+    if name == "upstream" and str(table.upstream).startswith("h2c:"):
+        return "this version does not speak HTTP/2 to a service: its name is answered 502", "write http://, if it can"
     if name == "idle_stop" and table.start != "on-request":
         return "what was not started by a request would stay down", 'add `start = "on-request"`, or remove it'
     return None

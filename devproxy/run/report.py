@@ -13,7 +13,16 @@ from collections.abc import Iterable
 from msgspec import structs
 
 from devproxy.errors import DevproxyError
-from devproxy.events import CommandExited, CommandFailed, CommandStarts, CommandUp, CommandWaits, Ended, exit_in_words
+from devproxy.events import (
+    CommandDone,
+    CommandExited,
+    CommandFailed,
+    CommandStarts,
+    CommandUp,
+    CommandWaits,
+    Ended,
+    exit_in_words,
+)
 from devproxy.health.model import RUN_OVER, CommandRun, RunEvent, RunRecord
 from devproxy.health.runs import read_run, write
 from devproxy.paths import Paths
@@ -96,6 +105,8 @@ def events_between(
         found.append(CommandUp(service, lasted, at=now))
     elif after.state != before.state and after.state == "failed":
         found.append(CommandFailed(service, _why(after), after.code, max(1, after.starts), at=now))
+    elif after.state != before.state and after.state == "done":
+        found.append(CommandDone(service, at=now))
     elif after.state != before.state and after.state in RUN_OVER:
         found.append(Ended(service, _why(after), at=now))
     return found

@@ -457,7 +457,15 @@ def test_what_a_request_starts_is_left_to_it_unless_it_is_named_or_needed(tmp_pa
     by_hand = structs.replace(web, start="manual")
     assert planned(by_hand, api, db) == (["api.shop", "web.shop"], ["db.shop"])
     untrusted = structs.replace(db, trusted=False)
-    assert planned(web, untrusted) == (["db.shop"], ["web.shop"])
+    assert planned(web, untrusted) == ([], ["web.shop", "db.shop"])  # nobody typed its name
+    assert planned(untrusted, named=True) == (["db.shop"], [])
+
+
+def test_without_names_one_that_waits_for_trust_is_told_and_not_run(team: Team) -> None:
+    team.project('[services.web]\ncommand = "touch ran"\nstart = "on-request"\n')
+    done = team.run("up")
+    assert (done.code, (team.folder / "ran").exists()) == (0, False)
+    assert "`web.shop` starts at its first request, once its commands are trusted: devproxy link --trust" in done.out
 
 
 def test_nobody_typed_it_so_only_what_is_trusted_is_run(team: Team) -> None:

@@ -1,0 +1,65 @@
+"""Every key that is accepted acts, or is warned about: no key passes in silence and does nothing.
+
+A key that is new in the schema has to be put into the table here: where it acts, and where it is said not to.
+"""
+
+import pytest
+
+from devproxy.problems import Problem
+from devproxy.registry.decode import decode_user
+from devproxy.registry.keys import keys
+from devproxy.registry.merge import merge
+from devproxy.registry.schema import ProxyTable, ServiceTable
+from tests.registry.merging import USER
+
+WAYS = {
+    "plain": "port = 3000\n",
+    "command": 'command = "serve"\n',
+    "tcp": 'port = 3000\nprotocol = "tcp"\n',
+    "tcp command": 'command = "serve"\nprotocol = "tcp"\n',
+}
+REQUESTS = {"tcp", "tcp command"}  # what goes by requests is idle there
+COMMANDS = {"plain", "tcp"}  # and what is about a command there
+# Key → a value, and where it is idle or out of place. The others act everywhere.
+IDLE: dict[str, tuple[str, set[str]]] = {
+    "listen": ("5432", set(WAYS)),
+    "host_header": ('"upstream"', REQUESTS),
+    "response_timeout": ('"5s"', REQUESTS),
+    "hold": ('"5s"', REQUESTS),
+    "cross_site": ('"allow"', REQUESTS),
+    "start": ('"on-request"', REQUESTS | COMMANDS),
+    "idle_stop": ('"5m"', set(WAYS)),  # without `start`
+    "restart": ('"never"', COMMANDS),
+    "listens": ("3001", COMMANDS),
+    "stop_signal": ('"SIGINT"', COMMANDS),
+    "stop_grace": ('"5s"', COMMANDS),
+    "mount": ('[{ host = "a.localhost", path = "/b" }]', REQUESTS),
+    "health": ('{ status = "204" }', set(WAYS)),  # without `path`
+    "upstream": ('"h2c://127.0.0.1:50051"', set(WAYS)),
+}
+ACTING = {"port", "hosts", "protocol", "exposure", "command", "cwd", "env", "depends_on"}
+
+
+def test_the_table_knows_every_key() -> None:
+    assert set(keys(ServiceTable)) == IDLE.keys() | ACTING
+
+
+def problems(text: str) -> list[Problem]:
+    return [one for one in merge(decode_user(text, USER)).problems if one.code == "does-not-apply"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", IDLE)
+def test_one_that_does_nothing_is_told(name: str, way: str) -> None:
+    value, idle = IDLE[name]
+    base = WAYS[way].replace("port = 3000\n", "") if name in {"upstream", "listens"} else WAYS[way]
+    assert problems(f"[services.a]\n{base}") == []
+    found = problems(f"[services.a]\n{base}{name} = {value}\n")
+    assert bool(found) == (way in idle), found
+    assert all(f"`{name}" in one.message and one.fix for one in found)
+
+
+def test_the_port_for_https_is_told() -> None:
+    (found,) = merge(decode_user("[proxy]\nhttps = 7443\n", USER)).problems
+    assert (found.code, found.severity) == ("does-not-apply", "warning")
+    assert "https" in keys(ProxyTable)

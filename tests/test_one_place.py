@@ -115,7 +115,14 @@ def test_locking_is_in_storage_locks_alone(call: str) -> None:
 # What reads files that devproxy itself has written, or that the system makes up.
 OUR_OWN = {
     *("daemon/runtime.py", "daemon/control.py", "control/app.py", "cli/demo.py", "registry/leases.py"),
-    *("health/history.py", "health/scanner.py", "run/ports.py", "run/activation.py", "run/group_state.py"),
+    *(
+        "health/history.py",
+        "health/runs.py",
+        "health/scanner.py",
+        "run/ports.py",
+        "run/activation.py",
+        "run/group_state.py",
+    ),
     *("run/logs.py", "run/detach.py", "run/supervisor.py", "storage/process_identity.py", "cli/app.py"),
     *("storage/files.py", "storage/locks.py", "storage/rotating_file.py"),
 }

@@ -25,7 +25,7 @@ KILLED = "the devproxy process that ran it was killed"
 
 def read_runs(paths: Paths) -> dict[str, RunRecord]:
     """By service id, those that can be read; what a killed process left in the middle has ended. Raises nothing."""
-    records = (read_run(paths, file.stem) for file in sorted(paths.runs.glob("*.json")))
+    records = (read_run(paths, name.removesuffix(".json")) for name, _, _ in _signature(paths))
     return {record.service: record for record in records if record is not None}
 
 

@@ -33,11 +33,14 @@ IDLE: dict[str, tuple[str, set[str]]] = {
     "listens": ("3001", COMMANDS),
     "stop_signal": ('"SIGINT"', COMMANDS),
     "stop_grace": ('"5s"', COMMANDS),
+    "origin_header": ('"upstream"', set(WAYS)),  # without `host_header`
+    "request_headers": ('{ set = { X-A = "1" } }', REQUESTS),
+    "response_headers": ('{ set = { X-A = "1" } }', REQUESTS),
     "mount": ('[{ host = "a.localhost", path = "/b" }]', REQUESTS),
     "health": ('{ status = "204" }', set(WAYS)),  # without `path`
     "upstream": ('"h2c://127.0.0.1:50051"', set(WAYS)),
 }
-ACTING = {"port", "hosts", "protocol", "exposure", "command", "cwd", "env", "depends_on"}
+ACTING = {"kind", "port", "hosts", "protocol", "exposure", "other_user", "command", "cwd", "env", "depends_on"}
 
 
 def test_the_table_knows_every_key() -> None:
@@ -63,3 +66,11 @@ def test_the_port_for_https_is_told() -> None:
     (found,) = merge(decode_user("[proxy]\nhttps = 7443\n", USER)).problems
     assert (found.code, found.severity) == ("does-not-apply", "warning")
     assert "https" in keys(ProxyTable)
+
+
+def test_of_what_listens_nowhere_no_key_about_listening_passes_in_silence() -> None:
+    worker = '[services.a]\ncommand = "serve"\nkind = "worker"\n'
+    assert problems(worker) == []
+    for name in ("hold", "cross_site", "listens", "response_timeout"):
+        assert [one.why for one in problems(f"{worker}{name} = {IDLE[name][0]}\n")] == ["a worker listens nowhere"]
+    assert [one.message for one in problems('[services.a]\nport = 3000\nkind = "worker"\n')]

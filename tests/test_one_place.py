@@ -122,6 +122,7 @@ OUR_OWN = {
         "run/ports.py",
         "run/activation.py",
         "run/group_state.py",
+        "run/ending.py",
     ),
     *("run/logs.py", "run/detach.py", "run/supervisor.py", "storage/process_identity.py", "cli/app.py"),
     *("storage/files.py", "storage/locks.py", "storage/rotating_file.py"),

@@ -50,6 +50,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "rm": "Take a service out of your registry.",
         "unlink": "Take a project out of your registry.",
         "completion": "Print the completion script for your shell.",
+        "help": "Tell more about COMMAND.",
     },
 }
 SUMMARIES = {name: summary for section in COMMANDS.values() for name, summary in section.items()}

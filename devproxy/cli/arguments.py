@@ -14,7 +14,7 @@ import click
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE, nearest_project
 from devproxy.registry.model import Project, Registry, Service
-from devproxy.text import devproxy_command, did_you_mean, near_words, plural
+from devproxy.text import devproxy_command, did_you_mean, listed, near_words, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ class FoundService(NamedTuple):
     host: str
 
 
-def find_service(registry: "Registry", name: str) -> FoundService:
-    """The service that `name` means.
+def find_service(registry: "Registry", name: str, own: "Sequence[Service]" = ()) -> FoundService:
+    """The service that `name` means; `own` are those of the project at hand, which hints stay in if they can.
 
     Raises DevproxyError: nothing is called so (with near-misses), or several services are (it lists them).
     """
@@ -53,7 +53,7 @@ def find_service(registry: "Registry", name: str) -> FoundService:
     for host in (wanted, *(f"{wanted}.{tld}" for tld in registry.settings.tlds)):
         if holder := _holder(registry, host):
             return FoundService(holder, host)
-    raise _unknown(registry, name)
+    raise _unknown(registry, name, own)
 
 
 def _found(service: "Service") -> FoundService:
@@ -75,7 +75,12 @@ def _matches(pattern: str, host: str) -> bool:
     return host.endswith(pattern[1:]) and host != pattern[2:] if pattern.startswith("*.") else host == pattern
 
 
-def _unknown(registry: "Registry", name: str) -> DevproxyError:
+def _unknown(registry: "Registry", name: str, own: "Sequence[Service]") -> DevproxyError:
+    if own:
+        mine = [service.name for service in own]
+        close = near_words(name, mine)
+        fix = did_you_mean(close) if close else f"this project has {listed(mine)}; all there are: devproxy ls --all"
+        return DevproxyError(f"nothing is called `{name}`", fix=fix)
     services = registry.services
     if not services:
         return DevproxyError(
@@ -95,8 +100,11 @@ def _all_of(count: int) -> str:
 
 
 def complete_service(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "Items":
-    """For an argument that takes any service."""
-    return _items(incomplete, _services(lambda _: True))
+    """For an argument that takes any service: those of the project at hand by their names; else all by their ids."""
+    file = nearest_project(Path.cwd())
+    here = {service.id for service in in_project(_registered(), file)} if file is not None else set()
+    own = {identity.partition(".")[0]: about for identity, about in _services(lambda one: one.id in here).items()}
+    return _items(incomplete, own) or _items(incomplete, _services(lambda _: True))
 
 
 def complete_own(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "Items":
@@ -132,8 +140,13 @@ def _registered() -> "tuple[Service, ...]":
 
 def declared_by(registry: Registry, file: Path) -> list[Service]:
     """The services of a project file, and of the local file beside it."""
+    return in_project(registry.services, file)
+
+
+def in_project(services: Sequence[Service], file: Path) -> list[Service]:
+    """Those of `services` that a project file declares, or the local file beside it."""
     folder = file.parent.resolve()
-    return [one for one in registry.services if one.project and Path(one.source.file).parent.resolve() == folder]
+    return [one for one in services if one.project and Path(one.source.file).parent.resolve() == folder]
 
 
 def services_meant(registry: Registry, names: Sequence[str], folder: Path) -> list[Service]:
@@ -145,9 +158,8 @@ def services_meant(registry: Registry, names: Sequence[str], folder: Path) -> li
     own = declared_by(registry, file) if file is not None else []
     if names:
         mine = {service.name: service for service in own}
-        return list(
-            {one.id: one for one in (mine.get(name) or find_service(registry, name).service for name in names)}.values()
-        )
+        found = (mine.get(name) or find_service(registry, name, own).service for name in names)
+        return list({one.id: one for one in found}.values())
     if own:
         return own
     projects = sorted({service.project for service in registry.services if service.project})

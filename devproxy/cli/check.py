@@ -31,6 +31,7 @@ from devproxy.serializers import problem_row
 from devproxy.storage.files import UnreadableError, decode_text, read
 from devproxy.text import json_text, plural
 
+_MISSING = f"name one that is there, or a folder that has one; devproxy init writes a {PROJECT_FILE}"
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
@@ -190,7 +191,7 @@ def check_file(file: Path) -> Sequence[Problem]:
     except UnreadableError as error:
         return [error.problem]
     if text is None:
-        return [Problem(code="no-such-file", message="there is no such file", file=str(file))]
+        return [Problem(code="no-such-file", message="there is no such file", file=str(file), fix=_MISSING)]
     match _kind(file, text):
         case "project":
             return _alone(decode_project(text, str(file)))

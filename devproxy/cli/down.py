@@ -51,9 +51,6 @@ def end_services(paths: Paths, names: Sequence[str]) -> int:
     _end_others(paths, meant)
     grace = sum(service.stop_grace for service in registry.services if service.id in running)
     left = _wait(paths, running, grace + MARGIN * max(1, len(running)))
-    for name in running:
-        if name not in left:
-            say(f"`{name}` has ended")
     for name in left:
         remark(f"`{name}` has not ended yet; it is still asked to", fg="yellow")
     return Exit.BAD_NEWS if left else Exit.GOOD
@@ -83,7 +80,14 @@ def _end_others(paths: Paths, meant: list[str]) -> None:
 
 
 def _wait(paths: Paths, running: list[str], seconds: float) -> list[str]:
+    """Tell of each as it ends; those that have not within `seconds`."""
     deadline = time.monotonic() + seconds
-    while (left := _running(paths, running)) and time.monotonic() < deadline:
+    left = running
+    while True:
+        before, left = left, _running(paths, running)
+        for name in before:
+            if name not in left:
+                say(f"`{name}` has ended")
+        if not left or time.monotonic() >= deadline:
+            return left
         time.sleep(0.05)
-    return left

@@ -5,16 +5,42 @@ Not here: the files (`devproxy/run/logs.py`).
 """
 
 import time
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from devproxy.cli.arguments import complete_service, services_meant
-from devproxy.cli.output import Prefixed, remark
+from devproxy.cli.output import Prefixed, remark, say
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
+from devproxy.text import safe
 
 _LOOK = 0.1  # seconds between two looks at the files
+
+
+PROXY = "proxy"
+
+
+def since(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
+    """Seconds. Raises BadParameter."""
+    from devproxy.problems import Wrong
+    from devproxy.registry.values import duration
+
+    try:
+        return None if text is None else duration(text)
+    except Wrong as wrong:
+        raise click.BadParameter(f"{wrong.what}; {wrong.fix}") from None
+
+
+def _show_proxy_log(paths: Paths, count: int) -> None:
+    from devproxy.run.logs import last_lines
+
+    found = last_lines(paths.proxy_log, count)
+    for line in found:
+        say(safe(line))
+    if not found:
+        remark("the proxy has logged nothing yet; devproxy start starts it")
 
 
 @click.command("logs")
@@ -23,19 +49,28 @@ _LOOK = 0.1  # seconds between two looks at the files
 @click.option(
     "--lines", "-n", default=100, show_default=True, type=click.IntRange(0), help="Lines of each to begin with."
 )
-def command(names: tuple[str, ...], follow: bool, lines: int) -> None:
+@click.option("--since", callback=since, metavar="TIME", help="Only of the last so much time, as in 10m.")
+def command(names: tuple[str, ...], follow: bool, lines: int, since: float | None) -> None:
     """Show what a project's services have printed.
 
-    All of them, or those called NAME, in the order of time.
+    All of them, or those called NAME, in the order of time. `proxy` is the proxy's own log, if no service is called so.
     """
     from devproxy.run.logs import Follower, last
 
     paths = Paths.from_environment()
-    ids = [service.id for service in services_meant(read(paths), names, Path.cwd())]
+    registry = read(paths)
+    if names == (PROXY,) and not any(PROXY in {service.name, service.id} for service in registry.services):
+        _show_proxy_log(paths, lines)
+        return
+    ids = [service.id for service in services_meant(registry, names, Path.cwd())]
+    earliest = "" if since is None else datetime.fromtimestamp(time.time() - since).astimezone().isoformat()
     prefixed = Prefixed(ids)
     followers = {name: Follower(paths, name) for name in ids}
     entries = sorted(
-        (entry.time, at, name, entry.text) for name in ids for at, entry in enumerate(last(paths, name, lines))
+        (entry.time, at, name, entry.text)
+        for name in ids
+        for at, entry in enumerate(last(paths, name, lines))
+        if entry.time >= earliest
     )
     for _, _, name, text in entries:
         prefixed.line(name, text)

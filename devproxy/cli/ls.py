@@ -32,9 +32,10 @@ COLOURS = {
 
 
 @click.command("ls")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a service.")
-def command(as_json: bool) -> None:
-    """List the services and where each is reached."""
+@click.option("--all", "-a", "everything", is_flag=True, help="In a project's folder: those of all others, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects, one a service; always of all.")
+def command(everything: bool, as_json: bool) -> None:
+    """List the services and where each is reached: those of the project one stands in first, alone without --all."""
     view = load_context()
     if as_json:
         from devproxy.serializers import service_rows
@@ -42,10 +43,15 @@ def command(as_json: bool) -> None:
         print_json(service_rows(view.registry, view.ports, view.conditions()))
         return
     if view.registry.services:
-        conditions = view.conditions()
-        print_table(HEADINGS, [_row(view, service, conditions) for service in view.registry.services], COLOURS)
-        _remark_changes(view.registry.services)
+        own, others = _parted(view.registry.services)
+        shown = [*own, *others] if everything or not own else own
+        known = view.conditions()
+        conditions = {service.id: known[service.id] for service in shown if service.id in known}
+        print_table(HEADINGS, [_row(view, service, conditions) for service in shown], COLOURS)
+        _remark_changes(shown)
         if for_person():
+            if len(shown) < len(view.registry.services):
+                remark(f"… and {plural(len(others), 'service')} of others: devproxy ls --all")
             _remark_exposed(conditions)
             remark_stopped(view)
     elif not view.registry.problems:
@@ -55,9 +61,26 @@ def command(as_json: bool) -> None:
         remark_problems(view.problems)
 
 
+def _portless(service: "Service") -> str:
+    """What stands in the place of an address: a command gets a port when it is started."""
+    return service.kind if not service.serves else "-" if service.command is not None else "no port yet"
+
+
+def _parted(services: "Sequence[Service]") -> "tuple[list[Service], list[Service]]":
+    """Those of the project that one stands in, and all others."""
+    from pathlib import Path
+
+    from devproxy.cli.arguments import in_project
+    from devproxy.paths import nearest_project
+
+    file = nearest_project(Path.cwd())
+    own = in_project(services, file) if file is not None else []
+    return own, [service for service in services if service not in own]
+
+
 def _row(view: CommandContext, service: "Service", conditions: "Mapping[str, Condition]") -> tuple[str, ...]:
     """One service; on a terminal its URL cell holds the other addresses too, one a line."""
-    upstream = safe(short(service.upstream)) if service.upstream else "no port yet" if service.serves else service.kind
+    upstream = safe(short(service.upstream)) if service.upstream else _portless(service)
     condition = conditions.get(service.id)
     state, exposure = (condition.word, condition.exposure) if condition else ("unknown", "unknown")
     return (service.id, "\n".join(_addresses(view, service)), upstream, state, exposure)

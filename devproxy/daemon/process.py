@@ -45,7 +45,7 @@ def _taken(paths: Paths) -> DevproxyError:
     why = f"it serves {paths.state}, and one proxy at a time can"
     if running is None:
         return DevproxyError("devproxy is already starting or stopping", why=why, fix="devproxy status tells when")
-    fix = f"use that one, or end it first: kill {running.pid}"
+    fix = "use that one, or end it first: devproxy stop"
     return DevproxyError(f"devproxy is already running ({_description(running)})", why=why, fix=fix)
 
 

@@ -316,7 +316,7 @@ class ServiceGroup:
         """Set its state to up when it is healthy for the first time."""
         if ready.service.kind == "task":
             return
-        session = member.session
+        session, began = member.session, time.monotonic()
         assert session is not None
         if ready.service.kind == "worker":
             await session.ready.wait()
@@ -334,6 +334,7 @@ class ServiceGroup:
             healthy = await self._until_healthy(member, service, "is not up")
         if healthy:
             self._set_state(member, "up")
+            self._notify(f"{member.name} is up after {time.monotonic() - began:.1f} s")  # no news for its own log
             member.settled.set()
 
     async def _until_healthy(self, member: Member, service: Callable[[], Service], what: str) -> bool:

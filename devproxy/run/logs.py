@@ -51,15 +51,19 @@ class ServiceLog:
 
 def last(paths: Paths, service: str, count: int) -> list[LogEntry]:
     """The last `count` lines, oldest first, those of older files as well."""
-    file = paths.service_log(service)
-    found: list[LogEntry] = []
+    return [_entry(line) for line in last_lines(paths.service_log(service), count)]
+
+
+def last_lines(file: Path, count: int) -> list[str]:
+    """The last `count` lines of a log, oldest first, those of older files as well."""
+    found: list[str] = []
     for number in range(KEPT + 1):
         path = older_file(file, number)
         try:
             lines = path.read_text("utf-8", "replace").split("\n")[:-1]
         except OSError:
             break
-        found = [_entry(line) for line in lines[-(count - len(found)) :]] + found if count > len(found) else found
+        found = lines[-(count - len(found)) :] + found if count > len(found) else found
     return found
 
 

@@ -9,6 +9,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import nearest_project
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Registry, Service, Source
+from tests.cli.command import Home, write_all
 
 
 def service(name: str, project: str | None = None, *hosts: str) -> Service:
@@ -150,3 +151,29 @@ def test_before_the_first_project_there_is_init(tmp_path: Path) -> None:
     with pytest.raises(DevproxyError, match=r"no devproxy\.toml here") as error:
         ids(Registry(), tmp_path)
     assert "devproxy init" in error.value.fix
+
+
+class TestInAProject:
+    """Hints and completion stay in the project that one stands in."""
+
+    def test_a_hint_names_its_own(self, home: Home) -> None:
+        write_all(home)
+        real = home.folder / "real" / "devproxy.toml"
+        real.parent.mkdir()
+        real.write_text('project = "real"\n[services.front]\ncommand = "true"\n', "utf-8")
+        home.run("link", cwd=real.parent)
+        assert "did you mean `front`?" in home.run("logs", "frnt", cwd=real.parent).err
+        strange = home.run("logs", "webb", cwd=real.parent).err
+        assert "this project has front; all there are: devproxy ls --all" in strange
+        assert "web.shop" not in strange
+
+    def test_completion_offers_its_own_by_their_names(self, home: Home) -> None:
+        shop = write_all(home).parent
+
+        def offered(word: str, cwd: Path) -> list[str]:
+            words = {"_DEVPROXY_COMPLETE": "bash_complete", "COMP_WORDS": f"devproxy logs {word}", "COMP_CWORD": "2"}
+            return [line.partition(",")[2] for line in home.run(cwd=cwd, **words).out.splitlines()]
+
+        assert offered("", shop) == ["api", "db", "web"]
+        assert offered("web.", shop) == ["web.shop"]
+        assert "admin" in offered("", home.folder)

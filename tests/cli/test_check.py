@@ -70,7 +70,12 @@ def test_name_and_content_say_which_kind_of_file_it_is(home: Home, name: str, te
 
 def test_a_missing_file_is_an_error_in_every_format(home: Home) -> None:
     done = home.run("check", "nowhere.toml")
-    assert done == (1, "nowhere.toml: error: there is no such file [no-such-file]\n", "1 error in 1 file\n")
+    assert done == (
+        1,
+        "nowhere.toml: error: there is no such file [no-such-file]\n"
+        "  fix: name one that is there, or a folder that has one; devproxy init writes a devproxy.toml\n",
+        "1 error in 1 file\n",
+    )
     assert json.loads(home.run("check", "--json", "nowhere.toml").out)[0]["code"] == "no-such-file"
 
 

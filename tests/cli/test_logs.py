@@ -56,3 +56,16 @@ def test_outside_a_project_one_says_which(team: Team) -> None:
     assert team.home.run("logs", cwd=elsewhere).code == 0  # the only project there is
     done = team.home.run("logs", "nobody", cwd=elsewhere)
     assert (done.code, done.out) == (1, "")
+
+
+def test_the_last_so_much_time_and_the_proxys_own(team: Team) -> None:
+    team.project(service("web"))
+    assert team.run("up", "-d").code == 0
+    file = team.home.state / "log" / "web.shop.log"
+    file.write_text("2020-01-01T00:00:00.000+00:00 long ago\n" + file.read_text("utf-8"), "utf-8")
+    assert "long ago" in team.run("logs", "web").out
+    recent = team.run("logs", "--since", "1h").out
+    assert "web serves on" in recent
+    assert "long ago" not in recent
+    assert team.run("logs", "--since", "soon").code == 2
+    assert "web.shop" in team.run("logs", "proxy").out

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -155,3 +156,16 @@ def test_while_a_file_has_an_error_the_services_are_those_the_running_proxy_kept
     assert "not TOML" in done.err
     home.write("[services.api]\nport = 8000\n")
     assert "web" not in home.run("ls").out
+
+
+def test_in_a_project_its_own_come_first_and_alone_unless_all_are_asked_for(home: Home) -> None:
+    shop = write_all(home).parent
+    ours = ["api.shop", "db.shop", "web.shop"]
+
+    def names(*argv: str, cwd: Path) -> list[str]:
+        return [line.split()[0] for line in home.run("ls", *argv, cwd=cwd).out.splitlines()[1:]]
+
+    assert names(cwd=shop) == ours
+    assert names("--all", cwd=shop) == [*ours, "admin", "web"]
+    assert names(cwd=home.folder) == ["admin", *ours[:2], "web", "web.shop"]
+    assert len(json.loads(home.run("ls", "--json", cwd=shop).out)) == 5

@@ -65,7 +65,8 @@ def test_who_has_it_is_told(paths: Paths, holder: "subprocess.Popen[str]") -> No
     assert caught.value.exit_code == Exit.BAD_NEWS
     assert caught.value.what.startswith(f"devproxy is already running (pid {holder.pid}, since 2")
     assert "http port 7080" in caught.value.what
-    assert caught.value.fix.endswith(f"kill {holder.pid}")
+    assert caught.value.fix.endswith(": devproxy stop")
+    assert f"pid {holder.pid}" in caught.value.what
 
 
 def test_one_that_has_not_said_yet_who_it_is_is_no_riddle(paths: Paths, holder: "subprocess.Popen[str]") -> None:

@@ -51,7 +51,7 @@ def command(everything: bool, as_json: bool) -> None:
         _remark_changes(shown)
         if for_person():
             if len(shown) < len(view.registry.services):
-                remark(f"… and {plural(len(others), 'service')} of others: devproxy ls --all")
+                remark(f"… and {plural(len(others), 'service')} elsewhere: devproxy ls --all")
             _remark_exposed(conditions)
             remark_stopped(view)
     elif not view.registry.problems:

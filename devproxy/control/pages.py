@@ -17,7 +17,7 @@ from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
-from devproxy.text import plural, safe_html
+from devproxy.text import devproxy_command, plural, safe_html
 from devproxy.urls import Ports, host_url, mount_url, service_url
 
 MOST_FINDINGS = 100
@@ -169,13 +169,26 @@ def _row(service: Service, ports: Ports, condition: Condition) -> str:
     first, *others = [*_hosts(service, ports), *_mounts(service, ports)]
     more = "".join(f"<li>{other}</li>" for other in others)
     aliases = f'<ul class="more">{more}</ul>' if more else ""
-    upstream = f"<code>{safe_html(service.upstream.text)}</code>" if service.upstream else "<em>no port yet</em>"
+    upstream = f"<code>{safe_html(service.upstream.text)}</code>" if service.upstream else _portless(service)
     place = service.source.where
     return (
         f'<tr id="{safe_html(service.id)}"><td>{first}{aliases}</td><td>{upstream}</td>'
-        f"<td>{cell(condition)}</td>"
+        f"<td>{cell(condition)}{_next(service, condition)}</td>"
         f'<td class="place" title="{safe_html(place)}">{safe_html(_short(place))}</td></tr>'
     )
+
+
+def _portless(service: Service) -> str:
+    """What stands in the place of an address: a command gets a port when it is started."""
+    return "" if service.command is not None else "<em>no port yet</em>"
+
+
+def _next(service: Service, condition: Condition) -> str:
+    """Below the state of a command that does not run: how it failed, and what starts it."""
+    if condition.word not in {"failed", "stopped"} or service.command is None:
+        return ""
+    why = f"{safe_html(condition.why)}<br>" if condition.word == "failed" else ""
+    return f'<div class="next">{why}<code>{safe_html(devproxy_command("up", service.id))}</code></div>'
 
 
 def _hosts(service: Service, ports: Ports) -> Iterable[str]:

@@ -46,7 +46,7 @@ def both(**local: str) -> Registry:
 
 def test_every_name_of_a_checkout_has_its_label() -> None:
     registry = both()
-    assert registry.problems == ()
+    assert {one.severity for one in registry.problems} <= {"warning"}  # `listen` acts in no version yet
     found = services(registry)
     assert found["web.shop"].hosts == ("web.shop.localhost", "shop.localhost")
     assert found["web.fix-ui.shop"].hosts == ("web.fix-ui.shop.localhost", "fix-ui.shop.localhost")

@@ -31,6 +31,7 @@ IDLE: dict[str, tuple[str, set[str]]] = {
     "idle_stop": ('"5m"', set(WAYS)),  # without `start`
     "restart": ('"never"', COMMANDS),
     "listens": ("3001", COMMANDS),
+    "env_file": ('".env"', COMMANDS),
     "stop_signal": ('"SIGINT"', COMMANDS),
     "stop_grace": ('"5s"', COMMANDS),
     "origin_header": ('"upstream"', set(WAYS)),  # without `host_header`

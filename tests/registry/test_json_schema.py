@@ -70,7 +70,9 @@ def test_a_setting_without_a_default_is_a_comment() -> None:
 
 def test_the_examples_that_it_shows_are_valid() -> None:
     text = re.sub("^(?:upstream|listens) = .*\n", "", uncommented(), flags=re.MULTILINE)  # beside `port` a problem
-    assert decode_user(text, "/r.toml").problems == ()
+    assert {one.severity for one in decode_user(text, "/r.toml").problems} <= {
+        "warning"
+    }  # one does nothing without another
 
 
 def test_the_schema_knows_every_table_and_refuses_other_keys() -> None:

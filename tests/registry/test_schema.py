@@ -55,7 +55,7 @@ def test_the_defaults_that_are_shown_are_the_ones_in_force() -> None:
     }
     absent = merge(decode_user("[services.a]\n", "/r.toml"))
     shown = merge(decode_user(toml(written), "/r.toml"))
-    assert shown.problems == ()
+    assert {one.severity for one in shown.problems} <= {"warning"}  # what is the default does nothing
     assert shown.settings == absent.settings
     assert msgspec.structs.replace(shown.services[0], source=absent.services[0].source) == absent.services[0]
 

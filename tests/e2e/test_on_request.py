@@ -109,7 +109,7 @@ def sleepers(devproxy: Devproxy, tmp_path: Path) -> Iterator[Sleepers]:
 
 def test_twenty_first_requests_at_once_start_it_once_and_are_all_answered(sleepers: Sleepers) -> None:
     sleepers.start(sleepers.web())
-    assert (sleepers.row("web")["state"], sleepers.row("web")["dormant"]) == ("down", True)
+    assert (sleepers.row("web")["state"], sleepers.row("web")["dormant"]) == ("stopped", True)
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: sleepers.devproxy.get("web.localhost"), range(20)))
     assert [(answer.status, answer.body) for answer in answers] == [(200, b"hello")] * 20

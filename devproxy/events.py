@@ -256,6 +256,55 @@ class Mended(ServiceEvent, frozen=True):
         return f"{self.service}: no longer so: {self.message}"
 
 
+class Unanswered(ServiceEvent, frozen=True):
+    """Requests wait for a service's answer: how many, and how many seconds the oldest has waited."""
+
+    requests: int = 1
+    after: float = 0.0
+
+    def text(self) -> str:
+        more = f" ({plural(self.requests, 'request')})" if self.requests > 1 else ""
+        return f"waiting {duration(self.after)} for {self.service}{more}"
+
+
+class Answered(ServiceEvent, frozen=True):
+    """A service that requests waited for has answered, after so many seconds."""
+
+    tone: ClassVar[Tone] = "good"
+    after: float = 0.0
+
+    def text(self) -> str:
+        return f"{self.service} answered after {duration(self.after)}"
+
+
+class Abandoned(ServiceEvent, frozen=True):
+    """Nobody waits for a service any more, and it has not answered: the client left, or the connection ended."""
+
+    after: float = 0.0
+
+    def text(self) -> str:
+        return f"nobody waits for {self.service} any more: no answer in {duration(self.after)}"
+
+
+class Paused(ServiceEvent, frozen=True):
+    """A service's process stands still, or is being debugged: its time to answer stands still as well."""
+
+    why: str = ""
+
+    def text(self) -> str:
+        return f"{self.service} has all the time that it needs: {self.why}"
+
+
+class Resumed(ServiceEvent, frozen=True):
+    """A service's process goes on, `after` so many seconds, and so does its time to answer."""
+
+    tone: ClassVar[Tone] = "good"
+    after: float = 0.0
+
+    def text(self) -> str:
+        return f"{self.service} goes on after {duration(self.after)}"
+
+
 class Stopped(Event, frozen=True):
     """The proxy ends, and with it the watch over services."""
 
@@ -293,6 +342,11 @@ AnyEvent = (
     | Owner
     | Found
     | Mended
+    | Unanswered
+    | Answered
+    | Abandoned
+    | Paused
+    | Resumed
     | Stopped
     | Notice
 )

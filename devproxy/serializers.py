@@ -6,13 +6,14 @@ milliseconds.
 Fields are only ever added: scripts read them.
 """
 
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from devproxy.health.model import Condition
+from devproxy.health.model import Condition, WaitingRequests
 from devproxy.paths import project_file
 from devproxy.problems import Problem
 from devproxy.registry.model import Mount, Registry, Service
@@ -22,22 +23,31 @@ UNKNOWN = Condition()
 
 
 def service_rows(
-    registry: Registry, ports: Ports, conditions: Mapping[str, Condition] = MappingProxyType({})
+    registry: Registry,
+    ports: Ports,
+    conditions: Mapping[str, Condition] = MappingProxyType({}),
+    waiting: Mapping[str, WaitingRequests] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """One JSON-ready object a service, in the registry's order (sorted by id); `conditions` by service id.
+    """One JSON-ready object a service, in the registry's order (by id); `conditions` and `waiting` by service id.
 
     Without a running proxy URLs take the port that `[proxy] http` asks for, else 80.
     """
     ports = ports.or_planned(registry.settings.http)
     owned = _problems_by_service(registry)
     return [
-        service_row(service, ports, owned.get(service.id, []), conditions.get(service.id, UNKNOWN))
+        service_row(
+            service, ports, owned.get(service.id, []), conditions.get(service.id, UNKNOWN), waiting.get(service.id)
+        )
         for service in registry.services
     ]
 
 
 def service_row(
-    service: Service, ports: Ports, problems: list[Problem], condition: Condition = UNKNOWN
+    service: Service,
+    ports: Ports,
+    problems: list[Problem],
+    condition: Condition = UNKNOWN,
+    waiting: WaitingRequests | None = None,
 ) -> dict[str, Any]:
     """One row: every key that scripts may rely on."""
     return {
@@ -55,6 +65,7 @@ def service_row(
         "source": {"file": service.source.file, "line": service.source.line},
         "command": list(service.command) if isinstance(service.command, tuple) else service.command,
         **condition_row(condition),
+        "waiting": None if waiting is None else waiting_row(waiting),
         "problems": [problem_row(problem) for problem in problems],
     }
 
@@ -77,6 +88,11 @@ def condition_row(condition: Condition) -> dict[str, Any]:
     """State, exposure, listeners and findings as JSON; `since` in seconds since 1970, 0 where it was never checked."""
     row: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(condition))
     return row
+
+
+def waiting_row(waiting: WaitingRequests) -> dict[str, Any]:
+    """How many requests have waited long for an answer, the oldest for how long, and why where that is known."""
+    return {"requests": waiting.requests, "seconds": round(waiting.seconds(time.time()), 1), "why": waiting.why}
 
 
 def problem_row(problem: Problem) -> dict[str, Any]:

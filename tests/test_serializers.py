@@ -53,6 +53,7 @@ def test_a_row_has_what_is_promised() -> None:
         "findings": [],
         "dormant": False,
         "run": None,
+        "waiting": None,
         "problems": [problem_row(problem("/r/devproxy.toml"))],
     }
 

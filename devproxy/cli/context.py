@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from devproxy.cli.output import remark
-from devproxy.daemon.runtime import HealthReport, Running, read_running, watched
-from devproxy.health.model import CommandRun, Condition
+from devproxy.daemon.runtime import HealthReport, Running, read_running, waiting, watched
+from devproxy.health.model import CommandRun, Condition, WaitingRequests
 from devproxy.paths import Paths
 from devproxy.problems import POLLED, Problem
 from devproxy.registry.loader import read
@@ -54,6 +54,10 @@ class CommandContext(NamedTuple):
         anew = [service for service in self.registry.services if service.id not in found]
         unclear = [service for service in anew if _has_to_be_asked(service, looked)]
         return {**looked, **found, **_ask(self.registry, unclear, looked)}
+
+    def waiting(self) -> Mapping[str, WaitingRequests]:
+        """By service id, requests that have waited long for an answer, as the running proxy knows."""
+        return waiting(self.paths, self.running)
 
     @property
     def problems(self) -> list[Problem]:

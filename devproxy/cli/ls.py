@@ -40,7 +40,7 @@ def command(everything: bool, as_json: bool) -> None:
     if as_json:
         from devproxy.serializers import service_rows
 
-        print_json(service_rows(view.registry, view.ports, view.conditions()))
+        print_json(service_rows(view.registry, view.ports, view.conditions(), view.waiting()))
         return
     if view.registry.services:
         own, others = _parted(view.registry.services)
@@ -49,6 +49,7 @@ def command(everything: bool, as_json: bool) -> None:
         conditions = {service.id: known[service.id] for service in shown if service.id in known}
         print_table(HEADINGS, [_row(view, service, conditions) for service in shown], COLOURS)
         _remark_changes(shown)
+        _remark_waiting(view)
         if for_person():
             if len(shown) < len(view.registry.services):
                 remark(f"… and {plural(len(others), 'service')} elsewhere: devproxy ls --all")
@@ -93,6 +94,14 @@ def _remark_changes(services: "Sequence[Service]") -> None:
     for service in services:
         for line in field_changes(service):
             remark(f"{service.id} {line}")
+
+
+def _remark_waiting(view: CommandContext) -> None:
+    """Say on stderr who keeps requests waiting."""
+    import time
+
+    for identity, wait in view.waiting().items():
+        remark(wait.text(identity, time.time()), fg="yellow")
 
 
 def _remark_exposed(conditions: "Mapping[str, Condition]") -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from devproxy import __version__
 from devproxy.events import EventLog
-from devproxy.health.model import Condition
+from devproxy.health.model import Condition, WaitingRequests
 from devproxy.paths import Paths
 from devproxy.registry.model import Registry
 from devproxy.urls import Ports, control_hosts
@@ -23,10 +23,10 @@ async def _seen() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlContext:
-    """`registry`, `notices` and `conditions` (by service id) return what is in force now; `history` what happened to
-    one service or all, oldest first, and blocks (disk); `answers` how many there were since the start, by service id
-    (empty for none) and status; `started` is in seconds since 1970. After `look`, `conditions` are no older than that:
-    what a command has just said is so for who asks next."""
+    """`registry`, `notices`, `conditions` and `waiting` (by service id) return what is in force now; `history` what
+    happened to one service or all, oldest first, and blocks (disk); `answers` how many there were since the start,
+    by service id (empty for none) and status; `started` is in seconds since 1970. After `look`, `conditions` are no
+    older than that: what a command has just said is so for who asks next."""
 
     registry: Callable[[], Registry]
     notices: Callable[[], Sequence[str]]
@@ -38,6 +38,7 @@ class ControlContext:
     started: float
     loop: str = "asyncio"
     conditions: Callable[[], Mapping[str, Condition]] = dict
+    waiting: Callable[[], Mapping[str, WaitingRequests]] = dict
     answers: Callable[[], Mapping[str, Mapping[int, int]]] = dict
     history: Callable[[str | None], Sequence[Mapping[str, Any]]] = lambda _: ()
     look: Callable[[], Awaitable[None]] = _seen
@@ -65,6 +66,7 @@ class ControlContext:
             "down": sum(condition.word == "down" for condition in conditions),
             "failed": sum(condition.word == "failed" for condition in conditions),
             "exposed": sum(condition.exposure == "exposed" for condition in conditions),
+            "waiting": sum(wait.requests for wait in self.waiting().values()),
             "answers": _by_class(self.answers()),
             "problems": len(registry.problems),
             "notices": list(self.notices()),

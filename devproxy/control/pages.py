@@ -14,7 +14,7 @@ from pathlib import Path
 from devproxy import __version__
 from devproxy.control.context import ControlContext
 from devproxy.events import Entry
-from devproxy.health.model import Condition, Finding
+from devproxy.health.model import Condition, Finding, WaitingRequests
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
 from devproxy.text import devproxy_command, plural, safe_html
@@ -35,6 +35,15 @@ def cell(condition: Condition) -> str:
     if condition.exposure != "exposed":
         return state
     return f'{state} <span class="exposed" title="{safe_html(condition.exposure_why)}">exposed</span>'
+
+
+def waiting_cell(wait: WaitingRequests | None) -> str:
+    """Since when requests wait for an answer; empty where none has waited long."""
+    if wait is None:
+        return ""
+    since = time.strftime("%H:%M:%S", time.localtime(wait.since))
+    title = f"{plural(wait.requests, 'request')} without an answer{f': {wait.why}' if wait.why else ''}"
+    return f' <span class="waiting" title="{safe_html(title)}">waiting since {since}</span>'
 
 
 def findings(conditions: Mapping[str, Condition]) -> str:
@@ -90,7 +99,7 @@ def dashboard(view: ControlContext) -> str:
             _notices(view.notices()),
             findings(conditions),
             _problems(registry.problems),
-            _services(registry.services, view.ports, conditions),
+            _services(registry.services, view.ports, conditions, view.waiting()),
             _events(view.events.since(0)),
         )
     )
@@ -139,7 +148,12 @@ def _problem(problem: Problem) -> str:
     )
 
 
-def _services(services: tuple[Service, ...], ports: Ports, conditions: Mapping[str, Condition]) -> str:
+def _services(
+    services: tuple[Service, ...],
+    ports: Ports,
+    conditions: Mapping[str, Condition],
+    waiting: Mapping[str, WaitingRequests],
+) -> str:
     if not services:
         return (
             "<section><h2>Services</h2><p>None yet. Give a port a name:</p>"
@@ -148,7 +162,7 @@ def _services(services: tuple[Service, ...], ports: Ports, conditions: Mapping[s
         )
     shown = sorted(services[:MOST_ROWS], key=lambda service: (service.project or Project(""), service.id))
     groups = groupby(shown, key=lambda service: service.project)
-    bodies = "".join(_project(project, group, ports, conditions) for project, group in groups)
+    bodies = "".join(_project(project, group, ports, conditions, waiting) for project, group in groups)
     return (
         "<section><table><thead><tr><th>Name<th>Leads to<th>Is<th>Declared in</tr></thead>"
         f"{bodies}</table>{_rest(len(services), MOST_ROWS)}</section>"
@@ -156,16 +170,22 @@ def _services(services: tuple[Service, ...], ports: Ports, conditions: Mapping[s
 
 
 def _project(
-    project: Project | None, services: Iterable[Service], ports: Ports, conditions: Mapping[str, Condition]
+    project: Project | None,
+    services: Iterable[Service],
+    ports: Ports,
+    conditions: Mapping[str, Condition],
+    waiting: Mapping[str, WaitingRequests],
 ) -> str:
-    rows = "".join(_row(service, ports, conditions.get(service.id, UNKNOWN)) for service in services)
+    rows = "".join(
+        _row(service, ports, conditions.get(service.id, UNKNOWN), waiting.get(service.id)) for service in services
+    )
     head = (
         f'<tr class="project"><th colspan="4" scope="rowgroup">{safe_html(str(project))}</th></tr>' if project else ""
     )
     return f"<tbody>{head}{rows}</tbody>"
 
 
-def _row(service: Service, ports: Ports, condition: Condition) -> str:
+def _row(service: Service, ports: Ports, condition: Condition, wait: WaitingRequests | None) -> str:
     first, *others = [*_hosts(service, ports), *_mounts(service, ports)]
     more = "".join(f"<li>{other}</li>" for other in others)
     aliases = f'<ul class="more">{more}</ul>' if more else ""
@@ -173,7 +193,7 @@ def _row(service: Service, ports: Ports, condition: Condition) -> str:
     place = service.source.where
     return (
         f'<tr id="{safe_html(service.id)}"><td>{first}{aliases}</td><td>{upstream}</td>'
-        f"<td>{cell(condition)}{_next(service, condition)}</td>"
+        f"<td>{cell(condition)}{waiting_cell(wait)}{_next(service, condition)}</td>"
         f'<td class="place" title="{safe_html(place)}">{safe_html(_short(place))}</td></tr>'
     )
 

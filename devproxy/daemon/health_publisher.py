@@ -1,7 +1,7 @@
 """The watch over services while the proxy runs: the monitor, and everybody who is told what it sees.
 
 Lives here: who hears of a change: the proxy (what it must warn of or refuse), the event log, our own log,
-`state/health.json` and `state/history.jsonl`.
+`state/health.json` and `state/history.jsonl`; which services keep requests waiting, and why.
 Not here: seeing (`health/monitor.py`), what the proxy does with it (`proxy/`). Disks are slow: files are written in a
 thread, however many changes came meanwhile in one go.
 """
@@ -13,17 +13,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from devproxy.daemon.pauses import PauseWatch
 from devproxy.daemon.runtime import HealthReport, read_health
+from devproxy.daemon.waiting import WaitWatch
 from devproxy.errors import DevproxyError
-from devproxy.events import AnyEvent, Entry, EventLog, Exposed, Found
+from devproxy.events import AnyEvent, Entry, EventLog, Exposed, Found, Unanswered
 from devproxy.health import history
 from devproxy.health.board import Board
-from devproxy.health.model import Check, Condition, Listener, RunRecord
+from devproxy.health.model import Check, Condition, Listener, RunRecord, WaitingRequests
 from devproxy.health.monitor import Monitor, MonitorHooks
 from devproxy.health.runs import RunsReader
 from devproxy.paths import Paths
 from devproxy.proxy.gates import Dormant, Gate, health_gates
 from devproxy.proxy.server import Proxy
+from devproxy.proxy.waiting import ServiceWait
 from devproxy.registry.model import Registry, Service, Upstream
 from devproxy.storage import files
 
@@ -63,6 +66,9 @@ class HealthPublisher:
             self._read_runs,
         )
         self._monitor = Monitor(self._board, hooks)
+        self._waits = WaitWatch()
+        self._pauses = PauseWatch(self._monitor.processes, self._tell_one, proxy.loop.time)
+        proxy.is_paused, proxy.on_waits = self._pauses.is_paused, self._see_waits
         self._unsubscribe = events.subscribe(self._keep)
         self.starts: Callable[[], Mapping[str, Dormant]] = dict  # gates of services that are being started, or ended
 
@@ -73,6 +79,10 @@ class HealthPublisher:
     async def look(self) -> None:
         """Have what `conditions` says be no older than this call: what a command has just said is seen."""
         await self._monitor.tick()
+
+    def waiting(self) -> Mapping[str, WaitingRequests]:
+        """By service id, requests that have waited long, as of now."""
+        return self._waits.rows(self._proxy.loop.time(), time.time(), self._pauses.reason)
 
     def past(self, service: str | None) -> list[dict[str, Any]]:
         """What happened to a service, or to all, as JSON; oldest first. Blocks (disk)."""
@@ -116,6 +126,7 @@ class HealthPublisher:
 
     async def close(self) -> None:
         """Write down what is not written yet."""
+        await self._pauses.close()
         self._unsubscribe()
         if self._unwritten:
             await self._write()
@@ -136,9 +147,20 @@ class HealthPublisher:
     def _tell(self, events: Sequence[AnyEvent]) -> None:
         self.publish()
         for event in events:
-            self._events.add(event)
-            _log.log(logging.WARNING if event.tone in ("warning", "bad") else logging.INFO, "%s", _line(event))
+            self._tell_one(event)
         self._wanted.set()
+
+    def _tell_one(self, event: AnyEvent) -> None:
+        self._events.add(event)
+        _log.log(logging.WARNING if event.tone in ("warning", "bad") else logging.INFO, "%s", _line(event))
+
+    def _see_waits(self, waits: Mapping[str, ServiceWait]) -> None:
+        if _counts(waits) != _counts(self._waits.waits):
+            self._wanted.set()
+        for event in self._waits.events(waits, self._proxy.clock):
+            self._tell_one(event)
+            if isinstance(event, Unanswered):
+                self._pauses.is_paused(event.service, self._proxy.clock)  # which says why, if that is why
 
     def _alarm(self, listener: Listener) -> None:
         self.alarmed = listener
@@ -156,7 +178,12 @@ class HealthPublisher:
         entries, self._unwritten = self._unwritten, []
         board = self._board
         health = HealthReport(
-            pid=os.getpid(), time=time.time(), services=board.conditions, owners=board.owners, upstreams=board.upstreams
+            pid=os.getpid(),
+            time=time.time(),
+            services=board.conditions,
+            owners=board.owners,
+            upstreams=board.upstreams,
+            waiting=dict(self.waiting()),
         )
         try:
             await asyncio.to_thread(self._save, health, entries)
@@ -170,6 +197,10 @@ class HealthPublisher:
     def _save(self, health: HealthReport, entries: Sequence[history.HistoryEntry]) -> None:
         files.write_json(self._paths.health, health)
         self._history.append(entries)
+
+
+def _counts(waits: Mapping[str, ServiceWait]) -> dict[str, tuple[int, float]]:
+    return {identity: (wait.requests, wait.since) for identity, wait in waits.items()}
 
 
 def _line(event: AnyEvent) -> str:

@@ -31,7 +31,7 @@ from devproxy.daemon.reload import MOST_TOLD, RegistryChange, Reloader
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
-from devproxy.health.model import Condition, Listener
+from devproxy.health.model import Condition, Listener, WaitingRequests
 from devproxy.net.loopback import BACKLOG, HTTP, Listening, listen
 from devproxy.paths import Paths
 from devproxy.proxy.interfaces import Snapshot
@@ -138,6 +138,7 @@ class Daemon:
             registry=lambda: self._reloader.registry,
             notices=lambda: self._notices,
             conditions=self._conditions,
+            waiting=self._waiting,
             answers=lambda: self._proxy.counts,
             history=self._past,
             look=self._look,
@@ -155,6 +156,9 @@ class Daemon:
 
     async def _look(self) -> None:
         await self._publisher.look()
+
+    def _waiting(self) -> Mapping[str, WaitingRequests]:
+        return self._publisher.waiting()
 
     def _past(self, service: str | None) -> list[dict[str, Any]]:
         return self._publisher.past(service)

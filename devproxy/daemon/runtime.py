@@ -6,7 +6,7 @@ Not here: writing them (`main.py`, `health_publisher.py`).
 
 import msgspec
 
-from devproxy.health.model import Condition, ServiceOwner
+from devproxy.health.model import Condition, ServiceOwner, WaitingRequests
 from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Registry
@@ -60,6 +60,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     services: dict[str, Condition] = {}
     owners: dict[str, ServiceOwner] = {}
     upstreams: dict[str, str] = {}
+    waiting: dict[str, WaitingRequests] = {}
 
 
 def read_health(paths: Paths) -> HealthReport | None:
@@ -72,5 +73,15 @@ def read_health(paths: Paths) -> HealthReport | None:
 
 def watched(paths: Paths, running: Running | None) -> HealthReport | None:
     """What the proxy that runs now knows; None where none runs, or it has not looked yet."""
+    return _of(paths, running)
+
+
+def waiting(paths: Paths, running: Running | None) -> dict[str, WaitingRequests]:
+    """By service id, the requests that have waited long, as the proxy that runs now knows them."""
+    health = _of(paths, running)
+    return {} if health is None else health.waiting
+
+
+def _of(paths: Paths, running: Running | None) -> HealthReport | None:
     health = read_health(paths) if running is not None else None
     return health if health is not None and running is not None and health.pid == running.pid else None

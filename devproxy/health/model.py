@@ -12,7 +12,16 @@ from typing import Literal
 
 import msgspec
 
-from devproxy.events import CommandDone, CommandExited, CommandFailed, CommandStarts, CommandUp, CommandWaits, Ended
+from devproxy.events import (
+    CommandDone,
+    CommandExited,
+    CommandFailed,
+    CommandStarts,
+    CommandUp,
+    CommandWaits,
+    Ended,
+    Unanswered,
+)
 from devproxy.text import host_port
 
 Family = Literal["ipv4", "ipv6"]
@@ -224,6 +233,26 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     def word(self) -> str:
         """The state as a table shows it: what is dormant is not missing."""
         return "on-request" if self.dormant and self.state == "stopped" else self.state
+
+
+class WaitingRequests(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests have waited long for a service's answer, and since when the oldest has (seconds since 1970).
+
+    `why`: what keeps the service's process from answering, where that is known.
+    """
+
+    requests: int
+    since: float
+    why: str = ""
+
+    def seconds(self, now: float) -> float:
+        """How long the oldest has waited at `now`."""
+        return max(0.0, now - self.since)
+
+    def text(self, service: str, now: float) -> str:
+        """`waiting 75 s for web (2 requests): process 12 is stopped by a signal`."""
+        text = Unanswered(service, self.requests, self.seconds(now)).text()
+        return f"{text}: {self.why}" if self.why else text
 
 
 class ServiceOwner(msgspec.Struct, frozen=True):

@@ -94,6 +94,14 @@ class Monitor:
         """Look at once: the registry, or something else, has changed."""
         self._wake.set()
 
+    def processes(self, identity: str) -> tuple[tuple[int, ...], int]:
+        """The processes that listen on a service's port, as of the last look at the table, and that port."""
+        record = self.board.records.get(identity)
+        if record is None or not record.port:
+            return (), 0
+        pids = (pid for listener in self._scan_of(record).listeners for pid in listener.process.pids)
+        return tuple(dict.fromkeys(pids)), record.port
+
     async def run(self) -> None:
         """Never returns; nothing that goes wrong in one tick ends it."""
         told = ""

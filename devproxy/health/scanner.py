@@ -154,7 +154,7 @@ def holders(inodes: set[int]) -> SocketHolders:
     denied = False
     for pid in (entry for entry in os.listdir("/proc") if entry.isdigit()) if wanted else ():
         try:
-            for target, descriptor in _descriptors(pid):
+            for target, descriptor in descriptors(pid):
                 if target in wanted:
                     held.setdefault(wanted[target], []).append(Holder(int(pid), descriptor))
         except PermissionError:
@@ -205,7 +205,8 @@ def _folder(pid: int) -> str:
         return ""
 
 
-def _descriptors(pid: str) -> Iterable[tuple[str, str]]:
+def descriptors(pid: str) -> Iterable[tuple[str, str]]:
+    """What each descriptor of a process is, and its number, as text (proc_pid_fd(5)). Raises OSError."""
     folder = f"/proc/{pid}/fd"
     for descriptor in os.listdir(folder):
         try:

@@ -29,7 +29,7 @@ from devproxy.http1.response import ENDLESS_INTERIM, ResponseHead, switch_fault
 from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, too_many_waiting
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import pass_mark
-from devproxy.proxy.gates import Dormant
+from devproxy.proxy.gates import Dormant, start_timeout
 from devproxy.proxy.in_process import connect_in_process
 from devproxy.proxy.interfaces import ClientStream, ResponseReceiver
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
@@ -43,6 +43,7 @@ SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
 NEVER: Final = float("inf")
 _IDEMPOTENT: Final = SAFE | {b"PUT", b"DELETE"}
 _LOOKS: Final = 8  # times within `response_timeout` at which it is looked whether the service takes the body
+_LOOK_EVERY: Final = 1.0  # seconds between two looks at a service that stands still
 _HELD_LIMIT: Final = 65536  # bytes of a body that wait for a connection before the client has to
 WAITING_LIMIT: Final = 1 << 26  # bytes that all requests at gates may keep together
 _WAITING_COST: Final = 8192  # of them for each, whatever it has sent: its objects, and those of its connection
@@ -67,6 +68,7 @@ class Exchange(ResponseReceiver):
         "_sent_body",
         "_undelivered",
         "_waiting",
+        "_was_paused",
         "added",
         "address",
         "bytes_out",
@@ -124,6 +126,7 @@ class Exchange(ResponseReceiver):
         self._sent_body = False
         self._waiting = 0  # bytes that it keeps while it is held
         self._informed = False
+        self._was_paused = False
         self._moved_at = 0.0
         self._undelivered = -1  # at the last look
         self._retry: Retry | None = None
@@ -158,7 +161,7 @@ class Exchange(ResponseReceiver):
 
     def hold(self) -> None:
         """Wait at the gate of the service for as long as a request may, if there is room for one more."""
-        self.deadline = self.proxy.clock + self.route.service.response_timeout
+        self.deadline = self.proxy.clock + start_timeout(self.route.service)
         self.proxy.held.add(self)
         self.keep_waiting(_WAITING_COST + len(self.fields.raw) + self.stream.waiting())
 
@@ -380,9 +383,25 @@ class Exchange(ResponseReceiver):
         elif not (self.length and self._is_moving()):
             unread = self._undelivered if self.length else 0
             unasked = not self._informed and not self._sent_body and self.fields.any(b"expect") is not None
-            self.answer(
-                no_answer(service, service.response_timeout, whole=self.request_done or unasked, unread=max(0, unread))
-            )
+            whole = self.request_done or unasked
+            if not ((whole or unread > 0) and self._is_paused()):
+                self.answer(no_answer(service, service.response_timeout, whole=whole, unread=max(0, unread)))
+
+    def _is_paused(self) -> bool:
+        """Whether the service could not answer in its time: then it gets all of it anew, once its process goes on."""
+        clock, paused = self.proxy.clock, self.proxy.is_paused(self.service_id, self.deadline)
+        if paused is None:  # somebody looks: the deadline is past at the next tick, too
+            return True
+        if paused:
+            self._was_paused = True
+            self.deadline = clock + _LOOK_EVERY
+        elif self._was_paused:
+            self._was_paused = False
+            self._moved_at = clock
+            self.deadline = clock + self.route.service.response_timeout
+        else:
+            return False
+        return True
 
     def _is_moving(self) -> bool:
         """Whether a byte of the request has moved within `response_timeout`; sets the time of the next look."""
@@ -402,6 +421,10 @@ class Exchange(ResponseReceiver):
     def waits(self) -> bool:
         """Whether it has a connection to its service, and nothing has come back over it."""
         return self.upstream is not None and not self.responded and not self.address.is_in_process
+
+    def waits_since(self) -> float:
+        """When the wait for its service began, on the loop's clock: with the last byte of its body that moved."""
+        return max(self.started, self._moved_at) if self.waits and self.request_done else NEVER
 
     def late(self) -> Respond:
         """The answer to a request that can wait at the gate no longer."""

@@ -17,7 +17,7 @@ Not here: what a request does at a gate (`dispatch.py`), starting a service (`da
 
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from devproxy.health.model import Condition, Finding
 from devproxy.http1.fields import Section
@@ -25,9 +25,10 @@ from devproxy.proxy import answers
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.cross_site import Waking
 from devproxy.proxy.decide import Reading
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.model import NO_TIME_LIMIT, Registry, Service
 from devproxy.text import devproxy_command
 
+START_TIMEOUT: Final = 60.0  # seconds that a request waits for a service to be started where nothing sets a time
 _LONGEST = 300  # bytes of a field's value: enough for a place and a fix
 
 
@@ -80,11 +81,16 @@ class Dormant(NamedTuple):
         return Respond(
             503,
             "starting",
-            f"{service.id} is starting: it was not up within {service.response_timeout:g} s{about}",
+            f"{service.id} is starting: it was not up within {start_timeout(service):g} s{about}",
             f"ask again; what it prints: {devproxy_command('logs', service.id)}",
             reload=True,
             lines=self.lines,
         )
+
+
+def start_timeout(service: Service) -> float:
+    """How long a request waits for a service to be started: as long as for an answer, but never without an end."""
+    return START_TIMEOUT if service.response_timeout == NO_TIME_LIMIT else service.response_timeout
 
 
 def failed(service: Service, why: str, lines: tuple[str, ...]) -> Respond:

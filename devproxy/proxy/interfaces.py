@@ -200,9 +200,10 @@ class ProxyState:
     """What all connections share; `server.py` has the one there is.
 
     `clock` is the loop's time, as of the last tick. `gates` are what stands before services, by id, replaced as a
-    whole. `counts` are the answers so far by service id (empty for none) and status. `exchanges` are all that have not
-    ended, `held` those of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class`
-    is what every request becomes: a recorder is another one.
+    whole. `is_paused` says whether a service's process stands still, None while that is being looked at. `counts` are
+    the answers so far by service id (empty for none) and status. `exchanges` are all that have not ended, `held` those
+    of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class` is what every
+    request becomes: a recorder is another one.
     """
 
     snapshot: Snapshot
@@ -220,6 +221,7 @@ class ProxyState:
     control_route: Route
     counts: defaultdict[str, defaultdict[int, int]]
     access_log: Callable[[AccessRecord], None] | None
+    is_paused: Callable[[str, float], bool | None]
     wake: Callable[[str], None]
 
     def admit(self, connection: "ClientConnection") -> Respond | None:

@@ -26,6 +26,7 @@ from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.interfaces import AccessRecord, ClientConnection, LivenessWatched, ProxyState, Snapshot
 from devproxy.proxy.pool import Pool, UpstreamAddress
 from devproxy.proxy.tunnel import TunnelEnd
+from devproxy.proxy.waiting import ServiceWait, long_waits
 from devproxy.registry.model import Service, Source, Upstream
 from devproxy.routing.table import Route
 from devproxy.urls import CONTROL_LABEL
@@ -82,6 +83,9 @@ class Proxy(ProxyState):
         self.gates: Mapping[str, Gate] = {}
         self.counts: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service that is dormant
+        self.is_paused: Callable[[str, float], bool | None] = lambda *_: False
+        self.on_waits: Callable[[Mapping[str, ServiceWait]], None] = lambda _: None  # once a second, while some wait
+        self._had_waits = False
         self._seen: Mapping[str, Gate] = {}
         self._connection_limit = connection_limit
         self._peers: dict[tuple[str, int], Peer] = {}
@@ -205,6 +209,7 @@ class Proxy(ProxyState):
             self._learn()
         if check:
             self._make_room(now)
+            self._tell_waits(now)
             pooled = self.pool.expire(now, self.snapshot.upstreams)
             busy = bool(pooled or self.connections or self.liveness_watched)
         if not busy:
@@ -226,6 +231,12 @@ class Proxy(ProxyState):
         for address, exchanges in waiting.items():
             if self._close_idle(address.upstream):
                 self._relieved.append((address, exchanges))
+
+    def _tell_waits(self, now: float) -> None:
+        waits = long_waits(self.exchanges, now)
+        if waits or self._had_waits:
+            self._had_waits = bool(waits)
+            self.on_waits(waits)
 
     def _close_idle(self, upstream: Upstream) -> bool:
         closed = [address.make_room() for address in self.pool.of(upstream)]

@@ -6,6 +6,7 @@ Not here: what a file may say (`schema.py`), how files become this (`decode.py`,
 """
 
 import re
+import sys
 from typing import Final, Literal
 
 import msgspec
@@ -25,6 +26,9 @@ StartPolicy = Literal["manual", "on-request"]
 RestartPolicy = Literal["never", "on-failure", "always"]
 ServiceKind = Literal["server", "worker", "task"]
 StopSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL"]
+
+# Seconds that nothing waits for: `never`. Not infinity, which JSON does not have: registries are written and read back.
+NO_TIME_LIMIT: Final = sys.float_info.max
 
 
 class Project:
@@ -222,7 +226,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     origin_header: HostHeader = "keep"
     request_headers: HeaderEdits = HeaderEdits()
     response_headers: HeaderEdits = HeaderEdits()
-    response_timeout: float = 60.0
+    response_timeout: float = NO_TIME_LIMIT
     hold: float = 3.0
     cross_site: CrossSite = "refuse"
     exposure: ExposurePolicy = "warn"
@@ -277,7 +281,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     tlds: tuple[str, ...] = ("localhost",)
     host_template: str = "{service}.{project}.{tld}"
     hold: float = 3.0
-    response_timeout: float = 60.0
+    response_timeout: float = NO_TIME_LIMIT
     header_timeout: float = 10.0
     idle_timeout: float = 75.0
     grace: float = 10.0

@@ -418,8 +418,9 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         Annotated[
             TimeLimit,
             key(
-                "Time without progress until a response begins, or `never`, for breakpoints; none applies after that.",
-                "60s",
+                "Time without progress until a response begins, or `never`; none applies after that, nor while a"
+                " debugger or a signal stops the service's process.",
+                "never",
             ),
         ]
     ] = UNSET

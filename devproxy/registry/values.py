@@ -8,9 +8,9 @@ RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser ne
 
 import re
 from collections.abc import Callable
-from math import inf
 
 from devproxy.problems import Wrong
+from devproxy.registry.model import NO_TIME_LIMIT
 from devproxy.text import shown
 from devproxy.urls import host_url
 
@@ -56,8 +56,8 @@ def some_time(text: str) -> float:
 
 
 def time_limit(text: str) -> float:
-    """A duration that is not zero, or `never`: infinity."""
-    return inf if text == "never" else some_time(text)
+    """A duration that is not zero, or `never`: NO_TIME_LIMIT."""
+    return NO_TIME_LIMIT if text == "never" else some_time(text)
 
 
 def size(text: str) -> int:

@@ -1,7 +1,7 @@
-"""Whether a process that a file names is still the same one.
+"""Whether a process that a file names is still the same one, and what else the system says of a process.
 
 Lives here: a process's start time, and the comparison that keeps a reused pid from passing for the old process; the
-members of a process group; a process's parent.
+members of a process group; a process's parent, the states of its threads, who traces it.
 Not here: which process holds a port (`net/port_owner.py`), ending processes.
 How: on Linux `/proc/<pid>/stat` (proc_pid_stat(5), field 22) and the boot time in `/proc/stat` (proc_stat(5)), so
 that `devproxy ls` need not import psutil; elsewhere psutil. The scale is psutil's `create_time`: seconds since 1970.
@@ -42,7 +42,21 @@ def parent_of(pid: int) -> int:
     return int(fields[1]) if fields else 0
 
 
-def _stat(pid: int) -> list[bytes]:
+def thread_states(pid: int, most: int = 1000) -> set[bytes]:
+    """The states (proc_pid_stat(5)) of a process's threads, of `most` of them. Linux only; raises OSError."""
+    import os
+
+    threads = os.listdir(f"/proc/{pid}/task")[:most]  # noqa: PTH208
+    return {fields[0] for thread in threads if (fields := _stat(f"{pid}/task/{thread}"))}
+
+
+def tracer_of(pid: int) -> int:
+    """The process that traces this one (ptrace(2)), 0 for none. Linux only; raises OSError."""
+    with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123
+        return next((int(line.split()[1]) for line in file if line.startswith(b"TracerPid:")), 0)
+
+
+def _stat(pid: int | str) -> list[bytes]:
     """The fields of /proc/<pid>/stat from the third on (proc_pid_stat(5)); none where there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 pathlib would cost more than all of this

@@ -25,7 +25,7 @@ NO_REQUEST = b"\x00\r\n\r\n"
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
-    found = Proxy(Snapshot.of(Registry(services=(service("web"),))), exchange_class=Waiting)
+    found = Proxy(Snapshot.of(Registry(services=(service("web", response_timeout=60.0),))), exchange_class=Waiting)
     yield found
     found.close()
 

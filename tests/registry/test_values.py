@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from devproxy.problems import Wrong
 from devproxy.registry import values
+from devproxy.registry.model import NO_TIME_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_a_time_that_must_pass_is_not_zero() -> None:
 
 
 def test_a_limit_may_be_none_at_all() -> None:
-    assert values.time_limit("never") == float("inf")
+    assert values.time_limit("never") == NO_TIME_LIMIT
     assert values.time_limit("5m") == 300.0
     for text in ("0s", "Never", "none", "inf", ""):
         with pytest.raises(Wrong):

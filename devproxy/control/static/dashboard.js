@@ -39,6 +39,9 @@
     asking = false;
   };
 
+  // A wait that ends is not always an event.
+  setInterval(() => document.querySelector(".waiting") && refresh(), 5000);
+
   const events = new EventSource("/api/events?after=" + document.querySelector("main").dataset.last);
   events.addEventListener("message", refresh);
   events.addEventListener("error", () => show(true));

@@ -5,7 +5,8 @@ and hop-by-hop fields belong to the connection (RFC 9110 §7.6.1), others are de
 Not here: the keys of the registry (`registry/schema.py`), who is edited (`routing/table.py`).
 
 How it works: an edit is made once for a route, and is a set of names whose lines go and the lines that come instead.
-In one table, `remove` comes before `set`, and that before `add`; a mount's table comes after its service's.
+In one table, `remove` comes before `set`, and that before `add`; a mount's table comes after its service's. Names that
+a CGI-like server takes for one (`fields.fold`) are one: who writes `X_User` gets around no edit of `X-User`.
 
 A service whose mount strips a prefix does not know of it. `PathMove` puts the prefix before the paths that it answers
 with, in `Location` and `Content-Location` (RFC 9110 §§10.2.2, 8.7) and the `Path` of cookies (RFC 6265 §4.1.2.4), and
@@ -17,7 +18,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from devproxy.http1.fields import BINDING, LOOKED_AT, PLAIN, kind_of_name
+from devproxy.http1.fields import BINDING, LOOKED_AT, PLAIN, fold, kind_of_name
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -34,7 +35,7 @@ def is_editable(name: bytes) -> bool:
 
 
 class FieldEdit(NamedTuple):
-    """`names` (lower case) are those whose lines go, `lines` what comes behind the others."""
+    """`names` (in lower case, folded) are those whose lines go, `lines` what comes behind the others."""
 
     names: frozenset[bytes] = frozenset()
     lines: bytes = b""
@@ -43,7 +44,7 @@ class FieldEdit(NamedTuple):
     def of(cls, remove: Iterable[str], values: Pairs, more: Pairs) -> "FieldEdit":
         """From a table of the registry: `values` are set, `more` are added."""
         pairs = {name.lower(): (name, value) for name, value in values}
-        names = frozenset(name.lower().encode() for name in remove) | frozenset(name.encode() for name in pairs)
+        names = frozenset(fold(name.lower().encode()) for name in (*remove, *pairs))
         return cls(names, b"".join(map(_line, (*pairs.values(), *more))))
 
     def then(self, other: "FieldEdit") -> "FieldEdit":
@@ -64,7 +65,7 @@ def _line(pair: tuple[str, str]) -> bytes:
 
 
 def _name(line: bytes) -> bytes:
-    return line.partition(b":")[0].lower()
+    return fold(line.partition(b":")[0].lower())
 
 
 class PathMove(NamedTuple):

@@ -100,9 +100,14 @@ class _Names(dict[bytes, tuple[bytes, int]]):
         return name, kind
 
 
+def fold(name: bytes) -> bytes:
+    """A name, in lower case, as a CGI-like server takes it: all that it takes for one variable is the same here."""
+    return name.translate(_FOLDED)
+
+
 def kind_of_name(name: bytes) -> int:
     """What a name, in lower case, means to a proxy."""
-    folded = name.translate(_FOLDED)
+    folded = fold(name)
     kind = _KINDS.get(name, PLAIN)
     return OURS if _OURS.fullmatch(folded) or (kind == PLAIN and folded in _KINDS) else kind
 

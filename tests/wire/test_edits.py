@@ -16,9 +16,10 @@ RESPONSE = HeaderEdits(remove=("x-frame-options",), set=(("Cache-Control", "no-s
 
 async def test_a_request_is_changed_as_the_registry_says_each_time(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, request_headers=REQUEST))
-    client, up, head = await stage.ask(get(b"/", b"Cookie: a", b"x-user: eve", b"A: 1", b"Accept: */*"))
+    client, up, head = await stage.ask(get(b"/", b"Cookie: a", b"x-user: eve", b"X_User: eve", b"A: 1", b"Accept: */*"))
     for number in (1, 2):
         assert (head.all(b"Cookie"), head.one(b"X-User"), head.one(b"A")) == ([], b"anna", b"%d" % number)
+        assert head.all(b"X_User") == []  # one variable with the other where names are CGI's
         assert head.all(b"Accept") == [b"*/*", b"text/x"]
         assert head.one(b"X-Forwarded-Host") == b"web.localhost"
         await up.send(OK)

@@ -143,13 +143,16 @@ class Claims:
         )
 
     def _users_above(self, declared: Declared, host: str) -> tuple[Declared, Path] | None:
-        """The service of the user registry below whose name a project's service would have `host`."""
+        """The service of the user registry below whose name, or wildcard, a project's service would have `host`."""
         if declared.project is None:
             return None
-        above = host
+        above = host.removeprefix("*.")
+        names = [above] if above != host else []
         while "." in above:
             above = above.partition(".")[2]
-            holder = self.holders.get((above, "/"))
+            names += [above, f"*.{above}"]
+        for name in names:
+            holder = self.holders.get((name, "/"))
             if holder is not None and holder[0].project is None:
                 return holder
         return None

@@ -122,6 +122,32 @@ def test_a_project_gets_nothing_below_a_service_of_the_users_whatever_it_is_call
         assert f"{USER}:" in problem.message + problem.why
 
 
+@pytest.mark.parametrize(
+    "project",
+    [
+        'project = "shop"\n[services.web]\nport = 2\n',
+        'project = "evil"\n[services.web]\nport = 2\nhosts = ["web.shop.localhost"]\n',
+        'project = "evil"\n[services.web]\nport = 2\nhosts = ["*.web.shop.localhost"]\n',
+        'project = "evil"\n[services.web]\nport = 2\nmount = [{ host = "web.shop.localhost", path = "/a" }]\n',
+    ],
+)
+def test_a_project_gets_nothing_out_of_a_wildcard_of_the_users(project: str) -> None:
+    """A longer name goes before a wildcard, and so would take requests from the one that has it."""
+    user = '[services.a]\nport = 1\nhosts = ["*.shop.localhost"]\n'
+    name = project.split('"')[1]
+    registry = merge(
+        decode_user(f'{user}[projects.{name}]\npath = "/p/devproxy.toml"\n', USER),
+        [Linked(Project(name), decode_project(project, "/p/devproxy.toml"))],
+    )
+    for service in registry.services:
+        if service.project is not None:
+            taken = (*service.hosts, *(mount.host for mount in service.mounts))
+            assert not [host for host in taken if host.endswith(".shop.localhost")]
+    (problem,) = [problem for problem in registry.problems if problem.code == "foreign-name"]
+    assert problem.file == "/p/devproxy.toml"
+    assert f"{USER}:3" in problem.message
+
+
 def test_names_that_do_not_lie_below_it_stay() -> None:
     """And what a user has below a project is theirs to say."""
     user = '[proxy]\nhost_template = "{service}-{project}.{tld}"\n[services.shop]\nport = 1\n'

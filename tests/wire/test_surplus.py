@@ -83,3 +83,12 @@ async def test_a_wrong_answer_to_what_is_not_safe_is_final(wire: Stage) -> None:
     message = await client.response()
     assert (message.status, message.error) == (502, "upstream-invalid")
     assert not wire.origin.waiting()
+
+
+async def test_a_whole_response_in_the_kernel_is_no_answer_to_a_request_that_is_not_safe(wire: Stage) -> None:
+    """Before a safe one it is not looked for, which would cost each of them a system call: SECURITY.md says so."""
+    client, up = await warm(wire)
+    client.sock.send(POST)
+    up.sock.send(crlf(b"HTTP/1.1 200 OK", b"Content-Length: 4") + b"evil")
+    await on_a_new_one(wire, client)
+    assert POST not in up.received

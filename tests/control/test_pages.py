@@ -236,9 +236,9 @@ def test_a_command_that_does_not_run_says_how_it_failed_and_what_starts_it() -> 
 
     run = CommandRun(phase="failed", since=1.0, why="exit code 3 <b>", code=3)
     bad = service("bad.shop", port=None, command="serve")
-    failed = _row(bad, Ports(80), Condition(state="failed", why=run.why, run=run))
+    failed = _row(bad, Ports(80), Condition(state="failed", why=run.why, run=run), None)
     assert "exit code 3 &lt;b&gt;<br><code>devproxy up bad.shop</code>" in failed
     assert "no port yet" not in failed
-    assert "<code>devproxy up bad.shop</code>" in _row(bad, Ports(80), Condition(state="stopped"))
-    assert "devproxy up" not in _row(bad, Ports(80), Condition(state="up"))
-    assert "no port yet" in _row(service("x", port=None), Ports(80), Condition())
+    assert "<code>devproxy up bad.shop</code>" in _row(bad, Ports(80), Condition(state="stopped"), None)
+    assert "devproxy up" not in _row(bad, Ports(80), Condition(state="up"), None)
+    assert "no port yet" in _row(service("x", port=None), Ports(80), Condition(), None)

@@ -111,10 +111,12 @@ def test_a_client_of_debugpys_adapter() -> None:
 def test_a_service_on_a_debuggers_port_is_no_debugger() -> None:
     """As far as its clients can tell the two apart from outside."""
     port = free_port()
-    with process(require.program("node"), f"--inspect=127.0.0.1:{port}", "-e", NODE) as pid:
-        with closing(socket.create_connection(("127.0.0.1", port), DEADLINE)):
-            wait_until(lambda: state_of(pid), "the client to be seen")
-            assert why_paused([pid], port) == ""
+    with (
+        process(require.program("node"), f"--inspect=127.0.0.1:{port}", "-e", NODE) as pid,
+        closing(socket.create_connection(("127.0.0.1", port), DEADLINE)),
+    ):
+        wait_until(lambda: state_of(pid), "the client to be seen")
+        assert why_paused([pid], port) == ""
 
 
 def test_a_process_that_has_ended_is_not_paused() -> None:

@@ -58,8 +58,8 @@ class MonitorHooks(NamedTuple):
     `last_answer` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the proxy;
     `publish` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
     `make_room` closes what the proxy keeps open and idle to an upstream before that is asked; False where it cannot be
-    asked now, since it is busy and serves one connection at a time. `is_asked`: a request waits for its answer.
-    `runs` is what became of commands, None where nothing has changed since it was asked; it blocks (disk).
+    asked now, since it is busy and serves one connection at a time. `is_asked`: a request waits for its answer, not
+    for long yet. `runs` is what became of commands, None where nothing has changed since it was asked; it blocks (disk).
     """
 
     registry: Callable[[], Registry]
@@ -281,7 +281,7 @@ class Monitor:
         check = await probe(record.service, settings, record.host)
         now = asyncio.get_running_loop().time()
         if check.silent and upstream is not None and self._hooks.is_asked(upstream):
-            record.due = now + TICK  # it may be busy with that one: nothing is known
+            record.due = now + TICK  # it may be busy with that one: nothing is known yet
             return
         if not check.up:
             record.failed_at = now

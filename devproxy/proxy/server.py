@@ -36,6 +36,7 @@ _TICKS_PER_CHECK = 10
 _FEW = 50  # connections that cannot be heard, and may be asked about at every tick
 _COMMON = frozenset((*LOOPBACKS, ""))
 _PATIENCE = 1.0  # seconds that a request waits before idle connections to its service are closed
+_BUSY = 30.0  # seconds for which one request excuses that a service says nothing to a check of its health
 _DEFAULT_CONNECTIONS = 10_000
 
 _CONTROL = Service(
@@ -254,8 +255,13 @@ class Proxy(ProxyState):
         return not any(address.one_at_a_time and address.opened for address in self.pool.of(upstream))
 
     def is_asked(self, upstream: Upstream) -> bool:
-        """Whether a request waits for its answer."""
-        return any(exchange.waits and exchange.address.upstream == upstream for exchange in self.exchanges)
+        """Whether a request waits for its answer that may keep it from answering others: not for too long, for one
+        that has hung would seem well for as long as somebody waits."""
+        since = self.clock - _BUSY
+        return any(
+            exchange.waits and exchange.started > since and exchange.address.upstream == upstream
+            for exchange in self.exchanges
+        )
 
     # The end.
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from math import inf
 
 import pytest
 
@@ -187,6 +188,21 @@ async def test_while_it_answers_somebody_it_is_not_down(stage: Stage) -> None:
         assert monitor.board.conditions["web"].state != "down"
     await up.send(OK)
     await client.expect(OK)
+    for _ in range(40):
+        for record in monitor.board.records.values():
+            record.due, record.listening_since = 0.0, -100.0
+        await monitor.tick()
+        if monitor.board.conditions["web"].state == "down":
+            break
+    assert monitor.board.conditions["web"].state == "down"
+
+
+async def test_one_that_has_hung_is_not_well_for_as_long_as_somebody_waits(stage: Stage) -> None:
+    watched = service("web", stage.origin, response_timeout=inf, health=Health(path="/", interval=0.01, timeout=0.05))
+    await stage.start(watched)
+    monitor = monitor_of(stage, watched)
+    await stage.ask(get())
+    await stage.pass_time(31)
     for _ in range(40):
         for record in monitor.board.records.values():
             record.due, record.listening_since = 0.0, -100.0

@@ -9,7 +9,7 @@ import asyncio
 from typing import Final, Protocol
 
 from devproxy.http1.fields import Section
-from devproxy.net.dial import DialError, connect
+from devproxy.net.dial import CONNECT_TIMEOUT, DialError, connect
 from devproxy.proxy.answers import Respond, dial_failed
 from devproxy.proxy.decide import Reading, waking
 from devproxy.proxy.gates import Dormant, shows_page
@@ -89,7 +89,7 @@ class Retry:
             )
         except DialError as error:
             self._task = None
-            if error.exhausted or not self.schedule():
+            if error.exhausted or not (self.schedule() or self._stands_still(error)):
                 exchange.answer(self._given_up(error))
             return
         self._task = None
@@ -97,6 +97,16 @@ class Retry:
             exchange.on_closed(None, answered=False)
         else:
             exchange.use(connection)
+
+    def _stands_still(self, error: DialError) -> bool:
+        """Whether nobody takes the connection since the process that listens is stopped: then dial on until it does."""
+        exchange = self._exchange
+        loop = exchange.proxy.loop
+        since = loop.time() - CONNECT_TIMEOUT
+        if not error.timeout or exchange.proxy.is_paused(exchange.route.service.id, since) is False:
+            return False
+        self._timer = loop.call_later(_RETRY_EVERY, self.start)
+        return True
 
     def _given_up(self, error: DialError) -> Respond:
         """The answer where nobody takes the connection. What a request starts may have crashed a moment ago."""

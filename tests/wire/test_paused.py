@@ -17,6 +17,7 @@ import pytest
 
 from devproxy.daemon.pauses import PauseWatch
 from devproxy.events import Paused, Resumed
+from devproxy.net import dial
 from devproxy.proxy.waiting import ServiceWait
 from devproxy.registry.model import NO_TIME_LIMIT, Upstream
 from tests import require
@@ -59,9 +60,9 @@ class Stopped(NamedTuple):
 
 
 @contextmanager
-def real_service(stage: Stage) -> Iterator[Stopped]:
+def real_service(stage: Stage, program: str = SERVICE) -> Iterator[Stopped]:
     require.linux()
-    with subprocess.Popen([sys.executable, "-c", SERVICE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline())
@@ -146,6 +147,39 @@ async def test_a_client_that_stands_still_is_not_its_fault(stage: Stage, stopped
     message = await stage.meanwhile(9.0, client.response())
     assert (message.status, message.error) == (408, "request-timeout")
     assert stopped.told == []
+
+
+FULL = """
+import socket
+server = socket.create_server(("127.0.0.1", 0), backlog=1)
+print(server.getsockname()[1], flush=True)
+while True:
+    with server.accept()[0] as connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+"""
+
+
+async def test_a_queue_that_is_full_since_nobody_accepts_is_waited_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser makes six connections, and many a server of frameworks queues five."""
+    monkeypatch.setattr(dial, "CONNECT_TIMEOUT", 0.1)
+    with real_service(stage, FULL) as stopped:
+        await stage.start(service("web", stopped.upstream, response_timeout=8.0))
+        stage.proxy.is_paused = stopped.watch.is_paused
+        stopped.send(signal.SIGSTOP)
+        clients = [await stage.connect() for _ in range(6)]
+        for client in clients:
+            await client.send(get())
+        await stage.meanwhile(0.3, until(lambda: stopped.told))
+        for _ in range(3):
+            await stage.pass_time(60.0)
+        assert len(stage.proxy.exchanges) == 6
+        stopped.send(signal.SIGCONT)
+        for client in clients:
+            assert (await client.response()).body == b"ok"
+        await stopped.watch.close()
 
 
 # Without a limit

@@ -37,7 +37,7 @@ class Stage:
             self.happened.append("answer")
 
         return SimpleNamespace(
-            proxy=SimpleNamespace(loop=self.loop, wake=lambda name: self.happened.append(f"wake {name}")),
+            proxy=SimpleNamespace(loop=self.loop, wake=lambda name: self.happened.append(f"wake {name}"), gates={}),
             address=self.address,
             route=route(hold=hold, **more),
             reading=reading(HOST, *fields_sent),

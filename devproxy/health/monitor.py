@@ -59,7 +59,7 @@ class MonitorHooks(NamedTuple):
     `publish` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
     `make_room` closes what the proxy keeps open and idle to an upstream before that is asked; False where it cannot be
     asked now, since it is busy and serves one connection at a time. `is_asked`: a request waits for its answer, not
-    for long yet. `runs` is what became of commands, None where nothing has changed since it was asked; it blocks (disk).
+    for long yet. `runs` is what became of commands, None where nothing has changed since it was asked; it blocks.
     """
 
     registry: Callable[[], Registry]

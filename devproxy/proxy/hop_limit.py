@@ -15,7 +15,7 @@ LIMITED: Final = frozenset((b"TRACE", b"OPTIONS"))
 
 _HOPS: Final = re.compile(rb"[0-9]{1,9}")
 _LINE: Final = re.compile(rb"^(max-forwards):[^\r]*", re.MULTILINE | re.IGNORECASE)
-_SECRET: Final = re.compile(rb"auth|cookie|credential|jwt|key|pass|secret|session|token", re.IGNORECASE)
+_SECRET: Final = re.compile(rb"auth|cookie|credential|csrf|jwt|key|pass|secret|session|token|xsrf", re.IGNORECASE)
 _ALLOWED: Final = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
 
 

@@ -250,9 +250,14 @@ class Proxy(ProxyState):
 
     def make_room(self, upstream: Upstream) -> bool:
         """Close what is idle towards `upstream`, before somebody else asks it; False where it is busy, one request at
-        a time."""
+        a time, and not for so long that it may have hung."""
         self._close_idle(upstream)
-        return not any(address.one_at_a_time and address.opened for address in self.pool.of(upstream))
+        if not any(address.one_at_a_time and address.opened for address in self.pool.of(upstream)):
+            return True
+        since = self.clock - _BUSY
+        there = [exchange for exchange in self.exchanges if exchange.upstream is not None]
+        asked = [exchange for exchange in there if exchange.address.upstream == upstream]
+        return bool(asked) and all(exchange.waits and exchange.started <= since for exchange in asked)
 
     def is_asked(self, upstream: Upstream) -> bool:
         """Whether a request waits for its answer that may keep it from answering others: not for too long, for one

@@ -197,11 +197,14 @@ async def test_while_it_answers_somebody_it_is_not_down(stage: Stage) -> None:
     assert monitor.board.conditions["web"].state == "down"
 
 
-async def test_one_that_has_hung_is_not_well_for_as_long_as_somebody_waits(stage: Stage) -> None:
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+async def test_one_that_has_hung_is_not_well_for_as_long_as_somebody_waits(stage: Stage, one_at_a_time: bool) -> None:
     watched = service("web", stage.origin, response_timeout=inf, health=Health(path="/", interval=0.01, timeout=0.05))
     await stage.start(watched)
     monitor = monitor_of(stage, watched)
     await stage.ask(get())
+    (address,) = stage.proxy.pool.addresses.values()
+    address.one_at_a_time = one_at_a_time
     await stage.pass_time(31)
     for _ in range(40):
         for record in monitor.board.records.values():

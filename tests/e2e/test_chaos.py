@@ -113,7 +113,7 @@ def test_nothing_is_left_of_a_run(project: Project, order: tuple[str, ...]) -> N
         kill(pid)
     program.wait()
 
-    assert project.states() == {"api.shop": "unknown", "web.shop": "unknown"}
+    assert project.states() == {"api.shop": "stopped", "web.shop": "stopped"}
 
     assert project.leases() == []
     project.wait_nothing_left()

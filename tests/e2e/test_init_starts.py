@@ -9,7 +9,6 @@ has found the project's own.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -23,7 +22,7 @@ import pytest
 from tests import npm, require
 from tests.e2e.processes import CACHE, clean_environment
 from tests.e2e.project import Project, project_in
-from tests.waiting import DEADLINE, PROGRAM_DEADLINE
+from tests.waiting import PROGRAM_DEADLINE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -58,7 +57,6 @@ createServer((_, response) => response.end("hello")).listen(process.env.PORT, pr
 """
 DENO = 'export default { fetch: () => new Response("hello") }\n'
 PAGE = "<!doctype html><title>hello</title><p>hello\n"
-COMPOSE = "services:\n  web:\n    image: nginx\n    ports: ['127.0.0.1:${WEB_PORT:-8085}:80']\n"
 
 
 def package(**keys: object) -> str:
@@ -102,19 +100,13 @@ def venv_without_cli(project: Project) -> None:
 
 
 def uv(project: Project) -> None:
-    require.program("uv")
+    tool("uv")
     venv(project)
 
 
 def poetry(project: Project) -> None:
-    require.program("poetry")
+    tool("poetry")
     venv(project)
-
-
-def docker(project: Project) -> None:
-    program = require.program("docker")
-    if subprocess.run([program, "info"], capture_output=True, check=False, timeout=DEADLINE).returncode:
-        require.missing("a container engine that runs")
 
 
 class Shape(NamedTuple):
@@ -233,11 +225,10 @@ SHAPES: dict[str, Shape] = {
         {"web": "uv run flask run --port {port}"},
     ),
     "a project of Poetry": Shape(
-        {"pyproject.toml": "[tool.poetry]\nname='shop'\nversion='1'\npackage-mode=false\n", "app.py": FLASK},
+        {"pyproject.toml": "[tool.poetry]\nname='shop'\nversion='1'\ndescription=''\nauthors=[]\n", "app.py": FLASK},
         (poetry,),
         {"web": "poetry run flask run --port {port}"},
     ),
-    "containers": Shape({"compose.yaml": COMPOSE}, (docker,), {"web": "docker compose up --no-log-prefix web"}),
 }  # fmt: skip
 
 
@@ -245,7 +236,7 @@ SHAPES: dict[str, Shape] = {
 def test_what_init_writes_starts(shape: Shape, tmp_path: Path) -> None:
     require.linux()
     more = {
-        "PATH": path_without_our_own(),
+        "PATH": path_without_our_own(tmp_path / "tools"),
         "npm_config_update_notifier": "false",
         "NX_DAEMON": "false",
         "UV_NO_SYNC": "1",
@@ -266,9 +257,18 @@ def test_what_init_writes_starts(shape: Shape, tmp_path: Path) -> None:
             assert b"hello" in project.get(f"{name}.shop.localhost").body
 
 
-def path_without_our_own() -> str:
-    """PATH as it is where no environment of the tests is active; the programs of a tool are still on it."""
+def tool(name: str) -> str:
+    """Where a program is that may have come with what the tests are installed with."""
+    own = Path(sysconfig.get_path("scripts")) / name
+    return str(own) if own.is_file() else require.program(name)
+
+
+def path_without_our_own(place: Path) -> str:
+    """PATH as it is where no environment of the tests is active; the tools of a person are in `place`."""
     own = {str(Path(sys.executable).parent), sysconfig.get_path("scripts")}
-    kept = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder not in own]
-    tools = [str(Path(found).parent) for name in ("uv", "poetry") if (found := shutil.which(name))]
-    return os.pathsep.join([*kept, *(tool for tool in tools if tool not in own)])
+    place.mkdir()
+    if (uv := Path(sysconfig.get_path("scripts")) / "uv").is_file():
+        (place / "uv").symlink_to(uv)
+    return os.pathsep.join(
+        [str(place), *(folder for folder in os.environ["PATH"].split(os.pathsep) if folder not in own)]
+    )

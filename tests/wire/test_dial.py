@@ -123,6 +123,7 @@ async def test_page_for_a_browser_loads_again_by_itself(stage: Stage) -> None:
     await client.send(get(b"/", b"Accept: text/html"))
     message = await client.response()
     assert (message.status, message.head.one(b"Content-Type").split(b";")[0]) == (502, b"text/html")
-    assert b"npm run dev -- &lt;x&gt;" in message.body
+    assert b"devproxy up web" in message.body
+    assert b"<x>" not in message.body
     assert b"<script>" in message.body
     assert b"location.reload" in message.body

@@ -33,7 +33,7 @@ from devproxy.paths import ENDING, Paths, check_private, ending_file
 from devproxy.registry.hostnames import LABEL
 from devproxy.registry.model import Lease
 from devproxy.storage import locks
-from devproxy.storage.process_identity import in_group, is_same, start_time
+from devproxy.storage.process_identity import in_group, is_another, is_same, start_time
 
 _ID = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 
@@ -262,7 +262,7 @@ def _left(file: Path) -> int:
         written = file.stat().st_mtime
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError):
         return 0
-    if start_time(lease.group) is not None and not is_same(lease.group, lease.group_started):
+    if is_another(lease.group, lease.group_started):
         return 0
     started = (start_time(pid) for pid in in_group(lease.group))
     return lease.group if any(when is not None and when <= written + 1.0 for when in started) else 0  # whole seconds

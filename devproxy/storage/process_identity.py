@@ -26,6 +26,12 @@ def is_same(pid: int, started: float) -> bool:
     return actual is not None and abs(actual - started) <= _TOLERANCE
 
 
+def is_another(pid: int, started: float) -> bool:
+    """Whether `pid` is a process that did not start at `started`. Not `not is_same`: one that has ended is neither."""
+    actual = start_time(pid)
+    return actual is not None and abs(actual - started) > _TOLERANCE
+
+
 def in_group(group: int) -> list[int]:
     """The processes of a process group, zombies too; where the system is not Linux just its leader."""
     if sys.platform != "linux":

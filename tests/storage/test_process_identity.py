@@ -7,7 +7,8 @@ import sys
 import psutil
 import pytest
 
-from devproxy.storage.process_identity import in_group, is_same, start_time
+from devproxy.storage import process_identity
+from devproxy.storage.process_identity import in_group, is_another, is_same, start_time
 from tests.waiting import DEADLINE, wait_until
 
 
@@ -56,3 +57,20 @@ def test_who_is_in_a_process_group() -> None:
 def _children(pid: int) -> list[int]:
     wait_until(psutil.Process(pid).children, "a child")
     return [child.pid for child in psutil.Process(pid).children()]
+
+
+def test_one_that_ends_is_neither_the_same_nor_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look is one look: between two of them a process may end, and would pass for another."""
+    looks = iter([50.0, None])
+    monkeypatch.setattr(process_identity, "start_time", lambda _: next(looks))
+    assert not is_another(7, 50.0)
+    assert not is_another(7, 50.0)
+    assert next(looks, "both taken") == "both taken"
+
+
+def test_a_number_that_is_used_again_is_anothers() -> None:
+    own = start_time(os.getpid())
+    assert own is not None
+    assert is_another(os.getpid(), own - 60)
+    assert not is_another(os.getpid(), own)
+    assert not is_another(2**22 + 1, own)

@@ -26,7 +26,8 @@ def command(folder: Path | None, name: str, dry_run: bool) -> None:
 
     Reads workspaces of npm, pnpm, yarn, bun and uv, package.json, deno.json, Nx's project.json, pyproject.toml,
     requirements, manage.py, the modules that make a web application, a Procfile and compose files, here and one level
-    down; runs none of it, and never overwrites a file. What is left out or not understood is listed.
+    down; runs none of it, and never overwrites a file. What listens on no port is a worker, or a task if it ends. What
+    is left out or not understood is listed.
     """
     from devproxy.detect.project import survey
     from devproxy.detect.render import document
@@ -102,8 +103,11 @@ def _write(file: Path, text: str) -> None:
 
 
 def _tell(found: Survey, file: Path) -> None:
-    rows = [(service.name, safe(_started(service.command)), safe(service.origin)) for service in found.services]
-    print_table(("SERVICE", "COMMAND", "FOUND IN"), rows)
+    rows = [
+        (service.name, safe(_started(service.command)), service.kind, safe(service.origin))
+        for service in found.services
+    ]
+    print_table(("SERVICE", "COMMAND", "KIND", "FOUND IN"), rows)
     _tell_remarks(found)
     remark(safe(f"written: {file}"))
     remark("read it, then start its services: devproxy up (or only give them their names: devproxy link)")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from devproxy.registry.hostnames import RESERVED, slug
+from devproxy.registry.model import ServiceKind
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,10 +22,15 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     command: str | tuple[str, ...] | None = None
     cwd: str = "."
+    kind: ServiceKind = "server"
     port: int | None = None
     protocol: str = "http"
     depends_on: tuple[str, ...] = ()
     starts_others: bool = False
+
+    @property
+    def serves(self) -> bool:
+        return self.kind == "server"
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

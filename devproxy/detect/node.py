@@ -1,6 +1,6 @@
 """package.json with its workspaces, deno.json, and the projects of Nx.
 
-Lives here: which package has a server to start, and with which package manager.
+Lives here: which package has a server or a watcher to start, and with which package manager.
 Not here: the globs of workspaces (`workspaces.py`), what a script is there for (`scripts.py`), flags that give it a
 port (`programs/flags.py` adds them when it is started).
 """
@@ -19,6 +19,7 @@ from devproxy.detect.model import Candidate, Seen
 from devproxy.detect.nx import target_command
 from devproxy.detect.scripts import Role, role
 from devproxy.detect.workspaces import PNPM_FILE, workspace_patterns
+from devproxy.registry.model import ServiceKind
 from devproxy.text import shown
 
 SCRIPTS = ("dev", "start", "serve", "develop")
@@ -61,7 +62,7 @@ class _Script(msgspec.Struct, frozen=True):
 
 
 def look(root: Path) -> Seen:
-    """The servers of the package in `root`, of its workspace's members, and of the projects of Nx."""
+    """The services of the package in `root`, of its workspace's members, and of the projects of Nx."""
     table, remarks = json_file(root / "package.json", "package.json")
     deno = deno_config(root)
     if table is None and not deno:
@@ -77,8 +78,8 @@ def look(root: Path) -> Seen:
     for folder in sorted({*members(root, patterns, "package.json"), *_deno_members(root, patterns)}):
         services += _of_folder(root, folder, manager, remarks)
     if is_file(root / "nx.json"):
-        services += _of_nx(root, {service.cwd for service in services}, remarks)
-    own = _of_folder(root, root, manager, remarks, is_alone=not services)
+        services += _of_nx(root, {service.cwd for service in services if service.serves}, remarks)
+    own = _of_folder(root, root, manager, remarks, is_alone=not any(service.serves for service in services))
     services += own
     if any(service.command and str(service.command).startswith(manager) for service in services):
         remarks += remark_missing(manager)
@@ -87,7 +88,7 @@ def look(root: Path) -> Seen:
 
 
 def look_below(root: Path, folder: Path) -> Seen:
-    """The server of a package that stands by itself one level below `root`."""
+    """The service of a package that stands by itself one level below `root`."""
     remarks: list[str] = []
     table, _ = json_file(folder / "package.json", "")
     found = _of_folder(root, folder, _manager(folder, table or {}), remarks)
@@ -100,7 +101,7 @@ def _deno_members(root: Path, patterns: Sequence[str]) -> list[Path]:
 
 
 def _of_folder(root: Path, folder: Path, manager: str, remarks: list[str], *, is_alone: bool = True) -> list[Candidate]:
-    """The server of the package in a folder, by package.json or else by deno.json; remarks are added to `remarks`.
+    """What the package in a folder starts, by package.json or else by deno.json; remarks are added to `remarks`.
 
     `is_alone`: there is nothing else that starts what this would.
     """
@@ -117,9 +118,7 @@ def _of_folder(root: Path, folder: Path, manager: str, remarks: list[str], *, is
         if script is None:
             continue
         origin = f"{package.file}: {'tasks' if package.prefix == 'deno task' else 'scripts'}.{script.name}"
-        if script.role == "worker":
-            remarks.append(f"{origin} is left out: it watches or works, and listens on no port")
-        elif not is_alone and script.role != "server":
+        if not is_alone and script.role in ("several", "unknown"):
             remarks.append(f"{origin} at the root is left out: the members of the workspace have their own")
         else:
             remarks += remark_missing("deno") if package.prefix == "deno task" else []
@@ -138,7 +137,7 @@ def _tasks(tasks: object) -> dict[str, str]:
 
 
 def _script(package: _Package) -> _Script | None:
-    """The script that starts a server: the first that is there, unless it works without a port and another serves."""
+    """The first script that starts something, unless it works without a port and another serves."""
     scripts = package.table.get("scripts")
     found = [
         _Script(name, text, role(text, package.folder))
@@ -146,14 +145,17 @@ def _script(package: _Package) -> _Script | None:
         if isinstance(scripts, dict) and isinstance(text := scripts.get(name), str) and text
     ]
     servers = [script for script in found if script.role == "server"]
-    return next(iter(servers if found and found[0].role == "worker" and servers else found), None)
+    return next(iter(servers if found and found[0].role in ("worker", "task") and servers else found), None)
 
 
 def _candidate(package: _Package, script: _Script, origin: str, *, is_root: bool) -> Candidate:
-    port = _PORT.search(script.text)
+    kind = _kind(script.role)
+    port = _PORT.search(script.text) if kind == "server" else None
+    own = package.name or package.folder.name
     return Candidate(
+        kind=kind,
         starts_others=script.role == "several",
-        name=_kind(package.table) if is_root else package.name or package.folder.name,
+        name=own if not is_root else _shown(package.table) if kind == "server" else "watcher",
         origin=origin,
         command=f"{package.prefix} {script.name}",
         cwd=package.place,
@@ -161,7 +163,12 @@ def _candidate(package: _Package, script: _Script, origin: str, *, is_root: bool
     )
 
 
-def _kind(table: dict[str, Any]) -> str:
+def _kind(found: Role) -> ServiceKind:
+    """What nobody knows is taken for a server: whoever starts it sees that it does not listen."""
+    return found if found in ("worker", "task") else "server"
+
+
+def _shown(table: dict[str, Any]) -> str:
     """What the only package is, by what it depends on: `web`, unless it has no pages."""
     listed = [table.get(key) for key in ("dependencies", "devDependencies")]
     needed = {name for each in listed if isinstance(each, dict) for name in each}
@@ -191,6 +198,8 @@ def _of_nx(root: Path, taken: set[str], remarks: list[str]) -> Iterator[Candidat
             continue
         name = str(table.get("name") or folder.name)
         origin = f"{place}/project.json: targets.{target}"
-        if target_command(targets[target]) is None:
+        text = target_command(targets[target])
+        if text is None:
             remarks.append(f"{origin}: its executor is not known here, and gets its port as PORT only")
-        yield Candidate(name=name.rpartition("/")[2], origin=origin, command=f"npx nx {target} {name}")
+        kind = _kind(role(text, root)) if text is not None else "server"
+        yield Candidate(name=name.rpartition("/")[2], kind=kind, origin=origin, command=f"npx nx {target} {name}")

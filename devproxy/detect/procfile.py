@@ -1,6 +1,6 @@
 """A Procfile: `name: command`, one line each (Heroku's format, as foreman and overmind read it).
 
-Lives here: which of its processes are servers.
+Lives here: which of its processes are servers, workers and migrations.
 Not here: running them.
 """
 
@@ -16,8 +16,8 @@ _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 
 
 def look(root: Path) -> Seen:
-    """The servers of the first Procfile there is. A process is one if it is called `web`, uses `PORT`, or is known to
-    serve."""
+    """The processes of the first Procfile there is. One is a server if it is called `web`, uses `PORT`, or is known to
+    serve; a worker or a migration is one by its program, and what nothing is known of is left out."""
     file = next((name for name in FILES if text_of(root / name).strip()), None)
     if file is None:
         return Seen()
@@ -33,8 +33,8 @@ def look(root: Path) -> Seen:
         found = role(command, root)
         if found == "server" or name == "web":
             services.append(Candidate(name=name, origin=f"{file}: {name}", command=command))
-        elif found == "worker":
-            remarks.append(f"{file}:{number}: `{name}` is left out: it watches or works, and listens on no port")
+        elif found in ("worker", "task"):
+            services.append(Candidate(name=name, kind=found, origin=f"{file}: {name}", command=command))
         else:
             remarks.append(f"{file}:{number}: `{name}` is left out: nothing says that it listens on a port")
     return Seen(services=tuple(services), remarks=tuple(remarks))

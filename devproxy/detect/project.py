@@ -5,6 +5,7 @@ Not here: the sources (one file each), what is made of the answer (`render.py`, 
 """
 
 import os
+from collections.abc import Container
 from pathlib import Path
 
 import msgspec
@@ -20,10 +21,10 @@ def survey(root: Path, name: str = "") -> Survey:
     """What `root` says about its services. Reads files below it, runs nothing; `name` is the project's, if given."""
     listed = procfile.look(root)
     packages = [node.look(root), python.look(root)]
-    if listed.services:
-        packages = [_without_root(seen) for seen in packages]
-    taken = {service.cwd for seen in packages for service in seen.services}
-    below = list(_below(root, taken))
+    packages = [_without_listed(seen, listed) for seen in packages]
+    taken = {service.cwd for seen in packages for service in seen.services if service.serves}
+    watched = {(service.cwd, service.command) for seen in packages for service in seen.services}
+    below = [_without_known(seen, watched) for seen in _below(root, taken)]
     if below:
         packages = [_without_several(seen) for seen in packages]
     return gather([listed, *packages, *below, compose.look(root)], root.name, name)
@@ -37,6 +38,7 @@ def _below(root: Path, taken: set[str]) -> list[Seen]:
         if folder.name in SKIPPED or folder.name.startswith(".") or folder.name in taken or folder.is_symlink():
             continue
         seen = [look(root, folder) for look in (node.look_below, python.look_below)]
+        seen.sort(key=lambda each: not any(service.serves for service in each.services))  # the server has the name
         found += [each for each in seen if each.services or each.remarks]
     return found
 
@@ -49,8 +51,18 @@ def _without_several(seen: Seen) -> Seen:
     return msgspec.structs.replace(seen, services=kept, remarks=(*seen.remarks, *remarks))
 
 
-def _without_root(seen: Seen) -> Seen:
-    """A Procfile starts what is at the root already: it would be there twice."""
-    kept = tuple(service for service in seen.services if service.cwd != ".")
-    left_out = [f"{service.origin} is left out: the Procfile has it" for service in seen.services if service.cwd == "."]
+def _without_known(seen: Seen, known: Container[object]) -> Seen:
+    """Without what a workspace or the root has said already."""
+    kept = tuple(service for service in seen.services if (service.cwd, service.command) not in known)
+    return msgspec.structs.replace(seen, services=kept)
+
+
+def _without_listed(seen: Seen, listed: Seen) -> Seen:
+    """A Procfile with a server starts what is at the root already, and any Procfile what it says word for word: it
+    would be there twice."""
+    commands = {service.command for service in listed.services}
+    has_server = any(service.serves for service in listed.services)
+    twice = [each for each in seen.services if each.cwd == "." and (has_server or each.command in commands)]
+    kept = tuple(service for service in seen.services if service not in twice)
+    left_out = [f"{service.origin} is left out: the Procfile has it" for service in twice]
     return Seen(project=seen.project, services=kept, remarks=(*seen.remarks, *left_out))

@@ -20,7 +20,9 @@ def document(survey: Survey) -> str:
 def _table(service: Candidate) -> str:
     import tomli_w
 
-    keys: dict[str, Any] = {"protocol": service.protocol} if service.protocol != "http" else {}
+    keys: dict[str, Any] = {"kind": service.kind} if not service.serves else {}
+    if service.protocol != "http":
+        keys["protocol"] = service.protocol
     if service.port is not None:
         keys["port"] = service.port
     if service.command is not None:

@@ -4,7 +4,9 @@ Lives here: `package_scripts`, which `run` looks through a command with, and `ro
 Not here: which script a command means (`programs/scripts.py`).
 """
 
+import re
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,37 +16,57 @@ from devproxy.detect.nx import target_command
 from devproxy.detect.workspaces import PNPM_FILE, workspace_patterns
 from devproxy.programs.command_line import parsed_commands
 from devproxy.programs.flags import DEEPEST, Scripts, adapt
-from devproxy.programs.recognize import is_worker
+from devproxy.programs.recognize import is_migration, is_worker
 from devproxy.programs.scripts import ScriptCall, script_call
 from devproxy.programs.shell import simple_commands
 from devproxy.storage.files import manifest_text
 
-Role = Literal["server", "worker", "several", "unknown"]
+Role = Literal["server", "worker", "task", "several", "unknown"]
+_BACKGROUND = re.compile(r"(?<!&)&(?!&)")
 
 
 def role(text: str, folder: Path) -> Role:
     """What a shell's text is there for, as far as it can be told: it serves, it works or watches without a port, it
-    starts several things that cannot be told apart, or nobody knows."""
+    brings a database up to date and ends, it starts several things that cannot be told apart, or nobody knows."""
     scripts = package_scripts(folder)
     found = adapt(("sh", "-c", text), 1, scripts=scripts)
     if found.serves or "PORT" in text:
         return "server"
-    if _works(text, scripts):
+    if _comes_to(is_worker, text, scripts):
         return "worker"
+    if _comes_to(is_migration, text, scripts):
+        return "task"
     return "several" if found.note and not found.program else "unknown"
 
 
-def _works(text: str, scripts: Scripts, folder: str = "", depth: int = 0) -> bool:
-    """Whether one of the text's commands, or of the scripts that they run, is a worker or a watcher."""
-    for simple in simple_commands(text):
-        if is_worker(simple.words):
+def _comes_to(
+    kind: Callable[[Sequence[str]], bool], text: str, scripts: Scripts, folder: str = "", depth: int = 0
+) -> bool:
+    """Whether the text's last command is of this kind, itself or by the script that it runs, and those beside it too:
+    `tsc --watch & node server.js` may serve."""
+    found = list(simple_commands(text))
+    is_kind = False  # one of the commands of this pipeline
+    for at, simple in enumerate(found, 1):
+        is_kind = is_kind or kind(simple.words) or _runs(kind, simple.words, scripts, folder, depth)
+        joint = text[simple.end : found[at].start].strip() if at < len(found) else "&"
+        if joint in ("|", "|&"):
+            continue
+        if not is_kind and _BACKGROUND.search(joint):
+            return False
+        is_kind = False
+    return bool(found)
+
+
+def _runs(
+    kind: Callable[[Sequence[str]], bool], words: Sequence[str], scripts: Scripts, folder: str, depth: int
+) -> bool:
+    """Whether a command runs a script that comes to this kind."""
+    for command in parsed_commands(words) if depth < DEEPEST else ():
+        called = script_call(command)
+        inner = scripts(folder, called) if called is not None and not called.unclear else None
+        more = shlex.join(called.passed) if called is not None else ""
+        if inner is not None and _comes_to(kind, f"{inner} {more}", scripts, folder, depth + 1):
             return True
-        for command in parsed_commands(simple.words) if depth < DEEPEST else ():
-            called = script_call(command)
-            inner = scripts(folder, called) if called is not None and not called.unclear else None
-            more = shlex.join(called.passed) if called is not None else ""
-            if inner is not None and _works(f"{inner} {more}", scripts, folder, depth + 1):
-                return True
     return False
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from devproxy.programs.catalog import CATALOG
 from devproxy.programs.catalog.program import Program, Serving
-from devproxy.programs.catalog.workers import WORKERS
+from devproxy.programs.catalog.workers import MIGRATIONS, WORKERS, Portless
 from devproxy.programs.command_line import SHELLS, WRAPPERS, ParsedCommand, is_interactive_shell, parsed_commands
 
 # What starts other programs, and is not what a person wants to hear of.
@@ -86,10 +86,19 @@ def given(flags: Sequence[str], args: Sequence[str]) -> bool:
 
 def is_worker(argv: Sequence[str]) -> bool:
     """Whether a command listens on no port by its nature: a worker of a queue, a watcher of files."""
+    return _is_one_of(WORKERS, argv)
+
+
+def is_migration(argv: Sequence[str]) -> bool:
+    """Whether a command brings a database up to date, and ends."""
+    return _is_one_of(MIGRATIONS, argv)
+
+
+def _is_one_of(rows: Sequence[Portless], argv: Sequence[str]) -> bool:
     return any(
         not command.names.isdisjoint(row.names) and does_serve(row.works, command)
         for command in parsed_commands(argv)
-        for row in WORKERS
+        for row in rows
     )
 
 

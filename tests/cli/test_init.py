@@ -37,6 +37,15 @@ def test_it_writes_what_it_found_and_shows_it(home: Home, shop: Path) -> None:
     assert "web.shop.localhost" in home.run("ls").out
 
 
+def test_what_listens_nowhere_is_shown_and_linked_as_such(home: Home, tmp_path: Path) -> None:
+    text = "web: node server.js --port $PORT\njobs: bundle exec sidekiq\nrelease: bin/rails db:migrate\n"
+    folder = write(tmp_path / "shop", {"Procfile": text})
+    done = home.run("init", cwd=folder)
+    kinds = {line.split()[0]: line.rpartition("Procfile:")[0].split()[-1] for line in done.out.splitlines()[1:]}
+    assert kinds == {"web": "server", "jobs": "worker", "release": "task"}
+    assert home.run("check", str(folder / "devproxy.toml")).code == 0
+
+
 def test_it_never_overwrites(home: Home, shop: Path) -> None:
     file = shop / "devproxy.toml"
     file.write_text("# mine\n")

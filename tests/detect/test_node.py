@@ -112,7 +112,7 @@ def test_every_glob_of_a_workspace(tmp_path: Path, glob: str) -> None:
     assert {name for name, _, _ in found(tmp_path)} == {"api", "web"}
 
 
-def test_what_watches_is_left_out_and_said(tmp_path: Path) -> None:
+def test_what_watches_is_a_worker(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -120,13 +120,40 @@ def test_what_watches_is_left_out_and_said(tmp_path: Path) -> None:
             "packages/web/package.json": package(scripts={"dev": "vite"}),
             "packages/ui/package.json": package(scripts={"dev": "npm run build -- --watch", "build": "tsc"}),
             "packages/api/package.json": package(scripts={"dev": "tsc --watch", "start": "next start"}),
+            "packages/db/package.json": package(scripts={"start": "prisma migrate deploy"}),
         },
     )
-    assert found(tmp_path) == [("api", "packages/api", "npm run start"), ("web", "packages/web", "npm run dev")]
-    assert (
-        "packages/ui/package.json: scripts.dev is left out: it watches or works, and listens on no port"
-        in look(tmp_path).remarks
+    seen = {(each.name, each.kind, each.cwd, each.command) for each in look(tmp_path).services}
+    assert seen == {
+        ("api", "server", "packages/api", "npm run start"),
+        ("db", "task", "packages/db", "npm run start"),
+        ("ui", "worker", "packages/ui", "npm run dev"),
+        ("web", "server", "packages/web", "npm run dev"),
+    }
+
+
+def test_a_script_that_may_serve_beside_a_watcher_is_a_server(tmp_path: Path) -> None:
+    write(tmp_path, {"package.json": package(scripts={"dev": "tsc --watch & node dist/server.js"})})
+    assert [each.kind for each in look(tmp_path).services] == ["server"]
+
+
+def test_watchers_of_the_members_do_not_stand_for_the_server_at_the_root(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "package.json": package(workspaces=["ui"], scripts={"dev": "node ."}),
+            "ui/package.json": package(name="ui", scripts={"dev": "tsc --watch -p 3000"}),
+        },
     )
+    assert [(each.name, each.kind, each.port) for each in look(tmp_path).services] == [
+        ("ui", "worker", None),
+        ("web", "server", None),
+    ]
+
+
+def test_a_watcher_at_the_root_is_not_called_web(tmp_path: Path) -> None:
+    write(tmp_path, {"package.json": package(scripts={"dev": "tsc --watch"})})
+    assert [(each.name, each.kind) for each in look(tmp_path).services] == [("watcher", "worker")]
 
 
 def test_a_server_at_the_root_of_a_workspace_is_one_too(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
-"""A Procfile's servers."""
+"""A Procfile's servers, workers and migrations."""
 
 from pathlib import Path
+
+import pytest
 
 from devproxy.detect.procfile import look
 from tests.detect.checkout import write
@@ -9,14 +11,12 @@ from tests.detect.checkout import write
 def test_servers_and_others(tmp_path: Path) -> None:
     text = "web: bin/rails server\n# no\n\napi:  node api.js --port $PORT\nworker: sidekiq\nnonsense\n"
     seen = look(write(tmp_path, {"Procfile": text}))
-    assert [(service.name, service.command) for service in seen.services] == [
-        ("web", "bin/rails server"),
-        ("api", "node api.js --port $PORT"),
+    assert [(service.name, service.kind, service.command) for service in seen.services] == [
+        ("web", "server", "bin/rails server"),
+        ("api", "server", "node api.js --port $PORT"),
+        ("worker", "worker", "sidekiq"),
     ]
-    assert seen.remarks == (
-        "Procfile:5: `worker` is left out: it watches or works, and listens on no port",
-        "Procfile:6: left out: this is no `name: command`",
-    )
+    assert seen.remarks == ("Procfile:6: left out: this is no `name: command`",)
 
 
 def test_the_one_for_development_comes_first(tmp_path: Path) -> None:
@@ -39,9 +39,76 @@ def test_watchers_are_told_from_servers(tmp_path: Path) -> None:
         },
     )
     seen = look(tmp_path)
-    assert [service.name for service in seen.services] == ["web", "vite"]
-    assert seen.remarks == (
-        "Procfile.dev:2: `css` is left out: it watches or works, and listens on no port",
-        "Procfile.dev:3: `js` is left out: it watches or works, and listens on no port",
-        "Procfile.dev:5: `jobs` is left out: nothing says that it listens on a port",
+    assert kinds(tmp_path) == {"web": "server", "css": "worker", "js": "worker", "vite": "server"}
+    assert seen.remarks == ("Procfile.dev:5: `jobs` is left out: nothing says that it listens on a port",)
+
+
+def kinds(root: Path) -> dict[str, str]:
+    return {service.name: service.kind for service in look(root).services}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "celery -A shop worker -l info",
+        "bundle exec sidekiq",
+        "npm run clean && tsc --watch",
+        "tsc --watch & sass --watch a:b",
+        "tsc --watch | pino-pretty",
+        "exec python manage.py qcluster",
+    ],
+)
+def test_a_worker_is_one(tmp_path: Path, command: str) -> None:
+    write(tmp_path, {"Procfile": f"it: {command}\n"})
+    assert kinds(tmp_path) == {"it": "worker"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python manage.py migrate --noinput",
+        "bin/rails db:migrate",
+        "uv run alembic upgrade head",
+        "npx prisma migrate deploy",
+        "flask --app shop db upgrade",
+        "npm run build && npx knex migrate:latest",
+        "npm run migrate",
+    ],
+)
+def test_a_migration_is_a_task(tmp_path: Path, command: str) -> None:
+    write(
+        tmp_path,
+        {
+            "Procfile": f"it: {command}\n",
+            "package.json": '{"scripts": {"migrate": "node-pg-migrate up", "build": "x"}}',
+        },
     )
+    assert kinds(tmp_path) == {"it": "task"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tsc --watch & node server.js",
+        "python manage.py migrate && python server.py",
+        "python manage.py migrate & python server.py",
+        "npx prisma migrate dev",
+        "python manage.py makemigrations",
+    ],
+)
+def test_what_may_do_something_else_is_neither(tmp_path: Path, command: str) -> None:
+    write(tmp_path, {"Procfile": f"it: {command}\n"})
+    assert kinds(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tsc --watch & vite",
+        "python manage.py migrate && python manage.py runserver",
+        "alembic upgrade head; uvicorn a:b",
+    ],
+)
+def test_what_serves_too_is_a_server(tmp_path: Path, command: str) -> None:
+    write(tmp_path, {"Procfile": f"it: {command}\n"})
+    assert kinds(tmp_path) == {"it": "server"}

@@ -24,6 +24,31 @@ def test_a_procfile_stands_for_what_is_at_the_root(tmp_path: Path) -> None:
     assert found.remarks == ("package.json: scripts.dev is left out: the Procfile has it",)
 
 
+def test_a_procfile_of_workers_does_not_stand_for_the_server_at_the_root(tmp_path: Path) -> None:
+    write(tmp_path, {"Procfile": "jobs: celery -A shop worker\n", "manage.py": ""})
+    assert {service.name: service.kind for service in survey(tmp_path).services} == {"jobs": "worker", "web": "server"}
+
+
+def test_a_watcher_is_not_found_twice(tmp_path: Path) -> None:
+    package = '{"name": "ui", "scripts": {"dev": "tsc --watch"}}'
+    write(tmp_path, {"Procfile": "css: npm run dev\n", "package.json": package})
+    assert [service.name for service in survey(tmp_path).services] == ["css"]
+
+
+def test_a_watcher_beside_a_server_leaves_it_its_name(tmp_path: Path) -> None:
+    package = '{"name": "x", "scripts": {"dev": "tailwindcss -i a.css --watch"}}'
+    write(tmp_path, {"shop/package.json": package, "shop/manage.py": ""})
+    assert [(service.name, service.kind) for service in survey(tmp_path).services] == [
+        ("shop", "server"),
+        ("shop-2", "worker"),
+    ]
+    (tmp_path / "package.json").write_text('{"workspaces": ["shop"]}')
+    assert [(service.name, service.kind) for service in survey(tmp_path).services] == [
+        ("x", "worker"),
+        ("shop", "server"),
+    ]
+
+
 def test_an_empty_folder(tmp_path: Path) -> None:
     assert survey(tmp_path).services == ()
 

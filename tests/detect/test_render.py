@@ -1,12 +1,14 @@
 """The text reads back as the survey that it was made of."""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.detect.model import Candidate, Seen, gather
 from devproxy.detect.render import document
 from devproxy.registry.decode import decode_project
+from devproxy.registry.model import ServiceKind
 
 
 def test_a_file_as_a_person_would_write_it() -> None:
@@ -25,6 +27,15 @@ candidates = st.builds(
     command=st.none() | printable.map(lambda text: "run " + text.replace("{", "(")),
     port=st.none() | st.integers(1, 65535),
 )
+
+
+@pytest.mark.parametrize("kind", ["worker", "task"])
+def test_what_listens_nowhere_says_so(kind: ServiceKind) -> None:
+    service = Candidate(name="jobs", kind=kind, origin="Procfile: jobs", command="celery worker")
+    decoded = decode_project(document(gather([Seen(services=(service,))], "shop")), "/shop/devproxy.toml")
+    assert decoded.ok
+    assert decoded.value is not None
+    assert decoded.value.services["jobs"].kind == kind
 
 
 @given(st.lists(candidates, max_size=4))

@@ -46,7 +46,8 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.http import HttpResponse
 from django.urls import path
-settings.configure(DEBUG=True, SECRET_KEY="x", ROOT_URLCONF=__name__)
+database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+settings.configure(DEBUG=True, SECRET_KEY="x", ROOT_URLCONF=__name__, DATABASES={"default": database})
 urlpatterns = [path("", lambda request: HttpResponse("hello"))]
 if __name__ == "__main__":
     execute_from_command_line(sys.argv)
@@ -110,11 +111,15 @@ def poetry(project: Project) -> None:
 
 
 class Shape(NamedTuple):
-    """A project's files, what it has installed, and the services that `init` finds: their names, and a command."""
+    """A project's files, what it has installed, and the services that `init` finds: their names, and a command.
+
+    `portless`: those that listen nowhere, which are up as long as they run, or done.
+    """
 
     files: Mapping[str, str]
     install: tuple[Callable[[Project], None], ...]
     services: Mapping[str, str]
+    portless: Mapping[str, str] = {}
 
 
 SHAPES: dict[str, Shape] = {
@@ -126,10 +131,12 @@ SHAPES: dict[str, Shape] = {
             "apps/web/index.html": PAGE,
             "packages/api/package.json": NODE,
             "packages/api/server.js": SERVER,
-            "packages/ui/package.json": package(scripts={"dev": "tsc --watch"}),
+            "packages/ui/package.json": package(scripts={"dev": "vite build --watch"}),
+            "packages/ui/index.html": PAGE,
         },
         (node,),
         {"web": "npm run dev", "api": "npm run dev"},
+        {"ui": "npm run dev"},
     ),
     "workspaces of pnpm": Shape(
         {
@@ -214,10 +221,17 @@ SHAPES: dict[str, Shape] = {
         (venv,),
         dict.fromkeys(("shop", "back"), "python manage.py runserver 127.0.0.1:{port}"),
     ),
-    "a Procfile with a watcher": Shape(
-        {"Procfile.dev": "web: flask --app web run\ncss: tailwindcss -i a.css --watch\n", "web.py": FLASK},
+    "a Procfile with a worker and a migration": Shape(
+        {
+            "Procfile.dev": "web: flask --app web run\njobs: celery -A jobs worker --pool solo\n"
+            "release: python manage.py migrate\n",
+            "web.py": FLASK,
+            "jobs.py": 'from celery import Celery\napp = Celery(broker="memory://")\n',
+            "manage.py": DJANGO,
+        },
         (venv,),
         {"web": "flask --app web run"},
+        {"jobs": "celery -A jobs worker --pool solo", "release": "python manage.py migrate"},
     ),
     "a project of uv": Shape(
         {"pyproject.toml": "[project]\nname='shop'\nversion='1'\n[tool.uv]\n", "app.py": FLASK},
@@ -250,11 +264,14 @@ def test_what_init_writes_starts(shape: Shape, tmp_path: Path) -> None:
         services = tomllib.loads((project.folder / "devproxy.toml").read_text("utf-8"))["services"]
         commands = {name: table["command"] for name, table in services.items()}
         said = {name: " ".join(text) if isinstance(text, list) else text for name, text in commands.items()}
-        assert said == shape.services
+        assert said == {**shape.services, **shape.portless}
+        assert {name for name, table in services.items() if "kind" in table} == set(shape.portless)
         project.do("up", "--detach")
         for name in shape.services:
             project.wait_status(f"{name}.shop.localhost")
             assert b"hello" in project.get(f"{name}.shop.localhost").body
+        states = project.states()
+        assert {states[f"{name}.shop"] for name in shape.portless} <= {"up", "done"}
 
 
 def tool(name: str) -> str:

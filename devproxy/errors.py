@@ -33,8 +33,10 @@ class DevproxyError(Exception):
     def __str__(self) -> str:
         """Several lines: the sentence, then `why:` and `fix:` where there is something to say."""
         lines = [safe(f"{self.where}: {self.what}" if self.where else self.what)]
-        if self.why:  # it may be several lines, such as what a program has said; none of them passes for one of ours
-            lines.append(f"  why: {safe_lines(self.why)}".replace("\n", "\n       "))
-        if self.fix:
-            lines.append(safe(f"  fix: {self.fix}"))
+        # they may be several lines, such as what a program has said; none of them passes for one of ours
+        lines += [
+            f"  {word}: {safe_lines(text)}".replace("\n", "\n       ")
+            for word, text in (("why", self.why), ("fix", self.fix))
+            if text
+        ]
         return "\n".join(lines)

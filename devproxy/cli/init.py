@@ -72,8 +72,7 @@ def _nothing(root: Path) -> DevproxyError:
     return DevproxyError(
         f"nothing here tells which services there are: {root}",
         why="no script, manage.py, Procfile line or published port of a server was found",
-        fix=f"write {PROJECT_FILE} yourself, for example:\n"
-        + "".join(f"    {line}\n" for line in EXAMPLE.splitlines()).rstrip(),
+        fix=f"write {PROJECT_FILE} yourself, for example:\n" + EXAMPLE.rstrip(),
     )
 
 

@@ -45,7 +45,8 @@ class _WithCommand(click.Command):
 def command(ctx: click.Context, name: str | None, force: bool) -> int:
     """Run one service with a port and a name.
 
-    NAME is a service of the registry, or a new name; without it, the one of this folder. COMMAND is what to run,
+    NAME is a service of the registry, or a new name; without it, the one of this folder (where a linked project has
+    several, they are listed). COMMAND is what to run,
     instead of the service's own. It gets the port as PORT, and its name leads there for as long as it runs. The proxy
     is started in the background if none runs. Inside of the very service that it names (a script of package.json that
     `devproxy up` starts) it is COMMAND, with the port that the service has.
@@ -63,7 +64,7 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
     registry = read(paths)  # which service is meant; `launch` loads it once more, when it is this one's turn
     if sys.platform != "win32":
         _take_the_place(paths, registry, name, argv)
-    named = select_service(name, folder, registry)
+    named = select_service(name, folder, registry, has_command=bool(argv))
     ports = _proxy(paths, registry.settings.autostart)
     ready = launch(paths, named, folder=folder, ports=ports, argv=argv, force=force)
     _announce(ready, ports.or_planned(registry.settings.http))

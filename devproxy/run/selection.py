@@ -21,6 +21,7 @@ from devproxy.registry.decode import decode_local, decode_project
 from devproxy.registry.layers import beside, own_name
 from devproxy.registry.model import Project, Registry, Service, parse_id, service_id
 from devproxy.storage.files import manifest_text
+from devproxy.text import devproxy_command
 
 
 class SelectedService(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +49,13 @@ class _NearbyProject(msgspec.Struct, frozen=True):
     folders: dict[str, Path]
 
 
-def select_service(argument: str | None, folder: Path, registry: Registry) -> SelectedService:
-    """The service that `devproxy run [argument]` in `folder` means. Reads files. Raises DevproxyError."""
+def select_service(
+    argument: str | None, folder: Path, registry: Registry, *, has_command: bool = True
+) -> SelectedService:
+    """The service that `devproxy run [argument]` in `folder` means. Reads files. Raises DevproxyError.
+
+    Without a command of its own it can only mean one that the registry has: in a linked project those are listed.
+    """
     folder = folder.resolve()
     project = _project_above(folder, registry)
     if argument is not None:
@@ -58,11 +64,27 @@ def select_service(argument: str | None, folder: Path, registry: Registry) -> Se
         return _selected(own, project, registry, PROJECT_FILE)
     for name, origin in _suggestions(folder):
         if name and name != hostnames.RESERVED:
-            return _selected(name, project, registry, origin)
+            found = _selected(name, project, registry, origin)
+            if found.service is None and not has_command:
+                _refuse_to_choose(found, registry)
+            return found
     raise DevproxyError(
         "nothing here gives the service a name",
         why=f"neither {PROJECT_FILE}, package.json nor pyproject.toml does, and the folder's name cannot be used",
         fix="devproxy run NAME -- COMMAND",
+        exit_code=Exit.USAGE,
+    )
+
+
+def _refuse_to_choose(found: SelectedService, registry: Registry) -> None:
+    """List what the project has to run, if it is linked."""
+    own = [one for one in registry.services if one.project == found.project and one.command]
+    if found.project is None or not own:
+        return
+    raise DevproxyError(
+        f"this is no service's folder: say which service of `{found.project}` to run",
+        why="devproxy run takes the service whose folder it is called in, unless it is given a name",
+        fix="\n".join(("one of:", *(devproxy_command("run", one.name) for one in own))),
         exit_code=Exit.USAGE,
     )
 

@@ -69,7 +69,7 @@ def test_a_dry_run_writes_nothing(home: Home, shop: Path) -> None:
 def test_nothing_found_is_said_with_an_example(home: Home, tmp_path: Path) -> None:
     done = home.run("init", cwd=tmp_path)
     assert (done.code, done.out) == (1, "")
-    assert "[services.web]" in done.err
+    assert "       [services.web]\n" in done.err
     assert not (tmp_path / "devproxy.toml").exists()
 
 

@@ -38,6 +38,15 @@ def test_a_project_that_is_not_linked_runs_nothing_by_itself(home: Home) -> None
     assert f"devproxy link {file}" in done.err
 
 
+def test_in_a_linked_project_of_several_services_the_name_is_asked_for(home: Home) -> None:
+    text = 'project = "shop"\n[services.web]\ncommand = "echo never"\n[services.api]\ncommand = "echo never"\n'
+    file = write_project(home, "shop/devproxy.toml", text)
+    assert home.run("link", str(file)).code == 0
+    done = home.run("run", cwd=file.parent)
+    assert (done.code, done.out) == (2, "")
+    assert {"devproxy run api", "devproxy run web"} <= {line.strip() for line in done.err.splitlines()}
+
+
 def test_a_service_without_a_command(home: Home) -> None:
     home.write(f"[services.web]\nport = {free_port()}\n")
     done = home.run("run", "web")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from devproxy.errors import DevproxyError, Exit
@@ -63,6 +64,27 @@ def test_a_projects_service_is_found_by_its_folder(shop: Path, where: str) -> No
 
 def test_in_the_root_of_a_project_with_many_services_the_folder_names_one(shop: Path) -> None:
     assert select_service(None, shop, EMPTY).id == "shop.shop"
+
+
+@pytest.mark.parametrize("where", [".", "docs"])
+def test_without_name_and_command_a_linked_projects_services_are_listed(shop: Path, where: str) -> None:
+    (shop / "docs").mkdir()
+    services = tuple(
+        msgspec.structs.replace(service(name, project), command="x")
+        for name, project in (("web", "shop"), ("api", "shop"), ("app", "other"))
+    )
+    registry = Registry(services=(*services, service("db", "shop")))
+    with pytest.raises(DevproxyError) as told:
+        select_service(None, shop / where, registry, has_command=False)
+    assert told.value.exit_code == Exit.USAGE
+    assert told.value.fix == "one of:\ndevproxy run web\ndevproxy run api"
+    assert select_service(None, shop / "web", registry, has_command=False).id == "web.shop"
+    assert select_service(None, shop / where, registry).service is None  # with a command it is a new one
+
+
+def test_a_project_that_is_not_linked_lists_nothing(shop: Path) -> None:
+    registry = Registry(services=(msgspec.structs.replace(service("app"), command="x"),))
+    assert select_service(None, shop, registry, has_command=False).id == "shop.shop"
 
 
 def test_the_only_service_of_a_project_is_meant_in_its_root(shop: Path) -> None:

@@ -49,7 +49,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "restart": "End the proxy, or SERVICE, and run it again.",
         "rm": "Take a service out of your registry.",
         "unlink": "Take a project out of your registry.",
-        "completion": "Print the completion script for your shell.",
+        "completion": "Teach your shell to complete names and commands.",
         "help": "Tell more about COMMAND.",
     },
 }

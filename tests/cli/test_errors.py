@@ -18,7 +18,7 @@ Capture = pytest.CaptureFixture[str]
 def replace_callback(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Make `devproxy completion bash` raise `error`."""
 
-    def fail(shell: str) -> None:
+    def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(some_command.command, "callback", fail)
@@ -55,8 +55,8 @@ def replace_callback(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> N
         ),
         (
             ["completion", "tcsh"],
-            "devproxy completion: `{bash|zsh|fish}`: `tcsh` is not one of `bash`, `zsh`, `fish`\n"
-            "  fix: devproxy completion [OPTIONS] {bash|zsh|fish} (see devproxy completion --help)\n",
+            "devproxy completion: `{bash|zsh|fish|install}`: `tcsh` is not one of `bash`, `zsh`, `fish`, `install`\n"
+            "  fix: devproxy completion [OPTIONS] {bash|zsh|fish|install} [SHELL] (see devproxy completion --help)\n",
         ),
         (
             ["check", "--format", "xml"],

@@ -67,6 +67,11 @@ def control_hosts(tlds: "Sequence[str]") -> frozenset[str]:
     return frozenset(f"{CONTROL_LABEL}.{tld}" for tld in tlds)
 
 
+def control_link(tlds: "Sequence[str]", port: int | None) -> str:
+    """The same for a page that a browser has got at `port`, whose scheme it keeps."""
+    return host_url("", f"{CONTROL_LABEL}.{tlds[0]}", port, "/")
+
+
 def control_url(tlds: "Sequence[str]", ports: Ports) -> str:
     """Where devproxy's own pages are: `http://devproxy.localhost:7080`."""
     return host_url("http", f"{CONTROL_LABEL}.{tlds[0]}", ports.http)

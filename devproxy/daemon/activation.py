@@ -18,6 +18,7 @@ one may use it without us. What a group does not run (`devproxy run`, a terminal
 import asyncio
 import logging
 import subprocess
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -71,7 +72,7 @@ class Activator:
         """Somebody asks for a service: start it, unless that, or its end, is under way."""
         service = self._service(identity)
         if identity not in self._tasks and service is not None and service.starts_on_request:
-            self._begin(service, Dormant(service), self._start(service))
+            self._begin(service, Dormant(service, since=time.time()), self._start(service))
 
     def end(self, service: Service, group: GroupFile, idle: float) -> None:
         """End a service that `group` runs and that nobody has asked for during `idle` seconds."""
@@ -147,7 +148,7 @@ class Activator:
     async def _until_up(self, service: Service, attempt: Attempt) -> tuple[str, AttemptStatus]:
         """Empty once it is up, else why it is not; and what was seen last."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, since = loop.time(), time.time()
         while True:
             status = await asyncio.to_thread(attempt.status)
             current = self._service(service.id)
@@ -162,7 +163,7 @@ class Activator:
                 await asyncio.to_thread(attempt.spawn)
                 if attempt.process is not None:
                     restore_descriptor_limit(attempt.process.pid)
-            self._show(service.id, Dormant(current, _about(current, status), status.lines))
+            self._show(service.id, Dormant(current, _about(current, status), status.lines, since=since))
             await asyncio.sleep(min(_LOOK_MOST, max(_LOOK, (loop.time() - began) / 40)))
 
     async def _answers(self, service: Service, since: float) -> bool:

@@ -21,7 +21,8 @@ class Respond(NamedTuple):
     `names` is what the page may list (near names, a chain); `port` the one that the client named, for links; `reload`
     lets a page load itself again once the service is up, `again` gives it a link to itself; `close` ends the connection
     after the answer; `lines` are the last ones of a log; `service` the id of the service it is about, empty for none.
-    `content` is what to send instead of a page: bytes, and one field line that goes with them.
+    `run` is a whole command line that mends it; `command` what is running, `since` then, in seconds since 1970 (0: not
+    known). `content` is what to send instead of a page: bytes, and one field line that goes with them.
     """
 
     status: int
@@ -35,6 +36,9 @@ class Respond(NamedTuple):
     lines: tuple[str, ...] = ()
     service: str = ""
     again: bool = False
+    run: str = ""
+    command: str = ""
+    since: float = 0.0
     content: tuple[bytes, str] | None = None
 
     @classmethod

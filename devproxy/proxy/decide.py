@@ -22,6 +22,7 @@ from devproxy.registry.model import Service
 from devproxy.routing.authority import parse_authority
 from devproxy.routing.table import HostRoutes, Route, RouteTable
 from devproxy.text import devproxy_command, shown_bytes
+from devproxy.urls import Ports, control_link, service_url
 
 _SPOKEN = frozenset(("http", "https"))  # towards a service
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
@@ -172,12 +173,20 @@ def _route_host(reading: Reading, is_name: bool) -> None:
     reading.routes = table.lookup(host) if is_name else None
     if reading.routes is None:
         known = is_name and table.covers(host)
-        reading.refusal = _unknown_host(reading) if known else _misdirected(table)
+        reading.refusal = _unknown_host(reading, direct=_is_direct(reading)) if known else _misdirected(table)
 
 
-def _unknown_host(reading: Reading) -> Respond:
+def _is_direct(reading: Reading) -> bool:
+    """Whether no page from elsewhere asks, as far as all but Referer says."""
     site = reading.fields.get(b"sec-fetch-site")
-    direct = site in (b"none", b"same-origin") if site else not reading.evidence
+    return site in (b"none", b"same-origin") if site else not reading.evidence
+
+
+def _unknown_host(reading: Reading, *, direct: bool) -> Respond:
+    """Names, and what is known of them, only where the client asks `direct`ly."""
+    tcp = reading.table.tcp_service(reading.host) if direct else None
+    if tcp is not None:
+        return _of_tcp(tcp)
     name = _PLAIN_LABEL.match(reading.host)  # what a shell would act upon stands in no command to copy
     return Respond(
         404,
@@ -187,6 +196,14 @@ def _unknown_host(reading: Reading) -> Respond:
         tuple(reading.table.near(reading.host)) if direct else (),
         port=parse_authority(reading.authority).port,
     )
+
+
+def _of_tcp(service: Service) -> Respond:
+    """The answer at the name that a TCP service would have."""
+    detail = f"{service.id} is a TCP service, not a web page: only clients of its own protocol can use it"
+    address = service_url(service, Ports())
+    fix = f"point such a client to its address: {address}" if address else give_port(service)
+    return Respond(404, "unknown-host", detail, fix, service=service.id)
 
 
 def _misdirected(table: RouteTable) -> Respond:
@@ -252,9 +269,9 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
 def _refused(reading: Reading, fields: Section) -> Respond | Control:
     """What a name without routes gets; a page from elsewhere learns no names."""
     refusal = reading.refusal or _misdirected(reading.table)
-    if isinstance(refusal, Respond) and refusal.names and not reading.evidence and fields.referer is not None:
-        return refusal._replace(names=())
-    return refusal
+    if not isinstance(refusal, Respond) or reading.evidence or fields.referer is None:
+        return refusal
+    return _unknown_host(reading, direct=False) if refusal.names or refusal.service else refusal
 
 
 def waking(reading: Reading, fields: Section, route: Route, method: bytes) -> Waking:
@@ -292,6 +309,13 @@ def _cross_site(reading: Reading, service: Service, refused: Refused) -> Respond
             detail = f"a page from elsewhere ({page}) tried to use {service.id}, and nothing says it may"
             fix = f"if it should (for an OAuth form_post callback, list the identity provider's origin): {listed}"
     return Respond(403, "cross-site", detail, fix, service=service.id)
+
+
+def own_pages(reading: Reading) -> str:
+    """The link to devproxy's own pages, at the port that the client named; empty where it named no host."""
+    if not reading.host:
+        return ""
+    return control_link(reading.table.tlds, parse_authority(reading.authority).port)
 
 
 def _unreachable(route: Route) -> Route | Respond:

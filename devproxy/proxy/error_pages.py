@@ -12,6 +12,7 @@ so that the log it shows goes on. Its own address is all that these requests say
 
 import json
 from base64 import b64encode
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from http import HTTPStatus
 
@@ -74,12 +75,17 @@ def reason(status: int) -> str:
     return _REASONS.get(status) or HTTPStatus(status).phrase
 
 
-def render(answer: Respond, *, accept: bytes | None, method: bytes, date: str, close: bool, minor: int = 1) -> bytes:
-    """The whole response as bytes. No body on HEAD (RFC 9110 §9.3.2); `date` is an IMF-fixdate."""
+def render(
+    answer: Respond, *, accept: bytes | None, method: bytes, date: str, close: bool, minor: int = 1, pages: str = ""
+) -> bytes:
+    """The whole response as bytes. No body on HEAD (RFC 9110 §9.3.2); `date` is an IMF-fixdate.
+
+    `pages` is the link to devproxy's own pages, empty where the client cannot be told any.
+    """
     html = accept is not None and b"text/html" in accept.lower()
     if answer.content is not None:
         return _with_content(answer, answer.content, date=date, method=method, close=close, minor=minor)
-    body = (_html(answer) if html else _problem(answer)).encode()
+    body = (_html(answer, date, pages) if html else _problem(answer, date)).encode()
     lines = [
         f"HTTP/1.1 {answer.status} {reason(answer.status)}",
         f"Date: {date}",
@@ -125,7 +131,7 @@ def _message(lines: list[str], body: bytes, *, method: bytes, close: bool, minor
     return head if method == b"HEAD" else head + body
 
 
-def _problem(answer: Respond) -> str:
+def _problem(answer: Respond, date: str) -> str:
     value: dict[str, object] = {
         "type": "about:blank",
         "title": reason(answer.status),
@@ -135,6 +141,11 @@ def _problem(answer: Respond) -> str:
     }
     if answer.fix:
         value["fix"] = answer.fix
+    if answer.run:
+        value["run"] = answer.run
+    if answer.command:
+        value["command"] = answer.command
+        value |= {} if answer.since <= 0 else {"seconds": _seconds(answer.since, date)}
     if answer.names:
         value["names"] = list(answer.names)
     if answer.lines:
@@ -144,7 +155,7 @@ def _problem(answer: Respond) -> str:
     return safe_json(json.dumps(value, ensure_ascii=False)) + "\n"
 
 
-def _html(answer: Respond) -> str:
+def _html(answer: Respond, date: str, pages: str) -> str:
     title = safe_html(f"{answer.status} {reason(answer.status)}")
     what, _, more = answer.detail.partition(": ")
     waits = _script(answer) is _SCRIPT_STARTING
@@ -157,17 +168,21 @@ def _html(answer: Respond) -> str:
     ]
     if more:
         parts.append(f"<p>{safe_html(_sentence(more))}</p>")
+    if answer.command:
+        parts.append(f"<h2>Its command</h2><pre>{safe_html(answer.command)}</pre>{_time(answer.since, date)}")
     if answer.lines:
         parts.append(f"<h2>The end of its log</h2><pre>{safe_html(chr(10).join(answer.lines))}</pre>")
     if answer.names and answer.code == _UNKNOWN:
         parts.append(f"<h2>Did you mean</h2><ul>{_links(answer)}</ul>")
     if answer.fix:
         parts.append(f"<h2>What to do</h2>{_fix(answer.fix)}")
+    if answer.run:
+        parts.append(f"<h2>Run</h2><pre>{safe_html(answer.run)}</pre>")
     if answer.again:
         parts.append("<p><a href>Open it</a></p>")
     if answer.reload:
         parts.append("<p class=r>This page loads again by itself as soon as the service answers.</p>")
-    parts.append(f"<footer>devproxy · {safe_html(answer.code)}</footer></main>")
+    parts.append(f"<footer>{_name(pages)} · {safe_html(answer.code)}</footer></main>")
     if answer.reload:
         parts.append(f"<script>{_script(answer)}</script>")
     return "".join(parts)
@@ -175,6 +190,19 @@ def _html(answer: Respond) -> str:
 
 def _script(answer: Respond) -> str:
     return _SCRIPT_STARTING if answer.reload and answer.code == _STARTING else _SCRIPT
+
+
+def _name(pages: str) -> str:
+    return f'<a href="{safe_html(pages)}">devproxy</a>' if pages else "devproxy"
+
+
+def _seconds(since: float, date: str) -> int:
+    """From `since` to `date`, the moment of the answer."""
+    return max(0, round(parsedate_to_datetime(date).timestamp() - since))
+
+
+def _time(since: float, date: str) -> str:
+    return f"<p>Its start began {_seconds(since, date)} s ago.</p>" if since > 0 else ""
 
 
 def _links(answer: Respond) -> str:

@@ -35,14 +35,15 @@ _LONGEST = 300  # bytes of a field's value: enough for a place and a fix
 class Dormant(NamedTuple):
     """A service at whose gate requests wait until it is up.
 
-    `about` says more about the start that is under way, `lines` are the last of its log. `instead` is the answer where
-    no request starts it now.
+    `about` says more about the start that is under way, which began at `since`; `lines` are the last of its log.
+    `instead` is the answer where no request starts it now.
     """
 
     service: Service
     about: str = ""
     lines: tuple[str, ...] = ()
     instead: Respond | None = None
+    since: float = 0.0
 
     @classmethod
     def of(cls, service: Service) -> "Dormant":
@@ -72,13 +73,17 @@ class Dormant(NamedTuple):
     def page(self) -> Respond:
         """The answer to somebody who looks."""
         about = f": {self.about}" if self.about else ""
-        return Respond(503, "starting", f"{self.service.id} is starting{about}", reload=True, lines=self.lines)
+        return _running(
+            self.service,
+            Respond(503, "starting", f"{self.service.id} is starting{about}", reload=True, lines=self.lines),
+            self.since,
+        )
 
     @property
     def late(self) -> Respond:
         """The answer to a request that has waited for too long, or that cannot wait."""
         service, about = self.service, f", {self.about}" if self.about else ""
-        return Respond(
+        late = Respond(
             503,
             "starting",
             f"{service.id} is starting: it was not up within {start_timeout(service):g} s{about}",
@@ -86,6 +91,12 @@ class Dormant(NamedTuple):
             reload=True,
             lines=self.lines,
         )
+        return _running(service, late, self.since)
+
+
+def _running(service: Service, starting: Respond, since: float) -> Respond:
+    """`starting`, with the command that is to bring the service up, and since when."""
+    return starting._replace(command=service.command_line, since=since)
 
 
 def start_timeout(service: Service) -> float:
@@ -158,8 +169,8 @@ def _gate(registry: Registry, service: Service, condition: Condition) -> Gate | 
     exposed = _finding(condition, "exposed")
     if condition.exposure == "exposed" and service.exposure != "allow" and exposed is not None:
         if service.exposure == "refuse":
-            detail = f"{service.id} is exposed: {exposed.message}"
-            return Gate(Respond(503, "exposed", detail, exposed.fix, reload=True))
+            detail = f'{service.id} is exposed: {exposed.message}; it is closed by exposure = "refuse"'
+            return Gate(Respond(503, "exposed", detail, exposed.fix, reload=True, run=exposed.command))
         if registry.settings.exposure_header:
             return Gate(field=warning_field(exposed))
     if condition.dormant:
@@ -175,7 +186,8 @@ def _excuse(service: Service, condition: Condition) -> Respond | None:
         return None
     identity, why, logs = service.id, condition.why, devproxy_command("logs", service.id)
     if condition.state == "starting":
-        return Respond(503, "starting", f"{identity} is starting: {why}", f"what it prints: {logs}", reload=True)
+        detail, fix = f"{identity} is starting: {why}", f"what it prints: {logs}"
+        return _running(service, Respond(503, "starting", detail, fix, reload=True, lines=run.lines), run.since)
     again = f"mend that, then: {devproxy_command('up', identity)}"
     return Respond(502, "failed", f"{identity} has failed: {why}", again, reload=True, lines=run.lines)
 

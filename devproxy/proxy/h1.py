@@ -22,7 +22,7 @@ from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, head_to
 from devproxy.http1.response import ResponseHead, date_line
 from devproxy.net.sockets import is_gone, reset
 from devproxy.proxy.answers import Respond
-from devproxy.proxy.decide import Reading, absolute, read, target_fault
+from devproxy.proxy.decide import Reading, absolute, own_pages, read, target_fault
 from devproxy.proxy.dispatch import dispatch
 from devproxy.proxy.error_pages import render
 from devproxy.proxy.exchange import NEVER, Exchange
@@ -447,6 +447,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
                 date=formatdate(usegmt=True),
                 close=not self.keep_alive,
                 minor=exchange.reading.minor,
+                pages=own_pages(exchange.reading),
             )
         )
 

@@ -164,6 +164,14 @@ class RouteTable:
                 routes = self._wildcards.get(parent)
         return routes
 
+    def tcp_service(self, host: str) -> Service | None:
+        """The TCP service whose id stands before one of our top-level domains: its name, if it were a web page."""
+        for tld in self.tlds:
+            service = self.services.get(host.removesuffix(f".{tld}"))
+            if service is not None and service.protocol == "tcp" and under(host, (tld,)):
+                return service
+        return None
+
     def covers(self, host: str) -> bool:
         """Whether `host` is a name under one of our top-level domains, registered or not."""
         return under(host, self.tlds)

@@ -90,6 +90,20 @@ def test_an_unknown_name_of_ours_gets_near_ones_only_where_no_page_from_elsewher
         assert "shop" not in found.detail + found.fix
 
 
+def test_the_name_of_a_tcp_service_says_what_it_is_where_no_page_from_elsewhere_asks() -> None:
+    database = service("db.shop", protocol="tcp", upstream=Upstream("tcp", ("127.0.0.1",), 5432))
+    routes = table(database, service("pipe", protocol="tcp", upstream=None), tlds=("localhost", "test"))
+    for host in (b"db.shop.localhost:7080", b"db.shop.test"):
+        found = responds(decided(reading(b"Host: " + host, routes=routes)))
+        assert (found.status, found.code, found.service) == (404, "unknown-host", "db.shop")
+        assert "is a TCP service" in found.detail
+        assert found.fix.endswith("tcp://127.0.0.1:5432")
+    assert "port" in responds(decided(reading(b"Host: pipe.localhost", routes=routes))).fix
+    for foreign in (b"Sec-Fetch-Site: cross-site", b"Origin: x", b"Referer: x"):
+        found = responds(decided(reading(b"Host: db.shop.localhost", foreign, routes=routes)))
+        assert (found.detail, found.service) == ("no service is registered as db.shop.localhost", "")
+
+
 def test_near_names_are_kept_from_a_page_that_shows_only_in_referer_and_comes_later_on_the_connection() -> None:
     first = reading(b"Host: web.shp.localhost", routes=SHOP)
     later = fields(b"Host: web.shp.localhost", b"Referer: http://evil.example/")

@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64encode
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from html.parser import HTMLParser
 
@@ -38,6 +39,9 @@ ANSWERS = st.builds(
     st.none() | st.integers(0, 65535),
     st.lists(ANY_TEXT, max_size=3).map(tuple),
     again=st.booleans(),
+    run=ANY_TEXT,
+    command=ANY_TEXT,
+    since=st.just(0.0) | st.floats(0, 4e9),
     content=st.none(),
 )
 HTML, JSON = b"text/html", b"application/json"
@@ -88,7 +92,7 @@ def test_whatever_is_echoed_a_page_has_our_tags_only_and_says_it_all(answer: Res
     assert page.tags.count("script") == answer.reload
     assert page.tags.count("a") == (len(answer.names) if answer.code == "unknown-host" else 0) + answer.again
     assert all(link.startswith("//") for link in page.links if link)
-    for said in (answer.fix, *answer.lines):
+    for said in (answer.fix, answer.run, answer.command, *answer.lines):
         for text in re.findall(r"[a-z0-9<>\"'&;=()]+", said):
             assert text[1:] in page.text
 
@@ -106,6 +110,8 @@ def test_whatever_is_echoed_json_is_json_and_says_it_all(answer: Respond) -> Non
     assert ("names" in value) is bool(answer.names)
     assert len(value.get("names", [])) == len(answer.names)
     assert len(value.get("log", [])) == len(answer.lines)
+    for member, text in (("run", answer.run), ("command", answer.command)):
+        assert value.get(member, "") == text.encode(errors="replace").decode()
 
 
 @FIXED
@@ -225,6 +231,26 @@ def test_a_page_of_a_service_that_starts_shows_its_log_and_loads_again_with_or_w
     assert "<pre>1 &lt; 2\ndone</pre>" in page
     assert "<meta http-equiv=refresh content=2>" in page
     assert "<meta http-equiv=refresh" not in split(shown(REFUSED))[1].decode()
+
+
+def test_a_page_of_a_start_shows_the_command_and_for_how_long() -> None:
+    began = parsedate_to_datetime(DATE).timestamp() - 12
+    starting = STARTING._replace(command="npm run dev && <x>", since=began)
+    page = split(shown(starting))[1].decode()
+    assert "<pre>npm run dev &amp;&amp; &lt;x&gt;</pre><p>Its start began 12 s ago.</p>" in page
+    value = json.loads(split(shown(starting, JSON))[1])
+    assert (value["command"], value["seconds"]) == ("npm run dev && <x>", 12)
+    unknown = starting._replace(since=0.0)
+    assert "Its start began" not in split(shown(unknown))[1].decode()
+    assert "seconds" not in json.loads(split(shown(unknown, JSON))[1])
+    ahead = starting._replace(since=began + 60)  # a clock that was set back
+    assert "began 0 s ago" in split(shown(ahead))[1].decode()
+
+
+def test_every_page_links_to_our_own_pages_where_a_port_for_that_is_known() -> None:
+    data = render(REFUSED, accept=HTML, method=b"GET", date=DATE, close=False, pages="//devproxy.localhost:7080/")
+    assert Outline(split(data)[1].decode()).links == ["//devproxy.localhost:7080/"]
+    assert Outline(split(shown(REFUSED))[1].decode()).links == []
 
 
 def test_near_names_lead_to_the_port_that_the_browser_used() -> None:

@@ -15,6 +15,7 @@ FINDING = Finding(
     message="vite can be reached",
     address="0.0.0.0:5173",
     fix="Vite: change `--host` to `--host 127.0.0.1`",
+    command="vite --host 127.0.0.1",
 )
 EXPOSED = Condition(exposure="exposed", findings=(FINDING,))
 
@@ -33,8 +34,10 @@ def test_a_refusal_says_what_and_how_and_ends_by_itself_once_it_is_mended() -> N
     found = gate("refuse")
     assert found is not None
     assert found.refusal is not None
-    assert found.refusal[:4] == (503, "exposed", "web is exposed: vite can be reached", FINDING.fix)
+    detail = 'web is exposed: vite can be reached; it is closed by exposure = "refuse"'
+    assert found.refusal[:4] == (503, "exposed", detail, FINDING.fix)
     assert found.refusal.reload
+    assert found.refusal.run == FINDING.command
 
 
 def test_the_header_can_be_turned_off_and_a_refusal_stays_one() -> None:

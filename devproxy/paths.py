@@ -212,6 +212,16 @@ def ensure_private(folder: Path) -> Path:
     return folder
 
 
+def is_root() -> bool:
+    """Whether there is nothing that more rights would add."""
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
+def as_root(command: str) -> str:
+    """`command`, which takes the rights of root, as whoever runs us types it: root needs no sudo, and may lack it."""
+    return command if is_root() else f"sudo {command}"
+
+
 def check_private(folder: Path) -> None:
     """Raise DevproxyError (exit 4) unless `folder` is ours or missing; take other users' rights to it away (0700).
 
@@ -232,7 +242,10 @@ def check_private(folder: Path) -> None:
     for status in (link, target):
         if status.st_uid != us:
             why = f"it belongs to user {status.st_uid}, who could change what devproxy routes (you are user {us})"
-            fix = "run devproxy without sudo" if us == 0 else "point DEVPROXY_HOME at a folder of your own"
+            fix = "point DEVPROXY_HOME at a folder of your own"
+            if us == 0:
+                by_sudo = "SUDO_UID" in os.environ
+                fix = "run devproxy without sudo" if by_sudo else f"run devproxy as user {status.st_uid}, or {fix}"
             raise _refused(folder, why, fix)
     if stat.S_IMODE(target.st_mode) & 0o077 and not stat.S_ISLNK(link.st_mode):
         folder.chmod(0o700)

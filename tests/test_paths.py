@@ -11,6 +11,7 @@ import pytest
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import (
     Paths,
+    as_root,
     check_private,
     ending_file,
     ensure_private,
@@ -142,6 +143,28 @@ def test_something_that_is_no_folder_is_refused(tmp_path: Path, kind: str) -> No
         ensure_private(path)
     assert caught.value.exit_code is Exit.REFUSED
     assert caught.value.fix == f"ls -ld {path}"
+
+
+@pytest.mark.parametrize(("us", "line"), [(0, "kill 7"), (1000, "sudo kill 7")])
+def test_root_is_told_no_sudo(monkeypatch: pytest.MonkeyPatch, us: int, line: str) -> None:
+    require.linux()
+    monkeypatch.setattr(os, "geteuid", lambda: us)
+    assert as_root("kill 7") == line
+
+
+@pytest.mark.parametrize("by_sudo", [False, True])
+def test_root_in_another_users_folder_is_told_whom_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_sudo: bool
+) -> None:
+    require.root()
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    if by_sudo:
+        monkeypatch.setenv("SUDO_UID", "4242")
+    os.chown(tmp_path, 4242, -1)
+    with pytest.raises(DevproxyError) as caught:
+        check_private(tmp_path)
+    assert ("sudo" in caught.value.fix) is by_sudo
+    assert ("user 4242" in caught.value.fix) is not by_sudo
 
 
 @pytest.mark.parametrize("what", ["folder", "symlink", "target"])

@@ -6,6 +6,7 @@ Not here: the errors themselves (`devproxy/errors.py`); problems of registry fil
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -52,8 +53,12 @@ def usage_error(error: click.ClickException, argv: Sequence[str] = ()) -> Devpro
 def surprise(error: BaseException) -> DevproxyError:
     """An exception nobody expected: what the person can do about it, without a traceback."""
     if isinstance(error, OSError) and error.strerror:
-        where = f": {error.filename}" if error.filename else ""
-        return DevproxyError(f"{error.strerror.lower()}{where}")
+        if not isinstance(error.filename, str | os.PathLike):
+            return DevproxyError(error.strerror.lower())
+        from devproxy.storage.system_errors import why_and_fix
+
+        why, fix = why_and_fix(error, Path(error.filename))
+        return DevproxyError(f"{error.filename} could not be used", why=why, fix=fix)
     return DevproxyError(
         f"devproxy ran into a bug of its own: {type(error).__name__}: {error}",
         why="this is not your mistake: whatever you typed should have got a better answer",

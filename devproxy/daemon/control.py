@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError
-from devproxy.paths import Paths
+from devproxy.paths import Paths, as_root
 from devproxy.run.detach import spawn
 from devproxy.storage.locks import exclusive
 from devproxy.storage.process_identity import is_same
@@ -119,7 +119,7 @@ def _send(running: Running, number: int) -> None:
         raise DevproxyError(
             f"the proxy (pid {running.pid}) cannot be ended",
             why="it belongs to another user",
-            fix=f"sudo kill {running.pid}",
+            fix=as_root(f"kill {running.pid}"),
         ) from None
 
 

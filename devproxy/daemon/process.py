@@ -18,6 +18,7 @@ from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.storage.locks import FileLock, hold
+from devproxy.storage.system_errors import why_and_fix
 
 _PATIENCE = 0.5  # seconds that a predecessor's last moments may take
 _before: list[int] = []  # the soft limit that we were started with
@@ -30,11 +31,8 @@ def claim(paths: Paths) -> FileLock:
     try:
         lock = hold(paths.claim, _PATIENCE)
     except OSError as error:
-        raise DevproxyError(
-            f"{paths.claim} could not be locked",
-            why=(error.strerror or str(error)).lower(),
-            fix="point DEVPROXY_HOME at a folder on a local disk",
-        ) from None
+        why, fix = why_and_fix(error, paths.claim)
+        raise DevproxyError(f"{paths.claim} could not be locked", why=why, fix=fix) from None
     if lock is None:
         raise _taken(paths)
     return lock

@@ -177,7 +177,8 @@ def find_exposed(on_port: PortListeners, policy: ExposurePolicy, reach: Reach = 
     """A finding for each process of the port that others can reach, or one that says why that is not known."""
     gap = on_port.judged.why if on_port.listeners else on_port.gap
     if on_port.judged.verdict == "unknown" and gap:
-        return (_finding("unknown", f"who can reach port {on_port.port} is not known: {gap}", SUDO),)
+        fix = "" if any(listener.seen_by_root for listener in on_port.listeners) else SUDO
+        return (_finding("unknown", f"who can reach port {on_port.port} is not known: {gap}", fix),)
     found: list[Finding] = []
     for listener, judgement in on_port.judged.exposed:
         finding = _exposed(on_port, listener, judgement, policy, reach)
@@ -339,8 +340,9 @@ def _strangers(on_port: PortListeners, sharing: Sequence[Listener], known: Servi
 def _stop(listener: Listener) -> str:
     """The command that ends a listener's process, or how to come by it."""
     if listener.pid is None:
-        return SUDO
-    return f"`{'sudo ' if listener.is_other_user else ''}kill {listener.pid}`"
+        return listener.process.gap if listener.seen_by_root else SUDO
+    needs_sudo = listener.is_other_user and not listener.seen_by_root
+    return f"`{'sudo ' if needs_sudo else ''}kill {listener.pid}`"
 
 
 def _by_program(listeners: Sequence[Listener]) -> list[list[Listener]]:

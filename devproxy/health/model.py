@@ -76,7 +76,8 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
     `address` is the literal it is bound to, without a zone; `device` the interface it is tied to (a
     link-local address's zone, SO_BINDTODEVICE), None if it is not. `v6only` None: not told (IPv4, or the
-    system does not say). `user` None: not told; `is_other_user`: it is neither ours nor root's (`net/users.py`).
+    system does not say). `user` None: not told; `is_other_user`: it is neither ours nor root's (`net/users.py`);
+    `seen_by_root`: we are root ourselves.
     """
 
     address: str
@@ -86,6 +87,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     device: str | None = None
     user: str | None = None
     is_other_user: bool = False
+    seen_by_root: bool = False
     process: Process = Process()
 
     @property

@@ -26,10 +26,12 @@ from devproxy.health.model import Family, Interface, Listener, Process, Scan
 from devproxy.net import sockdiag
 from devproxy.net.sockdiag import ListenerTable, RawListener
 from devproxy.net.users import is_other_user, user_name
+from devproxy.paths import is_root
 from devproxy.storage.process_identity import parent_of
 
 GENERATIONS = 5  # how many parents are worth a look: npx → npm → sh → node → node
 _DENIED = "it belongs to another user, whose processes only root may look into: run it with sudo to see the process"
+_DENIED_TO_ROOT = "its process cannot be looked into, not even by root here (a container without CAP_SYS_PTRACE)"
 _NOBODY = "no process of this machine holds it that can be seen from here (the kernel, or another PID namespace)"
 
 
@@ -143,6 +145,7 @@ def _listener(raw: RawListener, process: Process) -> Listener:
         device=raw.device,
         user=user_name(raw.uid),
         is_other_user=is_other_user(raw.uid),
+        seen_by_root=is_root(),
         process=process,
     )
 
@@ -176,7 +179,7 @@ def process_of(holding: Iterable[Holder], denied: bool) -> Process:
     """What is known of a socket's processes; `denied` says whether rights could be why there are none."""
     pids = tuple(holder.pid for holder in holding)
     if not pids:
-        return Process(gap=_DENIED if denied else _NOBODY)
+        return Process(gap=(_DENIED_TO_ROOT if is_root() else _DENIED) if denied else _NOBODY)
     argv = command_line(pids[0])
     return Process(
         pids=pids,
@@ -300,7 +303,7 @@ def _own_connections() -> list[tuple[int, str, int, int | None]]:
 
 def _portable_process(pids: frozenset[int]) -> tuple[Process, str | None]:
     if not pids:
-        return Process(gap="its process belongs to another user: run it with more rights (sudo) to see it"), None
+        return Process(gap=_DENIED_TO_ROOT if is_root() else _DENIED), None
     ordered = tuple(sorted(pids))  # the lowest is the parent, but for a pid counter that has wrapped
     try:
         process = psutil.Process(ordered[0])

@@ -28,6 +28,7 @@ from devproxy.addresses import is_loopback
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net.port_owner import holder
 from devproxy.net.sockets import bound_buffers
+from devproxy.paths import as_root
 from devproxy.text import bracketed, host_port
 
 BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn (listen(2))
@@ -110,7 +111,8 @@ class _Unavailable(Exception):  # noqa: N818  (an answer of this module to itsel
             choice = f"{endpoint.setting} = {endpoint.fallback} in registry.toml"
             return f"stop that process, or choose another port: {choice}"
         if sys.platform == "linux":
-            return f"sudo sysctl -w net.ipv4.ip_unprivileged_port_start={self.port}, or choose a port above 1023"
+            lower = as_root(f"sysctl -w net.ipv4.ip_unprivileged_port_start={self.port}")
+            return f"{lower}, or choose a port above 1023"
         return f"choose a port above 1023: {endpoint.setting} in registry.toml"
 
 

@@ -28,6 +28,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass
 from pathlib import Path
 
+from devproxy.paths import as_root
 from devproxy.problems import POLLED, Problem
 from devproxy.text import quote
 
@@ -366,12 +367,12 @@ _LIMITS = (
     (
         "watch limit",
         "other programs have taken every file watch that the system gives",
-        "raise the limit: sudo sysctl fs.inotify.max_user_watches=1048576",
+        f"raise the limit: {as_root('sysctl fs.inotify.max_user_watches=1048576')}",
     ),
     (
         "Too many open files",
         "the system gives no more file watchers, or this program no more open files",
-        "raise the limit: sudo sysctl fs.inotify.max_user_instances=1024 (or `ulimit -n`)",
+        f"raise the limit: {as_root('sysctl fs.inotify.max_user_instances=1024')} (or `ulimit -n`)",
     ),
 )
 

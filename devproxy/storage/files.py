@@ -25,10 +25,11 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from devproxy.errors import DevproxyError
+from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import ensure_private
 from devproxy.problems import Problem, ProblemCode
 from devproxy.storage import locks
+from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import quote
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -162,19 +163,6 @@ def _refused(path: Path, code: ProblemCode, message: str, why: str, fix: str) ->
 
 _SHARING = 2.0  # seconds; how long Windows may refuse a replace because a reader has the file open
 
-_DENIED = ("permission denied", "ls -ld {folder} {path}")
-_WHY = {
-    errno.ENOSPC: ("the disk is full", "make room, then do it again: df -h {folder}"),
-    errno.EDQUOT: ("your disk quota is used up", "make room, then do it again: quota"),
-    errno.EFBIG: ("the file would be larger than this process may write", "raise the limit: ulimit -f unlimited"),
-    errno.EROFS: ("the file system is read-only", "mount it writable, or point DEVPROXY_HOME at a folder that is"),
-    errno.EACCES: _DENIED,
-    errno.EPERM: _DENIED,
-    errno.ELOOP: ("its symlinks run in a circle", "ls -l {path}"),
-    errno.ENOENT: ("its folder does not exist", "mkdir -p {folder}"),
-    errno.ENOTDIR: ("something on the way to it is not a folder", "ls -ld {folder}"),
-}
-
 
 def update(path: Path, edit: Callable[[str], str], *, private: bool = True) -> None:
     """Replace the text of `path` by `edit(text)`, under a lock that every writer takes; a missing file reads as "".
@@ -300,8 +288,10 @@ def _explained(path: Path, done: str) -> Iterator[None]:
         yield
     except UnreadableError as error:
         problem = error.problem
-        raise DevproxyError(problem.message, why=problem.why, fix=problem.fix, where=problem.where) from error
+        code = Exit.REFUSED if problem.code == "foreign-owner" else Exit.BAD_NEWS
+        raise DevproxyError(
+            problem.message, why=problem.why, fix=problem.fix, where=problem.where, exit_code=code
+        ) from error
     except OSError as error:
-        why, fix = _WHY.get(error.errno or 0, ((error.strerror or str(error)).lower(), _DENIED[1]))
-        fix = fix.format(folder=quote(path.parent), path=quote(path))
+        why, fix = why_and_fix(error, path)
         raise DevproxyError(f"{path} could not be {done}", why=why, fix=fix) from error

@@ -1,5 +1,6 @@
 """Each finding: when it is there, when it is not, and how it reads."""
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -85,6 +86,10 @@ class TestExposed:
         (found,) = exposures(looked)
         assert (found.code, "sudo" in found.fix) == ("unknown", True)
 
+    def test_root_is_not_told_to_get_more_rights(self) -> None:
+        (found,) = exposures(scan(msgspec.structs.replace(at("?"), seen_by_root=True)))
+        assert (found.code, found.fix) == ("unknown", "")
+
 
 class TestShadowed:
     def test_loopback_and_wildcard_of_two_programs(self) -> None:
@@ -114,6 +119,13 @@ class TestShadowed:
             (found,) = shadowed(scan(at("127.0.0.1"), foreign("::1", theirs)), ServiceOwner("", "", "mallory"))
             assert "kill 42" not in found.fix
             assert ("`sudo kill 50`" in found.fix) == (theirs is PYTHON)
+
+    def test_root_ends_another_users_program_without_sudo(self) -> None:
+        for theirs, line in ((PYTHON, "`kill 50`"), (UNREAD, UNREAD.gap)):
+            other = msgspec.structs.replace(foreign("::1", theirs), seen_by_root=True)
+            (found,) = shadowed(scan(at("127.0.0.1"), other), ServiceOwner("", "", "mallory"))
+            assert line in found.fix
+            assert "sudo" not in found.fix
 
     def test_one_that_cannot_be_read_beside_one_that_can(self) -> None:
         (found,) = shadowed(scan(at("127.0.0.1"), at("0.0.0.0", UNREAD)))

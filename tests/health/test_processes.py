@@ -28,8 +28,12 @@ def test_a_process_that_ended_is_no_holder() -> None:
     )
 
 
-def test_nobody_is_said_with_or_without_rights() -> None:
-    assert "sudo" in process_of([], denied=True).gap
+@pytest.mark.parametrize("root", [False, True])
+def test_nobody_is_said_with_or_without_rights(monkeypatch: pytest.MonkeyPatch, *, root: bool) -> None:
+    monkeypatch.setattr(scanner, "is_root", lambda: root)
+    gap = process_of([], denied=True).gap
+    assert ("sudo" in gap) is not root
+    assert "looked into" in gap or "look into" in gap
     assert "PID namespace" in process_of([], denied=False).gap
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from devproxy.paths import as_root
 from devproxy.problems import Problem
 from devproxy.registry import watch
 from devproxy.registry.watch import FolderEvents, Signature, file_systems, is_remote
@@ -51,7 +52,7 @@ async def test_without_a_watch_left_the_files_are_polled_and_a_problem_says_so(c
         message="changes in this folder, and in all others with registry files, are looked for every 0.02 s, because "
         "they are not told",
         why="other programs have taken every file watch that the system gives",
-        fix="raise the limit: sudo sysctl fs.inotify.max_user_watches=1048576",
+        fix=f"raise the limit: {as_root('sysctl fs.inotify.max_user_watches=1048576')}",
     )
 
 

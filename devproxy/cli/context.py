@@ -29,6 +29,15 @@ class CommandContext(NamedTuple):
     registry: Registry
     running: Running | None
 
+    def with_planned_port(self) -> "CommandContext":
+        """The same, whose URLs bear the port that the proxy would take now, if it does not run."""
+        if self.running or self.registry.settings.http is not None:
+            return self
+        from devproxy.net.loopback import HTTP, would_take
+
+        settings = msgspec.structs.replace(self.registry.settings, http=would_take(HTTP))
+        return self._replace(registry=msgspec.structs.replace(self.registry, settings=settings))
+
     @property
     def ports(self) -> Ports:
         """The ports that URLs bear: those the proxy has, else those it is told to take."""

@@ -22,7 +22,7 @@ from devproxy.cli.output import aligned, remark, say
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import PROJECT_FILE, Paths
-from devproxy.run.interpreter import ourselves, own_environment
+from devproxy.run.interpreter import as_typed, ourselves, own_environment
 from devproxy.urls import host_url, url
 
 
@@ -203,8 +203,8 @@ def _conclude(right: bool) -> None:
         remark("\nThat is not what should have happened: please report what you see above.", fg="red", bold=True)
         return
     say("\nIt works, and the names stay when the ports change. Yours next:", bold=True)
-    say("     devproxy add web 5173")
-    say("     devproxy serve")
+    say(f"     {as_typed()} add web 5173")
+    say(f"     {as_typed()} start")
 
 
 def _stay(port: int) -> None:

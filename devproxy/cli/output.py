@@ -20,6 +20,7 @@ from devproxy.text import json_text, safe_lines
 TableRow = Sequence[str]
 
 _GAP = "  "
+SHORTEST = 10  # characters that are left of a cell that is cut
 
 
 def for_person() -> bool:
@@ -56,16 +57,20 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    headings: TableRow, rows: Sequence[TableRow], colours: Mapping[str, str] = MappingProxyType({})
+    headings: TableRow,
+    rows: Sequence[TableRow],
+    colours: Mapping[str, str] = MappingProxyType({}),
+    cut: Sequence[str] = (),
 ) -> None:
     """A table on stdout. A cell may have several lines on a terminal; a pipe gets its first line only.
 
-    On a terminal that is too narrow each row becomes a block: its first cell, then the others below. `colours` is the
-    colour of cells with that text.
+    On a terminal that is too narrow the columns with the headings `cut` lose the ends of their longest cells; where
+    that is not enough each row becomes a block: its first cell, then the others below. `colours` is the colour of cells
+    with that text.
     """
     rows = [[safe_lines(cell) for cell in row] for row in rows]
     if for_person():
-        _print_rich(headings, rows, colours)
+        _print_rich(headings, rows, colours, [headings.index(heading) for heading in cut])
         return
     for line in aligned([headings, *([cell.split("\n")[0] for cell in row] for row in rows)]):
         _echo_raw(line, sys.stdout)
@@ -82,7 +87,26 @@ def column_widths(rows: Sequence[TableRow]) -> list[int]:
     return [max(len(line) for cell in column for line in cell.split("\n")) for column in zip(*rows, strict=True)]
 
 
-def _print_rich(headings: TableRow, rows: Sequence[TableRow], colours: Mapping[str, str]) -> None:
+def shortened(headings: TableRow, rows: Sequence[TableRow], columns: Sequence[int], width: int) -> Sequence[TableRow]:
+    """`rows`, of whose `columns` the widest are cut until all fits `width`, down to `SHORTEST` characters."""
+    widths = column_widths([headings, *rows])
+    surplus = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+    while surplus > 0 and columns:
+        widest = max(columns, key=lambda column: widths[column])
+        if widths[widest] <= max(SHORTEST, len(headings[widest])):
+            break
+        widths[widest] -= 1
+        surplus -= 1
+    return [[_cut(cell, most) for cell, most in zip(row, widths, strict=True)] for row in rows]
+
+
+def _cut(cell: str, most: int) -> str:
+    return "\n".join(line if len(line) <= most else line[: most - 1] + "…" for line in cell.split("\n"))
+
+
+def _print_rich(
+    headings: TableRow, rows: Sequence[TableRow], colours: Mapping[str, str], columns: Sequence[int]
+) -> None:
     import shutil
 
     from rich.console import Console
@@ -90,9 +114,10 @@ def _print_rich(headings: TableRow, rows: Sequence[TableRow], colours: Mapping[s
     from rich.text import Text
 
     width = shutil.get_terminal_size().columns  # rich takes a dumb terminal for 80 columns wide
+    whole, rows = rows, shortened(headings, rows, columns, width)
     needed = sum(column_widths([headings, *rows])) + len(_GAP) * (len(headings) - 1)
     if needed > width:
-        _print_blocks(headings, rows, width)
+        _print_blocks(headings, whole, width)
         return
     table = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="dim")
     for index, heading in enumerate(headings):

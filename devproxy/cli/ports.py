@@ -34,7 +34,7 @@ def command(exposed: bool, as_json: bool) -> None:
         print_json([{key: value for key, value in row.items() if key != "program"} for row in rows])
         return
     if rows:
-        print_table(HEADINGS, _table(rows), COLOURS)
+        print_table(HEADINGS, _table(rows), COLOURS, cut=("ADDRESS", "SERVICE", "PROCESS"))
     _remark(rows, scan, exposed)
 
 

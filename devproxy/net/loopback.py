@@ -125,6 +125,13 @@ def is_free(port: int) -> bool:
     return True
 
 
+def would_take(endpoint: Endpoint) -> int | None:
+    """The port that `listen` would have at this moment, None where it is not known: any free one, or none at all."""
+    if endpoint.port is not None:
+        return endpoint.port or None
+    return next((port for port in (endpoint.standard, endpoint.fallback) if is_free(port)), None)
+
+
 def listen(endpoint: Endpoint) -> Listening:
     """Listen for `endpoint`, on both loopback addresses.
 

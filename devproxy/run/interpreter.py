@@ -10,8 +10,11 @@ Not here: what is started for somebody (`session.py`), and where (`detach.py`).
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
+
+from devproxy.text import quote
 
 _ORIGINAL_PATH = "_DEVPROXY_PYTHONPATH"  # PYTHONPATH as it was before a process of ours needed to find us by it
 
@@ -24,6 +27,11 @@ def interpreter(*arguments: str) -> list[str]:
 def ourselves(*arguments: str) -> list[str]:
     """The command line of `devproxy ARGUMENTS`, for the environment that `own_environment` makes."""
     return interpreter("-m", "devproxy", *arguments)
+
+
+def as_typed() -> str:
+    """What a person types for `devproxy`, in the shell that started us."""
+    return "devproxy" if shutil.which("devproxy") else " ".join(map(quote, ourselves()))
 
 
 def own_environment() -> dict[str, str]:

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.cli.add import service_table
+from devproxy.cli.context import load_context
+from devproxy.net import loopback
+from devproxy.net.loopback import HTTP, would_take
+from devproxy.urls import host_url
 from tests.cli.command import Home, services, write_all
+from tests.ports import free_port, listening
+
+
+def url(host: str) -> str:
+    """As the proxy would serve it here, where port 80 may be somebody else's."""
+    return host_url("http", host, would_take(HTTP))
+
 
 STOPPED = "the proxy is not running; start it: devproxy start\n"
 
@@ -17,11 +28,28 @@ STOPPED = "the proxy is not running; start it: devproxy start\n"
 def test_add_writes_the_service_and_prints_its_url(home: Home) -> None:
     assert home.run("add", "web", "5173") == (
         0,
-        "http://web.localhost\n",
+        f"{url('web.localhost')}\n",
         f"`web` is now in {home.registry}\n{STOPPED}",
     )
     assert services(home) == {"web": {"port": 5173}}
     assert home.registry.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_url_bears_the_port_that_the_proxy_would_take(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    with listening() as taken:
+        standard = HTTP._replace(standard=taken, fallback=free_port())
+        assert would_take(standard) == standard.fallback
+        with listening() as other:
+            assert would_take(standard._replace(fallback=other)) is None
+    assert would_take(standard) == taken
+    assert would_take(standard._replace(port=4)) == 4
+    assert would_take(standard._replace(port=0)) is None
+    monkeypatch.setenv("DEVPROXY_HOME", str(home.folder))
+    monkeypatch.setattr(loopback, "HTTP", standard._replace(standard=standard.fallback))
+    assert load_context().with_planned_port().ports.http == standard.fallback
+    home.write("[proxy]\nhttp = 7081\n")
+    assert load_context().with_planned_port().ports.http == 7081
+    assert home.run("add", "web", "5173").out == "http://web.localhost:7081\n"
 
 
 def test_add_keeps_comments(home: Home) -> None:
@@ -62,7 +90,7 @@ def test_a_relative_socket_is_one_of_the_folder_here(home: Home) -> None:
 
 def test_a_mount_is_printed_as_the_url(home: Home) -> None:
     done = home.run("add", "api", "8000", "--host", "shop.localhost", "--path", "/api")
-    assert done.out == "http://shop.localhost/api\n"
+    assert done.out == f"{url('shop.localhost')}/api\n"
 
 
 @pytest.mark.parametrize(

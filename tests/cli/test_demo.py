@@ -14,7 +14,9 @@ import pytest
 from devproxy.cli import demo
 from devproxy.cli.demo import sample_service
 from devproxy.errors import DevproxyError
-from tests.cli.command import Home
+from devproxy.text import quote
+from tests import require
+from tests.cli.command import Home, services
 from tests.waiting import DEADLINE, wait_until
 
 
@@ -77,6 +79,25 @@ def test_a_wrong_answer_is_bad_news(capsys: pytest.CaptureFixture[str]) -> None:
         assert demo._ask(web, web.port)
     assert not demo._ask(web, web.port)
     assert "no answer: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("on_path", [False, True])
+def test_its_last_lines_can_be_typed_as_they_stand(home: Home, on_path: bool, tmp_path: Path) -> None:
+    require.program("sh")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if on_path:
+        (programs / "devproxy").write_text(f'#!/bin/sh\nexec {quote(sys.executable)} -m devproxy "$@"\n')
+        (programs / "devproxy").chmod(0o755)
+    path = os.pathsep.join((str(programs), *os.defpath.split(os.pathsep)))
+    lines = home.run("demo", PATH=path).out.rstrip().splitlines()[-2:]
+    assert lines[0].split()[-3:] == ["add", "web", "5173"]
+    assert lines[1].endswith(" start")
+    assert all(line.split()[0] == "devproxy" for line in lines) is on_path
+    environment = home.environment(PATH=path)
+    done = subprocess.run(["sh", "-c", lines[0]], cwd=home.folder, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout.startswith(b"http://web.localhost")) == (0, True), done
+    assert "web" in services(home)
 
 
 # The demo's services, by themselves

@@ -4,6 +4,8 @@ import io
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devproxy.cli import output
 from devproxy.cli.output import Prefixed
@@ -54,6 +56,42 @@ def test_a_table_fits_the_terminal_or_becomes_blocks(
     assert all(len(line.rstrip()) <= width for line in lines if "://" not in line)
     for url in ("http://web.shop.localhost:7080", "http://shop.localhost:7080", "tcp://127.0.0.1:5432"):
         assert sum(url in line for line in lines) == 1  # never cut, never folded: it can be clicked and copied
+
+
+@pytest.mark.parametrize("width", [62, 80])
+def test_columns_that_may_be_cut_keep_a_row_on_one_line(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    pretend_terminal(monkeypatch)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "dumb")
+    rows = [("5173", "127.0.0.1 ::1 192.168.100.200", "exposed", "-", "Vite (pid 4242, somebody-with-a-long-name)")]
+    headings = ("PORT", "ADDRESS", "EXPOSURE", "SERVICE", "PROCESS")
+    output.print_table(headings, rows, cut=("ADDRESS", "PROCESS"))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 2
+    assert lines[1].startswith("5173  127.0.0.1")
+    assert max(map(len, lines)) <= width
+    assert "…" in lines[1]
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.text(st.sampled_from("ab\n"), max_size=40)] * 3), min_size=1),
+    columns=st.sets(st.integers(0, 2)),
+    width=st.integers(1, 130),
+)
+def test_only_what_may_be_cut_is_and_only_where_it_must(
+    rows: list[tuple[str, ...]], columns: set[int], width: int
+) -> None:
+    headings = ("ONE", "TWO", "THREE")
+    found = output.shortened(headings, rows, sorted(columns), width)
+    before, after = (output.column_widths([headings, *some]) for some in (rows, found))
+    for column, (old, new) in enumerate(zip(before, after, strict=True)):
+        assert new == old or (column in columns and output.SHORTEST <= new < old)
+    if sum(before) + 4 <= width:
+        assert found == [list(row) for row in rows]
+    elif sum(after) + 4 < width:
+        pytest.fail("more was cut than had to be")
 
 
 def test_colours_only_where_a_person_wants_them(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

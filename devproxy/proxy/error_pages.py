@@ -1,9 +1,10 @@
-"""Our own answers: one HTTP response, HTML or problem+json by what the client accepts.
+"""Our own answers: one HTTP response, HTML, problem+json or plain text by what the client accepts.
 
 Lives here: rendering a `Respond`, everything echoed escaped; pure, except that the caller passes the date.
 Not here: when which answer is given (`decide.py`, `exchange.py`).
 
-JSON is RFC 9457 `application/problem+json`. The page has no outside resource; its one script, allowed by its hash,
+JSON is RFC 9457 `application/problem+json`, for who asks for JSON; who asks for nothing special, such as curl, gets a
+few lines of text. The page has no outside resource; its one script, allowed by its hash,
 asks with HEAD until the answer is no longer ours and then loads the page again. While a service starts, that question
 waits until it is up, so it is asked at once; the page also loads again every second or two, with or without scripts,
 so that the log it shows goes on. Its own address is all that these requests say of where they come from
@@ -17,7 +18,7 @@ from hashlib import sha256
 from http import HTTPStatus
 
 from devproxy.proxy.answers import Respond
-from devproxy.text import did_you_mean, safe_html, safe_json
+from devproxy.text import did_you_mean, safe, safe_html, safe_json, safe_lines
 from devproxy.urls import host_url
 
 _STYLE = (
@@ -82,14 +83,21 @@ def render(
 
     `pages` is the link to devproxy's own pages, empty where the client cannot be told any.
     """
-    html = accept is not None and b"text/html" in accept.lower()
+    asked = (accept or b"").lower()
+    html = b"text/html" in asked
     if answer.content is not None:
         return _with_content(answer, answer.content, date=date, method=method, close=close, minor=minor)
-    body = (_html(answer, date, pages) if html else _problem(answer, date)).encode()
+    if html:
+        kind, text = "text/html; charset=utf-8", _html(answer, date, pages)
+    elif b"json" in asked:
+        kind, text = "application/problem+json", _problem(answer, date)
+    else:
+        kind, text = "text/plain; charset=utf-8", _text(answer)
+    body = text.encode()
     lines = [
         f"HTTP/1.1 {answer.status} {reason(answer.status)}",
         f"Date: {date}",
-        f"Content-Type: {'text/html; charset=utf-8' if html else 'application/problem+json'}",
+        f"Content-Type: {kind}",
         f"Content-Length: {len(body)}",
         f"Devproxy-Error: {answer.code}",
         "Cache-Control: no-store",
@@ -153,6 +161,19 @@ def _problem(answer: Respond, date: str) -> str:
     if answer.names and answer.code == _UNKNOWN:
         value["fix"] = f"{did_you_mean(answer.names)} else {answer.fix}"
     return safe_json(json.dumps(value, ensure_ascii=False)) + "\n"
+
+
+def _text(answer: Respond) -> str:
+    """For a terminal, like our errors there."""
+    lines = [f"devproxy: {safe_lines(answer.detail)}"]
+    if answer.names and answer.code == _UNKNOWN:
+        lines.append(safe(f"  {did_you_mean(answer.names)}"))
+    if answer.fix:
+        lines.append(safe(f"  fix: {answer.fix}"))
+    if answer.run:
+        lines.append(safe(f"  run: {answer.run}"))
+    lines += [safe(f"  | {line}") for line in answer.lines]
+    return "\n".join(lines) + "\n"
 
 
 def _html(answer: Respond, date: str, pages: str) -> str:

@@ -439,10 +439,12 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self._disown()
 
     def _write_answer(self, respond: Respond, exchange: Exchange) -> None:
+        # A head that could not be read says nothing of its client: JSON, where nothing echoed passes for markup.
+        accept = exchange.fields.any(b"accept") if exchange.reading.host else b"application/problem+json"
         self.transport.write(
             render(
                 respond,
-                accept=exchange.fields.any(b"accept"),
+                accept=accept,
                 method=exchange.method,
                 date=formatdate(usegmt=True),
                 close=not self.keep_alive,

@@ -158,7 +158,8 @@ def test_a_failing_command_is_told_with_its_log_and_tried_again_by_a_later_reque
     # Both on one connection, so that the second comes at once, however busy the machine is.
     host = f"GET / HTTP/1.1\nHost: web.localhost:{sleepers.devproxy.port}"
     browser = "\n".join(f"{name}: {value}" for name, value in BROWSER.items())
-    with closing(open_request(sleepers.devproxy.port, f"{host}\n\n{host}\n{browser}\nConnection: close")) as client:
+    asked = f"{host}\nAccept: application/json\n\n{host}\n{browser}\nConnection: close"
+    with closing(open_request(sleepers.devproxy.port, asked)) as client:
         answer, page = (read_answer(client) for _ in range(2))
     assert (answer.status, answer.header("Devproxy-Error")) == (502, "start-failed")
     assert "<oops>" in json.loads(answer.body)["log"]

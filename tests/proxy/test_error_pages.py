@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.error_pages import reason, render
+from devproxy.text import first_unsafe, safe, safe_lines
 
 FIXED = settings(max_examples=120, deadline=None, derandomize=True, database=None)
 DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
@@ -155,20 +156,23 @@ REFUSED = Respond(
 
 
 @pytest.mark.parametrize(
-    ("accept", "html"),
+    ("accept", "kind"),
     [
-        (b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
-        (b"Text/HTML", True),
-        (b"*/*", False),
-        (b"application/json, text/plain", False),
-        (b"", False),
-        (None, False),
+        (b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html; charset=utf-8"),
+        (b"Text/HTML", "text/html; charset=utf-8"),
+        (b"*/*", "text/plain; charset=utf-8"),
+        (b"text/plain", "text/plain; charset=utf-8"),
+        (b"application/json, text/plain", "application/problem+json"),
+        (b"Application/Problem+JSON", "application/problem+json"),
+        (b"", "text/plain; charset=utf-8"),
+        (None, "text/plain; charset=utf-8"),
     ],
 )
-def test_the_client_says_whether_it_wants_a_page(accept: bytes | None, html: bool) -> None:
+def test_the_client_says_whether_it_wants_a_page_json_or_neither(accept: bytes | None, kind: str) -> None:
     fields, body = split(shown(REFUSED, accept))
-    assert fields["Content-Type"] == ("text/html; charset=utf-8" if html else "application/problem+json")
-    assert body.startswith(b"<!doctype html>" if html else b"{")
+    assert fields["Content-Type"] == kind
+    begins = {"text/html": b"<!doctype html>", "text/plain": b"devproxy: web is not running", "application": b"{"}
+    assert body.startswith(next(start for name, start in begins.items() if kind.startswith(name)))
     assert fields["Vary"] == "Accept"
 
 
@@ -245,6 +249,16 @@ def test_a_page_of_a_start_shows_the_command_and_for_how_long() -> None:
     assert "seconds" not in json.loads(split(shown(unknown, JSON))[1])
     ahead = starting._replace(since=began + 60)  # a clock that was set back
     assert "began 0 s ago" in split(shown(ahead))[1].decode()
+
+
+@FIXED
+@given(answer=ANSWERS)
+def test_plain_text_says_it_all_and_drives_no_terminal(answer: Respond) -> None:
+    text = split(shown(answer, None))[1].decode()
+    assert text.endswith("\n")
+    assert not first_unsafe(text, "\n\t")
+    for said in (answer.detail, answer.fix, answer.run, *answer.lines):
+        assert safe(said) in text or safe_lines(said) in text
 
 
 def test_every_page_links_to_our_own_pages_where_a_port_for_that_is_known() -> None:

@@ -11,7 +11,7 @@ from tests.wire.harness import HOST, Stage, crlf, get
 
 
 async def test_a_start_that_fails_is_told_to_everyone_who_waits(asleep: Asleep) -> None:
-    clients = [await asleep.ask(get(b"/%d" % number)) for number in range(3)]
+    clients = [await asleep.ask(get(b"/%d" % number, b"Accept: application/json")) for number in range(3)]
     instead = failed(asleep.web(), "its command has ended", ("oops", "<b>bad</b>"))
     asleep.stage.proxy.set_gates({"web": Gate(dormant=Dormant(asleep.web(), instead=instead))})
     for client in clients:

@@ -130,7 +130,7 @@ async def test_waiting_has_an_end_and_the_connection_goes_on(stage: Stage, metho
     message = await stage.meanwhile(1.0, client.response(method))
     assert (message.status, message.error) == (503, "starting")
     assert message.head.one(b"Retry-After") == b"1"
-    assert message.head.one(b"Content-Type") == b"application/problem+json"
+    assert message.head.one(b"Content-Type") == b"text/plain; charset=utf-8"
     assert (b"not up within 0.2 s" in message.body) is (method != b"HEAD")
     assert not message.head.all(b"Connection")
     asleep.come_up()

@@ -41,9 +41,22 @@ async def ask(stage: Stage, case: Case, accept: bytes, method: bytes = b"GET") -
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(
-    "accept", [b"application/json", b"application/problem+json", b"*/*", b"", b"image/png", b"text/plain, */*;q=0.1"]
-)
+@pytest.mark.parametrize("accept", [b"*/*", b"", b"image/png", b"text/plain, */*;q=0.1"])
+async def test_a_few_lines_for_terminals(stage: Stage, case: Case, accept: bytes) -> None:
+    await start(stage)
+    message = await ask(stage, case, accept)
+    if case[2] in (400, 431, 501):  # a head that is not HTTP says nothing about what its client accepts
+        assert message.head.one(b"Content-Type") == b"application/problem+json"
+        return
+    assert message.head.one(b"Content-Type") == b"text/plain; charset=utf-8"
+    assert message.head.one(b"X-Content-Type-Options") == b"nosniff"
+    assert message.framing == "length"
+    assert message.body.startswith(b"devproxy: ")
+    assert message.body.endswith(b"\n")
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("accept", [b"application/json", b"application/problem+json"])
 async def test_problem_for_programs(stage: Stage, case: Case, accept: bytes) -> None:
     await start(stage)
     message = await ask(stage, case, accept)

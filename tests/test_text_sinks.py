@@ -86,13 +86,18 @@ def test_what_is_shown_is_safe(sink: str) -> None:
     assert "a" in text
 
 
+def print_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is wide, and knows no colours."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "2000")
+
+
 @pytest.mark.parametrize("sink", PRINTED)
 @pytest.mark.parametrize("terminal", [False, True])
 def test_what_is_printed_is_safe(sink: str, terminal: bool, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     if terminal:
-        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-        monkeypatch.setenv("TERM", "dumb")
-        monkeypatch.setenv("COLUMNS", "2000")
+        print_to_a_terminal(monkeypatch)
     PRINTED[sink]()
     printed = "".join(capsys.readouterr())
     assert not hidden(printed, "\n\t")
@@ -131,9 +136,7 @@ LINES: dict[str, Callable[[], object]] = {
 def test_no_value_makes_a_line(sink: str, terminal: bool, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder, an argument of a process, a key: nothing in it can pass for a line of ours, or a runner's command."""
     if terminal:
-        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-        monkeypatch.setenv("TERM", "dumb")
-        monkeypatch.setenv("COLUMNS", "2000")
+        print_to_a_terminal(monkeypatch)
     LINES[sink]()
     printed = "".join(capsys.readouterr())
     assert "fake" in printed

@@ -154,11 +154,12 @@ class Board:
 
     def record_runs(self, records: Mapping[str, RunRecord], now: float) -> set[str]:
         """Take in what became of commands; the ids of services that have to be checked for it."""
-        for event in events_of(records):
+        known = events_of(records)
+        for event in known:
             if event not in self._told:
                 self._events.append(event)
                 self.changed = True
-        self._told.update(events_of(records))
+        self._told = set(known)  # what is in no record any more does not come again
         self._runs = {identity: one.run for identity, one in records.items()}
         touched = {name for name, record in self.records.items() if record.condition.run != self._runs.get(name)}
         for identity in touched:

@@ -6,7 +6,7 @@ what is held is an exchange, a value, not bytes that are parsed a second time.
 
 from devproxy.http1.grammar import Fault
 from devproxy.proxy.answers import Respond
-from devproxy.proxy.decide import Control, decide, read, waking
+from devproxy.proxy.decide import Control, decide, read
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.gates import Dormant, shows_page
 from devproxy.routing.table import Route
@@ -68,17 +68,17 @@ def look_again(exchange: Exchange) -> None:
 def _at_dormant(exchange: Exchange, route: Route, dormant: Dormant) -> None:
     """Have a service started that does not run, if the request may: a page says so, any other request waits for it."""
     exchange.concerns(route)
-    respond = dormant.instead or (dormant.late if exchange.proxy.draining else None)
+    reading, fields, method = exchange.reading, exchange.fields, exchange.method
+    if exchange.proxy.draining:
+        exchange.answer(dormant.instead or dormant.late)
+        return
+    respond = dormant.resting(route, method, reading, fields)
     if respond is None:
-        reading, fields, method = exchange.reading, exchange.fields, exchange.method
-        shows = shows_page(method, reading, fields)
-        respond = dormant.resting(waking(reading, fields, route, method), shows=shows)
-        if respond is None:
-            exchange.proxy.wake(route.service.id)
-            if not shows:
-                exchange.hold()
-                return
-            respond = dormant.page
+        exchange.proxy.wake(route.service.id)
+        if not shows_page(method, reading, fields):
+            exchange.hold()
+            return
+        respond = dormant.page
     exchange.answer(respond)
 
 

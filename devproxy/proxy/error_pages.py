@@ -83,39 +83,7 @@ def render(
 
     `pages` is the link to devproxy's own pages, empty where the client cannot be told any.
     """
-    asked = (accept or b"").lower()
-    html = b"text/html" in asked
-    if answer.content is not None:
-        return _with_content(answer, answer.content, date=date, method=method, close=close, minor=minor)
-    if html:
-        kind, text = "text/html; charset=utf-8", _html(answer, date, pages)
-    elif b"json" in asked:
-        kind, text = "application/problem+json", _problem(answer, date)
-    else:
-        kind, text = "text/plain; charset=utf-8", _text(answer)
-    body = text.encode()
-    lines = [
-        f"HTTP/1.1 {answer.status} {reason(answer.status)}",
-        f"Date: {date}",
-        f"Content-Type: {kind}",
-        f"Content-Length: {len(body)}",
-        f"Devproxy-Error: {answer.code}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        "Vary: Accept",
-    ]
-    if html:
-        lines += [f"Content-Security-Policy: {_POLICIES[_script(answer)]}", "Referrer-Policy: same-origin"]
-    if answer.status in _WAIT:
-        lines.append("Retry-After: 1")
-    return _message(lines, body, method=method, close=close, minor=minor)
-
-
-def _with_content(
-    answer: Respond, content: tuple[bytes, str], *, date: str, method: bytes, close: bool, minor: int
-) -> bytes:
-    """An answer that is no page."""
-    body, field = content
+    body, field = answer.content or _chosen(answer, (accept or b"").lower(), date, pages)
     lines = [
         f"HTTP/1.1 {answer.status} {reason(answer.status)}",
         f"Date: {date}",
@@ -126,17 +94,30 @@ def _with_content(
     ]
     if answer.status >= 400:
         lines.append(f"Devproxy-Error: {answer.code}")
-    return _message(lines, body, method=method, close=close, minor=minor)
-
-
-def _message(lines: list[str], body: bytes, *, method: bytes, close: bool, minor: int) -> bytes:
-    """A response to a client of HTTP/1.`minor`, whose connection ends behind it or not."""
+    if answer.content is None:
+        lines.append("Vary: Accept")
+        if answer.status in _WAIT:
+            lines.append("Retry-After: 1")
+    if field == _HTML:
+        lines += [f"Content-Security-Policy: {_POLICIES[_script(answer)]}", "Referrer-Policy: same-origin"]
     if close:
         lines.append("Connection: close")
     elif minor == 0:
         lines.append("Connection: keep-alive")
     head = "\r\n".join(lines).encode("ascii", "backslashreplace") + b"\r\n\r\n"
     return head if method == b"HEAD" else head + body
+
+
+_HTML = "Content-Type: text/html; charset=utf-8"
+
+
+def _chosen(answer: Respond, accept: bytes, date: str, pages: str) -> tuple[bytes, str]:
+    """A page, problem+json or plain text, by what the client accepts (in lower case), and the field that says so."""
+    if b"text/html" in accept:
+        return _html(answer, date, pages).encode(), _HTML
+    if b"json" in accept:
+        return _problem(answer, date).encode(), "Content-Type: application/problem+json"
+    return _text(answer).encode(), "Content-Type: text/plain; charset=utf-8"
 
 
 def _problem(answer: Respond, date: str) -> str:

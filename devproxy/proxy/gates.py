@@ -23,9 +23,9 @@ from devproxy.health.model import Condition, Finding
 from devproxy.http1.fields import Section
 from devproxy.proxy import answers
 from devproxy.proxy.answers import Respond
-from devproxy.proxy.cross_site import Waking
-from devproxy.proxy.decide import Reading
+from devproxy.proxy.decide import Reading, waking
 from devproxy.registry.model import NO_TIME_LIMIT, Registry, Service
+from devproxy.routing.table import Route
 from devproxy.text import devproxy_command
 
 START_TIMEOUT: Final = 60.0  # seconds that a request waits for a service to be started where nothing sets a time
@@ -50,14 +50,17 @@ class Dormant(NamedTuple):
         """One that nobody has asked for yet."""
         return cls(service, instead=_unable(service) if sys.platform == "win32" else None)
 
-    def resting(self, waking: Waking, *, shows: bool) -> Respond | None:
-        """The answer to a request that does not start it, None to one that does; `shows` says that it shows a page.
+    def resting(self, route: Route, method: bytes, reading: Reading, fields: Section) -> Respond | None:
+        """The answer to a request that does not start it, None to one that does.
 
         By the page: what it answers asks again from a tab, and is known by its Referer. A frame does not show it.
         """
-        if waking == "now":
+        if self.instead is not None:
+            return self.instead
+        may = waking(reading, fields, route, method)
+        if may == "now":
             return None
-        return self.page if waking == "by-page" and shows else self._unasked
+        return self.page if may == "by-page" and shows_page(method, reading, fields) else self._unasked
 
     @property
     def _unasked(self) -> Respond:

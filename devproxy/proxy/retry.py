@@ -11,8 +11,8 @@ from typing import Final, Protocol
 from devproxy.http1.fields import Section
 from devproxy.net.dial import CONNECT_TIMEOUT, DialError, connect
 from devproxy.proxy.answers import Respond, dial_failed
-from devproxy.proxy.decide import Reading, waking
-from devproxy.proxy.gates import Dormant, shows_page
+from devproxy.proxy.decide import Reading
+from devproxy.proxy.gates import Dormant
 from devproxy.proxy.interfaces import ProxyState
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.upstream import UpstreamConnection
@@ -117,11 +117,9 @@ class Retry:
         if not service.starts_on_request:
             seen = exchange.proxy.gates.get(service.id)
             return dial_failed(service, error) if seen is None or seen.excuse is None else seen.excuse
-        reading, fields, method = exchange.reading, exchange.fields, exchange.method
-        gate = Dormant.of(service)
-        shows = shows_page(method, reading, fields)
-        respond = gate.instead or gate.resting(waking(reading, fields, exchange.route, method), shows=shows)
+        dormant = Dormant.of(service)
+        respond = dormant.resting(exchange.route, exchange.method, exchange.reading, exchange.fields)
         if respond is None:
             exchange.proxy.wake(service.id)
-            respond = gate.page
+            respond = dormant.page
         return respond

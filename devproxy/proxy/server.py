@@ -254,19 +254,19 @@ class Proxy(ProxyState):
         self._close_idle(upstream)
         if not any(address.one_at_a_time and address.opened for address in self.pool.of(upstream)):
             return True
-        since = self.clock - _BUSY
-        there = [exchange for exchange in self.exchanges if exchange.upstream is not None]
-        asked = [exchange for exchange in there if exchange.address.upstream == upstream]
-        return bool(asked) and all(exchange.waits and exchange.started <= since for exchange in asked)
+        since, there = self.clock - _BUSY, self._exchanges_at(upstream)
+        return bool(there) and all(exchange.waits and exchange.started <= since for exchange in there)
 
     def is_asked(self, upstream: Upstream) -> bool:
         """Whether a request waits for its answer that may keep it from answering others: not for too long, for one
         that has hung would seem well for as long as somebody waits."""
         since = self.clock - _BUSY
-        return any(
-            exchange.waits and exchange.started > since and exchange.address.upstream == upstream
-            for exchange in self.exchanges
-        )
+        return any(exchange.waits and exchange.started > since for exchange in self._exchanges_at(upstream))
+
+    def _exchanges_at(self, upstream: Upstream) -> list[Exchange]:
+        """Those that have a connection there."""
+        there = [exchange for exchange in self.exchanges if exchange.upstream is not None]
+        return [exchange for exchange in there if exchange.address.upstream == upstream]
 
     # The end.
 

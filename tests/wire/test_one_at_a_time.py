@@ -156,6 +156,17 @@ def monitor_of(stage: Stage, watched: Service) -> Monitor:
     return Monitor(Board(), hooks)
 
 
+async def seen_down(monitor: Monitor) -> None:
+    """Have it look until what it looks after is down; forty times are more than enough."""
+    for _ in range(40):
+        for record in monitor.board.records.values():
+            record.due, record.listening_since = 0.0, -100.0
+        await monitor.tick()
+        if monitor.board.conditions["web"].state == "down":
+            break
+    assert monitor.board.conditions["web"].state == "down"
+
+
 async def test_pythons_own_server(stage: Stage) -> None:
     with single_threaded() as upstream:
         watched = service("web", upstream, health=Health(path="/", interval=0.01, timeout=30.0))
@@ -188,13 +199,7 @@ async def test_while_it_answers_somebody_it_is_not_down(stage: Stage) -> None:
         assert monitor.board.conditions["web"].state != "down"
     await up.send(OK)
     await client.expect(OK)
-    for _ in range(40):
-        for record in monitor.board.records.values():
-            record.due, record.listening_since = 0.0, -100.0
-        await monitor.tick()
-        if monitor.board.conditions["web"].state == "down":
-            break
-    assert monitor.board.conditions["web"].state == "down"
+    await seen_down(monitor)
 
 
 @pytest.mark.parametrize("one_at_a_time", [False, True])
@@ -206,10 +211,4 @@ async def test_one_that_has_hung_is_not_well_for_as_long_as_somebody_waits(stage
     (address,) = stage.proxy.pool.addresses.values()
     address.one_at_a_time = one_at_a_time
     await stage.pass_time(31)
-    for _ in range(40):
-        for record in monitor.board.records.values():
-            record.due, record.listening_since = 0.0, -100.0
-        await monitor.tick()
-        if monitor.board.conditions["web"].state == "down":
-            break
-    assert monitor.board.conditions["web"].state == "down"
+    await seen_down(monitor)

@@ -7,18 +7,11 @@ Not here: surplus in the same read as an answer (`test_bad_answer.py`).
 import pytest
 
 from tests.waiting import until
-from tests.wire.harness import HOST, OK, Stage, crlf, get
+from tests.wire.harness import OK, Stage, crlf, get
 from tests.wire.peer import Peer
+from tests.wire.test_pool import POST, warm
 
 SURPLUS = [b"x", b"\r\n", b"0\r\n\r\n", b"<html>more of it than it said</html>", b"HTTP/1.1 2"]
-POST = crlf(b"POST /post HTTP/1.1", HOST, b"Content-Length: 5") + b"hello"
-
-
-async def warm(wire: Stage) -> tuple[Peer, Peer]:
-    client, up, _ = await wire.ask(get(b"/warm"))
-    await up.send(OK)
-    await client.expect(OK)
-    return client, up
 
 
 async def on_a_new_one(wire: Stage, client: Peer) -> None:

@@ -12,7 +12,7 @@ import sys
 import click
 
 from devproxy.cli.arguments import complete_service, services_meant
-from devproxy.cli.output import coloured, remark
+from devproxy.cli.output import coloured, print_line, remark
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
@@ -50,13 +50,14 @@ def _attach(paths: Paths, service: str) -> None:
         )
     remark(f"attached to `{service}`: Ctrl-D gives this terminal back, Ctrl-C interrupts the service", dim=True)
     follower = Follower(paths, service)
+    is_coloured = coloured(sys.stdout)
     for entry in last(paths, service, _BEFORE):
-        _show(entry.text)
+        print_line(entry.text, is_coloured=is_coloured)
     while True:
         try:
             ready, _, _ = select.select([0], [], [], _LOOK)
             for entry in follower.read():
-                _show(entry.text)
+                print_line(entry.text, is_coloured=is_coloured)
             if ready:
                 typed = os.read(0, 65536)
                 if not typed:
@@ -69,11 +70,3 @@ def _attach(paths: Paths, service: str) -> None:
         except KeyboardInterrupt:
             ask(paths, group, "interrupt", [service])
     remark(f"`{service}` runs on")
-
-
-def _show(text: str) -> None:
-    from devproxy.run.logs import harmless, plain
-
-    end = "\x1b[0m" if "\x1b[" in text else ""
-    sys.stdout.write((harmless(text) + end if coloured(sys.stdout) else plain(text)) + "\n")
-    sys.stdout.flush()

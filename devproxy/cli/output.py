@@ -169,13 +169,17 @@ class Prefixed:
 
     def line(self, name: str, text: str) -> None:
         """One line of `name`: nothing in it drives the terminal but its colours."""
-        from devproxy.run.logs import harmless, plain
-
         prefix = f"{name:<{self._width}} | "
         if self._coloured:
-            text = harmless(text)
-            end = "\x1b[0m" if "\x1b[" in text else ""
-            sys.stdout.write(click.style(prefix, fg=self._colours.get(name)) + text + end + "\n")
-        else:
-            sys.stdout.write(prefix + plain(text) + "\n")
-        sys.stdout.flush()
+            prefix = click.style(prefix, fg=self._colours.get(name))
+        print_line(text, prefix, is_coloured=self._coloured)
+
+
+def print_line(text: str, prefix: str = "", *, is_coloured: bool) -> None:
+    """A line that a program has printed: its colours where they may be, and nothing else that drives a terminal."""
+    from devproxy.run.logs import harmless, plain
+
+    text = harmless(text) if is_coloured else plain(text)
+    end = "\x1b[0m" if is_coloured and "\x1b[" in text else ""
+    sys.stdout.write(f"{prefix}{text}{end}\n")
+    sys.stdout.flush()

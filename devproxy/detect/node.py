@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from devproxy.detect.deno import FILES as DENO_FILES
 from devproxy.detect.deno import deno_config
 from devproxy.detect.files import is_file, json_file, members, remark_missing, text_of
 from devproxy.detect.globs import GlobSet
@@ -97,7 +98,7 @@ def look_below(root: Path, folder: Path) -> Seen:
 
 
 def _deno_members(root: Path, patterns: Sequence[str]) -> list[Path]:
-    return [folder for name in ("deno.json", "deno.jsonc") for folder in members(root, patterns, name)]
+    return [folder for name in DENO_FILES for folder in members(root, patterns, name)]
 
 
 def _of_folder(root: Path, folder: Path, manager: str, remarks: list[str], *, is_alone: bool = True) -> list[Candidate]:

@@ -20,6 +20,7 @@ import msgspec
 
 from devproxy.detect.files import entries, members, remark_missing, text_of, toml_file, toml_table
 from devproxy.detect.model import Candidate, Seen
+from devproxy.detect.virtual_environments import VENVS, is_virtual_environment
 
 MOST_FILES = 200  # modules that are looked into
 LARGEST = 200_000  # characters of one of them
@@ -267,8 +268,8 @@ def _normal(name: str) -> str:
 
 
 def _environment(folder: Path) -> Path | None:
-    """The virtual environment that a project has in its folder (PEP 405)."""
-    return next((place for name in (".venv", "venv") if ((place := folder / name) / "pyvenv.cfg").is_file()), None)
+    """The virtual environment that a project has in its folder."""
+    return next((place for name in VENVS if is_virtual_environment(place := folder / name)), None)
 
 
 def _installed(environment: Path | None) -> frozenset[str] | None:

@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -24,14 +23,13 @@ from pathlib import Path
 import msgspec
 
 from devproxy.detect.files import entries, is_file, toml_table
+from devproxy.detect.virtual_environments import SCRIPTS, VENVS, is_virtual_environment
 from devproxy.run.logs import plain
 from devproxy.storage.files import first_line, manifest_text
 
-SCRIPTS = "Scripts" if sys.platform == "win32" else "bin"
 PATIENCE = 10.0  # seconds that direnv or mise may take
 LONGEST = 4096  # bytes of .pdm-python
 MOST_FOLDERS = 20  # from the command's folder upwards
-_VENVS = (".venv", "venv")
 _MISE = ("mise.toml", ".mise.toml", "mise.local.toml", ".mise/config.toml", ".config/mise.toml", ".tool-versions")
 
 _NOT_IN_POETRYS_NAMES = re.compile(r'[ $`!*@"\\\r\n\t]')
@@ -115,15 +113,9 @@ def _shown(venv: Path, folders: Sequence[Path]) -> str:
 def _virtual_environments(folders: Sequence[Path], inherited: Mapping[str, str]) -> Iterator[Path]:
     """Those of the nearest folder that has one (PEP 405: `pyvenv.cfg` stands in it)."""
     for folder in folders:
-        names = (named, *_VENVS) if (named := inherited.get("UV_PROJECT_ENVIRONMENT")) else _VENVS
+        names = (named, *VENVS) if (named := inherited.get("UV_PROJECT_ENVIRONMENT")) else VENVS
         places = [*(folder / name for name in names), *_of_pdm(folder), *_of_poetry(folder, inherited)]
         yield from (place for place in places if is_virtual_environment(place))
-
-
-def is_virtual_environment(place: Path) -> bool:
-    """Whether a folder is one that can be used here: not one that was copied from another system."""
-    programs = (place / SCRIPTS / name for name in ("python", "python.exe"))
-    return is_file(place / "pyvenv.cfg") and any(is_file(program) for program in programs)
 
 
 def _of_pdm(folder: Path) -> Iterator[Path]:

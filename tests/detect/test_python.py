@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.detect.python import look
+from devproxy.detect.virtual_environments import SCRIPTS
 from tests.detect.checkout import write
 
 FASTAPI = "from fastapi import FastAPI\n\napp = FastAPI(title='shop')\n"
@@ -20,7 +21,11 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> None:
 def environment(*distributions: str) -> dict[str, str]:
     """The files of a `.venv` with these distributions in it."""
     site = ".venv/lib/python3.12/site-packages"
-    return {".venv/pyvenv.cfg": "", **{f"{site}/{name}-1.0.dist-info/METADATA": "" for name in distributions}}
+    return {
+        ".venv/pyvenv.cfg": "",
+        f".venv/{SCRIPTS}/python": "",
+        **{f"{site}/{name}-1.0.dist-info/METADATA": "" for name in distributions},
+    }
 
 
 def found(root: Path) -> list[tuple[str, str, str]]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from devproxy.detect.virtual_environments import SCRIPTS
 from devproxy.run import environment
-from devproxy.run.environment import SCRIPTS, ProjectEnvironment, project_environment
+from devproxy.run.environment import ProjectEnvironment, project_environment
 from tests.detect.checkout import write
 
 PATH = os.pathsep.join(("/usr/local/bin", "/usr/bin", "/bin"))

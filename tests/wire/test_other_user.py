@@ -40,7 +40,7 @@ async def refused(stage: Stage) -> None:
     client = await stage.connect()
     await client.send(get(b"/", b"Cookie: secret"))
     message = await client.response()
-    assert (message.status, message.error) == (503, "other-user")
+    assert (message.status, message.error) == (503, "other-user"), message.body
     assert b"under [services.web], /registry.toml" in message.body
 
 

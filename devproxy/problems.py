@@ -22,6 +22,7 @@ ProblemCode = Literal[
     "circular-dependency",
     "control-character",
     "does-not-apply",
+    "duplicate-address",
     "duplicate-host",
     "duplicate-link",
     "duplicate-mount",

@@ -62,6 +62,7 @@ def service_row(
         "changes": field_changes(service),
         "kind": service.kind,
         "protocol": service.protocol,
+        "listen": service.listen.places if service.listen else [],
         "source": {"file": service.source.file, "line": service.source.line},
         "command": list(service.command) if isinstance(service.command, tuple) else service.command,
         **condition_row(condition),

@@ -46,14 +46,16 @@ class Ports(NamedTuple):
 def service_url(service: "Service", ports: Ports) -> str:
     """The URL that a person opens, empty where there is none.
 
-    A service whose `protocol` is tcp has the address where it is itself, `tcp://127.0.0.1:54321`: nothing is forwarded
-    from its `listen` yet.
+    A service whose `protocol` is tcp has `listen`, or where it has none the address where it is itself, with its own
+    scheme and path: `postgresql://127.0.0.1:5432/shop`.
     """
     if service.protocol == "tcp":
-        upstream = service.upstream
+        upstream, scheme = service.upstream, service.scheme or "tcp"
+        if service.listen is not None:
+            return url(scheme, service.listen.authority, service.path)
         if upstream is None or upstream.path:
             return upstream.text if upstream else ""
-        return url(upstream.scheme, upstream.place(upstream.hosts[0]))
+        return url(scheme, upstream.place(upstream.hosts[0]), service.path)
     return host_url("http", service.hosts[0], ports.http) if service.hosts else ""
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from devproxy.problems import Problem
-from devproxy.registry.model import HeaderEdits, Mount, Project, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import (
+    HeaderEdits,
+    ListenAddress,
+    Mount,
+    Project,
+    ProxySettings,
+    Registry,
+    Service,
+    Source,
+    Upstream,
+)
 from devproxy.serializers import problem_row, service_rows
 from devproxy.urls import Ports, service_url
 
@@ -42,6 +52,7 @@ def test_a_row_has_what_is_promised() -> None:
         "upstream": "http://localhost:5173",
         "kind": "server",
         "protocol": "http",
+        "listen": [],
         "source": {"file": "/r/devproxy.toml", "line": 3},
         "command": ["npm", "start"],
         "state": "unknown",
@@ -91,11 +102,15 @@ def test_a_url_has_the_port_unless_it_is_the_standard_one(port: int | None, url:
         (Upstream("tcp", path="/run/db.sock"), "unix:/run/db.sock"),
     ],
 )
-def test_a_url_of_a_tcp_service_is_where_it_is_and_not_the_port_that_nothing_forwards(
-    upstream: Upstream, url: str
-) -> None:
-    assert service_url(service(protocol="tcp", listen=5432, upstream=upstream), Ports(80)) == url
+def test_a_url_of_a_tcp_service_is_where_it_is_unless_the_proxy_listens_for_it(upstream: Upstream, url: str) -> None:
+    assert service_url(service(protocol="tcp", upstream=upstream), Ports(80)) == url
     assert service_url(service(protocol="tcp", upstream=None), Ports(80)) == ""
+    shared, own = ListenAddress(("127.0.0.1", "::1"), 5432), ListenAddress(("127.77.1.2",), 5432)
+    for address, where in ((shared, "127.0.0.1:5432"), (own, "127.77.1.2:5432")):
+        db = service(protocol="tcp", upstream=upstream, listen=address)
+        assert service_url(db, Ports(80)) == f"tcp://{where}"
+        db = service(protocol="tcp", listen=address, scheme="postgresql", path="/shop")
+        assert service_url(db, Ports(80)) == f"postgresql://{where}/shop"
 
 
 def test_without_a_proxy_urls_have_the_port_that_is_asked_for() -> None:

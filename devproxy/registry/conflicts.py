@@ -1,9 +1,8 @@
 """What services say about ports and about each other, checked against all of them.
 
-Lives here: ports that two want, addresses that lead back to the proxy, dependencies and placeholders, and endings of
-names below which the first request must not be trusted to start a service.
-Not here: names (`claims.py`), what one service says in itself (`resolve.py`).
-"""
+Lives here: addresses that lead back to the proxy, dependencies and placeholders, and endings of names below which the
+first request must not be trusted to start a service. Not here: names (`claims.py`), ports that two want to be reached
+at (`listeners.py`), what one service says in itself (`resolve.py`)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -54,42 +53,9 @@ class OwnPorts:
         return True, []
 
 
-def listeners(pairs: list[tuple[Declared, Service]], own: OwnPorts) -> tuple[dict[str, int], list[Problem]]:
-    """The `listen` port of each TCP service that can have its own, by id, and the problems of the others."""
-    asking = [
-        declared for declared, service in pairs if declared.table.listen is not UNSET and service.protocol == "tcp"
-    ]
-    taken: dict[int, tuple[Declared, Path] | None] = dict.fromkeys(own.certain)
-    for declared, service in pairs if asking else ():
-        address = service.upstream
-        if address is not None and not set(LOOPBACKS).isdisjoint(address.hosts):
-            taken.setdefault(address.port, (declared, ("port",)))
-    given: dict[str, int] = {}
-    problems = []
-    for declared in asking:
-        port = declared.table.listen
-        if port is UNSET or (declared.label and declared.is_shared(("listen",))):
-            continue  # it leads to the checkout without a label
-        if port not in taken:
-            given[declared.id] = port
-            taken[port] = (declared, ("listen",))
-        else:
-            problems.append(declared.problem(("listen",), _taken_port(port, taken[port])))
-    return given, problems
-
-
-def _taken_port(port: int, holder: tuple[Declared, Path] | None) -> Wrong:
-    return Wrong(
-        f"port {port} is taken already",
-        why=f"{holder[0].cite(holder[1]) if holder else 'the proxy'} has it",
-        fix="choose another port for `listen`",
-        code="duplicate-port",
-    )
-
-
 def unguarded(tlds: Iterable[str], services: Iterable[Service]) -> Iterator[tuple[int, Wrong]]:
     """By its place among `tlds`, an ending below which the guard knows less of a request that starts a service."""
-    waiting = sorted(service.id for service in services if service.awaits_requests)
+    waiting = sorted(one.id for one in services if one.awaits_requests and one.protocol == "http")
     if not waiting:
         return
     for index, tld in enumerate(tlds):

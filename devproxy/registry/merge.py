@@ -1,9 +1,10 @@
 """Files and leases → one frozen `Registry`; conflicts between them are problems that name both places.
 
 How it works: `merge` goes through the steps in order, each of which has a file: the layers and what they declare
-(`layers.py`), who has which name (`claims.py`), what each service says (`resolve.py`), and what services say about
-ports and about each other (`conflicts.py`). What is wrong with links is found here, and so is what more can be said of
-services that are left out for an error: all that needs the settings and nothing else.
+(`layers.py`), who has which name (`claims.py`), what each service says (`resolve.py`), what services say about each
+other (`conflicts.py`), and where TCP services are listened for (`listeners.py`). What is wrong with links is found
+here, and so is what more can be said of services that are left out for an error: all that needs the settings and
+nothing else.
 
 Layers, weakest first: user registry, project file, local file, lease. A conflict never costs more than the name, port
 or dependency it is about: the rest of both services works. The problems of the files come along, and all are sorted by
@@ -33,6 +34,7 @@ from devproxy.registry.layers import (
     problem_at,
     short_named,
 )
+from devproxy.registry.listeners import listen_addresses
 from devproxy.registry.model import Lease, Project, ProxySettings, Registry, Service
 from devproxy.registry.schema import UserFile
 from devproxy.registry.toml import Path
@@ -123,8 +125,8 @@ class _Merge:
             self.problems += problems
             if not leads_elsewhere:
                 self.services[name] = structs.replace(self.services[name], upstream=None)
-        self.listen, problems = conflicts.listeners(
-            [(declared, self.services[name]) for name, declared in self.declared.items()], own
+        self.listen, problems = listen_addresses(
+            [(declared, self.services[name]) for name, declared in self.declared.items()], self.proxy, own.certain
         )
         self.problems += problems
         self.depends_on = self._dependencies()

@@ -14,7 +14,6 @@ from devproxy.text import nearest_word, shown
 
 # what other programs call it
 _ALIASES = {
-    "address": "upstream",
     "cmd": "command",
     "depends": "depends_on",
     "dir": "cwd",

@@ -22,6 +22,8 @@ HostHeader = Literal["keep", "upstream"]
 CrossSite = Literal["refuse", "allow"] | tuple[str, ...]  # or the origins that may use the service
 ExposurePolicy = Literal["warn", "refuse", "allow"]
 OtherUserPolicy = Literal["refuse", "allow"]
+CrossProtocolPolicy = Literal["refuse", "allow"]
+AddressKind = Literal["shared", "own"]
 StartPolicy = Literal["manual", "on-request"]
 RestartPolicy = Literal["never", "on-failure", "always"]
 ServiceKind = Literal["server", "worker", "task"]
@@ -164,6 +166,23 @@ class Upstream(msgspec.Struct, frozen=True, cache_hash=True):
         return self.path or host_port(host, self.port)
 
 
+class ListenAddress(msgspec.Struct, frozen=True):
+    """Where the proxy listens for a TCP service: loopback literals, and one port on all of them."""
+
+    hosts: tuple[str, ...]
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The one that clients are told: `127.0.0.1:5432`."""
+        return host_port(self.hosts[0], self.port)
+
+    @property
+    def places(self) -> list[str]:
+        """Every address with the port: `127.0.0.1:5432`, `[::1]:5432`."""
+        return [host_port(host, self.port) for host in self.hosts]
+
+
 class HeaderEdits(msgspec.Struct, frozen=True):
     """What is changed in the fields of a message: removed first, then set, then added."""
 
@@ -205,10 +224,12 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is unique in a registry: `web.shop` in project `shop`, `app` without one. `hosts` are lower-case names without
     a port, wildcards as `*.shop.localhost`; the first is the one that URLs are made of; none are left where others hold
-    them all. `upstream` is None while nothing says which port it has. `listens` is the port that the command listens on
-    by itself, or the text of its log that names it. `mounts` is empty for `protocol` tcp, whose
-    `hosts` are names to show, not routes. `cwd` and each of `env_file` are absolute. `idle_stop` None is never.
-    `trusted`: its command may be run without a person asking for it each time; `leased`: it runs now, or is about to.
+    them all. `upstream` is None while nothing says which port it has. `listen` is where the proxy takes connections for
+    a TCP service, whose URL has `scheme` and `path`; `cross_protocol` says whether it may be sent HTTP requests.
+    `listens` is the port that the command listens on by itself, or the text of its log that names it. `mounts` is empty
+    for `protocol` tcp, whose `hosts` are names to show, not routes. `cwd` and each of `env_file` are absolute.
+    `idle_stop` None is never. `trusted`: its command may be run without a person asking for it each time; `leased`: it
+    runs now, or is about to.
     Times in seconds.
     """
 
@@ -220,7 +241,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     upstream: Upstream | None = None
     kind: ServiceKind = "server"
     protocol: Protocol = "http"
-    listen: int | None = None
+    listen: ListenAddress | None = None
+    scheme: str = ""
+    path: str = ""
+    cross_protocol: CrossProtocolPolicy = "refuse"
     listens: int | str | None = None
     host_header: HostHeader = "keep"
     origin_header: HostHeader = "keep"
@@ -260,12 +284,17 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def awaits_requests(self) -> bool:
-        """Whether its first request is to start it, once its command is trusted."""
-        return self.start == "on-request" and self.command is not None and self.protocol == "http" and self.serves
+        """Whether its first request, or connection, is to start it, once its command is trusted."""
+        return self.start == "on-request" and self.command is not None and self.serves and self.is_reached
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether clients reach it through the proxy."""
+        return self.protocol == "http" or self.listen is not None
 
     @property
     def starts_on_request(self) -> bool:
-        """Whether its first request starts it."""
+        """Whether its first request, or connection, starts it."""
         return self.trusted and self.awaits_requests
 
 
@@ -273,7 +302,8 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[proxy]` with defaults. Times in seconds, sizes in bytes.
 
     `http` and `https` None mean "the standard port, else 7080 / 7443". `max_connections` None means as many as the
-    descriptor limit bears. `ports` is the first and the last port that `run` allocates from.
+    descriptor limit bears. `ports` is the first and the last port that `run` allocates from, `listen_ports` those that
+    `listen = "auto"` is one of.
     """
 
     http: int | None = None
@@ -295,6 +325,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     exposure_header: bool = True
     exposure_proof: bool = True
     ports: tuple[int, int] = (20000, 29999)
+    listen_ports: tuple[int, int] = (10000, 19999)
     autostart: bool = True
     access_log: bool = False
     trusted_forwarded: bool = False

@@ -30,7 +30,7 @@ from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
 from devproxy.registry.model import HeaderEdits, Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
 from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable
-from devproxy.registry.values import duration, origin, port_range, size, time_limit
+from devproxy.registry.values import HTTP_SCHEMES, duration, origin, port_range, size, time_limit
 from devproxy.text import devproxy_command, shown
 
 _DURATIONS = frozenset(
@@ -50,6 +50,9 @@ _AS_WRITTEN = (
     "restart",
     "stop_signal",
     "origin_header",
+    "scheme",
+    "path",
+    "cross_protocol",
 )
 
 
@@ -84,6 +87,8 @@ def service(
     address, problems = _address(declared, lease)
     if address is not None and found["other_user"] == "allow":
         address = structs.replace(address, any_user=True)
+    if table.scheme is not UNSET and table.scheme in HTTP_SCHEMES:
+        found.setdefault("cross_protocol", "allow")
     result = Service(
         id=declared.id,
         name=declared.name,
@@ -123,7 +128,7 @@ def _value(name: str, value: Any) -> Any:
         return time_limit(value)
     if name in ("max_header", "max_response_header"):
         return size(value)
-    if name == "ports":
+    if name in ("ports", "listen_ports"):
         return port_range(value)
     if name == "cross_site":
         return value if isinstance(value, str) else tuple(map(origin, value))
@@ -199,10 +204,11 @@ def _misfits(declared: Declared) -> list[Problem]:
     table = declared.table
     is_tcp = table.protocol == "tcp" and declared.serves
     found = []
-    if table.listen is not UNSET and not is_tcp and declared.serves:
-        why = "an http service is reached by its name, at the proxy's own port"
-        wrong = Wrong("`listen` is for TCP services", why=why, fix='add `protocol = "tcp"`, or remove it')
-        found.append(declared.problem(("listen",), wrong))
+    for name in _OF_TCP if not is_tcp and declared.serves else ():
+        if (value := getattr(table, name)) is not UNSET and not _is_default(name, value):
+            why = "an http service is reached by its name, at the proxy's own port"
+            wrong = Wrong(f"`{name}` is for TCP services", why=why, fix='add `protocol = "tcp"`, or remove it')
+            found.append(declared.problem((name,), wrong))
     if is_tcp and table.mount is not UNSET:
         wrong = Wrong("`mount` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("mount",), wrong))
@@ -210,7 +216,7 @@ def _misfits(declared: Declared) -> list[Problem]:
         wrong = Wrong("`health.path` is for http services", why="TCP has no paths", fix="remove it")
         found.append(declared.problem(("health", "path"), wrong))
     for name, value in _given(table):
-        idle = _does_nothing(declared, name) if value not in _IDLE_VALUES else None
+        idle = None if _is_default(name, value) else _does_nothing(declared, name)
         if idle is not None:
             why, fix = idle
             wrong = Wrong(f"`{name}` does nothing here", why=why, fix=fix)
@@ -247,12 +253,25 @@ _OF_SERVERS = frozenset(
     {
         *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
         *("hold", "cross_site", "exposure", "other_user", "origin_header", "request_headers", "response_headers"),
-        *("health", "start", "idle_stop"),
+        *("health", "start", "idle_stop", "address", "scheme", "path", "cross_protocol"),
     }
 )
-_OF_REQUESTS = frozenset({"start", "idle_stop", "host_header", "response_timeout", "hold", "cross_site"})
+_OF_TCP = ("listen", "address", "scheme", "path", "cross_protocol")
+_OF_REQUESTS = frozenset({"host_header", "response_timeout", "cross_site"})
+_OF_CLIENTS = frozenset({"start", "idle_stop", "hold", "cross_protocol"})
 _OF_COMMANDS = frozenset({"start", "idle_stop", "listens", "kind", "restart", "stop_signal", "stop_grace", "env_file"})
-_IDLE_VALUES = ("manual", "server", "on-failure", "SIGTERM")  # of which nothing is expected
+_EXPECTED_ANYWAY = {  # values that say what would be so without them
+    ("start", "manual"),
+    ("kind", "server"),
+    ("restart", "on-failure"),
+    ("stop_signal", "SIGTERM"),
+    ("address", "shared"),
+    ("cross_protocol", "refuse"),
+}
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return isinstance(value, str) and (name, value) in _EXPECTED_ANYWAY
 
 
 def _does_nothing(declared: Declared, name: str) -> tuple[str, str] | None:
@@ -265,9 +284,9 @@ def _does_nothing(declared: Declared, name: str) -> tuple[str, str] | None:
         nothing = {"listens": "look for", "kind": "run"}.get(name, "start or stop")
         return f"without a command there is nothing to {nothing}", "add `command`, or remove it"
     if name in _OF_REQUESTS and is_tcp:
-        return "requests are what it goes by, and a TCP service gets none through devproxy", "remove it"
-    if name == "listen" and is_tcp:
-        return "this version forwards no TCP", "let clients connect to the service's own port, or remove it"
+        return "requests are what it goes by, and a TCP service gets connections", "remove it"
+    if name in _OF_CLIENTS and is_tcp and table.listen is UNSET and table.address != "own":
+        return "no client comes to it through devproxy", 'add `listen = "auto"`, or remove it'
     if name == "upstream" and str(table.upstream).startswith("h2c:"):
         return "this version does not speak HTTP/2 to a service: its name is answered 502", "write http://, if it can"
     if name == "idle_stop" and table.start != "on-request":

@@ -15,6 +15,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from devproxy.registry.hostnames import LABEL
 from devproxy.registry.model import (
+    AddressKind,
+    CrossProtocolPolicy,
     ExposurePolicy,
     HostHeader,
     OtherUserPolicy,
@@ -58,6 +60,11 @@ PortOrText = Annotated[
     Annotated[int, Meta(ge=1, le=65535)] | Annotated[str, Meta(min_length=1)],
     _kind("a port from 1 to 65535, or a text with {port} in it", "3001"),
 ]
+PortOrAuto = Annotated[
+    Annotated[int, Meta(ge=1, le=65535)] | Literal["auto"], _kind('a port from 1 to 65535, or "auto"', "5432")
+]
+UrlScheme = Annotated[str, _kind("the scheme of a URL", '"postgresql"', pattern=r"^[a-z][a-z0-9+.-]*$", max_length=40)]
+UrlPath = Annotated[str, _kind("a path that begins with `/`", '"/shop"', pattern=r"^/[\x21\x22\x24-\x7e]*$")]
 FieldCount = Annotated[int, _kind("a whole number from 16 to 10000", "256", ge=16, le=10000)]
 ConnectionCount = Annotated[int, _kind("a whole number from 1 to 1000000", "4096", ge=1, le=1_000_000)]
 Duration = Annotated[
@@ -243,8 +250,49 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     ] = UNSET
     listen: Maybe[
         Annotated[
-            Port,
-            key('For `protocol = "tcp"`: the port on 127.0.0.1 and ::1 that leads to the service.', None, "5432"),
+            PortOrAuto,
+            key(
+                'For `protocol = "tcp"`: the port on 127.0.0.1 and ::1 that leads to the service, whatever port that'
+                ' has. `"auto"` is one of `listen_ports` of [proxy], always the same for this service and checkout; a'
+                " second checkout of a project has one of these in place of the number that its file says.",
+                None,
+                "5432",
+            ),
+        ]
+    ] = UNSET
+    address: Maybe[
+        Annotated[
+            AddressKind,
+            _one_of(AddressKind, '"own"'),
+            key(
+                "`own` listens at an IPv4 address in 127.64.0.0/10 that no other service or checkout has, so that each"
+                " may have the usual port of its protocol: `psql -h db.shop.localhost`, once `devproxy hosts --apply`"
+                " has told the system the name. `shared` is 127.0.0.1 and ::1.",
+                "shared",
+            ),
+        ]
+    ] = UNSET
+    scheme: Maybe[
+        Annotated[
+            UrlScheme,
+            key(
+                'For `protocol = "tcp"`: what its URL begins with, as in `{url.db}`; without it `tcp`.',
+                None,
+                '"postgresql"',
+            ),
+        ]
+    ] = UNSET
+    path: Maybe[Annotated[UrlPath, key("What stands behind the port in its URL.", None, '"/shop"')]] = UNSET
+    cross_protocol: Maybe[
+        Annotated[
+            CrossProtocolPolicy,
+            _one_of(CrossProtocolPolicy),
+            key(
+                'For `protocol = "tcp"`: a connection whose first bytes are an HTTP request comes from a web page that'
+                " attacks the service, or from somebody in error. `refuse` closes it and passes nothing on; `allow` is"
+                " for a service that does speak HTTP.",
+                "refuse",
+            ),
         ]
     ] = UNSET
     listens: Maybe[
@@ -287,7 +335,11 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     ] = UNSET
     hold: Maybe[
         Annotated[
-            Duration, key("How long requests wait for a service that restarts; the setting of [proxy] if absent.")
+            Duration,
+            key(
+                "How long requests, and connections of TCP, wait for a service that restarts; the setting of [proxy] if"
+                " absent."
+            ),
         ]
     ] = UNSET
     cross_site: Maybe[
@@ -338,8 +390,8 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             StartPolicy,
             _one_of(StartPolicy),
             key(
-                "`on-request` starts the command when the first request comes: in a project's file once its commands"
-                " are trusted (`devproxy link --trust`).",
+                "`on-request` starts the command when the first request, or connection to `listen`, comes: in a"
+                " project's file once its commands are trusted (`devproxy link --trust`).",
                 "manual",
             ),
         ]
@@ -375,8 +427,8 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         Annotated[
             Duration,
             key(
-                'With `start = "on-request"`: end the command after this time without a request. Without it, it keeps'
-                " running.",
+                'With `start = "on-request"`: end the command after this time without a request, or an open connection.'
+                " Without it, it keeps running.",
                 None,
                 '"30m"',
             ),
@@ -491,6 +543,9 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         ]
     ] = UNSET
     ports: Maybe[Annotated[PortRange, key("Ports that `devproxy run` allocates from.", "20000-29999")]] = UNSET
+    listen_ports: Maybe[
+        Annotated[PortRange, key('Ports that `listen = "auto"` of a TCP service is one of.', "10000-19999")]
+    ] = UNSET
     autostart: Maybe[
         Annotated[Switch, key("`devproxy run` starts the proxy in the background if none runs.", True)]
     ] = UNSET

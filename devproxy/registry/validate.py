@@ -36,6 +36,7 @@ from devproxy.registry.values import (
     some_time,
     status_set,
     time_limit,
+    url_scheme,
 )
 from devproxy.text import plural, shown
 
@@ -85,6 +86,8 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
     schema.ServiceTable: {
         "upstream": upstream,
         "hosts": EACH(host_pattern),
+        "scheme": url_scheme,
+        "path": probe_path,
         "listens": port_or_log_text,
         "response_timeout": time_limit,
         "hold": duration,
@@ -117,6 +120,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
         "max_response_header": size,
         "cross_site": EACH(origin),
         "ports": port_range,
+        "listen_ports": port_range,
     },
     schema.LinkTable: {"trust": digest},
 }

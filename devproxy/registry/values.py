@@ -14,6 +14,35 @@ from devproxy.registry.model import NO_TIME_LIMIT
 from devproxy.text import shown
 from devproxy.urls import host_url
 
+# The port that clients of a scheme expect, where programs agree on one (IANA, and the programs' own manuals)
+WELL_KNOWN_PORTS = {
+    "amqp": 5672,
+    "amqps": 5671,
+    "cassandra": 9042,
+    "clickhouse": 9000,
+    "ftp": 21,
+    "imap": 143,
+    "kafka": 9092,
+    "ldap": 389,
+    "mariadb": 3306,
+    "memcached": 11211,
+    "mongodb": 27017,
+    "mqtt": 1883,
+    "mssql": 1433,
+    "mysql": 3306,
+    "nats": 4222,
+    "pop3": 110,
+    "postgres": 5432,
+    "postgresql": 5432,
+    "redis": 6379,
+    "rediss": 6379,
+    "smtp": 25,
+    "ssh": 22,
+    "sqlserver": 1433,
+    "valkey": 6379,
+}
+HTTP_SCHEMES = frozenset(("http", "https", "ws", "wss"))
+
 LONGEST_DURATION = 24 * 3600.0  # seconds
 SMALLEST_SIZE, LARGEST_SIZE = 1024, 16 * 1024 * 1024  # bytes
 
@@ -168,6 +197,18 @@ def port_or_log_text(value: int | str) -> int | str:
         f'"{shown(value)}" does not say where the port stands',
         why="a text of the log has `{port}` in it, once",
         fix='write it as in "Local: http://localhost:{port}", or write the port as a number',
+    )
+
+
+def url_scheme(text: str) -> str:
+    """The scheme of a URL (RFC 3986 §3.1), in lower case."""
+    if re.fullmatch("[a-z][a-z0-9+.-]*", text):
+        return text
+    bare = text.partition(":")[0].lower()
+    raise Wrong(
+        f'"{shown(text)}" is not the scheme of a URL',
+        why="it is what stands before `://`: a lower-case letter, then letters, digits, `+`, `-` and `.`",
+        fix=f'write "{bare}"' if re.fullmatch("[a-z][a-z0-9+.-]*", bare) else 'write it as in "postgresql"',
     )
 
 

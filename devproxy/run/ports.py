@@ -1,7 +1,7 @@
 """Which port a service gets when nobody has chosen one, so that two that ask at one moment never get the same.
 
 How it works: a hash of project, service and checkout picks where to begin, so that a service has the same port after a
-reboot, and on every machine where that port is free. Python's own `hash` differs in each process; SHA-256 does not.
+reboot, and on every machine where that port is free. (The hash: `registry/listeners.py`.)
 A port is free for the system until its service binds it, which may take seconds. So it is reserved, in a file, for as
 long as the process that asked for it lives (its pid and start time), whatever becomes of the service in between. What a
 process held that is gone is forgotten at the next choice: nothing needs to be cleaned up after `kill -9`.
@@ -11,13 +11,13 @@ Not here: asking the system whether one is free (`net/loopback.py`).
 import os
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from hashlib import sha256
 
 import msgspec
 
 from devproxy.errors import DevproxyError
 from devproxy.net.loopback import is_free
 from devproxy.paths import Paths
+from devproxy.registry.listeners import hashed
 from devproxy.registry.model import Registry
 from devproxy.registry.validate import BLOCKED_PORTS
 from devproxy.storage import files, locks
@@ -83,7 +83,7 @@ def allocate(
     worktree; a path would differ between machines. Raises DevproxyError where the whole range is used up.
     """
     span = high - low + 1
-    start = _start(project, service, checkout, span)
+    start = hashed(project or "", service, checkout, span=span)
     for step in range(span):
         port = low + (start + step) % span
         if port not in taken and port not in BLOCKED_PORTS and is_free(port):
@@ -99,15 +99,10 @@ def declared_ports(registry: Registry, except_for: str = "") -> frozenset[int]:
     """Every port that a service of the registry says it has, or listens on; not those of the service `except_for`."""
     others = [service for service in registry.services if service.id != except_for]
     upstreams = {service.upstream.port for service in others if service.upstream is not None}
-    forwarded = {service.listen for service in registry.services if service.listen is not None}
+    forwarded = {service.listen.port for service in registry.services if service.listen is not None}
     fixed = {service.listens for service in registry.services if isinstance(service.listens, int)}
     own = {port for port in (registry.settings.http, registry.settings.https) if port is not None}
     return frozenset((upstreams | forwarded | fixed | own) - {0})
-
-
-def _start(project: str | None, service: str, checkout: str, span: int) -> int:
-    digest = sha256("\0".join((project or "", service, checkout)).encode("utf-8")).digest()
-    return int.from_bytes(digest[:8], "big") % span
 
 
 def _choosing(paths: Paths) -> AbstractContextManager[None]:

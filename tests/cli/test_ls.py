@@ -99,12 +99,13 @@ def test_json_has_the_promised_fields(home: Home) -> None:
     rows = {row["id"]: row for row in json.loads(done.out)}
     assert list(rows) == ["admin", "api.shop", "db.shop", "web", "web.shop"]
     api = rows["api.shop"]
-    assert {key: api[key] for key in ("name", "project", "url", "upstream", "protocol")} == {
+    assert {key: api[key] for key in ("name", "project", "url", "upstream", "protocol", "listen")} == {
         "name": "api",
         "project": "shop",
         "url": "http://api.shop.localhost",
         "upstream": "http://127.0.0.1:9000",
         "protocol": "http",
+        "listen": [],
     }
     assert api["hosts"] == ["api.shop.localhost"]
     assert api["mounts"] == [{"host": "web.shop.localhost", "path": "/api", "strip": True}]

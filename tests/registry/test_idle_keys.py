@@ -17,17 +17,25 @@ WAYS = {
     "command": 'command = "serve"\n',
     "tcp": 'port = 3000\nprotocol = "tcp"\n',
     "tcp command": 'command = "serve"\nprotocol = "tcp"\n',
+    "forwarded": 'port = 3000\nprotocol = "tcp"\nlisten = "auto"\n',
+    "forwarded command": 'command = "serve"\nprotocol = "tcp"\nlisten = "auto"\n',
 }
-REQUESTS = {"tcp", "tcp command"}  # what goes by requests is idle there
-COMMANDS = {"plain", "tcp"}  # and what is about a command there
+HTTP = {"plain", "command"}
+REQUESTS = set(WAYS) - HTTP  # what goes by requests is idle there
+CLIENTS = {"tcp", "tcp command"}  # and what is about clients there
+COMMANDS = {"plain", "tcp", "forwarded"}  # and what is about a command there
 # Key → a value, and where it is idle or out of place. The others act everywhere.
 IDLE: dict[str, tuple[str, set[str]]] = {
-    "listen": ("5432", set(WAYS)),
+    "listen": ("5432", HTTP),
+    "address": ('"own"', HTTP),
+    "scheme": ('"postgresql"', HTTP),
+    "path": ('"/shop"', HTTP),
+    "cross_protocol": ('"allow"', HTTP | CLIENTS),
     "host_header": ('"upstream"', REQUESTS),
     "response_timeout": ('"5s"', REQUESTS),
-    "hold": ('"5s"', REQUESTS),
+    "hold": ('"5s"', CLIENTS),
     "cross_site": ('"allow"', REQUESTS),
-    "start": ('"on-request"', REQUESTS | COMMANDS),
+    "start": ('"on-request"', CLIENTS | COMMANDS),
     "idle_stop": ('"5m"', set(WAYS)),  # without `start`
     "restart": ('"never"', COMMANDS),
     "listens": ("3001", COMMANDS),
@@ -57,6 +65,9 @@ def problems(text: str) -> list[Problem]:
 def test_one_that_does_nothing_is_told(name: str, way: str) -> None:
     value, idle = IDLE[name]
     base = WAYS[way].replace("port = 3000\n", "") if name in {"upstream", "listens"} else WAYS[way]
+    base = base.replace('listen = "auto"\n', "") if name == "listen" else base
+    base += "listen = 5432\n" if name == "address" and way in CLIENTS else ""
+    base = base.replace('"auto"', "5432") if name == "address" else base
     assert problems(f"[services.a]\n{base}") == []
     found = problems(f"[services.a]\n{base}{name} = {value}\n")
     assert bool(found) == (way in idle), found

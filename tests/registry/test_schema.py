@@ -17,7 +17,7 @@ from devproxy.registry.merge import merge
 
 TABLES = (schema.ProxyTable, schema.ServiceTable, schema.HealthTable, schema.MountTable, schema.LinkTable)
 # keys of a service that stand for another field of the registry, or for a table of their own
-RENAMED = {"port": "upstream", "mount": "mounts"}
+RENAMED = {"port": "upstream", "mount": "mounts", "address": "listen"}
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from devproxy.errors import DevproxyError
 from devproxy.net.loopback import HTTP, is_free, listen
 from devproxy.paths import Paths
-from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import ListenAddress, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.validate import BLOCKED_PORTS
 from devproxy.run.ports import allocate, declared_ports, release, reserve
 from tests.ports import free_port, port_range
@@ -54,9 +54,8 @@ def test_it_is_never_taken_busy_or_blocked(taken: set[int], busy: set[int], serv
 def test_others_ports_are_declared() -> None:
     def service(name: str, port: int, listen: int | None = None) -> Service:
         address = Upstream("http", ("127.0.0.1",), port) if port else Upstream("http", path="/run/a.sock")
-        return Service(
-            id=name, name=name, project=None, hosts=(), upstream=address, listen=listen, source=Source("", 1)
-        )
+        at = ListenAddress(("127.0.0.1",), listen) if listen else None
+        return Service(id=name, name=name, project=None, hosts=(), upstream=address, listen=at, source=Source("", 1))
 
     services = (service("a", 3000), service("b", 3001, 5432), service("c", 0))
     registry = Registry(settings=ProxySettings(http=7080), services=services)

@@ -209,6 +209,17 @@ class Ended(CommandEvent, frozen=True):
         return f"{self.service} has ended: {self.why}"
 
 
+class Refused(ServiceEvent, frozen=True):
+    """A connection to a TCP service was closed; `fix` is one line. Told once a minute while that stays so."""
+
+    tone: ClassVar[Tone] = "warning"
+    why: str
+    fix: str = ""
+
+    def text(self) -> str:
+        return f"a connection to {self.service} was closed: {self.why}"
+
+
 class Exposed(ServiceEvent, frozen=True):
     """Others can reach a service; `fix` is one line."""
 
@@ -338,6 +349,7 @@ AnyEvent = (
     | CommandFailed
     | CommandDone
     | Ended
+    | Refused
     | Exposed
     | Owner
     | Found

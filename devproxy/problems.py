@@ -43,6 +43,7 @@ ProblemCode = Literal[
     "polled",
     "poor-tld",
     "port-and-upstream",
+    "port-taken",
     "project-name",
     "reserved-name",
     "socket-outside",
@@ -58,7 +59,10 @@ ProblemCode = Literal[
     "wrong-type",
 ]
 
-POLLED: ProblemCode = "polled"  # the one that only a running proxy can have: it is not told of changes
+# Those that only a running proxy can have: it is not told of changes; another program has the port of a TCP service
+POLLED: ProblemCode = "polled"
+PORT_TAKEN: ProblemCode = "port-taken"
+OF_RUNNING = frozenset((POLLED, PORT_TAKEN))
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):

@@ -15,6 +15,8 @@ from tests.leftovers import Leftovers
 os.environ["DEVPROXY_NO_PROOF"] = "1"
 # Ignored where a script has started the suite with `&`, and ignored then by every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # ignored where nohup has started it, likewise
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # A property holds or does not, however slow the machine is at the moment.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devproxy.addresses import LOOPBACKS, ip_literal, ipv4, is_loopback, is_loopback_host
+from devproxy.addresses import ip_literal, ipv4, is_loopback, is_loopback_host
 from devproxy.detect import compose
 from devproxy.health import reachability
 from devproxy.health.exposure import judge
 from devproxy.health.model import Family, Interface, Listener
 from devproxy.health.scanner import _interface
-from devproxy.net import dial, loopback
+from devproxy.net import dial
 from devproxy.problems import Wrong
 from devproxy.programs.fixes import propose_fix
 from devproxy.programs.recognize import recognize
@@ -229,7 +229,3 @@ def test_localhost_is_loopback_where_a_person_writes_it(place: str) -> None:
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_a_loopback_address_proves_no_exposure(host: str) -> None:
     assert reachability.addresses([Interface("x", 1, (host,))]) == ()
-
-
-def test_the_proxy_listens_where_a_service_on_localhost_is_dialled() -> None:
-    assert tuple(address for _, address in loopback.FAMILIES) == LOOPBACKS

@@ -13,7 +13,7 @@ from devproxy.cli.output import remark
 from devproxy.daemon.runtime import HealthReport, Running, read_running, waiting, watched
 from devproxy.health.model import CommandRun, Condition, WaitingRequests
 from devproxy.paths import Paths
-from devproxy.problems import POLLED, Problem
+from devproxy.problems import OF_RUNNING, Problem
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
 from devproxy.urls import Ports, mount_url, service_url
@@ -70,9 +70,9 @@ class CommandContext(NamedTuple):
 
     @property
     def problems(self) -> list[Problem]:
-        """Those of the files as they are now, and which folders the running proxy has to poll."""
+        """Those of the files as they are now, and those that only the running proxy has met."""
         running = self.running.problems if self.running else ()
-        return [*self.registry.problems, *(problem for problem in running if problem.code == POLLED)]
+        return [*self.registry.problems, *(problem for problem in running if problem.code in OF_RUNNING)]
 
     def mount_urls(self, service: Service) -> list[str]:
         return [mount_url(mount, self.ports) for mount in service.mounts]

@@ -10,9 +10,10 @@ the board is told, so that the gate that health sees and the one that stood here
 is not tried again for `RESPITE`: the page that a person sees it on loads once more, and a client in a loop must not
 start processes as fast as it can ask.
 
-A service is in use while an exchange with it is under way or a tunnel to it is open; between that, its last answer
-counts. After a start of the proxy time begins anew. One that another running service depends on is left alone: that
-one may use it without us. What a group does not run (`devproxy run`, a terminal) is its owner's to end.
+A service is in use while an exchange with it is under way, or a tunnel or a connection of TCP to it is open; between
+that, its last answer counts. After a start of the proxy time begins anew. One that another running service depends on
+is left alone: that one may use it without us. What a group does not run (`devproxy run`, a terminal) is its owner's to
+end.
 """
 
 import asyncio
@@ -67,6 +68,7 @@ class Activator:
         self._events = events
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._children: list[subprocess.Popen[bytes]] = []
+        self.awaits: Callable[[str], bool] = lambda _: False  # whether a connection to a TCP service waits for it
 
     def wake(self, identity: str) -> None:
         """Somebody asks for a service: start it, unless that, or its end, is under way."""
@@ -110,7 +112,7 @@ class Activator:
             gate = self.gates.get(identity)
             if gate is not None and gate.instead is None:
                 self._show(identity, None)
-        if any(held.service_id == identity for held in self._proxy.held):
+        if any(held.service_id == identity for held in self._proxy.held) or self.awaits(identity):
             self.wake(identity)  # it was ended just now, or it is down again already
 
     def _service(self, identity: str) -> Service | None:
@@ -220,13 +222,14 @@ _SHARE = 10  # looks during the shortest idle_stop
 
 
 class IdleWatch:
-    """One for a run of the proxy; `run` until it is cancelled. `answered` is when an upstream last answered."""
+    """One for a run of the proxy; `run` until it is cancelled. `answered` is when an upstream was last of use."""
 
     def __init__(self, paths: Paths, proxy: Proxy, activator: Activator, answered: Callable[[Upstream], float]):
         self._paths = paths
         self._proxy = proxy
         self._activator = activator
         self._answered = answered
+        self.connections: Callable[[], Collection[str]] = tuple  # services that have open ones, of TCP
         self._active: dict[str, float] = {}  # when a service was last seen to be used, or to have come
 
     async def run(self) -> None:
@@ -258,7 +261,8 @@ class IdleWatch:
         gates = self._proxy.gates
         dormant = {identity for identity, gate in gates.items() if gate.dormant is not None}
         running = [service for service in services if service.id not in dormant]
-        now, used = self._proxy.loop.time(), in_use(self._proxy, running) if running else ()
+        now = self._proxy.loop.time()
+        used = in_use(self._proxy, running) | set(self.connections()) if running else set()
         self._active = {one.id: self._last(one, one.id in used, now) for one in running}
         return {one.id: one for one in running if now - self._active[one.id] >= (one.idle_stop or now)}
 

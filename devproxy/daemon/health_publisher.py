@@ -10,9 +10,10 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from devproxy.addresses import LOOPBACKS
 from devproxy.daemon.pauses import PauseWatch
 from devproxy.daemon.runtime import HealthReport, read_health
 from devproxy.daemon.waiting import WaitWatch
@@ -27,7 +28,7 @@ from devproxy.paths import Paths
 from devproxy.proxy.gates import Dormant, Gate, health_gates
 from devproxy.proxy.server import Proxy
 from devproxy.proxy.waiting import ServiceWait
-from devproxy.registry.model import Registry, Service, Upstream
+from devproxy.registry.model import ListenAddress, Registry, Service, Upstream
 from devproxy.storage import files
 
 SETTLE = 0.2  # seconds between two writes: what happens together is written together
@@ -55,19 +56,21 @@ class HealthPublisher:
         self._board = Board(before.owners if before else None)
         self._runs = RunsReader(paths)
         self._is_history_known = False
+        self.forwarded: Callable[[], Collection[ListenAddress]] = tuple  # where TCP services are listened for
         hooks = MonitorHooks(
             registry,
             self.answered,
-            lambda: own_ports,
+            lambda: {*own_ports, *(one.port for one in self.forwarded() if LOOPBACKS[0] in one.hosts)},
             self._tell,
             self._alarm,
             proxy.make_room,
             proxy.is_asked,
             self._read_runs,
+            lambda: {*own_ports, *(one.port for one in self.forwarded())},
         )
         self._monitor = Monitor(self._board, hooks)
         self._waits = WaitWatch()
-        self._pauses = PauseWatch(self._monitor.processes, self._tell_one, proxy.loop.time)
+        self._pauses = PauseWatch(self._monitor.processes, self.tell, proxy.loop.time)
         proxy.is_paused, proxy.on_waits = self._pauses.is_paused, self._see_waits
         self._unsubscribe = events.subscribe(self._keep)
         self.starts: Callable[[], Mapping[str, Dormant]] = dict  # gates of services that are being started, or ended
@@ -79,6 +82,11 @@ class HealthPublisher:
     async def look(self) -> None:
         """Have what `conditions` says be no older than this call: what a command has just said is seen."""
         await self._monitor.tick()
+
+    def is_known_up(self, identity: str) -> bool:
+        """Whether a service was up when it was last looked at, or is being started."""
+        condition = self._board.conditions.get(identity)
+        return condition is not None and condition.state in ("up", "starting")
 
     def waiting(self) -> Mapping[str, WaitingRequests]:
         """By service id, requests that have waited long, as of now."""
@@ -147,10 +155,11 @@ class HealthPublisher:
     def _tell(self, events: Sequence[AnyEvent]) -> None:
         self.publish()
         for event in events:
-            self._tell_one(event)
+            self.tell(event)
         self._wanted.set()
 
-    def _tell_one(self, event: AnyEvent) -> None:
+    def tell(self, event: AnyEvent) -> None:
+        """Something has happened: to the log, and to whoever listens."""
         self._events.add(event)
         _log.log(logging.WARNING if event.tone in ("warning", "bad") else logging.INFO, "%s", _line(event))
 
@@ -158,7 +167,7 @@ class HealthPublisher:
         if _counts(waits) != _counts(self._waits.waits):
             self._wanted.set()
         for event in self._waits.events(waits, self._proxy.clock):
-            self._tell_one(event)
+            self.tell(event)
             if isinstance(event, Unanswered):
                 self._pauses.is_paused(event.service, self._proxy.clock)  # which says why, if that is why
 

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from devproxy import __version__
@@ -34,12 +35,15 @@ from devproxy.events import EventLog, Notice, Problems, Started, Stopped
 from devproxy.health.model import Condition, Listener, WaitingRequests
 from devproxy.net.loopback import BACKLOG, HTTP, Listening, listen
 from devproxy.paths import Paths
+from devproxy.problems import PORT_TAKEN
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
 from devproxy.registry.loader import Loader
+from devproxy.registry.model import Upstream
 from devproxy.storage import files
 from devproxy.storage.process_identity import start_time
 from devproxy.storage.rotating_file import RotatedFile
+from devproxy.tcp.forwarder import Forwarder
 from devproxy.urls import Ports
 
 ACCESS_LOG_LIMIT, ACCESS_LOGS_KEPT = 10 << 20, 5  # bytes a file, older files
@@ -99,10 +103,12 @@ class Daemon:
             connections = max(16, (limit - RESERVED_DESCRIPTORS) // 2)
             snapshot = Snapshot.of(await self._reloader.load(self._ports.known))
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
+            self._forwarder = Forwarder(self._proxy, limit=connections)
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
             self._watch_health_of_services()
             await self._accept(listening)
+            await self._forwarder.follow(self._reloader.registry.services)
         except BaseException:
             listening.close()
             raise
@@ -112,6 +118,7 @@ class Daemon:
             asyncio.create_task(self._reloader.follow(self._stop, self._change)),
             asyncio.create_task(self._publisher.run()),
             asyncio.create_task(self._idle.run()),
+            asyncio.create_task(self._forwarder.run()),
         ]
         await self._stop.wait()
         return await self._end(tasks)
@@ -128,10 +135,20 @@ class Daemon:
             self._at_once.set()
 
         self._publisher.on_alarm = stop
+        self._publisher.forwarded = lambda: self._forwarder.addresses
+        self._forwarder.tell = self._publisher.tell
+        self._forwarder.is_known_up = self._publisher.is_known_up
+        self._forwarder.on_problems = partial(self._reloader.set_problems, PORT_TAKEN)
         self._activator = Activator(self._paths, self._proxy, self._publisher, self._events)
         self._publisher.starts = lambda: self._activator.gates
+        self._activator.awaits = self._forwarder.awaits
         self._proxy.wake = self._activator.wake
-        self._idle = IdleWatch(self._paths, self._proxy, self._activator, self._publisher.answered)
+        self._idle = IdleWatch(self._paths, self._proxy, self._activator, self._last_used)
+        self._idle.connections = self._forwarder.used
+
+    def _last_used(self, upstream: Upstream) -> float:
+        """When a service last answered a request or had a connection, on the loop's clock."""
+        return max(self._publisher.answered(upstream), self._forwarder.last_used(upstream))
 
     def _view(self, listening: Listening) -> ControlContext:
         return ControlContext(
@@ -178,6 +195,7 @@ class Daemon:
 
     async def _change(self, change: RegistryChange) -> None:
         self._proxy.swap(change.snapshot)
+        await self._forwarder.follow(change.registry.services)
         self._publisher.registry_changed()
         self._switch_access_log()
         self._notice_port(change)
@@ -262,10 +280,12 @@ class Daemon:
     async def _end(self, tasks: list[asyncio.Task[None]]) -> int:
         for server in self._servers:
             server.close()
+        self._forwarder.stop()
         self._withdraw()
         for task in tasks:
             task.cancel()
         await self._activator.close()
+        self._forwarder.close()
         hurried = await self._drain(self._reloader.registry.settings.grace)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._events.add(Stopped())

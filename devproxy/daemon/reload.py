@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from devproxy.events import AnyEvent, Problems, Services
-from devproxy.problems import Problem
+from devproxy.problems import POLLED, Problem, ProblemCode
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.registry.loader import Loader
 from devproxy.registry.model import Registry, Service, Source
@@ -97,7 +97,7 @@ class Reloader:
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._polled: tuple[Problem, ...] = ()
+        self._of_running: dict[str, tuple[Problem, ...]] = {}  # by who has met them
         self.registry = Registry()
 
     async def load(self, own_ports: tuple[int, ...] = ()) -> Registry:
@@ -145,8 +145,9 @@ class Reloader:
 
     def _load_now(self) -> RegistryChange | None:
         old, new = self.registry, self._loader.load()
-        if self._polled:
-            new = msgspec.structs.replace(new, problems=(*new.problems, *self._polled))
+        more = [problem for found in self._of_running.values() for problem in found]
+        if more:
+            new = msgspec.structs.replace(new, problems=(*new.problems, *more))
         if new is old or new == old:
             return None
         change = RegistryChange.between(old, new)
@@ -155,7 +156,12 @@ class Reloader:
 
     def _set_polled(self, problems: tuple[Problem, ...]) -> None:
         """The next load tells of folders whose changes are not told, as of any problem."""
-        self._polled = problems
+        self._of_running[POLLED] = problems
+
+    def set_problems(self, code: ProblemCode, problems: tuple[Problem, ...]) -> None:
+        """Tell of what has been met while running, as of any problem of the files."""
+        self._of_running[code] = problems
+        self.request()
 
     def _plan(self, again_in: float | None) -> None:
         """Load once more in so many seconds: a file may be gone, or empty, for a moment only."""

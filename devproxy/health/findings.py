@@ -127,7 +127,7 @@ def examine(
         return Examination(exposure="unknown", why=NO_PORT)
     if upstream.path:
         return Examination(exposure="loopback", why="a unix socket")
-    on_port = listeners_on(upstream.port, scan)
+    on_port = listeners_on(upstream.port, _without_ours(scan, service))
     exposure, why = _verdict(on_port, reach)
     owner = owner_of(on_port)
     findings = (
@@ -159,6 +159,15 @@ def listeners_on(port: int, scan: Scan) -> PortListeners:
     processes = dict.fromkeys(listener.process for listener in listeners)
     programs = {one: recognize(one.argv, one.parents, port) for one in processes if one.argv}
     return PortListeners(port=port, listeners=listeners, judged=judge_port(port, scan), programs=programs, gap=scan.gap)
+
+
+def _without_ours(scan: Scan, service: Service) -> Scan:
+    """Without where the proxy itself listens for the service: an address of its own may have the service's port."""
+    listen, upstream = service.listen, service.upstream
+    if listen is None or upstream is None or listen.port != upstream.port:
+        return scan
+    others = tuple(one for one in scan.listeners if one.address not in listen.hosts)
+    return msgspec.structs.replace(scan, listeners=others)
 
 
 def _verdict(on_port: PortListeners, reach: Reach) -> tuple[Verdict, str]:

@@ -55,7 +55,8 @@ _log = logging.getLogger(__name__)
 class MonitorHooks(NamedTuple):
     """What the monitor needs of the daemon, as functions.
 
-    `last_answer` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the proxy;
+    `last_answer` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the
+    proxy on 127.0.0.1 and ::1, `audited_ports` all on which it listens;
     `publish` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
     `make_room` closes what the proxy keeps open and idle to an upstream before that is asked; False where it cannot be
     asked now, since it is busy and serves one connection at a time. `is_asked`: a request waits for its answer, not
@@ -70,6 +71,7 @@ class MonitorHooks(NamedTuple):
     make_room: Callable[[Upstream], bool] = lambda _: True
     is_asked: Callable[[Upstream], bool] = lambda _: False
     runs: Callable[[], Mapping[str, RunRecord] | None] = lambda: None
+    audited_ports: Callable[[], Collection[int]] = tuple
 
 
 class Monitor:
@@ -163,7 +165,7 @@ class Monitor:
         if not (changed or anew or now - self._read_at >= self._pause):
             return set()
         self._read_at = now
-        ports = {record.port for record in self.board.records.values()} | set(self._hooks.own_ports())
+        ports = {record.port for record in self.board.records.values()} | set(self._hooks.audited_ports())
         began = time.monotonic()
         scan, checkouts = await asyncio.to_thread(self._scan_machine, ports)
         if not self._native:
@@ -193,7 +195,7 @@ class Monitor:
 
     def _audit_own_listeners(self, scan: Scan) -> None:
         """devproxy's own listeners are judged like anybody's."""
-        ports, us = self._hooks.own_ports(), os.getpid()
+        ports, us = self._hooks.audited_ports(), os.getpid()
         for listener in scan.listeners:
             ours = listener.port in ports and us in listener.process.pids
             if ours and judge(listener, scan.interfaces).verdict == "exposed":

@@ -17,11 +17,11 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from devproxy.addresses import is_loopback
-from devproxy.net.sockets import bound_buffers
+from devproxy.net.sockets import bound_buffers, family_of
 from devproxy.net.users import other_listener, other_peer, user_name
 from devproxy.registry.model import Upstream
 
@@ -29,6 +29,7 @@ CONNECT_TIMEOUT = 5.0  # seconds; loopback answers at once unless the listener's
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
+T = TypeVar("T")
 
 
 class DialError(Exception):
@@ -61,6 +62,27 @@ async def connect(
     `first` is the address to try before the others (the one that answered last time); `server_name` is the SNI of a TLS
     upstream, whose certificate is not verified. Raises DialError.
     """
+
+    async def opened(sock: socket.socket, host: str) -> P:
+        return await _open(upstream, host, sock, factory, server_name)
+
+    return await _dial(upstream, first, opened)
+
+
+async def connect_socket(upstream: Upstream, *, first: str = "") -> tuple[socket.socket, str]:
+    """As `connect`, for somebody who moves bytes himself: the connected socket, which does not block. No TLS."""
+
+    async def opened(sock: socket.socket, host: str) -> socket.socket:
+        await _establish(upstream, host, sock)
+        return sock
+
+    return await _dial(upstream, first, opened)
+
+
+async def _dial(
+    upstream: Upstream, first: str, opened: Callable[[socket.socket, str], Coroutine[Any, Any, T]]
+) -> tuple[T, str]:
+    """What `opened` makes of the first address that takes the connection, and that address. Raises DialError."""
     tried: list[tuple[str, str]] = []
     timeout = exhausted = False
     other_user = ""
@@ -68,7 +90,11 @@ async def connect(
         try:
             sock = _unix_socket() if upstream.path else _begun(upstream, host)
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await _open(upstream, host, sock, factory, server_name), host
+                try:
+                    return await opened(sock, host), host
+                except BaseException:
+                    sock.close()
+                    raise
         except TimeoutError:
             timeout = True
             tried.append((upstream.place(host), f"no answer to a connect within {CONNECT_TIMEOUT:g} s"))
@@ -103,7 +129,7 @@ def _begun(upstream: Upstream, host: str) -> socket.socket:
         raise OSError("not an address of this machine's loopback")
     if not upstream.any_user and (uid := other_listener(host, port)) is not None:
         raise _OtherUserError(uid)
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(family_of(host), socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         bound_buffers(sock)
@@ -122,20 +148,21 @@ async def _open(upstream: Upstream, host: str, sock: socket.socket, factory: Cal
     loop = asyncio.get_running_loop()
     tls = _unverified() if upstream.scheme == "https" else None
     name = (server_name or host) if tls else None
-    try:
-        if not _is_connected(sock):
-            await loop.sock_connect(sock, upstream.path or (host, upstream.port))
-        _refuse_ourselves(sock)
-        if not upstream.any_user and (uid := other_peer(sock)) is not None:
-            raise _OtherUserError(uid)
-        if upstream.path:
-            _, protocol = await loop.create_unix_connection(factory, sock=sock, ssl=tls, server_hostname=name)
-        else:
-            _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
-    except BaseException:
-        sock.close()
-        raise
+    await _establish(upstream, host, sock)
+    if upstream.path:
+        _, protocol = await loop.create_unix_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+    else:
+        _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
     return protocol
+
+
+async def _establish(upstream: Upstream, host: str, sock: socket.socket) -> None:
+    """Have the socket be connected, to the service and to nobody else. Raises OSError."""
+    if not _is_connected(sock):
+        await asyncio.get_running_loop().sock_connect(sock, upstream.path or (host, upstream.port))
+    _refuse_ourselves(sock)
+    if not upstream.any_user and (uid := other_peer(sock)) is not None:
+        raise _OtherUserError(uid)
 
 
 def _is_connected(sock: socket.socket) -> bool:

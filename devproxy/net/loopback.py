@@ -1,15 +1,17 @@
 """The only sockets that devproxy listens on.
 
 Lives here: the choice of a port (the one asked for; or the standard one, else a fallback), binding it on 127.0.0.1 and
-::1, whether that could be done (`is_free`), and taking over sockets that systemd holds (sd_listen_fds(3)).
-Not here: which addresses are loopback (`devproxy/addresses.py`), what is served on the sockets (`proxy/`), who listens
-elsewhere (`health/`), connecting (`net/dial.py`), who holds a port that is taken (`net/port_owner.py`), and the one
-other bind(): the proof of exposure binds the near end of the connections that it makes, and never listens
+::1, or for a TCP service where it is to be reached, whether that could be done (`is_free`), and taking over sockets
+that systemd holds (sd_listen_fds(3)).
+Not here: which addresses are loopback (`devproxy/addresses.py`), what is served on the sockets (`proxy/`, `tcp/`), who
+listens elsewhere (`health/`), connecting (`net/dial.py`), who holds a port that is taken (`net/port_owner.py`), and the
+one other bind(): the proof of exposure binds the near end of the connections that it makes, and never listens
 (`health/reachability.py`).
 
-The addresses are written down in `FAMILIES` and nowhere else. They are no parameter of any function: there is
-nothing that a setting, a flag or an environment variable could widen. What was bound is read back
-(`getsockname`) and checked all the same.
+HTTP listens on the addresses of `LOOPBACKS` and nowhere else; they are no parameter of `listen`. A TCP service may have
+an address of its own (`listen_at`): one that is not loopback is refused before anything is bound to it, so there is
+nothing that a setting, a flag or an environment variable could widen. What was bound is read back (`getsockname`) and
+checked all the same.
 
 A port is ours only if both families give it to us. With one of them somebody else's, half of the clients
 (those that try the other address first) would talk to a stranger.
@@ -24,15 +26,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from devproxy.addresses import is_loopback
+from devproxy.addresses import LOOPBACKS, is_loopback
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net.port_owner import holder
-from devproxy.net.sockets import bound_buffers
+from devproxy.net.sockets import bound_buffers, family_of
 from devproxy.paths import as_root
+from devproxy.registry.model import ListenAddress
 from devproxy.text import bracketed, host_port
 
 BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn (listen(2))
-FAMILIES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 FIRST_HANDED_OVER = 3  # SD_LISTEN_FDS_START
 _ANY_PORT_ATTEMPTS = 20
 _NO_SUCH_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
@@ -116,10 +118,39 @@ class _Unavailable(Exception):  # noqa: N818  (an answer of this module to itsel
         return f"choose a port above 1023: {endpoint.setting} in registry.toml"
 
 
+def listen_at(address: ListenAddress) -> Listening:
+    """Listen where a TCP service is to be reached.
+
+    Raises DevproxyError: the port cannot be had, and who holds it; the system does not have the address. Blocks:
+    who holds a port is found in the table of all connections.
+    """
+    hosts = [host for host in address.hosts if is_loopback(host)]
+    if len(hosts) != len(address.hosts):
+        raise ValueError(f"not on loopback: {address}")
+    try:
+        return _listen_on("tcp", address.port, hosts)
+    except _Unavailable as refusal:
+        what = f"cannot listen on {host_port(refusal.host, refusal.port)}"
+        raise DevproxyError(what, why=refusal.why(), fix=_fix_of_tcp(refusal)) from None
+
+
+def _fix_of_tcp(refusal: _Unavailable) -> str:
+    if refusal.code in _NO_SUCH_FAMILY:
+        if sys.platform == "darwin":
+            return as_root(f"ifconfig lo0 alias {refusal.host}")
+        return 'leave out `address = "own"`, and write `listen = "auto"`'
+    if not refusal.forbidden:
+        return 'stop that process, or choose another port for `listen`, such as "auto"'
+    if sys.platform == "linux":
+        lower = as_root(f"sysctl -w net.ipv4.ip_unprivileged_port_start={refusal.port}")
+        return f"{lower}, or choose a port above 1023 for `listen`"
+    return "choose a port above 1023 for `listen`"
+
+
 def is_free(port: int) -> bool:
     """Whether a service could listen on `port` on every loopback address that this machine has, at this moment."""
     try:
-        _listen_on(HTTP, port).close()
+        _listen_on(HTTP.scheme, port).close()
     except (_Unavailable, OverflowError):
         return False
     return True
@@ -144,11 +175,11 @@ def listen(endpoint: Endpoint) -> Listening:
     if endpoint.port is not None:
         return _listen_asked(endpoint, endpoint.port)
     try:
-        return _listen_on(endpoint, endpoint.standard)
+        return _listen_on(endpoint.scheme, endpoint.standard)
     except _Unavailable as refusal:
         first = refusal
     try:
-        listening = _listen_on(endpoint, endpoint.fallback)
+        listening = _listen_on(endpoint.scheme, endpoint.fallback)
     except _Unavailable as refusal:
         raise DevproxyError(
             f"neither port {endpoint.standard} nor port {endpoint.fallback} can be had",
@@ -163,34 +194,34 @@ def listen(endpoint: Endpoint) -> Listening:
 
 def _listen_asked(endpoint: Endpoint, port: int) -> Listening:
     try:
-        return _listen_on(endpoint, port) if port else _listen_on_any(endpoint)
+        return _listen_on(endpoint.scheme, port) if port else _listen_on_any(endpoint.scheme)
     except _Unavailable as refusal:
         what = f"cannot listen on port {refusal.port}"
         raise DevproxyError(what, why=refusal.why(), fix=refusal.fix(endpoint)) from None
 
 
-def _listen_on_any(endpoint: Endpoint) -> Listening:
+def _listen_on_any(scheme: str) -> Listening:
     """A port that is free on both families: the kernel chooses one on the first, the second may disagree."""
     for _ in range(_ANY_PORT_ATTEMPTS - 1):
         with contextlib.suppress(_Unavailable):
-            return _listen_on(endpoint, 0)
-    return _listen_on(endpoint, 0)
+            return _listen_on(scheme, 0)
+    return _listen_on(scheme, 0)
 
 
-def _listen_on(endpoint: Endpoint, port: int) -> Listening:
-    """Bind both families, then listen on both. Raises _Unavailable, with nothing left open."""
+def _listen_on(scheme: str, port: int, hosts: Sequence[str] = LOOPBACKS) -> Listening:
+    """Bind all of `hosts`, then listen on all. Raises _Unavailable, with nothing left open."""
     sockets: list[socket.socket] = []
     missing: list[str] = []
     try:
-        for family, host in FAMILIES:
-            sock = _bind(family, host, port)
+        for host in hosts:
+            sock = _bind(host, port)
             if sock is None:
                 missing.append(host)
                 continue
             sockets.append(sock)
             port = port or sock.getsockname()[1]
         if not sockets:
-            raise _Unavailable(FAMILIES[0][1], port, errno.EADDRNOTAVAIL)
+            raise _Unavailable(hosts[0], port, errno.EADDRNOTAVAIL)
         for sock in sockets:
             _start(sock, port)
     except BaseException:
@@ -198,12 +229,12 @@ def _listen_on(endpoint: Endpoint, port: int) -> Listening:
             sock.close()
         raise
     notices = [f"this machine has no loopback address {host}: listening without it" for host in missing]
-    return Listening(endpoint.scheme, sockets, port, notices)
+    return Listening(scheme, sockets, port, notices)
 
 
-def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket | None:
+def _bind(host: str, port: int) -> socket.socket | None:
     """A bound socket that is checked to be on loopback; None where the machine does not have the address."""
-    sock = None
+    sock, family = None, family_of(host)
     try:
         sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if sys.platform == "win32":
@@ -292,8 +323,8 @@ def _take_over(sockets: Sequence[socket.socket], endpoint: Endpoint) -> Listenin
     listening = Listening(endpoint.scheme, list(sockets), port)
     if endpoint.port not in {None, 0, port}:
         listening.notices.append(f"systemd handed over port {port}: that is used, not port {endpoint.port}")
-    for family, host in FAMILIES:
-        if all(sock.family != family for sock in sockets):
+    for host in LOOPBACKS:
+        if all(sock.family != family_of(host) for sock in sockets):
             missing = host_port(host, port)
             listening.notices.append(
                 f"systemd handed over no socket on {missing}, where any other program may answer instead; "

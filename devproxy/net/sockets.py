@@ -17,7 +17,7 @@ import os
 import socket
 import struct
 import sys
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from devproxy.net.sockdiag import peer_is_orphan, peer_unread
 
@@ -28,10 +28,23 @@ if sys.platform != "win32":
 _ESTABLISHED, _CLOSE, _CLOSE_WAIT = 1, 7, 8
 
 
-def _state(transport: asyncio.BaseTransport) -> int | None:
+Connected: TypeAlias = asyncio.BaseTransport | socket.socket
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """The family of an IP literal."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def socket_of(connected: Connected) -> Any:
+    """The socket of a connection, None where there is none."""
+    return connected if isinstance(connected, socket.socket) else connected.get_extra_info("socket")
+
+
+def _state(connected: Connected) -> int | None:
     if sys.platform != "linux":
         return None
-    sock = transport.get_extra_info("socket")
+    sock = socket_of(connected)
     if sock is None or sock.family == socket.AF_UNIX:
         return None
     try:
@@ -66,20 +79,30 @@ def undelivered(transport: asyncio.Transport) -> int:
     return waiting
 
 
-def is_reset(transport: asyncio.BaseTransport) -> bool:
+def is_reset(connected: Connected) -> bool:
     """Whether the connection has been reset, read or not."""
-    return _state(transport) == _CLOSE
+    return _state(connected) == _CLOSE
 
 
-def is_gone(transport: asyncio.BaseTransport) -> bool:
+def is_gone(connected: Connected) -> bool:
     """Whether nobody is left to read what we send: the connection was reset, or the peer's socket has no owner."""
-    state = _state(transport)
+    state = _state(connected)
     if state == _CLOSE:
         return True
     if state != _CLOSE_WAIT:
         return False
-    local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    local, peer = _names(connected)
     return bool(local and peer and peer_is_orphan(local[:2], peer[:2]))
+
+
+def _names(connected: Connected) -> tuple[Any, Any]:
+    """The addresses of the two ends; a transport remembers them, when its socket does not know them any more."""
+    if not isinstance(connected, socket.socket):
+        return connected.get_extra_info("sockname"), connected.get_extra_info("peername")
+    try:
+        return connected.getsockname(), connected.getpeername()
+    except OSError:
+        return None, None
 
 
 _READ: Final = 1 << 16
@@ -133,4 +156,25 @@ def reset_when_sent(transport: asyncio.Transport) -> None:
 def _close_with_reset(transport: asyncio.Transport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and not transport.is_closing():
+        resets_at_close(sock)
+
+
+def resets_at_close(sock: socket.socket) -> None:
+    """Have the socket's close send RST."""
+    with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOW)
+
+
+# Probes of a connection on which nothing moves: after a minute, six of them, ten seconds apart (tcp(7))
+_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have the kernel find out when the peer is gone without a word, as after a machine has slept."""
+    if sock.family == socket.AF_UNIX:
+        return
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEP_ALIVE:
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -18,8 +18,8 @@ from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.routing.table import Route
 
-_RETRY_EVERY: Final = 0.04  # seconds between attempts while a service restarts
-_UP_RECENTLY: Final = 10.0  # seconds: a service that answered within them is restarting, not missing
+RETRY_EVERY: Final = 0.04  # seconds between attempts while a service restarts
+UP_RECENTLY: Final = 10.0  # seconds: a service that answered within them is restarting, not missing
 
 
 class Attempting(Protocol):
@@ -63,11 +63,11 @@ class Retry:
         exchange = self._exchange
         now = exchange.proxy.loop.time()
         if self._hold_until is None:
-            recently = now - exchange.address.alive_at <= _UP_RECENTLY
+            recently = now - exchange.address.alive_at <= UP_RECENTLY
             self._hold_until = now + exchange.route.service.hold if recently else now
         if now >= self._hold_until:
             return False
-        self._timer = exchange.proxy.loop.call_later(_RETRY_EVERY, self.start)
+        self._timer = exchange.proxy.loop.call_later(RETRY_EVERY, self.start)
         return True
 
     def cancel(self) -> None:
@@ -105,7 +105,7 @@ class Retry:
         since = loop.time() - CONNECT_TIMEOUT
         if not error.timeout or exchange.proxy.is_paused(exchange.route.service.id, since) is False:
             return False
-        self._timer = loop.call_later(_RETRY_EVERY, self.start)
+        self._timer = loop.call_later(RETRY_EVERY, self.start)
         return True
 
     def _given_up(self, error: DialError) -> Respond:

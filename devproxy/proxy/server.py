@@ -85,6 +85,7 @@ class Proxy(ProxyState):
         self.counts: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service that is dormant
         self.is_paused: Callable[[str, float], bool | None] = lambda *_: False
+        self.on_gates: Callable[[], None] = lambda: None  # `gates` are not what they were
         self.on_waits: Callable[[Mapping[str, ServiceWait]], None] = lambda _: None  # once a second, while some wait
         self._had_waits = False
         self._seen: Mapping[str, Gate] = {}
@@ -120,6 +121,7 @@ class Proxy(ProxyState):
         for exchange in list(self.held):
             if exchange in self.held:  # one before it may have woken a service, which changes the gates once more
                 look_again(exchange)
+        self.on_gates()
 
     def admit(self, connection: ClientConnection) -> Respond | None:
         """Take in a new connection, or say why not (its peer is no loopback address: closed without a word)."""

@@ -1,7 +1,7 @@
 """Large bodies of a known length, moved from socket to socket inside the kernel: splice(2).
 
 Lives here: one transfer through a pipe, from where its bytes need no more looking at to its end.
-Not here: which bodies (`exchange.py`, `h1.py`), what an early end means.
+Not here: the pipe (`net/kernel_pipe.py`), which bodies (`exchange.py`, `h1.py`), what an early end means.
 
 How it works: reading is paused on the source's transport and nothing waits in the sink's, so that both sockets are ours
 through duplicates of their descriptors; the loop says when either is ready. Only Linux has splice, and TLS needs its
@@ -15,11 +15,9 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-if sys.platform == "linux":
-    import fcntl
+from devproxy.net.kernel_pipe import KernelPipe
 
 WORTHWHILE: Final = 1 << 20  # bytes left, below which the set-up costs more than it saves
-_PIPE: Final = 1 << 19  # bytes a pipe holds; the kernel may grant less
 _TURN: Final = 4 << 20  # bytes moved before other connections get their turn
 SOURCE: Final = "source"
 SINK: Final = "sink"
@@ -58,11 +56,9 @@ class Splice:
     __slots__ = (
         "_ended",
         "_first",
-        "_held",
-        "_into",
         "_left",
         "_loop",
-        "_out_of",
+        "_pipe",
         "_seen",
         "_sink",
         "_source",
@@ -82,20 +78,15 @@ class Splice:
         self._first = memoryview(first)
         self._left = left
         self._seen = left
-        self._held = 0  # bytes in the pipe
         self._ended = ended
         self._waits: int | None = None  # the descriptor the loop watches
-        assert sys.platform == "linux"
         with contextlib.ExitStack() as undo:
-            self._out_of, self._into = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-            undo.callback(os.close, self._out_of)
-            undo.callback(os.close, self._into)
+            self._pipe = KernelPipe()
+            undo.callback(self._pipe.close)
             self._source = os.dup(source.get_extra_info("socket").fileno())
             undo.callback(os.close, self._source)
             self._sink = os.dup(sink.get_extra_info("socket").fileno())
             undo.pop_all()
-        with contextlib.suppress(OSError):  # an unprivileged user's pipes have a limit in all; 64 KiB do as well
-            fcntl.fcntl(self._into, fcntl.F_SETPIPE_SZ, _PIPE)
         source.pause_reading()
         self._loop.call_soon(self._move)
 
@@ -130,7 +121,7 @@ class Splice:
     @property
     def held(self) -> int:
         """Bytes that were taken from the source and are not with the sink."""
-        return self._held + len(self._first)
+        return self._pipe.held + len(self._first)
 
     def progressed(self) -> bool:
         """Whether bytes were taken since this was asked the last time."""
@@ -142,8 +133,7 @@ class Splice:
         try:
             while self._first:
                 self._first = self._first[os.write(self._sink, self._first) :]
-            while self._held:
-                self._held -= os.splice(self._out_of, self._sink, self._held, flags=os.SPLICE_F_NONBLOCK)
+            self._pipe.deliver(self._sink)
         except BlockingIOError:
             return False
         return True
@@ -151,13 +141,12 @@ class Splice:
     def _take(self) -> int:
         """Fill the pipe from the source: bytes taken, 0 at its end, -1 where there are none yet."""
         try:
-            taken = os.splice(self._source, self._into, min(self._left, _PIPE), flags=os.SPLICE_F_NONBLOCK)
+            taken = self._pipe.take(self._source, self._left)
         except BlockingIOError:
             return -1
         except OSError:
             return 0
         self._left -= taken
-        self._held += taken
         return taken
 
     def _wait(self, descriptor: int | None) -> None:
@@ -183,6 +172,7 @@ class Splice:
         if self._sink < 0:
             return
         self._wait(None)
-        for descriptor in (self._source, self._sink, self._out_of, self._into):
-            os.close(descriptor)
+        os.close(self._source)
+        os.close(self._sink)
+        self._pipe.close()
         self._sink = -1

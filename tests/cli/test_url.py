@@ -16,7 +16,7 @@ STOPPED = "the proxy is not running; start it: devproxy start\n"
         ("web", "http://web.localhost:7080"),
         ("web.shop", "http://web.shop.localhost:7080"),
         ("a.web.localhost", "http://a.web.localhost:7080"),
-        ("db", "tcp://127.0.0.1:54321"),
+        ("db", "tcp://127.0.0.1:5432"),
     ],
 )
 def test_a_url_works_as_it_is(home: Home, name: str, url: str) -> None:

@@ -11,7 +11,7 @@ from devproxy.events import EventLog
 from devproxy.health.model import Condition
 from devproxy.paths import Paths
 from devproxy.problems import Problem
-from devproxy.registry.model import Mount, Project, Registry, Scheme, Service, Source, Upstream
+from devproxy.registry.model import ListenAddress, Mount, Project, Registry, Scheme, Service, Source, Upstream
 from devproxy.urls import Ports
 
 HOST = "devproxy.localhost"
@@ -35,7 +35,7 @@ def example() -> Registry:
         services=(
             service("api", "shop", 8000, 5, mounts=(Mount("shop.localhost", "/api", True),)),
             service("app", None, None, 2),
-            service("db", "shop", 54321, 9, protocol="tcp", listen=5432),
+            service("db", "shop", 54321, 9, protocol="tcp", listen=ListenAddress(("127.0.0.1", "::1"), 5432)),
             service("web", "shop", 5173, 1, hosts=("web.shop.localhost", "shop.localhost", "*.shop.localhost")),
         ),
         problems=(

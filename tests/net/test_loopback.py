@@ -15,7 +15,8 @@ import pytest
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net import loopback
-from devproxy.net.loopback import HTTP, Endpoint, Listening, listen
+from devproxy.net.loopback import HTTP, Endpoint, Listening, listen, listen_at
+from devproxy.registry.model import ListenAddress
 from tests import require
 from tests.net.own_process import ROOT, child
 from tests.ports import free_port
@@ -183,12 +184,42 @@ def test_without_any_loopback_it_is_an_error() -> None:
 # Nothing widens it
 
 
-def test_what_was_bound_is_read_back_and_refused_unless_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback, "FAMILIES", ((socket.AF_INET, "0.0.0.0"),))
+def test_what_was_bound_is_read_back_and_refused_unless_loopback() -> None:
     with pytest.raises(DevproxyError) as caught:
-        listen(HTTP._replace(port=0))
+        loopback._listen_on("http", 0, ["0.0.0.0"])
     assert caught.value.exit_code == Exit.REFUSED
     assert "refusing to listen on 0.0.0.0:" in caught.value.what
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "localhost", ""])
+def test_no_tcp_service_is_listened_for_beyond_loopback(host: str) -> None:
+    with pytest.raises(ValueError, match="not on loopback"):
+        listen_at(ListenAddress(("127.0.0.1", host), free_port()))
+
+
+def test_a_tcp_service_has_its_port_on_both_families() -> None:
+    require.ipv6()
+    port = free_port()
+    with closing(listen_at(ListenAddress(("127.0.0.1", "::1"), port))) as listening:
+        assert listening.addresses == [f"127.0.0.1:{port}", f"[::1]:{port}"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="all of 127.0.0.0/8 is there on Linux alone")
+def test_an_address_of_its_own_is_no_other() -> None:
+    port = free_port()
+    with closing(listen_at(ListenAddress(("127.70.1.2",), port))) as listening, squatter("127.0.0.1", port):
+        assert listening.addresses == [f"127.70.1.2:{port}"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_who_has_the_port_of_a_tcp_service_is_told(host: str) -> None:
+    if ":" in host:
+        require.ipv6()
+    with squatter(host) as port, pytest.raises(DevproxyError) as caught:
+        listen_at(ListenAddress(("127.0.0.1", "::1"), port))
+    assert caught.value.what.endswith(f":{port}")
+    assert f"(pid {os.getpid()})" in caught.value.why
+    assert '"auto"' in caught.value.fix
 
 
 def test_no_environment_variable_widens_it() -> None:

@@ -122,6 +122,26 @@ def unexpanded(declared: Declared) -> list[Problem]:
     ]
 
 
+def variables_named_twice(services: Iterable[Declared]) -> Iterator[Problem]:
+    """A problem for each name in `env_names` that another value of the same checkout has already."""
+    first: dict[tuple[str, str], tuple[Declared, Path]] = {}
+    for declared in services:
+        table = declared.table.env_names
+        for part in table.__struct_fields__ if table is not UNSET else ():
+            name, path = getattr(table, part), ("env_names", part)
+            if name is UNSET:
+                continue
+            holder, there = first.setdefault((str(declared.project), name), (declared, path))
+            if (holder, there) != (declared, path):
+                wrong = Wrong(
+                    f"`{name}` is the name of two variables",
+                    why=f"{holder.cite(there)} has it for its {there[1]}",
+                    fix="choose another name",
+                    code="duplicate-variable",
+                )
+                yield declared.problem(path, wrong)
+
+
 def circles(graph: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
     """The circles of a graph, one for each edge that closes one, as the ids along it; linear in the graph."""
     done: set[str] = set()

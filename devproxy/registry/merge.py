@@ -129,6 +129,7 @@ class _Merge:
             [(declared, self.services[name]) for name, declared in self.declared.items()], self.proxy, own.certain
         )
         self.problems += problems
+        self.problems += conflicts.variables_named_twice(self.declared.values())
         self.depends_on = self._dependencies()
         if self.file is not None:
             for index, wrong in conflicts.unguarded(self.proxy.tlds, self.services.values()):

@@ -219,6 +219,14 @@ class Health(msgspec.Struct, frozen=True):
     timeout: float = 2.0
 
 
+class EnvNames(msgspec.Struct, frozen=True, kw_only=True):
+    """More names of variables for a service's URL, host and port; "" is none."""
+
+    url: str = ""
+    host: str = ""
+    port: str = ""
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One service with everything resolved.
 
@@ -260,6 +268,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = ""
     env: tuple[tuple[str, str], ...] = ()
     env_file: tuple[str, ...] = ()
+    env_names: EnvNames = EnvNames()
     depends_on: tuple[str, ...] = ()
     start: StartPolicy = "manual"
     restart: RestartPolicy = "on-failure"

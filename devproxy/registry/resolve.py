@@ -28,7 +28,17 @@ from devproxy.addresses import LOOPBACKS
 from devproxy.problems import Problem, Wrong
 from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
-from devproxy.registry.model import HeaderEdits, Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
+from devproxy.registry.model import (
+    EnvNames,
+    HeaderEdits,
+    Health,
+    Lease,
+    ProxySettings,
+    Scheme,
+    Service,
+    Source,
+    Upstream,
+)
 from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable
 from devproxy.registry.values import HTTP_SCHEMES, duration, origin, port_range, size, time_limit
 from devproxy.text import devproxy_command, shown
@@ -78,12 +88,9 @@ def service(
         found["health"] = _health(table.health)
     found["request_headers"] = header_edits(table.request_headers)
     found["response_headers"] = header_edits(table.response_headers)
-    if table.command is not UNSET:
-        found["command"] = table.command if isinstance(table.command, str) else tuple(table.command)
-    if table.env is not UNSET:
-        found["env"] = tuple(sorted(table.env.items()))
-    if table.env_file is not UNSET:
-        found["env_file"] = tuple(beside(file, name) for name in _each(table.env_file))
+    found |= _of_command(declared)
+    if table.env_names is not UNSET:
+        found["env_names"] = EnvNames(**dict(_given(table.env_names)))
     address, problems = _address(declared, lease)
     if address is not None and found["other_user"] == "allow":
         address = structs.replace(address, any_user=True)
@@ -102,6 +109,19 @@ def service(
         **found,
     )
     return result, problems + _misfits(declared)
+
+
+def _of_command(declared: Declared) -> dict[str, Any]:
+    """What its table says about its command, and the variables that it gets."""
+    table, file = declared.table, declared.place()[0]
+    found: dict[str, Any] = {}
+    if table.command is not UNSET:
+        found["command"] = table.command if isinstance(table.command, str) else tuple(table.command)
+    if table.env is not UNSET:
+        found["env"] = tuple(sorted(table.env.items()))
+    if table.env_file is not UNSET:
+        found["env_file"] = tuple(beside(file, name) for name in _each(table.env_file))
+    return found
 
 
 def with_lease(service: Service, lease: Lease) -> Service:
@@ -254,6 +274,7 @@ _OF_SERVERS = frozenset(
         *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
         *("hold", "cross_site", "exposure", "other_user", "origin_header", "request_headers", "response_headers"),
         *("health", "start", "idle_stop", "address", "scheme", "path", "cross_protocol"),
+        "env_names",
     }
 )
 _OF_TCP = ("listen", "address", "scheme", "path", "cross_protocol")

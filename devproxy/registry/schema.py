@@ -139,6 +139,10 @@ Environment = Annotated[
     _kind("a table of strings", '{ API_URL = "{url.api}" }'),
 ]
 
+VariableName = Annotated[
+    str, _kind("the name of a variable", '"DATABASE_URL"', pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)
+]
+
 
 class HeadersTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """What is changed in the fields of a message: removed first, then set, then added."""
@@ -157,6 +161,14 @@ _REQUEST_HEADERS = key(
 _RESPONSE_HEADERS = key(
     "Fields that are changed in responses, likewise.", None, '{ add = { Cache-Control = "no-store" } }'
 )
+
+
+class EnvNamesTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """More names for the variables of `devproxy env`, besides the ones made of the names."""
+
+    url: Maybe[Annotated[VariableName, key("The variable that also has the service's URL.")]] = UNSET
+    host: Maybe[Annotated[VariableName, key("The variable that also has its host.", None, '"PGHOST"')]] = UNSET
+    port: Maybe[Annotated[VariableName, key("The variable that also has its port.", None, '"PGPORT"')]] = UNSET
 
 
 class MountTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -381,6 +393,18 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
                 " later one wins. `env` wins over them, and so do PORT and what else devproxy sets.",
                 None,
                 '".env"',
+            ),
+        ]
+    ] = UNSET
+    env_names: Maybe[
+        Annotated[
+            EnvNamesTable,
+            key(
+                "More names for what `devproxy env` and `write_env` give to other programs, which is `WEB_URL`,"
+                " `WEB_HOST` and `WEB_PORT`, and the same with the project before it, `SHOP_WEB_URL`. Each says what it"
+                " is by its last word, such as URL, HOST or PORT.",
+                None,
+                '{ url = "DATABASE_URL", host = "PGHOST", port = "PGPORT" }',
             ),
         ]
     ] = UNSET

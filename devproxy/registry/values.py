@@ -56,6 +56,10 @@ _RANGE = "([0-9]{1,5})-([0-9]{1,5})"
 _CODES = "([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)"
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
 _PLACEHOLDER = r"(?<!\$)\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}"
+_VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
+_ADDRESS_VARIABLE = (
+    "(?i:(?:.*_)?(?:PG)?(?:URL|URI|DSN|HOST|(?:HOST)?ADDR|ADDRESS|PORT|SERVERS?|BROKERS?|ENDPOINT|ORIGIN|API))"
+)
 _IN_TEMPLATE = r"\{(?:service|project|worktree|tld)\}|[a-z0-9.-]"
 
 
@@ -223,6 +227,28 @@ def placeholders(text: str) -> list[tuple[str, str]]:
 def fill(text: str, value: Callable[[str, str], str]) -> str:
     """`text` with `value(kind, name)` in place of each placeholder, as `placeholders` tells them."""
     return re.sub(_PLACEHOLDER, lambda match: value(match[1].partition(".")[0], match[2] or ""), text)
+
+
+def variable_name(text: str) -> str:
+    """The name of a variable that may be given a service's address.
+
+    A project's file comes with a repository, and these variables go into a person's shell: what names a command or a
+    library there (PROMPT_COMMAND, LD_PRELOAD, CURL_HOME) would run what the file says.
+    """
+    if not re.fullmatch(_VARIABLE, text):
+        raise Wrong(
+            f'"{shown(text)}" is not the name of a variable',
+            why="shells take letters, digits and underscores, and no digit at the beginning",
+            fix='write it as in "DATABASE_URL"',
+        )
+    if not re.fullmatch(_ADDRESS_VARIABLE, text):
+        raise Wrong(
+            f"`{shown(text)}` does not say that it holds an address",
+            why="a variable such as PROMPT_COMMAND would make a shell run what this file says; so the last word of the"
+            " name is URL, URI, DSN, HOST, ADDR, ADDRESS, PORT, SERVER, BROKER, ENDPOINT, ORIGIN or API",
+            fix='write it as in "DATABASE_URL" or "PGPORT"',
+        )
+    return text
 
 
 def digest(text: str) -> str:

@@ -37,10 +37,10 @@ from devproxy.variables.names import variables
 def command(names: tuple[str, ...], kind: str | None, file: Path | None) -> None:
     """Print where services are, as variables for other programs.
 
-    Those of the project one stands in, in this checkout, or of each SERVICE. Of a service `db` of project `shop`: DB_URL, DB_HOST and DB_PORT, and the same as SHOP_DB_URL, SHOP_DB_HOST and
-    SHOP_DB_PORT; `env_names` in its table adds others, such as DATABASE_URL. They say what a client uses: of a web
-    service its name and the proxy's port, as in its URL; of a TCP service the address of its `listen`, which stays, or
-    without one the service's own.
+    Those of the project one stands in, in this checkout, or of each SERVICE. Of a service `db` of project `shop`:
+    DB_URL, DB_HOST and DB_PORT, and the same as SHOP_DB_URL, SHOP_DB_HOST and SHOP_DB_PORT; `env_names` in its table
+    adds others, such as DATABASE_URL. They say what a client uses: of a web service its name and the proxy's port, as
+    in its URL; of a TCP service the address of its `listen`, which stays, or without one the service's own.
 
     \b
     sh, bash, zsh, direnv's .envrc   eval "$(devproxy env)"

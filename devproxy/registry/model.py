@@ -32,6 +32,8 @@ StopSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUS
 # Seconds that nothing waits for: `never`. Not infinity, which JSON does not have: registries are written and read back.
 NO_TIME_LIMIT: Final = sys.float_info.max
 
+MAIN_CHECKOUT: Final = "main"  # what `{checkout}` is for a checkout without a label
+
 
 class Project:
     """A project as it is linked: the name that its file gives it, and the label of a checkout beside another one.
@@ -80,6 +82,14 @@ class Project:
 
     def __hash__(self) -> int:
         return hash((self.base, self.label))
+
+    @property
+    def checkout(self) -> str:
+        """Its label, or `main`: lower-case letters, digits, `-` and `_`, and no two checkouts have the same. It is a
+        name that Compose takes, and a label that is `main` itself has something that no label can have behind it."""
+        if not self.label:
+            return MAIN_CHECKOUT
+        return self.label if self.label != MAIN_CHECKOUT else f"{self.label}_worktree"
 
     @property
     def header(self) -> str:

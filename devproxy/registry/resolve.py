@@ -40,7 +40,7 @@ from devproxy.registry.model import (
     Upstream,
 )
 from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable
-from devproxy.registry.values import HTTP_SCHEMES, duration, origin, port_range, size, time_limit
+from devproxy.registry.values import HTTP_SCHEMES, duration, fill_project, origin, port_range, size, time_limit
 from devproxy.text import devproxy_command, shown
 
 _DURATIONS = frozenset(
@@ -61,7 +61,6 @@ _AS_WRITTEN = (
     "stop_signal",
     "origin_header",
     "scheme",
-    "path",
     "cross_protocol",
 )
 
@@ -85,7 +84,9 @@ def service(
     if table.kind == "task":
         found.setdefault("restart", "never")
     if table.health is not UNSET:
-        found["health"] = _health(table.health)
+        found["health"] = _health(declared, table.health)
+    if table.path is not UNSET:
+        found["path"] = fill_project(table.path, declared.project)
     found["request_headers"] = header_edits(table.request_headers)
     found["response_headers"] = header_edits(table.response_headers)
     found |= _of_command(declared)
@@ -166,8 +167,11 @@ def header_edits(table: HeadersTable | msgspec.UnsetType) -> HeaderEdits:
     )
 
 
-def _health(table: HealthTable) -> Health:
-    return structs.replace(Health(), **{name: _value(name, value) for name, value in _given(table)})
+def _health(declared: Declared, table: HealthTable) -> Health:
+    values = {name: _value(name, value) for name, value in _given(table)}
+    if table.path is not UNSET:
+        values["path"] = fill_project(table.path, declared.project)
+    return structs.replace(Health(), **values)
 
 
 def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, list[Problem]]:

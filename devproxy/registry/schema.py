@@ -202,7 +202,13 @@ class HealthTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True)
     """How it is checked whether the service is up."""
 
     path: Maybe[
-        Annotated[ProbePath, key("Request target of the check. Without it, a connection that is accepted is enough.")]
+        Annotated[
+            ProbePath,
+            key(
+                "Request target of the check, with `{project}`, `{worktree}` and `{checkout}`. Without it, a connection"
+                " that is accepted is enough."
+            ),
+        ]
     ] = UNSET
     status: Maybe[
         Annotated[
@@ -294,7 +300,16 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             ),
         ]
     ] = UNSET
-    path: Maybe[Annotated[UrlPath, key("What stands behind the port in its URL.", None, '"/shop"')]] = UNSET
+    path: Maybe[
+        Annotated[
+            UrlPath,
+            key(
+                "What stands behind the port in its URL; with `{project}`, `{worktree}` and `{checkout}`.",
+                None,
+                '"/shop"',
+            ),
+        ]
+    ] = UNSET
     cross_protocol: Maybe[
         Annotated[
             CrossProtocolPolicy,
@@ -377,7 +392,9 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             Command,
             key(
                 "What `devproxy run` starts: a string runs in a shell, a list is executed. `{port}`, `{url.NAME}`,"
-                " `{port.NAME}` and `{host.NAME}` are filled in; `$PORT` and `${port}` are the shell's."
+                " `{port.NAME}` and `{host.NAME}` are filled in, for a TCP service with the address of its `listen`;"
+                " and so are `{project}`, `{worktree}`, the label of a checkout that has one, and `{checkout}`, that"
+                " label or `main`. `$PORT` and `${port}` are the shell's."
             ),
         ]
     ] = UNSET

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from devproxy.problems import Wrong
-from devproxy.registry.model import NO_TIME_LIMIT
+from devproxy.registry.model import MAIN_CHECKOUT, NO_TIME_LIMIT, Project
 from devproxy.text import shown
 from devproxy.urls import host_url
 
@@ -41,6 +41,7 @@ WELL_KNOWN_PORTS = {
     "sqlserver": 1433,
     "valkey": 6379,
 }
+PROJECT_PLACEHOLDERS = ("project", "worktree", "checkout")  # those that are about the project, not a service
 HTTP_SCHEMES = frozenset(("http", "https", "ws", "wss"))
 
 LONGEST_DURATION = 24 * 3600.0  # seconds
@@ -55,7 +56,8 @@ _BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _RANGE = "([0-9]{1,5})-([0-9]{1,5})"
 _CODES = "([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)"
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
-_PLACEHOLDER = r"(?<!\$)\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}"
+_PROJECT_PLACEHOLDER = rf"(?<!\$)\{{({'|'.join(PROJECT_PLACEHOLDERS)})\}}"
+_PLACEHOLDER = rf"(?<!\$)\{{(port|{'|'.join(PROJECT_PLACEHOLDERS)}|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}}"
 _VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
 _ADDRESS_VARIABLE = (
     "(?i:(?:.*_)?(?:PG)?(?:URL|URI|DSN|HOST|(?:HOST)?ADDR|ADDRESS|PORT|SERVERS?|BROKERS?|ENDPOINT|ORIGIN|API))"
@@ -151,8 +153,8 @@ def mount_path(text: str) -> str:
 
 
 def probe_path(text: str) -> str:
-    """The request target of a health check: a path, with a query or without."""
-    why, fix = _fault_of_path(text)
+    """A path, with a query or without, and with placeholders of the project (`fill_project`)."""
+    why, fix = _fault_of_path(re.sub(_PROJECT_PLACEHOLDER, "x", text))
     if why:
         raise Wrong(f'"{shown(text)}" is not a path', why=why, fix=fix)
     return text
@@ -217,7 +219,8 @@ def url_scheme(text: str) -> str:
 
 
 def placeholders(text: str) -> list[tuple[str, str]]:
-    """What is to be filled in: (`url`, `port` or `host`; a service's name, empty for our own `{port}`), in order.
+    """What is to be filled in: (`url`, `port` or `host`; a service's name, empty for our own `{port}`), in order; and
+    (`project`, `worktree` or `checkout`, "").
 
     Every other brace is literal: `${HOME}` and `${port}`, which are a shell's, JSON, `{urls.api}`.
     """
@@ -227,6 +230,21 @@ def placeholders(text: str) -> list[tuple[str, str]]:
 def fill(text: str, value: Callable[[str, str], str]) -> str:
     """`text` with `value(kind, name)` in place of each placeholder, as `placeholders` tells them."""
     return re.sub(_PLACEHOLDER, lambda match: value(match[1].partition(".")[0], match[2] or ""), text)
+
+
+def project_value(kind: str, project: Project | None) -> str:
+    """What stands for `{project}`, `{worktree}` and `{checkout}` in the file of a project, "" where nothing does: its
+    name, the label of the checkout, and that label or `main`, as the name of a Compose project may have it."""
+    if kind == "checkout":
+        return project.checkout if project is not None else MAIN_CHECKOUT
+    if project is None:
+        return ""
+    return project.base if kind == "project" else project.label
+
+
+def fill_project(text: str, project: Project | None) -> str:
+    """`text` with the placeholders of the project filled in, and all else as it is."""
+    return re.sub(_PROJECT_PLACEHOLDER, lambda match: project_value(match[1], project), text)
 
 
 def variable_name(text: str) -> str:

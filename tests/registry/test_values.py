@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from devproxy.problems import Wrong
-from devproxy.registry import values
+from devproxy.registry import hostnames, model, values
 from devproxy.registry.model import NO_TIME_LIMIT
 
 
@@ -168,7 +168,7 @@ def test_no_origins(text: str, fix: str) -> None:
     assert caught.value.fix == fix
 
 
-def test_placeholders_are_exactly_four_and_other_braces_are_literal() -> None:
+def test_placeholders_are_exactly_seven_and_other_braces_are_literal() -> None:
     text = 'run {port} ${HOME} {url.api} {"a":1} {urls.api} {port.db-1} {host.api.shop} {port.} {url.A} {{port}} {Port}'
     assert values.placeholders(text) == [
         ("port", ""),
@@ -178,8 +178,26 @@ def test_placeholders_are_exactly_four_and_other_braces_are_literal() -> None:
         ("port", ""),
     ]
 
+    text = '{project}-{checkout} {worktree} {projects} {project.a} {checkout.} {"project": 1} {tld} {service}'
+    assert values.placeholders(text) == [("project", ""), ("checkout", ""), ("worktree", "")]
+
+
+def test_what_stands_for_the_placeholders_of_a_project() -> None:
+    text = "{project}/{worktree}/{checkout} {port} ${project}"
+    assert values.fill_project(text, model.Project("shop")) == "shop//main {port} ${project}"
+    assert values.fill_project(text, model.Project("shop", "fix-ui")) == "shop/fix-ui/fix-ui {port} ${project}"
+    assert values.fill_project(text, None) == "//main {port} ${project}"
+
+
+@given(st.lists(st.from_regex(hostnames.LABEL, fullmatch=True) | st.sampled_from(["", "main"]), unique=True))
+def test_the_checkouts_of_a_project_have_different_names_that_compose_takes(labels: list[str]) -> None:
+    names = [values.project_value("checkout", model.Project("shop", label)) for label in labels]
+    assert len(set(names)) == len(labels)
+    assert all(re.fullmatch("[a-z0-9][a-z0-9_-]*", name) for name in names)
+
 
 def test_what_a_shell_expands_is_no_placeholder() -> None:
+    assert values.placeholders("${project} ${checkout} ${worktree}") == []
     assert values.placeholders("${port} ${url.api} $PORT ${PORT:-3000} $${port}") == []
     assert values.placeholders("${PORT:-{port}}") == [("port", "")]
 

@@ -25,6 +25,7 @@ from devproxy.daemon import process
 from devproxy.daemon.access_log import AccessLog
 from devproxy.daemon.activation import Activator, IdleWatch
 from devproxy.daemon.banner import announcement
+from devproxy.daemon.env_writer import EnvWriter
 from devproxy.daemon.health_publisher import HealthPublisher
 from devproxy.daemon.log import DaemonLog
 from devproxy.daemon.reload import MOST_TOLD, RegistryChange, Reloader
@@ -102,13 +103,16 @@ class Daemon:
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
             self._watch_health_of_services()
+            self._env_writer = EnvWriter(lambda: self._reloader.registry, self._ports)
             await self._accept(listening)
         except BaseException:
             listening.close()
             raise
         self._announce(listening)
         process.settle_memory()
+        self._env_writer.look()
         tasks = [
+            asyncio.create_task(self._env_writer.run()),
             asyncio.create_task(self._reloader.follow(self._stop, self._change)),
             asyncio.create_task(self._publisher.run()),
             asyncio.create_task(self._idle.run()),
@@ -179,6 +183,7 @@ class Daemon:
     async def _change(self, change: RegistryChange) -> None:
         self._proxy.swap(change.snapshot)
         self._publisher.registry_changed()
+        self._env_writer.look()
         self._switch_access_log()
         self._notice_port(change)
         self._tell(change)

@@ -164,6 +164,7 @@ class _Merge:
         return Registry(
             settings=self.proxy,
             services=tuple(sorted(services, key=lambda service: service.id)),
+            env_files=tuple(file for link in self.links.values() if (file := resolve.env_file(link)) is not None),
             problems=tuple(sorted(dict.fromkeys(self.problems), key=_order)),
         )
 

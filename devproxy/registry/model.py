@@ -350,11 +350,22 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_forwarded: bool = False
 
 
+class EnvFile(msgspec.Struct, frozen=True):
+    """The file in which a project has its variables kept current (`write_env`): its path, absolute, and the folder of
+    the project, which it is below."""
+
+    project: Project
+    path: str
+    folder: str
+    source: Source
+
+
 class Registry(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the files say, merged: settings, services sorted by id, and every problem that is open."""
+    """Everything the files say, merged: settings, services sorted by id, files of variables, and every open problem."""
 
     settings: ProxySettings = ProxySettings()
     services: tuple[Service, ...] = ()
+    env_files: tuple[EnvFile, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property

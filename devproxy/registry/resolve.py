@@ -29,6 +29,7 @@ from devproxy.problems import Problem, Wrong
 from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
 from devproxy.registry.model import (
+    EnvFile,
     EnvNames,
     HeaderEdits,
     Health,
@@ -123,6 +124,18 @@ def _of_command(declared: Declared) -> dict[str, Any]:
     if table.env_file is not UNSET:
         found["env_file"] = tuple(beside(file, name) for name in _each(table.env_file))
     return found
+
+
+def env_file(link: Linked) -> EnvFile | None:
+    """The file in which a project has its variables kept current, if it wants that: the local file's word first."""
+    if link.shared is None or link.shared.value is None:
+        return None
+    for decoded in (link.local, link.shared):
+        if decoded is not None and decoded.value is not None and decoded.value.write_env is not UNSET:
+            file = decoded.file
+            path = beside(file, fill_project(decoded.value.write_env, link.project))
+            return EnvFile(link.project, path, beside(file, "."), Source(file, decoded.places.at(("write_env",))[0]))
+    return None
 
 
 def with_lease(service: Service, lease: Lease) -> Service:

@@ -142,6 +142,9 @@ Environment = Annotated[
 VariableName = Annotated[
     str, _kind("the name of a variable", '"DATABASE_URL"', pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)
 ]
+EnvFileName = Annotated[
+    str, _kind("a .env file in the project's folder", '".env.local"', pattern=r"(?:^|[/\\])\.env(?:\.[^/\\]*)?$|\.env$")
+]
 
 
 class HeadersTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -632,10 +635,19 @@ class UserFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     ] = {}
 
 
+_WRITE_ENV = key(
+    "A `.env` file in the project's folder in which the running proxy keeps a marked block of variables current: where"
+    " its services are, as `devproxy env` prints them. With `{project}`, `{worktree}` and `{checkout}`.",
+    None,
+    '".env.local"',
+)
+
+
 class ProjectFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A project's `devproxy.toml`, checked in."""
 
     project: Annotated[Name, key("The project's name; hostnames are `SERVICE.PROJECT.localhost`.", None, '"shop"')]
+    write_env: Maybe[Annotated[EnvFileName, _WRITE_ENV]] = UNSET
     services: Annotated[dict[Name, ServiceTable], key("The project's services.")] = {}
 
 
@@ -643,4 +655,5 @@ class LocalFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """`devproxy.local.toml` beside it: your own overrides, key by key."""
 
     project: Maybe[Annotated[Name, key("Another name for the project on this machine.", None, '"shop-2"')]] = UNSET
+    write_env: Maybe[Annotated[EnvFileName, _WRITE_ENV]] = UNSET
     services: Annotated[dict[Name, ServiceTable], key("Overrides of services, or services of your own.")] = {}

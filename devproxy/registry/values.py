@@ -8,6 +8,7 @@ RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser ne
 
 import re
 from collections.abc import Callable
+from pathlib import PurePosixPath, PureWindowsPath
 
 from devproxy.problems import Wrong
 from devproxy.registry.model import MAIN_CHECKOUT, NO_TIME_LIMIT, Project
@@ -267,6 +268,33 @@ def variable_name(text: str) -> str:
             fix='write it as in "DATABASE_URL" or "PGPORT"',
         )
     return text
+
+
+def env_file_path(text: str) -> str:
+    """The path of a `.env` file below the folder of the file that names it, with placeholders of the project.
+
+    A project's file comes with a repository: what is written for it is a file of variables, and one of its own.
+    """
+    for label in ("", "x"):  # a checkout without a label, and one with
+        path = fill_project(text, Project("x", label))
+        if PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor or ".." in re.split(r"[/\\]", path):
+            raise Wrong(
+                f'"{shown(text)}" may lead out of the project',
+                why="the file comes with a repository, and has nothing written elsewhere",
+                fix='name a file below the project\'s folder, as in ".env.local" or "web/.env"',
+            )
+        if not is_env_file(re.split(r"[/\\]", path)[-1]):
+            raise Wrong(
+                f'"{shown(text)}" is not the name of a .env file',
+                why="its name is `.env`, begins with `.env.`, or ends in `.env`",
+                fix='write it as in ".env.local"',
+            )
+    return text
+
+
+def is_env_file(name: str) -> bool:
+    """Whether a file is one of variables, by its name."""
+    return name.startswith(".env.") or name.endswith(".env")
 
 
 def digest(text: str) -> str:

@@ -98,6 +98,7 @@ PARSERS: list[tuple[Any, Callable[[str], object]]] = [
     (schema.ProbePath, values.probe_path),
     (schema.StatusSet, values.status_set),
     (schema.VariableName, values.variable_name),
+    (schema.EnvFileName, values.env_file_path),
 ]
 
 

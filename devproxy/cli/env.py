@@ -71,7 +71,7 @@ def command(names: tuple[str, ...], kind: str | None, file: Path | None) -> None
     for text in found.remarks:
         remark(safe(text), fg="yellow")
     if file is None:
-        click.echo(formatted(found.values, kind or "shell"), nl=False)
+        click.echo(formatted(found.values, kind or "shell").encode("utf-8"), nl=False)  # whatever the locale says
     else:
         from devproxy.variables.env_file import write_variables
 

@@ -124,7 +124,7 @@ def manifest_text(path: Path) -> str | None:
 def _check(status: os.stat_result, path: Path, any_owner: bool, limit: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for test, name in _KINDS if test(status.st_mode)), "not a file")
-        raise _refused(path, "not-a-file", f"this is {kind}", "a plain file is needed", "name a TOML file")
+        raise _refused(path, "not-a-file", f"this is {kind}", "a plain file is needed", "name a file")
     if status.st_size > limit:
         raise _too_large(path, limit)
     is_exempt = any_owner or not hasattr(os, "geteuid")

@@ -115,6 +115,14 @@ def test_a_damaged_block_is_told_with_its_line(home: Home, shop: Path) -> None:
     assert (shop / ".env").read_text() == "A=1\n# >>> devproxy env >>>\nB=2\n"
 
 
+def test_values_are_utf_8_in_every_locale(home: Home, shop: Path) -> None:
+    file = shop / "devproxy.toml"
+    file.write_text(f'{file.read_text()}\n[services.sock]\nprotocol = "tcp"\nupstream = "unix:Übung/s.sock"\n', "utf-8")
+    done = home.run("env", "sock", cwd=shop, PYTHONIOENCODING="ascii")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[0] == f"export SOCK_URL='unix:{shop}/Übung/s.sock'"
+
+
 # As people use it, with the programs themselves
 
 

@@ -105,3 +105,18 @@ def test_up_without_a_proxy_writes_it(team: Team) -> None:
     team.wait_states(api="up")
     assert f"API_URL=http://api.shop.localhost:{team.port}\n" in (team.folder / ".env").read_text()
     team.interrupt(up)
+
+
+def test_the_port_that_a_command_was_given_is_there_while_it_runs(team: Team) -> None:
+    team.project(service("api", 'protocol = "tcp"'))
+    file = team.folder / "devproxy.toml"
+    file.write_text(file.read_text().replace("\n\n", '\nwrite_env = ".env"\n\n', 1))
+    env = team.folder / ".env"
+    up = team.up()
+    team.wait_states(api="up")
+    port = next(
+        word for line in team.said().splitlines() if "serves on" in line for word in line.split() if word.isdigit()
+    )
+    wait_until(lambda: env.exists() and f"API_PORT={port}\n" in env.read_text(), "the port", log=team.said)
+    team.interrupt(up)
+    wait_until(lambda: "API_PORT" not in env.read_text(), "the port to be gone", log=team.said)

@@ -42,6 +42,9 @@ def command(names: tuple[str, ...], kind: str | None, file: Path | None) -> None
     adds others, such as DATABASE_URL. They say what a client uses: of a web service its name and the proxy's port, as
     in its URL; of a TCP service the address of its `listen`, which stays, or without one the service's own.
 
+    `write_env = ".env.local"` at the top of a project's file has the running proxy do what --write does, on every
+    change.
+
     \b
     sh, bash, zsh, direnv's .envrc   eval "$(devproxy env)"
     fish                             devproxy env --format fish | source

@@ -27,6 +27,7 @@ ProblemCode = Literal[
     "duplicate-link",
     "duplicate-mount",
     "duplicate-port",
+    "duplicate-variable",
     "foreign-name",
     "foreign-owner",
     "foreign-tld",

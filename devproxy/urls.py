@@ -59,6 +59,29 @@ def service_url(service: "Service", ports: Ports) -> str:
     return host_url("http", service.hosts[0], ports.http) if service.hosts else ""
 
 
+class ClientAddress(NamedTuple):
+    """What a client of a service connects to: a host and a port ("" and 0 where it is a unix socket), and its URL."""
+
+    host: str
+    port: int
+    url: str
+
+
+def client_address(service: "Service", ports: Ports) -> ClientAddress | None:
+    """Where a client finds a service, by the same rule as its URL: a web service at its name and the proxy's port, a
+    TCP service where the proxy listens for it, else where it is itself. None where it has no address."""
+    found = service_url(service, ports)
+    if not found:
+        return None
+    if service.protocol == "http":
+        return ClientAddress(service.hosts[0], ports.http or STANDARD_PORTS["http"], found)
+    if service.listen is not None:
+        return ClientAddress(service.listen.hosts[0], service.listen.port, found)
+    upstream = service.upstream
+    assert upstream is not None
+    return ClientAddress(upstream.hosts[0] if upstream.hosts else "", upstream.port, found)
+
+
 def mount_url(mount: "Mount", ports: Ports) -> str:
     """The URL of a path below another service's host."""
     return host_url("http", mount.host, ports.http, mount.path)

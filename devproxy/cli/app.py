@@ -35,6 +35,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Look": {
         "ls": "List the services and where each is reached.",
         "url": "Print a service's URL.",
+        "env": "Print where services are, as variables for other programs.",
         "open": "Open a service in the browser.",
         "status": "Say whether the proxy runs, and on which ports.",
         "health": "Check services now: are they up, who else can reach them.",

@@ -53,6 +53,8 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
 
         remark_without_main(plan.todo, plan.registry)
     ports = _proxy_ports(paths, settings.autostart)
+    if not ports.known:
+        _write_env_files(plan)
     _tell_left(plan.left, ports.or_planned(settings.http))
     if not plan.todo:
         return Exit.GOOD
@@ -229,6 +231,19 @@ def _proxy_ports(paths: Paths, autostart: bool) -> Ports:
     if launched.is_new:
         remark(f"the proxy runs in the background now (pid {launched.running.pid}); to end it: devproxy stop")
     return launched.running.ports
+
+
+def _write_env_files(plan: UpPlan) -> None:
+    """What the proxy does while it runs: bring the files up to date in which projects want variables (`write_env`)."""
+    from devproxy.variables.env_file import write_env_file
+
+    projects = {service.project for service in plan.todo}
+    for file in plan.registry.env_files:
+        if file.project in projects:
+            try:
+                write_env_file(file, plan.registry, Ports().or_planned(plan.registry.settings.http))
+            except DevproxyError as error:
+                remark(str(error), fg="yellow")
 
 
 def _announce(services: Sequence[Service], ports: Ports) -> None:

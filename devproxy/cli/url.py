@@ -43,7 +43,7 @@ def no_address(service: "Service") -> DevproxyError:
         return DevproxyError(
             f"`{service.id}` has no address yet",
             why='it is not HTTP (protocol = "tcp"), and nothing says which port it has',
-            fix="give it `port = PORT` in its file",
+            fix='give it `listen = "auto"`, an address that stays, or `port = PORT`, in its file',
             where=service.source.where,
         )
     return DevproxyError(

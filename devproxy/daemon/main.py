@@ -26,6 +26,7 @@ from devproxy.daemon import process
 from devproxy.daemon.access_log import AccessLog
 from devproxy.daemon.activation import Activator, IdleWatch
 from devproxy.daemon.banner import announcement
+from devproxy.daemon.env_writer import EnvWriter
 from devproxy.daemon.health_publisher import HealthPublisher
 from devproxy.daemon.log import DaemonLog
 from devproxy.daemon.reload import MOST_TOLD, RegistryChange, Reloader
@@ -107,6 +108,7 @@ class Daemon:
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
             self._watch_health_of_services()
+            self._env_writer = EnvWriter(lambda: self._reloader.registry, self._ports)
             await self._accept(listening)
             await self._forwarder.follow(self._reloader.registry.services)
         except BaseException:
@@ -114,7 +116,9 @@ class Daemon:
             raise
         self._announce(listening)
         process.settle_memory()
+        self._env_writer.look()
         tasks = [
+            asyncio.create_task(self._env_writer.run()),
             asyncio.create_task(self._reloader.follow(self._stop, self._change)),
             asyncio.create_task(self._publisher.run()),
             asyncio.create_task(self._idle.run()),
@@ -197,6 +201,7 @@ class Daemon:
         self._proxy.swap(change.snapshot)
         await self._forwarder.follow(change.registry.services)
         self._publisher.registry_changed()
+        self._env_writer.look()
         self._switch_access_log()
         self._notice_port(change)
         self._tell(change)

@@ -14,10 +14,16 @@ from devproxy.registry import hostnames
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import ProxySettings, Service, service_id
 from devproxy.registry.toml import Path
-from devproxy.registry.values import placeholders
+from devproxy.registry.values import PROJECT_PLACEHOLDERS, placeholders
 from devproxy.text import nearest_word
 
 STANDARD = {"http": (80, 7080), "https": (443, 7443)}  # the ports that the proxy takes where none is set
+NO_PROJECT = Wrong(
+    "`{project}` stands for nothing here",
+    why="the service is in no project",
+    fix="write the name itself, or move the service into a project's devproxy.toml",
+    code="does-not-apply",
+)
 
 
 class OwnPorts:
@@ -96,30 +102,58 @@ def dependencies(declared: Declared, services: Mapping[str, Declared]) -> tuple[
 
 
 def unfilled(declared: Declared, services: Mapping[str, Declared]) -> list[Problem]:
-    """A problem for each placeholder that names a service nobody has."""
-    return [
-        _unknown(declared, path, name, services)
-        for path, text in _texts(declared)
-        for _, name in placeholders(text)
-        if name and find(name, declared, services) is None
-    ]
+    """A problem for each placeholder that names a service nobody has, or a project where there is none."""
+    found = []
+    for path, text in _texts(declared):
+        for kind, name in placeholders(text):
+            if name and find(name, declared, services) is None:
+                found.append(_unknown(declared, path, name, services))
+            elif kind == "project" and declared.project is None:
+                found.append(declared.problem(path, NO_PROJECT))
+    return found
 
 
 def unexpanded(declared: Declared) -> list[Problem]:
-    """A warning for each `${port}` where no shell reads it: in a command that is a list, and in `env`."""
-    wrong = Wrong(
-        "`${port}` stays as it is written",
-        why="`$` is for a shell, and none reads this",
-        fix="write `{port}`, which is filled in",
-        code="does-not-apply",
-    )
+    """A warning for each `${port}` where no shell reads it: in a command that is a list, and in `env`. So for
+    `${project}` and its kin."""
     command = declared.table.command
     has_shell = isinstance(command, list) and "-c" in command
     return [
-        declared.problem(path, wrong, "warning")
+        declared.problem(path, _unexpanded(name), "warning")
         for path, text in _texts(declared)
-        if path != ("command",) and not (has_shell and path[0] == "command") and "${port}" in text
+        if path != ("command",) and not (has_shell and path[0] == "command")
+        for name in ("port", *PROJECT_PLACEHOLDERS)
+        if f"${{{name}}}" in text
     ]
+
+
+def _unexpanded(name: str) -> Wrong:
+    return Wrong(
+        f"`${{{name}}}` stays as it is written",
+        why="`$` is for a shell, and none reads this",
+        fix=f"write `{{{name}}}`, which is filled in",
+        code="does-not-apply",
+    )
+
+
+def variables_named_twice(services: Iterable[Declared]) -> Iterator[Problem]:
+    """A problem for each name in `env_names` that another value of the same checkout has already."""
+    first: dict[tuple[str, str], tuple[Declared, Path]] = {}
+    for declared in services:
+        table = declared.table.env_names
+        for part in table.__struct_fields__ if table is not UNSET else ():
+            name, path = getattr(table, part), ("env_names", part)
+            if name is UNSET:
+                continue
+            holder, there = first.setdefault((str(declared.project), name), (declared, path))
+            if (holder, there) != (declared, path):
+                wrong = Wrong(
+                    f"`{name}` is the name of two variables",
+                    why=f"{holder.cite(there)} has it for its {there[1]}",
+                    fix="choose another name",
+                    code="duplicate-variable",
+                )
+                yield declared.problem(path, wrong)
 
 
 def circles(graph: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
@@ -159,14 +193,18 @@ def circular(circle: list[str], services: Mapping[str, Declared]) -> Problem:
 
 
 def _texts(declared: Declared) -> list[tuple[Path, str]]:
+    """What placeholders are filled in of, each with its place."""
     table = declared.table
-    if table.command is UNSET and table.env is UNSET:
-        return []
     command = [] if table.command is UNSET else table.command
     texts: list[tuple[Path, str]] = [(("command",), command)] if isinstance(command, str) else []
     if isinstance(command, list):
         texts += [(("command", index), text) for index, text in enumerate(command)]
-    return texts + [(("env", key), text) for key, text in (table.env or {}).items()]
+    texts += [(("env", key), text) for key, text in (table.env or {}).items()]
+    if table.path is not UNSET:
+        texts.append((("path",), table.path))
+    if table.health is not UNSET and table.health.path is not UNSET:
+        texts.append((("health", "path"), table.health.path))
+    return texts
 
 
 def _unknown(declared: Declared, path: Path, name: str, services: Mapping[str, Declared]) -> Problem:

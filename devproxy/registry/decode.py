@@ -14,13 +14,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from devproxy.problems import Problem, Wrong
+from devproxy.problems import Problem, Wrong, refuse_unseen
 from devproxy.registry import hostnames, messages
 from devproxy.registry.model import Project
 from devproxy.registry.schema import LinkTable, LocalFile, ProjectFile, ProxyTable, ServiceTable, UserFile
 from devproxy.registry.toml import Places, parse
 from devproxy.registry.validate import Findings, Tables
+from devproxy.registry.values import env_file_path
 from devproxy.text import shown
 
 T = TypeVar("T")
@@ -82,18 +84,18 @@ def _user(parts: "_Parts") -> UserFile:
 
 
 def _project(parts: "_Parts") -> ProjectFile | None:
-    parts.only("project", "services")
-    name, services = parts.name(required=True), parts.services()
+    parts.only("project", "write_env", "services")
+    name, write_env, services = parts.name(required=True), parts.write_env(), parts.services()
     if name is None:
         parts.leave_out(*services)
         return None
-    return ProjectFile(project=name, services=services)
+    return ProjectFile(project=name, write_env=write_env, services=services)
 
 
 def _local(parts: "_Parts") -> LocalFile:
-    parts.only("project", "services")
-    name, services = parts.name(required=False), parts.services()
-    return LocalFile(services=services) if name is None else LocalFile(project=name, services=services)
+    parts.only("project", "write_env", "services")
+    name, write_env, services = parts.name(required=False), parts.write_env(), parts.services()
+    return LocalFile(project=UNSET if name is None else name, write_env=write_env, services=services)
 
 
 class _Parts:
@@ -135,6 +137,21 @@ class _Parts:
             fix=f'add `project = "{slug or "shop"}"` as the first line',
             code="missing-key",
         )
+
+    def write_env(self) -> str | UnsetType:
+        if "write_env" not in self.data:
+            return UNSET
+        text = self.data["write_env"]
+        if not isinstance(text, str) or not text:
+            self.tables.misfit(ProjectFile, "write_env", text)
+            return UNSET
+        try:
+            refuse_unseen(text)
+            return env_file_path(text)
+        except Wrong as wrong:
+            said = Wrong(f"`write_env`: {wrong.what}", why=wrong.why, fix=wrong.fix, code=wrong.code)
+            self.findings.wrong(("write_env",), said)
+            return UNSET
 
     def proxy(self) -> ProxyTable:
         data = self.data.get("proxy", {})
@@ -238,9 +255,9 @@ def _astray(key: str, value: Any, known: tuple[str, ...]) -> Wrong:
             fix=f"move [{key}] to your own registry.toml",
             code="misplaced-key",
         )
-    if key == "project":
+    if key in ("project", "write_env"):
         return Wrong(
-            "`project` has no place in the user registry",
+            f"`{key}` has no place in the user registry",
             why="services here belong to no project",
             fix="put it into the project's own devproxy.toml and link that: devproxy link",
             code="misplaced-key",

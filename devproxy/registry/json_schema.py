@@ -27,6 +27,8 @@ _HEAD = """\
 # Yours is registry.toml in devproxy's own folder; you need no more of it than you want to change. A line that begins
 # with `#` right before a key is one that has no default, or an example. A project's devproxy.toml has the same
 # [services.*] tables and, at its top, `project = "shop"`; devproxy.local.toml beside it overrides it key by key.
+# Either may have `write_env = ".env.local"` at its top: a file of the project's in which the proxy keeps a marked block
+# of variables current, which say where its services are, as `devproxy env` prints them.
 # Durations are numbers with ms, s, m or h, sizes with KiB, MiB or GiB.
 """
 
@@ -46,7 +48,7 @@ def json_schema() -> str:
         "title": "devproxy registry",
         "description": "registry.toml, devproxy.toml and devproxy.local.toml of devproxy, format version 1.",
         "type": "object",
-        "properties": {name: properties[name] for name in ("project", "proxy", "services", "projects")},
+        "properties": {name: properties[name] for name in ("project", "write_env", "proxy", "services", "projects")},
         "additionalProperties": False,
         "definitions": definitions,
     }

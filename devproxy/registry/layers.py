@@ -21,7 +21,7 @@ from devproxy.registry.model import Lease, Project, service_id, split_id
 from devproxy.registry.schema import LocalFile, ProjectFile, ServiceTable, UserFile
 from devproxy.registry.toml import Path
 
-_TABLES = ("env", "health", "request_headers", "response_headers")
+_TABLES = ("env", "env_names", "health", "request_headers", "response_headers")
 
 
 class Linked(msgspec.Struct, frozen=True):

@@ -129,6 +129,7 @@ class _Merge:
             [(declared, self.services[name]) for name, declared in self.declared.items()], self.proxy, own.certain
         )
         self.problems += problems
+        self.problems += conflicts.variables_named_twice(self.declared.values())
         self.depends_on = self._dependencies()
         if self.file is not None:
             for index, wrong in conflicts.unguarded(self.proxy.tlds, self.services.values()):
@@ -163,6 +164,7 @@ class _Merge:
         return Registry(
             settings=self.proxy,
             services=tuple(sorted(services, key=lambda service: service.id)),
+            env_files=tuple(file for link in self.links.values() if (file := resolve.env_file(link)) is not None),
             problems=tuple(sorted(dict.fromkeys(self.problems), key=_order)),
         )
 

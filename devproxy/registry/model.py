@@ -32,6 +32,8 @@ StopSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUS
 # Seconds that nothing waits for: `never`. Not infinity, which JSON does not have: registries are written and read back.
 NO_TIME_LIMIT: Final = sys.float_info.max
 
+MAIN_CHECKOUT: Final = "main"  # what `{checkout}` is for a checkout without a label
+
 
 class Project:
     """A project as it is linked: the name that its file gives it, and the label of a checkout beside another one.
@@ -80,6 +82,14 @@ class Project:
 
     def __hash__(self) -> int:
         return hash((self.base, self.label))
+
+    @property
+    def checkout(self) -> str:
+        """Its label, or `main`: lower-case letters, digits, `-` and `_`, and no two checkouts have the same. It is a
+        name that Compose takes, and a label that is `main` itself has something that no label can have behind it."""
+        if not self.label:
+            return MAIN_CHECKOUT
+        return self.label if self.label != MAIN_CHECKOUT else f"{self.label}_worktree"
 
     @property
     def header(self) -> str:
@@ -219,6 +229,14 @@ class Health(msgspec.Struct, frozen=True):
     timeout: float = 2.0
 
 
+class EnvNames(msgspec.Struct, frozen=True, kw_only=True):
+    """More names of variables for a service's URL, host and port; "" is none."""
+
+    url: str = ""
+    host: str = ""
+    port: str = ""
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """One service with everything resolved.
 
@@ -260,6 +278,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = ""
     env: tuple[tuple[str, str], ...] = ()
     env_file: tuple[str, ...] = ()
+    env_names: EnvNames = EnvNames()
     depends_on: tuple[str, ...] = ()
     start: StartPolicy = "manual"
     restart: RestartPolicy = "on-failure"
@@ -331,11 +350,22 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_forwarded: bool = False
 
 
+class EnvFile(msgspec.Struct, frozen=True):
+    """The file in which a project has its variables kept current (`write_env`): its path, absolute, and the folder of
+    the project, which it is below."""
+
+    project: Project
+    path: str
+    folder: str
+    source: Source
+
+
 class Registry(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the files say, merged: settings, services sorted by id, and every problem that is open."""
+    """Everything the files say, merged: settings, services sorted by id, files of variables, and every open problem."""
 
     settings: ProxySettings = ProxySettings()
     services: tuple[Service, ...] = ()
+    env_files: tuple[EnvFile, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property

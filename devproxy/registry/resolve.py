@@ -28,9 +28,20 @@ from devproxy.addresses import LOOPBACKS
 from devproxy.problems import Problem, Wrong
 from devproxy.registry.addresses import upstream
 from devproxy.registry.layers import Declared, Linked, beside
-from devproxy.registry.model import HeaderEdits, Health, Lease, ProxySettings, Scheme, Service, Source, Upstream
+from devproxy.registry.model import (
+    EnvFile,
+    EnvNames,
+    HeaderEdits,
+    Health,
+    Lease,
+    ProxySettings,
+    Scheme,
+    Service,
+    Source,
+    Upstream,
+)
 from devproxy.registry.schema import HeadersTable, HealthTable, ProxyTable
-from devproxy.registry.values import HTTP_SCHEMES, duration, origin, port_range, size, time_limit
+from devproxy.registry.values import HTTP_SCHEMES, duration, fill_project, origin, port_range, size, time_limit
 from devproxy.text import devproxy_command, shown
 
 _DURATIONS = frozenset(
@@ -51,7 +62,6 @@ _AS_WRITTEN = (
     "stop_signal",
     "origin_header",
     "scheme",
-    "path",
     "cross_protocol",
 )
 
@@ -75,15 +85,14 @@ def service(
     if table.kind == "task":
         found.setdefault("restart", "never")
     if table.health is not UNSET:
-        found["health"] = _health(table.health)
+        found["health"] = _health(declared, table.health)
+    if table.path is not UNSET:
+        found["path"] = fill_project(table.path, declared.project)
     found["request_headers"] = header_edits(table.request_headers)
     found["response_headers"] = header_edits(table.response_headers)
-    if table.command is not UNSET:
-        found["command"] = table.command if isinstance(table.command, str) else tuple(table.command)
-    if table.env is not UNSET:
-        found["env"] = tuple(sorted(table.env.items()))
-    if table.env_file is not UNSET:
-        found["env_file"] = tuple(beside(file, name) for name in _each(table.env_file))
+    found |= _of_command(declared)
+    if table.env_names is not UNSET:
+        found["env_names"] = EnvNames(**dict(_given(table.env_names)))
     address, problems = _address(declared, lease)
     if address is not None and found["other_user"] == "allow":
         address = structs.replace(address, any_user=True)
@@ -102,6 +111,31 @@ def service(
         **found,
     )
     return result, problems + _misfits(declared)
+
+
+def _of_command(declared: Declared) -> dict[str, Any]:
+    """What its table says about its command, and the variables that it gets."""
+    table, file = declared.table, declared.place()[0]
+    found: dict[str, Any] = {}
+    if table.command is not UNSET:
+        found["command"] = table.command if isinstance(table.command, str) else tuple(table.command)
+    if table.env is not UNSET:
+        found["env"] = tuple(sorted(table.env.items()))
+    if table.env_file is not UNSET:
+        found["env_file"] = tuple(beside(file, name) for name in _each(table.env_file))
+    return found
+
+
+def env_file(link: Linked) -> EnvFile | None:
+    """The file in which a project has its variables kept current, if it wants that: the local file's word first."""
+    if link.shared is None or link.shared.value is None:
+        return None
+    for decoded in (link.local, link.shared):
+        if decoded is not None and decoded.value is not None and decoded.value.write_env is not UNSET:
+            file = decoded.file
+            path = beside(file, fill_project(decoded.value.write_env, link.project))
+            return EnvFile(link.project, path, beside(file, "."), Source(file, decoded.places.at(("write_env",))[0]))
+    return None
 
 
 def with_lease(service: Service, lease: Lease) -> Service:
@@ -146,8 +180,11 @@ def header_edits(table: HeadersTable | msgspec.UnsetType) -> HeaderEdits:
     )
 
 
-def _health(table: HealthTable) -> Health:
-    return structs.replace(Health(), **{name: _value(name, value) for name, value in _given(table)})
+def _health(declared: Declared, table: HealthTable) -> Health:
+    values = {name: _value(name, value) for name, value in _given(table)}
+    if table.path is not UNSET:
+        values["path"] = fill_project(table.path, declared.project)
+    return structs.replace(Health(), **values)
 
 
 def _address(declared: Declared, lease: Lease | None) -> tuple[Upstream | None, list[Problem]]:
@@ -254,6 +291,7 @@ _OF_SERVERS = frozenset(
         *("port", "upstream", "hosts", "mount", "protocol", "listen", "listens", "host_header", "response_timeout"),
         *("hold", "cross_site", "exposure", "other_user", "origin_header", "request_headers", "response_headers"),
         *("health", "start", "idle_stop", "address", "scheme", "path", "cross_protocol"),
+        "env_names",
     }
 )
 _OF_TCP = ("listen", "address", "scheme", "path", "cross_protocol")

@@ -139,6 +139,13 @@ Environment = Annotated[
     _kind("a table of strings", '{ API_URL = "{url.api}" }'),
 ]
 
+VariableName = Annotated[
+    str, _kind("the name of a variable", '"DATABASE_URL"', pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)
+]
+EnvFileName = Annotated[
+    str, _kind("a .env file in the project's folder", '".env.local"', pattern=r"(?:^|[/\\])\.env(?:\.[^/\\]*)?$|\.env$")
+]
+
 
 class HeadersTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """What is changed in the fields of a message: removed first, then set, then added."""
@@ -157,6 +164,14 @@ _REQUEST_HEADERS = key(
 _RESPONSE_HEADERS = key(
     "Fields that are changed in responses, likewise.", None, '{ add = { Cache-Control = "no-store" } }'
 )
+
+
+class EnvNamesTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """More names for the variables of `devproxy env`, besides the ones made of the names."""
+
+    url: Maybe[Annotated[VariableName, key("The variable that also has the service's URL.")]] = UNSET
+    host: Maybe[Annotated[VariableName, key("The variable that also has its host.", None, '"PGHOST"')]] = UNSET
+    port: Maybe[Annotated[VariableName, key("The variable that also has its port.", None, '"PGPORT"')]] = UNSET
 
 
 class MountTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -190,7 +205,13 @@ class HealthTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True)
     """How it is checked whether the service is up."""
 
     path: Maybe[
-        Annotated[ProbePath, key("Request target of the check. Without it, a connection that is accepted is enough.")]
+        Annotated[
+            ProbePath,
+            key(
+                "Request target of the check, with `{project}`, `{worktree}` and `{checkout}`. Without it, a connection"
+                " that is accepted is enough."
+            ),
+        ]
     ] = UNSET
     status: Maybe[
         Annotated[
@@ -282,7 +303,16 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             ),
         ]
     ] = UNSET
-    path: Maybe[Annotated[UrlPath, key("What stands behind the port in its URL.", None, '"/shop"')]] = UNSET
+    path: Maybe[
+        Annotated[
+            UrlPath,
+            key(
+                "What stands behind the port in its URL; with `{project}`, `{worktree}` and `{checkout}`.",
+                None,
+                '"/shop"',
+            ),
+        ]
+    ] = UNSET
     cross_protocol: Maybe[
         Annotated[
             CrossProtocolPolicy,
@@ -365,7 +395,9 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             Command,
             key(
                 "What `devproxy run` starts: a string runs in a shell, a list is executed. `{port}`, `{url.NAME}`,"
-                " `{port.NAME}` and `{host.NAME}` are filled in; `$PORT` and `${port}` are the shell's."
+                " `{port.NAME}` and `{host.NAME}` are filled in, for a TCP service with the address of its `listen`;"
+                " and so are `{project}`, `{worktree}`, the label of a checkout that has one, and `{checkout}`, that"
+                " label or `main`. `$PORT` and `${port}` are the shell's."
             ),
         ]
     ] = UNSET
@@ -381,6 +413,18 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
                 " later one wins. `env` wins over them, and so do PORT and what else devproxy sets.",
                 None,
                 '".env"',
+            ),
+        ]
+    ] = UNSET
+    env_names: Maybe[
+        Annotated[
+            EnvNamesTable,
+            key(
+                "More names for what `devproxy env` and `write_env` give to other programs, which is `WEB_URL`,"
+                " `WEB_HOST` and `WEB_PORT`, and the same with the project before it, `SHOP_WEB_URL`. Each says what it"
+                " is by its last word, such as URL, HOST or PORT.",
+                None,
+                '{ url = "DATABASE_URL", host = "PGHOST", port = "PGPORT" }',
             ),
         ]
     ] = UNSET
@@ -591,10 +635,19 @@ class UserFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     ] = {}
 
 
+_WRITE_ENV = key(
+    "A `.env` file in the project's folder in which the running proxy keeps a marked block of variables current: where"
+    " its services are, as `devproxy env` prints them. With `{project}`, `{worktree}` and `{checkout}`.",
+    None,
+    '".env.local"',
+)
+
+
 class ProjectFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """A project's `devproxy.toml`, checked in."""
 
     project: Annotated[Name, key("The project's name; hostnames are `SERVICE.PROJECT.localhost`.", None, '"shop"')]
+    write_env: Maybe[Annotated[EnvFileName, _WRITE_ENV]] = UNSET
     services: Annotated[dict[Name, ServiceTable], key("The project's services.")] = {}
 
 
@@ -602,4 +655,5 @@ class LocalFile(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """`devproxy.local.toml` beside it: your own overrides, key by key."""
 
     project: Maybe[Annotated[Name, key("Another name for the project on this machine.", None, '"shop-2"')]] = UNSET
+    write_env: Maybe[Annotated[EnvFileName, _WRITE_ENV]] = UNSET
     services: Annotated[dict[Name, ServiceTable], key("Overrides of services, or services of your own.")] = {}

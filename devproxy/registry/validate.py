@@ -37,6 +37,7 @@ from devproxy.registry.values import (
     status_set,
     time_limit,
     url_scheme,
+    variable_name,
 )
 from devproxy.text import plural, shown
 
@@ -100,6 +101,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
     },
     schema.MountTable: {"host": host, "path": mount_path},
     schema.HeadersTable: {"set": _HEADERS, "add": _HEADERS, "remove": EACH(field_name)},
+    schema.EnvNamesTable: {"url": variable_name, "host": variable_name, "port": variable_name},
     schema.HealthTable: {
         "path": probe_path,
         "status": status_set,
@@ -294,6 +296,7 @@ def _check(kind: type[msgspec.Struct], data: dict[str, Any]) -> None:
 
 
 _INNER: dict[str, type[msgspec.Struct]] = {
+    "env_names": schema.EnvNamesTable,
     "health": schema.HealthTable,
     "request_headers": schema.HeadersTable,
     "response_headers": schema.HeadersTable,

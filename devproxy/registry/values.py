@@ -8,9 +8,10 @@ RFC 6454 §6.2 (origins), RFC 3986 §3.3 and the URL Standard (what a browser ne
 
 import re
 from collections.abc import Callable
+from pathlib import PurePosixPath, PureWindowsPath
 
 from devproxy.problems import Wrong
-from devproxy.registry.model import NO_TIME_LIMIT
+from devproxy.registry.model import MAIN_CHECKOUT, NO_TIME_LIMIT, Project
 from devproxy.text import shown
 from devproxy.urls import host_url
 
@@ -41,6 +42,7 @@ WELL_KNOWN_PORTS = {
     "sqlserver": 1433,
     "valkey": 6379,
 }
+PROJECT_PLACEHOLDERS = ("project", "worktree", "checkout")  # those that are about the project, not a service
 HTTP_SCHEMES = frozenset(("http", "https", "ws", "wss"))
 
 LONGEST_DURATION = 24 * 3600.0  # seconds
@@ -55,7 +57,12 @@ _BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _RANGE = "([0-9]{1,5})-([0-9]{1,5})"
 _CODES = "([1-5])(?:xx|([0-9]{2})(?:-([1-5][0-9]{2}))?)"
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::([0-9]{1,5}))?"
-_PLACEHOLDER = r"(?<!\$)\{(port|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}"
+_PROJECT_PLACEHOLDER = rf"(?<!\$)\{{({'|'.join(PROJECT_PLACEHOLDERS)})\}}"
+_PLACEHOLDER = rf"(?<!\$)\{{(port|{'|'.join(PROJECT_PLACEHOLDERS)}|(?:url|port|host)\.([a-z0-9-]+(?:\.[a-z0-9-]+)?))\}}"
+_VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
+_ADDRESS_VARIABLE = (
+    "(?i:(?:.*_)?(?:PG)?(?:URL|URI|DSN|HOST|(?:HOST)?ADDR|ADDRESS|PORT|SERVERS?|BROKERS?|ENDPOINT|ORIGIN|API))"
+)
 _IN_TEMPLATE = r"\{(?:service|project|worktree|tld)\}|[a-z0-9.-]"
 
 
@@ -147,8 +154,8 @@ def mount_path(text: str) -> str:
 
 
 def probe_path(text: str) -> str:
-    """The request target of a health check: a path, with a query or without."""
-    why, fix = _fault_of_path(text)
+    """A path, with a query or without, and with placeholders of the project (`fill_project`)."""
+    why, fix = _fault_of_path(re.sub(_PROJECT_PLACEHOLDER, "x", text))
     if why:
         raise Wrong(f'"{shown(text)}" is not a path', why=why, fix=fix)
     return text
@@ -213,7 +220,8 @@ def url_scheme(text: str) -> str:
 
 
 def placeholders(text: str) -> list[tuple[str, str]]:
-    """What is to be filled in: (`url`, `port` or `host`; a service's name, empty for our own `{port}`), in order.
+    """What is to be filled in: (`url`, `port` or `host`; a service's name, empty for our own `{port}`), in order; and
+    (`project`, `worktree` or `checkout`, "").
 
     Every other brace is literal: `${HOME}` and `${port}`, which are a shell's, JSON, `{urls.api}`.
     """
@@ -223,6 +231,70 @@ def placeholders(text: str) -> list[tuple[str, str]]:
 def fill(text: str, value: Callable[[str, str], str]) -> str:
     """`text` with `value(kind, name)` in place of each placeholder, as `placeholders` tells them."""
     return re.sub(_PLACEHOLDER, lambda match: value(match[1].partition(".")[0], match[2] or ""), text)
+
+
+def project_value(kind: str, project: Project | None) -> str:
+    """What stands for `{project}`, `{worktree}` and `{checkout}` in the file of a project, "" where nothing does: its
+    name, the label of the checkout, and that label or `main`, as the name of a Compose project may have it."""
+    if kind == "checkout":
+        return project.checkout if project is not None else MAIN_CHECKOUT
+    if project is None:
+        return ""
+    return project.base if kind == "project" else project.label
+
+
+def fill_project(text: str, project: Project | None) -> str:
+    """`text` with the placeholders of the project filled in, and all else as it is."""
+    return re.sub(_PROJECT_PLACEHOLDER, lambda match: project_value(match[1], project), text)
+
+
+def variable_name(text: str) -> str:
+    """The name of a variable that may be given a service's address.
+
+    A project's file comes with a repository, and these variables go into a person's shell: what names a command or a
+    library there (PROMPT_COMMAND, LD_PRELOAD, CURL_HOME) would run what the file says.
+    """
+    if not re.fullmatch(_VARIABLE, text):
+        raise Wrong(
+            f'"{shown(text)}" is not the name of a variable',
+            why="shells take letters, digits and underscores, and no digit at the beginning",
+            fix='write it as in "DATABASE_URL"',
+        )
+    if not re.fullmatch(_ADDRESS_VARIABLE, text):
+        raise Wrong(
+            f"`{shown(text)}` does not say that it holds an address",
+            why="a variable such as PROMPT_COMMAND would make a shell run what this file says; so the last word of the"
+            " name is URL, URI, DSN, HOST, ADDR, ADDRESS, PORT, SERVER, BROKER, ENDPOINT, ORIGIN or API",
+            fix='write it as in "DATABASE_URL" or "PGPORT"',
+        )
+    return text
+
+
+def env_file_path(text: str) -> str:
+    """The path of a `.env` file below the folder of the file that names it, with placeholders of the project.
+
+    A project's file comes with a repository: what is written for it is a file of variables, and one of its own.
+    """
+    for label in ("", "x"):  # a checkout without a label, and one with
+        path = fill_project(text, Project("x", label))
+        if PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor or ".." in re.split(r"[/\\]", path):
+            raise Wrong(
+                f'"{shown(text)}" may lead out of the project',
+                why="the file comes with a repository, and has nothing written elsewhere",
+                fix='name a file below the project\'s folder, as in ".env.local" or "web/.env"',
+            )
+        if not is_env_file(re.split(r"[/\\]", path)[-1]):
+            raise Wrong(
+                f'"{shown(text)}" is not the name of a .env file',
+                why="its name is `.env`, begins with `.env.`, or ends in `.env`",
+                fix='write it as in ".env.local"',
+            )
+    return text
+
+
+def is_env_file(name: str) -> bool:
+    """Whether a file is one of variables, by its name."""
+    return name.startswith(".env.") or name.endswith(".env")
 
 
 def digest(text: str) -> str:

@@ -21,9 +21,9 @@ from devproxy.detect.files import is_file
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError, Exit
 from devproxy.programs.flags import AdaptedCommand, adapt, hostname_variables
-from devproxy.registry.conflicts import find
+from devproxy.registry.conflicts import NO_PROJECT, find
 from devproxy.registry.model import Registry, Service
-from devproxy.registry.values import fill
+from devproxy.registry.values import PROJECT_PLACEHOLDERS, fill, project_value
 from devproxy.run.environment import ProjectEnvironment, project_environment
 from devproxy.storage.dotenv import parse_dotenv
 from devproxy.storage.files import UnreadableError, decode_text, read
@@ -115,19 +115,26 @@ def _check_folder(service: Service, cwd: str) -> None:
 
 
 def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Ports) -> Callable[[str, str], str]:
-    """What stands for a placeholder: `port` of our own, `url`, `port` or `host` of another service."""
+    """What stands for a placeholder: `port` of our own, `url`, `port` or `host` of another service, something of the
+    project. Of a TCP service that the proxy listens for, it is that address, which stays; only its own `{port}` is the
+    one that its command is to listen on."""
     services = {service.id: service for service in registry.services} | {asker.id: asker}
 
     def value(kind: str, name: str) -> str:
+        if kind in PROJECT_PLACEHOLDERS:
+            if kind == "project" and asker.project is None:
+                raise _unfilled(asker, kind, name, NO_PROJECT.why, NO_PROJECT.fix)
+            return project_value(kind, asker.project)
         identity = find(name, asker, services) if name else asker.id
         if identity is None:
             raise _unfilled(asker, kind, name, "no service is called so", "devproxy ls shows the services there are")
         other = services[identity]
-        if kind == "port":
-            address = port if other.id == asker.id else other.upstream.port if other.upstream else 0
-            found = str(address or "")
+        if kind == "url":
+            found = service_url(other, ports)
+        elif kind == "host":
+            found = other.listen.hosts[0] if other.listen is not None else next(iter(other.hosts), "")
         else:
-            found = service_url(other, ports) if kind == "url" else next(iter(other.hosts), "")
+            found = str((port if other.id == asker.id else _client_port(other)) or "")
         if found:
             return found
         if not other.serves:
@@ -139,6 +146,13 @@ def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Po
         raise _unfilled(asker, kind, name, why, fix)
 
     return value
+
+
+def _client_port(service: Service) -> int:
+    """The port for another service's clients: the proxy's where it listens for it, else its own; 0: none is known."""
+    if service.listen is not None:
+        return service.listen.port
+    return service.upstream.port if service.upstream is not None else 0
 
 
 def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> DevproxyError:

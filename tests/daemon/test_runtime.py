@@ -11,7 +11,7 @@ import pytest
 from devproxy.daemon.runtime import HealthReport, Running, read_health, read_running, watched
 from devproxy.health.model import Condition, Finding, ServiceOwner
 from devproxy.paths import Paths
-from devproxy.registry.model import Project, Registry, Service, Source
+from devproxy.registry.model import EnvFile, Project, Registry, Service, Source
 from devproxy.storage import files
 
 
@@ -49,7 +49,9 @@ def test_what_is_in_force_is_read_as_it_was_written_with_projects_as_text(paths:
     project = Project.of(text) if text else None
     service = Service(id="web", name="web", project=project, hosts=("web.localhost",), source=Source("/r", 1))
     us = psutil.Process()
-    running = Running(pid=us.pid, started=us.create_time(), in_force=Registry(services=(service,)))
+    env_files = (EnvFile(project, "/shop/.env", "/shop", Source("/shop/devproxy.toml", 2)),) if project else ()
+    in_force = Registry(services=(service,), env_files=env_files)
+    running = Running(pid=us.pid, started=us.create_time(), in_force=in_force)
     files.write_json(paths.proxy, running)
     assert json.loads(paths.proxy.read_text("utf-8"))["in_force"]["services"][0]["project"] == text
     assert read_running(paths) == running

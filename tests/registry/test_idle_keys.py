@@ -49,7 +49,19 @@ IDLE: dict[str, tuple[str, set[str]]] = {
     "health": ('{ status = "204" }', set(WAYS)),  # without `path`
     "upstream": ('"h2c://127.0.0.1:50051"', set(WAYS)),
 }
-ACTING = {"kind", "port", "hosts", "protocol", "exposure", "other_user", "command", "cwd", "env", "depends_on"}
+ACTING = {
+    "kind",
+    "port",
+    "hosts",
+    "protocol",
+    "exposure",
+    "other_user",
+    "command",
+    "cwd",
+    "env",
+    "env_names",
+    "depends_on",
+}
 
 
 def test_the_table_knows_every_key() -> None:

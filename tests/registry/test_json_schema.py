@@ -77,7 +77,7 @@ def test_the_examples_that_it_shows_are_valid() -> None:
 
 def test_the_schema_knows_every_table_and_refuses_other_keys() -> None:
     document: dict[str, Any] = json.loads(json_schema())
-    assert list(document["properties"]) == ["project", "proxy", "services", "projects"]
+    assert list(document["properties"]) == ["project", "write_env", "proxy", "services", "projects"]
     assert document["additionalProperties"] is False
     for table in (schema.ProxyTable, schema.ServiceTable, schema.HealthTable, schema.MountTable, schema.LinkTable):
         definition = document["definitions"][table.__name__]

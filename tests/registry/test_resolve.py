@@ -249,3 +249,19 @@ def test_a_path_is_as_long_as_the_system_takes() -> None:
     wrong = socket_fault("a" * (room + 1), SHOP, is_shared=True)
     assert wrong is not None
     assert wrong.code == "bad-upstream"
+
+
+# The checkout
+
+
+@pytest.mark.parametrize(
+    ("name", "health", "path"), [("shop", "/shop-main?", "/shop_main"), ("a.shop", "/shop-a?a", "/shop_a")]
+)
+def test_paths_know_the_checkout(name: str, health: str, path: str) -> None:
+    text = (
+        'project = "shop"\n[services.web]\nport = 1\nhealth = { path = "/{project}-{checkout}?{worktree}" }\n'
+        '[services.db]\nport = 2\nprotocol = "tcp"\npath = "/{project}_{checkout}"\n'
+    )
+    found = of("", linked(text, name=name))
+    assert found[f"web.{name}"].health.path == health
+    assert found[f"db.{name}"].path == path

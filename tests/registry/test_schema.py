@@ -15,7 +15,14 @@ from devproxy.registry.decode import decode_user
 from devproxy.registry.keys import Key, item_of, keys
 from devproxy.registry.merge import merge
 
-TABLES = (schema.ProxyTable, schema.ServiceTable, schema.HealthTable, schema.MountTable, schema.LinkTable)
+TABLES = (
+    schema.ProxyTable,
+    schema.ServiceTable,
+    schema.HealthTable,
+    schema.EnvNamesTable,
+    schema.MountTable,
+    schema.LinkTable,
+)
 # keys of a service that stand for another field of the registry, or for a table of their own
 RENAMED = {"port": "upstream", "mount": "mounts", "address": "listen"}
 
@@ -34,6 +41,7 @@ def test_every_setting_and_every_key_of_a_service_has_its_place_in_the_registry(
     assert set(keys(schema.ProxyTable)) == set(model.ProxySettings.__struct_fields__)
     service = {RENAMED.get(name, name) for name in keys(schema.ServiceTable)}
     assert service == set(model.Service.__struct_fields__) - {"id", "name", "project", "source", "trusted", "leased"}
+    assert set(keys(schema.EnvNamesTable)) == set(model.EnvNames.__struct_fields__)
     assert set(keys(schema.HealthTable)) == set(model.Health.__struct_fields__)
     assert set(keys(schema.MountTable)) == set(model.Mount.__struct_fields__)
 
@@ -89,6 +97,8 @@ PARSERS: list[tuple[Any, Callable[[str], object]]] = [
     (schema.MountPath, values.mount_path),
     (schema.ProbePath, values.probe_path),
     (schema.StatusSet, values.status_set),
+    (schema.VariableName, values.variable_name),
+    (schema.EnvFileName, values.env_file_path),
 ]
 
 

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from os.path import normpath
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from devproxy.problems import Wrong
-from devproxy.registry import values
+from devproxy.registry import hostnames, model, values
 from devproxy.registry.model import NO_TIME_LIMIT
 
 
@@ -168,7 +170,10 @@ def test_no_origins(text: str, fix: str) -> None:
     assert caught.value.fix == fix
 
 
-def test_placeholders_are_exactly_four_and_other_braces_are_literal() -> None:
+ENV_PART = st.sampled_from([".env", "..", "/", "\\", "{worktree}", "{checkout}", "{project}", "local", ".", "C:"])
+
+
+def test_placeholders_are_exactly_seven_and_other_braces_are_literal() -> None:
     text = 'run {port} ${HOME} {url.api} {"a":1} {urls.api} {port.db-1} {host.api.shop} {port.} {url.A} {{port}} {Port}'
     assert values.placeholders(text) == [
         ("port", ""),
@@ -178,8 +183,63 @@ def test_placeholders_are_exactly_four_and_other_braces_are_literal() -> None:
         ("port", ""),
     ]
 
+    text = '{project}-{checkout} {worktree} {projects} {project.a} {checkout.} {"project": 1} {tld} {service}'
+    assert values.placeholders(text) == [("project", ""), ("checkout", ""), ("worktree", "")]
+
+
+def test_what_stands_for_the_placeholders_of_a_project() -> None:
+    text = "{project}/{worktree}/{checkout} {port} ${project}"
+    assert values.fill_project(text, model.Project("shop")) == "shop//main {port} ${project}"
+    assert values.fill_project(text, model.Project("shop", "fix-ui")) == "shop/fix-ui/fix-ui {port} ${project}"
+    assert values.fill_project(text, None) == "//main {port} ${project}"
+
+
+@given(st.lists(st.from_regex(hostnames.LABEL, fullmatch=True) | st.sampled_from(["", "main"]), unique=True))
+def test_the_checkouts_of_a_project_have_different_names_that_compose_takes(labels: list[str]) -> None:
+    names = [values.project_value("checkout", model.Project("shop", label)) for label in labels]
+    assert len(set(names)) == len(labels)
+    assert all(re.fullmatch("[a-z0-9][a-z0-9_-]*", name) for name in names)
+
+
+@given(st.text("./\\ax{}C:", max_size=8).map(lambda text: f"{text}.env") | st.lists(ENV_PART).map("".join))
+@example("{worktree}/.env")
+@example("{worktree}../.env")
+@example("a/..{worktree}/.env")
+def test_a_file_of_variables_is_below_the_project_in_every_checkout(text: str) -> None:
+    try:
+        values.env_file_path(text)
+    except Wrong:
+        return
+    for label in ("", "fix-ui"):
+        path = values.fill_project(text, model.Project("shop", label))
+        below = PurePosixPath(normpath(PurePosixPath("/home/shop") / path))
+        assert below.is_relative_to("/home/shop")
+        assert values.is_env_file(below.name)
+
+
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "PGHOST", "PGPORT", "PGHOSTADDR", "MYSQL_TCP_PORT", "VITE_API", "port"]
+)
+def test_names_of_variables_that_hold_addresses(name: str) -> None:
+    assert values.variable_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PATH", "LD_PRELOAD", "PROMPT_COMMAND", "BASH_ENV", "CURL_HOME", "CURL", "PS1", "ENV", "GIT_SSH_COMMAND"),
+        *("NODE_OPTIONS", "PYTHONPATH", "HTTP_PROXY", "EDITOR", "BROWSER", "SUPPORT"),
+        *("A-URL", "1URL", "", "DATABASE_URL ", "DATABASE_URL\n", "ÜRL"),
+    ],
+)
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(Wrong) as caught:
+        values.variable_name(name)
+    assert "DATABASE_URL" in caught.value.fix
+
 
 def test_what_a_shell_expands_is_no_placeholder() -> None:
+    assert values.placeholders("${project} ${checkout} ${worktree}") == []
     assert values.placeholders("${port} ${url.api} $PORT ${PORT:-3000} $${port}") == []
     assert values.placeholders("${PORT:-{port}}") == [("port", "")]
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError
 from devproxy.programs.scripts import ScriptCall
-from devproxy.registry.model import Project, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import ListenAddress, Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.values import fill, placeholders
 from devproxy.run.command import SHELL, PreparedCommand, prepare
 from devproxy.urls import Ports
@@ -176,6 +176,35 @@ def test_any_mix_of_placeholders_is_filled_in(parts: list[str]) -> None:
     }
     found = prepared(replace(WEB, command=("run", " ".join(parts))))
     assert found.argv[1] == " ".join(values.get(part, part) for part in parts)
+
+
+def test_a_tcp_service_that_the_proxy_listens_for_is_there_for_others_and_binds_its_own_port() -> None:
+    listen = ListenAddress(("127.77.1.2",), 6000)
+    db = replace(DB, protocol="tcp", listen=listen, scheme="postgresql", path="/shop", upstream=None)
+    registry = Registry(services=(WEB, db))
+    asked = ("run", "{url.db} {host.db} {port.db}")
+    found = prepare(replace(WEB, command=asked), port=24000, registry=registry, ports=Ports(7080))
+    assert found.argv[1] == "postgresql://127.77.1.2:6000/shop 127.77.1.2 6000"
+    own = replace(db, command=("run", "{port} {port.db} {url.db}"))
+    found = prepare(own, port=24001, registry=registry, ports=Ports())
+    assert found.argv[1] == "24001 24001 postgresql://127.77.1.2:6000/shop"
+
+
+@pytest.mark.parametrize(
+    ("project", "said"), [("shop", "shop-main  ${project}"), ("fix-ui.shop", "shop-fix-ui fix-ui ${project}")]
+)
+def test_a_command_and_its_environment_know_the_checkout(project: str, said: str) -> None:
+    text = "{project}-{checkout} {worktree} ${project}"
+    found = prepared(replace(WEB, project=Project.of(project), command=("run", text), env=(("A", text),)))
+    assert (found.argv[1], found.env["A"]) == (said, said)
+
+
+def test_without_a_project_its_name_cannot_be_filled_in() -> None:
+    lonely = replace(DB, command=("run", "{project}"))
+    with pytest.raises(DevproxyError, match=r"`\{project\}` cannot be filled in") as told:
+        prepared(lonely)
+    assert told.value.why == "the service is in no project"
+    assert prepared(replace(DB, command=("run", "a{worktree}-{checkout}"))).argv[1] == "a-main"
 
 
 def package(folder: Path, **content: object) -> None:

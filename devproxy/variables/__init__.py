@@ -1,0 +1,1 @@
+"""Where services are, as environment variables, for programs that devproxy does not start."""

@@ -22,13 +22,14 @@ import stat
 import sys
 import time
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import ensure_private
 from devproxy.problems import Problem, ProblemCode
 from devproxy.storage import locks
+from devproxy.storage.marked_block import DamagedBlockError, with_block, without_block
 from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import quote
 
@@ -181,6 +182,28 @@ def update(path: Path, edit: Callable[[str], str], *, private: bool = True) -> N
         return (BOM_UTF8 if (old or b"").startswith(BOM_UTF8) else b"") + new.encode("utf-8")
 
     _write(path, change, private)
+
+
+def update_block(path: Path, name: str, lines: Sequence[str] | None, *, private: bool = False) -> bool:
+    """Make `lines` the block called `name` in the file at `path` (None: take the block out; `marked_block.py`), and
+    leave every other byte as it is; whether that changed anything. Else as `update`; a missing file stays missing where
+    there is nothing to add.
+    """
+    changed = False
+
+    def change(target: Path) -> bytes | None:
+        nonlocal changed
+        old = read(target)
+        try:
+            new = with_block(old or b"", name, lines) if lines is not None else without_block(old or b"", name)
+        except DamagedBlockError as error:
+            where = f"{path}:{error.line}" if error.line else str(path)
+            raise DevproxyError(error.what, why=error.why, fix=error.fix, where=where) from error
+        changed = new != (old or b"")
+        return new if changed else None
+
+    _write(path, change, private)
+    return changed
 
 
 def write(path: Path, text: str, *, private: bool = True) -> None:

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,37 @@ def registry(tmp_path: Path) -> Path:
 
 
 # What is kept
+
+
+def test_a_block_is_all_that_changes_of_a_file(tmp_path: Path) -> None:
+    real, link = tmp_path / "shared.env", tmp_path / ".env"
+    before = BOM_UTF8 + b"A=1\r\n# caf\xe9\r\nB=2"  # a comment in Latin-1, no line end at the end
+    real.write_bytes(before)
+    real.chmod(0o640)
+    link.symlink_to(real.name)
+    assert files.update_block(link, "devproxy env", ["DB_PORT=1"])
+    inode = real.stat().st_ino
+    assert not files.update_block(link, "devproxy env", ["DB_PORT=1"])
+    assert real.stat().st_ino == inode  # what is right already is not written
+    assert real.read_bytes().startswith(before)
+    assert (link.is_symlink(), mode(real)) == (True, 0o640)
+    assert files.update_block(link, "devproxy env", None)
+    assert real.read_bytes() == before
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".env", "shared.env"]
+
+
+def test_nothing_is_made_to_take_a_block_out_of(tmp_path: Path) -> None:
+    assert not files.update_block(tmp_path / ".env", "devproxy env", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_block_is_told_and_left(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("A=1\n# >>> devproxy env >>>\nB=2\n")
+    with pytest.raises(DevproxyError, match="is damaged") as caught:
+        files.update_block(file, "devproxy env", ["DB_PORT=1"])
+    assert caught.value.where == f"{file}:2"
+    assert file.read_text() == "A=1\n# >>> devproxy env >>>\nB=2\n"
 
 
 def test_a_new_file_and_its_folder_are_private(registry: Path) -> None:

@@ -200,6 +200,13 @@ def nearest_project(folder: Path) -> Path | None:
     return next((file for at in (folder, *folder.parents) if (file := at / PROJECT_FILE).is_file()), None)
 
 
+def hosts_file() -> Path:
+    """The system's file of names and addresses (hosts(5)), which every program's resolver reads."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "drivers", "etc", "hosts")
+    return Path("/etc/hosts")
+
+
 def ensure_private(folder: Path) -> Path:
     """Make `folder` with mode 0700 if it is missing, and return it. Raises OSError, and as `check_private` does."""
     try:

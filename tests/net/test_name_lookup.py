@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from devproxy.net import name_lookup
 from devproxy.net.hosts_file import HostsLine
 from devproxy.net.name_lookup import Astray, astray, astray_after
 
@@ -21,7 +20,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[[Resolver], None]:
         def getaddrinfo(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in answer(host)]
 
-        monkeypatch.setattr(name_lookup.socket, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
     return use
 

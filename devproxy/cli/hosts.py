@@ -46,7 +46,6 @@ from devproxy.text import devproxy_command, plural, quote
 _TITLE: Final = "devproxy hosts"
 _NSSWITCH: Final = Path("/etc/nsswitch.conf")
 _NSCD: Final = Path("/run/nscd/socket")
-_APPLY: Final = devproxy_command("hosts", "--apply")
 
 
 class HostsBlock(NamedTuple):
@@ -68,6 +67,17 @@ class HostsBlock(NamedTuple):
         """Lines outside of it that lead its names elsewhere."""
         marks = marked_block.begin_marker(self.title), marked_block.end_marker(self.title)
         return conflicts(outside_lines(self.content.decode("utf-8", "surrogateescape"), *marks), self.wanted)
+
+    @property
+    def kind(self) -> str:
+        """The option that says which names these are."""
+        return "--all" if has_shared(self.wanted) else "--own"
+
+    @property
+    def apply(self) -> str:
+        """The command that writes it."""
+        is_same_kind = has_shared(self.wanted) == has_shared(self.present)
+        return devproxy_command("hosts", "--apply", *(() if is_same_kind else (self.kind,)))
 
     @property
     def text(self) -> str:
@@ -137,7 +147,7 @@ def _view() -> CommandContext:
         raise DevproxyError(
             "root has no registry of its own",
             why="sudo makes devproxy look at root's files, not at yours",
-            fix=f"without sudo, it asks for the rights to write by itself: {_APPLY}",
+            fix=f"without sudo, it asks for the rights to write by itself: {devproxy_command('hosts', '--apply')}",
             exit_code=Exit.REFUSED,
         )
     return load_context()
@@ -177,7 +187,7 @@ def _print(block: HostsBlock, as_json: bool) -> None:
         remark('no service has an address of its own (`address = "own"`); for every name: devproxy hosts --all')
     missing, surplus = difference(block.present, block.wanted)
     if missing or surplus:
-        remark(f"{block.file} does not have it so: {_APPLY}", fg="yellow")
+        remark(f"{block.file} does not have it so: {block.apply}", fg="yellow")
     elif block.wanted:
         remark(f"{block.file} has it")
 
@@ -191,7 +201,7 @@ def _check(block: HostsBlock, as_json: bool) -> int:
             say(f"{words:<8}  {line.text}")
     _remark_conflicts(block)
     if missing or surplus:
-        remark(f"{block.file} is not as it should be: {_APPLY}", fg="yellow")
+        remark(f"{block.file} is not as it should be: {block.apply}", fg="yellow")
     elif not block.conflicts:
         remark(f"{block.file} is current: {_count(block.wanted)}", fg="green")
     return Exit.BAD_NEWS if missing or surplus or block.conflicts else Exit.GOOD
@@ -282,7 +292,7 @@ def _change_by_sudo(block: HostsBlock) -> None:
     words = as_another_user("hosts", "--apply", "--stdin")
     sudo = shutil.which("sudo")
     if sudo is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        typed = f"{as_typed()} hosts {'--all ' if has_shared(block.wanted) else ''}| sudo {_typed(words)}"
+        typed = f"{as_typed()} hosts {block.kind} | sudo {_typed(words)}"
         if not block.wanted:
             typed = f"sudo {_typed(as_another_user('hosts', '--remove'))}"
         raise DevproxyError(

@@ -85,7 +85,11 @@ class OwnEtc:
     def as_user(self, *argv: str) -> list[str]:
         """`argv` in here, as a user without rights, who owns the home from now on."""
         subprocess.run(["chown", "-R", f"{UID}:{UID}", str(self.home.folder)], check=True)
-        return self.command(["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups", *argv])
+        command = self.command(["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups"])
+        trial = [*command, sys.executable, "-c", "import devproxy.cli.app, msgspec"]
+        if subprocess.run(trial, env=self.home.environment(), capture_output=True, check=False).returncode:
+            require.missing("a Python that other users may run")
+        return [*command, *argv]
 
     def close(self) -> None:
         self._holder.communicate()

@@ -224,6 +224,12 @@ def is_root() -> bool:
     return sys.platform != "win32" and os.geteuid() == 0
 
 
+def sudo_caller() -> int | None:
+    """The user who runs us as root by sudo; None where nobody does."""
+    caller = os.environ.get("SUDO_UID", "") if is_root() else ""
+    return int(caller) if caller.isascii() and caller.isdigit() else None
+
+
 def as_root(command: str) -> str:
     """`command`, which takes the rights of root, as whoever runs us types it: root needs no sudo, and may lack it."""
     return command if is_root() else f"sudo {command}"
@@ -251,7 +257,7 @@ def check_private(folder: Path) -> None:
             why = f"it belongs to user {status.st_uid}, who could change what devproxy routes (you are user {us})"
             fix = "point DEVPROXY_HOME at a folder of your own"
             if us == 0:
-                by_sudo = "SUDO_UID" in os.environ
+                by_sudo = sudo_caller() is not None
                 fix = "run devproxy without sudo" if by_sudo else f"run devproxy as user {status.st_uid}, or {fix}"
             raise _refused(folder, why, fix)
     if stat.S_IMODE(target.st_mode) & 0o077 and not stat.S_ISLNK(link.st_mode):

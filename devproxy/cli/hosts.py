@@ -38,7 +38,8 @@ from devproxy.net.hosts_file import (
     wildcards,
 )
 from devproxy.net.name_lookup import REREAD, astray_after
-from devproxy.paths import Paths, hosts_file, is_root
+from devproxy.net.users import user_name
+from devproxy.paths import Paths, hosts_file, is_root, sudo_caller
 from devproxy.problems import Wrong
 from devproxy.storage import files, marked_block
 from devproxy.text import devproxy_command, plural, quote
@@ -142,8 +143,7 @@ def command(*, apply: bool, remove: bool, check: bool, everything: bool | None, 
 
 def _view() -> CommandContext:
     """The registry of whoever types the command. Raises DevproxyError where sudo hides it."""
-    by_sudo = is_root() and os.environ.get("SUDO_UID", "0") != "0"
-    if by_sudo and not Paths.from_environment().registry.exists():
+    if _user_behind_sudo() is not None:
         raise DevproxyError(
             "root has no registry of its own",
             why="sudo makes devproxy look at root's files, not at yours",
@@ -153,10 +153,16 @@ def _view() -> CommandContext:
     return load_context()
 
 
+def _user_behind_sudo() -> int | None:
+    """Whose command this is, where root runs it for somebody else; root who has a registry runs it for itself."""
+    caller = sudo_caller()
+    return None if not caller or Paths.from_environment().registry.exists() else caller
+
+
 def _block(wanted: list[HostsLine]) -> HostsBlock:
     file = hosts_file()
     with _explaining(file):
-        content = files.read(file, any_owner=True) or b""
+        content = files.read(file, any_owner=True, limit=files.MAX_SYSTEM_BYTES) or b""
     return HostsBlock(file, _title(), content, wanted)
 
 
@@ -164,13 +170,8 @@ def _title() -> str:
     """The block's name: of whoever types the command, also by sudo."""
     if sys.platform == "win32":
         return _TITLE
-    import pwd
-
-    uid = int(os.environ.get("SUDO_UID", "0")) if is_root() else os.geteuid()
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
+    uid = _user_behind_sudo() or os.geteuid()
+    user = user_name(uid)
     return f"{_TITLE} of {user if re.fullmatch(_USER, user) else uid}"
 
 
@@ -259,7 +260,7 @@ def _change(block: HostsBlock, as_json: bool) -> None:
     except PermissionError as error:
         if is_root() or sys.platform == "win32":
             raise _not_written(block.file, error) from error
-        _change_by_sudo(block)
+        _change_by_sudo(block, quiet=as_json)
         if as_json:
             print_json(_row(_again(block), changed=True))
         return
@@ -284,7 +285,7 @@ def _again(block: HostsBlock) -> HostsBlock:
     return _block(block.wanted)._replace(title=block.title)
 
 
-def _change_by_sudo(block: HostsBlock) -> None:
+def _change_by_sudo(block: HostsBlock, *, quiet: bool) -> None:
     import shutil
 
     from devproxy.run.interpreter import as_another_user, as_typed
@@ -303,7 +304,8 @@ def _change_by_sudo(block: HostsBlock) -> None:
             fix=typed if sudo is not None else f"do it as root: {typed}",
         )
     remark(f"{block.file} belongs to root: sudo writes it, and may ask for your password")
-    done = subprocess.run([sudo, "--", *words], input=block.text.encode(), check=False)
+    out = subprocess.DEVNULL if quiet else None  # what it says, it says to our reader
+    done = subprocess.run([sudo, "--", *words], input=block.text.encode(), stdout=out, check=False)
     if done.returncode:
         raise DevproxyError(f"{block.file} was not written", why=f"sudo has ended with {done.returncode}")
 

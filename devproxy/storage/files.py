@@ -37,6 +37,7 @@ from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import quote
 
 MAX_BYTES = 4 * 1024 * 1024
+MAX_SYSTEM_BYTES = 64 * 1024 * 1024  # of a file of the system's: some block a million sites in the hosts file
 
 _FLAGS = (
     os.O_RDONLY
@@ -231,12 +232,15 @@ def change_bytes(path: Path, edit: Callable[[bytes], bytes]) -> Changed | None:
         _clean(target)
         copy = target.with_name(f"{target.name}.devproxy-copy")
         _refuse_half_written(target, copy, edit)
-        old = read(target, any_owner=True) or b""
+        present = read(target, any_owner=True, limit=MAX_SYSTEM_BYTES)
+        old = present or b""
         new = edit(old)
         if new == old:
             return None
         try:
             _replace(target, new, 0o644)
+            if present is None:
+                target.chmod(0o644)  # whatever the umask of root says: everybody reads it
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
@@ -262,10 +266,15 @@ def _refuse_half_written(target: Path, copy: Path, edit: Callable[[bytes], bytes
     Where the same edit makes the same of both, they differ in no more than what is to be edited: the file is whole, and
     the copy goes.
     """
-    kept = read(copy, any_owner=True)
+    try:
+        kept = read(copy, any_owner=True, limit=MAX_SYSTEM_BYTES)
+    except UnreadableError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise error.__cause__ from error  # a matter of rights, as the file is
+        raise
     if kept is None:
         return
-    content = read(target, any_owner=True) or b""
+    content = read(target, any_owner=True, limit=MAX_SYSTEM_BYTES) or b""
     try:
         is_whole = content == kept or edit(content) == edit(kept)
     except DevproxyError:

@@ -1,6 +1,7 @@
 """`devproxy hosts` on a real hosts file, and what real programs make of it: in a mount namespace of the test's own."""
 
 import os
+import pwd
 import shlex
 import shutil
 import socket
@@ -370,6 +371,10 @@ def test_root_by_sudo_does_not_take_its_own_registry_for_the_users(etc: OwnEtc) 
     done = etc.devproxy("hosts", "--apply", DEVPROXY_HOME=str(empty), SUDO_UID=str(UID))
     assert done.code == Exit.REFUSED
     assert "devproxy hosts --apply" in done.err
+    assert etc.hosts.read_bytes() == before
+    # root who has a registry works for itself, however it has become root
+    assert f"devproxy hosts of {pwd.getpwuid(0).pw_name} >>>" in etc.devproxy("hosts", SUDO_UID=str(UID)).out
+    assert etc.devproxy("hosts", "--apply", SUDO_UID=str(UID)).code == Exit.GOOD
     assert etc.hosts.read_bytes() == before
 
 

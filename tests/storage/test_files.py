@@ -488,6 +488,41 @@ def test_whoever_may_not_write_hears_it_from_the_system(system_file: Path, monke
         files.change_bytes(system_file, twice)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_one_that_was_missing_may_be_read_by_everybody(system_file: Path) -> None:
+    system_file.unlink()
+    before = os.umask(0o077)
+    try:
+        assert files.change_bytes(system_file, twice)
+    finally:
+        os.umask(before)
+    assert (mode(system_file), system_file.read_bytes()) == (0o644, b"+")
+
+
+def test_a_file_of_the_systems_may_be_large(system_file: Path) -> None:
+    content = b"0.0.0.0 ads.example\n" * (files.MAX_BYTES // 10)
+    system_file.write_bytes(content)
+    assert files.change_bytes(system_file, twice)
+    assert system_file.read_bytes() == content + b"+"
+
+
+def test_a_copy_that_only_root_may_read_is_a_matter_of_rights(
+    system_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = system_file.with_name("hosts.devproxy-copy")
+    copy.write_bytes(b"")
+    opened = os.open
+
+    def closed(path: Path, *flags: int) -> int:
+        if path == copy:
+            raise PermissionError(errno.EACCES, "no")
+        return opened(path, *flags)
+
+    monkeypatch.setattr(os, "open", closed)
+    with pytest.raises(PermissionError):
+        files.change_bytes(system_file, twice)
+
+
 @pytest.fixture
 def mounted(system_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, as a mount point: nothing can be renamed over it."""

@@ -200,6 +200,13 @@ def nearest_project(folder: Path) -> Path | None:
     return next((file for at in (folder, *folder.parents) if (file := at / PROJECT_FILE).is_file()), None)
 
 
+def hosts_file() -> Path:
+    """The system's file of names and addresses (hosts(5)), which every program's resolver reads."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "drivers", "etc", "hosts")
+    return Path("/etc/hosts")
+
+
 def ensure_private(folder: Path) -> Path:
     """Make `folder` with mode 0700 if it is missing, and return it. Raises OSError, and as `check_private` does."""
     try:
@@ -215,6 +222,12 @@ def ensure_private(folder: Path) -> Path:
 def is_root() -> bool:
     """Whether there is nothing that more rights would add."""
     return sys.platform != "win32" and os.geteuid() == 0
+
+
+def sudo_caller() -> int | None:
+    """The user who runs us as root by sudo; None where nobody does."""
+    caller = os.environ.get("SUDO_UID", "") if is_root() else ""
+    return int(caller) if caller.isascii() and caller.isdigit() else None
 
 
 def as_root(command: str) -> str:
@@ -244,7 +257,7 @@ def check_private(folder: Path) -> None:
             why = f"it belongs to user {status.st_uid}, who could change what devproxy routes (you are user {us})"
             fix = "point DEVPROXY_HOME at a folder of your own"
             if us == 0:
-                by_sudo = "SUDO_UID" in os.environ
+                by_sudo = sudo_caller() is not None
                 fix = "run devproxy without sudo" if by_sudo else f"run devproxy as user {status.st_uid}, or {fix}"
             raise _refused(folder, why, fix)
     if stat.S_IMODE(target.st_mode) & 0o077 and not stat.S_ISLNK(link.st_mode):

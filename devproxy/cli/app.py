@@ -40,6 +40,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "status": "Say whether the proxy runs, and on which ports.",
         "health": "Check services now: are they up, who else can reach them.",
         "ports": "List what listens on this machine, and who can reach it.",
+        "hosts": "Keep names in the system's hosts file.",
         "logs": "Show what a project's services have printed.",
         "attach": "Type into a service, for a debugger or a prompt.",
         "check": "Validate registry files; for CI and pre-commit too.",

@@ -138,6 +138,19 @@ def remark_stopped(view: CommandContext) -> None:
         remark(f"the proxy is not running; start it: {START}", fg="yellow")
 
 
+def remark_astray(services: Iterable[Service]) -> None:
+    """Say on stderr that a name does not lead to the address that its service alone has, if one does not."""
+    own = [service for service in services if service.listen is not None and service.listen.own]
+    if not own:
+        return
+    from devproxy.net.hosts_file import own_lines
+    from devproxy.net.name_lookup import astray
+
+    wrong = astray(own_lines(own))
+    if wrong is not None:
+        remark(f"{wrong.text}; tell the system so: devproxy hosts --apply", fg="yellow")
+
+
 def remark_problems(problems: Iterable[Problem]) -> None:
     """The open problems on stderr, the first ten in full."""
     problems = list(problems)

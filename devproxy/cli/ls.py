@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devproxy.cli.context import CommandContext, load_context, remark_problems, remark_stopped
+from devproxy.cli.context import CommandContext, load_context, remark_astray, remark_problems, remark_stopped
 from devproxy.cli.output import for_person, print_json, print_table, remark
 from devproxy.text import devproxy_command, plural, safe
 
@@ -50,6 +50,7 @@ def command(everything: bool, as_json: bool) -> None:
         print_table(HEADINGS, [_row(view, service, conditions) for service in shown], COLOURS)
         _remark_changes(shown)
         _remark_waiting(view)
+        remark_astray(shown)
         if for_person():
             if len(shown) < len(view.registry.services):
                 remark(f"… and {plural(len(others), 'service')} elsewhere: devproxy ls --all")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devproxy.cli.arguments import complete_service, find_service
-from devproxy.cli.context import load_context, remark_stopped
+from devproxy.cli.context import load_context, remark_astray, remark_stopped
 from devproxy.cli.output import print_json, say
 from devproxy.errors import DevproxyError
 
@@ -34,6 +34,7 @@ def command(name: str, as_json: bool) -> None:
         print_json({"name": service.id, "host": host, "url": url, "running": view.running is not None})
         return
     say(url)
+    remark_astray([service])
     remark_stopped(view)
 
 

@@ -16,6 +16,7 @@ import sys
 from functools import cache, lru_cache
 
 from devproxy.net import sockdiag
+from devproxy.paths import sudo_caller
 
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 
@@ -24,9 +25,8 @@ _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 def _trusted() -> frozenset[int]:
     if sys.platform == "win32":
         return frozenset()
-    us = os.geteuid()
-    caller = os.environ.get("SUDO_UID", "") if us == 0 else ""
-    return frozenset((0, us, *([int(caller)] if caller.isascii() and caller.isdigit() else ())))
+    caller = sudo_caller()
+    return frozenset((0, os.geteuid(), *(() if caller is None else (caller,))))
 
 
 def is_other_user(uid: int) -> bool:

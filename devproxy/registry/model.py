@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from devproxy.addresses import LOOPBACKS
 from devproxy.problems import Problem
 from devproxy.registry import hostnames
 from devproxy.text import host_port
@@ -186,6 +187,11 @@ class ListenAddress(msgspec.Struct, frozen=True):
     def authority(self) -> str:
         """The one that clients are told: `127.0.0.1:5432`."""
         return host_port(self.hosts[0], self.port)
+
+    @property
+    def own(self) -> str:
+        """The address that no other service has; "" where it is those that all share."""
+        return "" if self.hosts[0] in LOOPBACKS else self.hosts[0]
 
     @property
     def places(self) -> list[str]:

@@ -34,6 +34,14 @@ def as_typed() -> str:
     return "devproxy" if shutil.which("devproxy") else " ".join(map(quote, ourselves()))
 
 
+def as_another_user(*arguments: str) -> list[str]:
+    """The command line of `devproxy ARGUMENTS` for somebody who has another environment, such as root by sudo."""
+    package = Path(__file__).parents[2]
+    if package.is_relative_to(sys.prefix):
+        return ourselves(*arguments)
+    return ["env", f"PYTHONPATH={package}", *ourselves(*arguments)]
+
+
 def own_environment() -> dict[str, str]:
     """Our environment, for a process of ours: it finds the same packages, and the same files, from any folder."""
     environment = dict(os.environ)

@@ -10,6 +10,8 @@ Writing: lock (`locks.py`), read, edit, temp file in the same folder, fsync, `os
   and the data is on disk before the name is (fsync(2)).
 - A temp file exists only while its writer holds the lock, so one that the next writer finds is a dead writer's.
 - A symlink (dotfiles) is written through: lock, temp file and replace happen where the file really is.
+- Nothing can be renamed over a mount point (rename(2): EBUSY), which the hosts file of a container is. `change_bytes`
+  writes such a file in place, and keeps a copy beside it until that is done.
 
 Not here: what is written (`registry/edit.py` makes registry text), files that are appended to (`rotating_file.py`).
 """
@@ -24,9 +26,10 @@ import time
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from devproxy.errors import DevproxyError, Exit
-from devproxy.paths import ensure_private
+from devproxy.paths import as_root, ensure_private
 from devproxy.problems import Problem, ProblemCode
 from devproxy.storage import locks
 from devproxy.storage.marked_block import DamagedBlockError, with_block, without_block
@@ -34,6 +37,7 @@ from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import quote
 
 MAX_BYTES = 4 * 1024 * 1024
+MAX_SYSTEM_BYTES = 64 * 1024 * 1024  # of a file of the system's: some block a million sites in the hosts file
 
 _FLAGS = (
     os.O_RDONLY
@@ -211,6 +215,82 @@ def write(path: Path, text: str, *, private: bool = True) -> None:
     _write(path, lambda _: text.encode("utf-8"), private)
 
 
+class Changed(NamedTuple):
+    """How a file was changed; `copy` is where its old content was kept while it was written in place, else None."""
+
+    copy: Path | None = None
+
+
+def change_bytes(path: Path, edit: Callable[[bytes], bytes]) -> Changed | None:
+    """Make `edit(content)` the content of a file of the system's, whoever owns it; None where it is that already.
+
+    Owner, mode, access control list and security label stay. Raises OSError as the system says it, for whoever lacks
+    the rights can ask for them, UnreadableError, and DevproxyError where an earlier change in place did not end.
+    """
+    target = Path(os.path.realpath(path))
+    with locks.exclusive(target):
+        _clean(target)
+        copy = target.with_name(f"{target.name}.devproxy-copy")
+        _refuse_half_written(target, copy, edit)
+        present = read(target, any_owner=True, limit=MAX_SYSTEM_BYTES)
+        old = present or b""
+        new = edit(old)
+        if new == old:
+            return None
+        try:
+            _replace(target, new, 0o644)
+            if present is None:
+                target.chmod(0o644)  # whatever the umask of root says: everybody reads it
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            _overwrite(target, new, old, copy)
+            return Changed(copy)
+        return Changed()
+
+
+def _overwrite(target: Path, new: bytes, old: bytes, copy: Path) -> None:
+    """Write in place. A reader may see the beginning of the one and the end of the other, for as long as it takes."""
+    _replace(copy, old, 0o600)
+    with os.fdopen(os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0)), "wb") as file:
+        file.write(new)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+    copy.unlink()
+
+
+def _refuse_half_written(target: Path, copy: Path, edit: Callable[[bytes], bytes]) -> None:
+    """Raise DevproxyError where a copy stands whose writer was killed; the lock says that none is at work.
+
+    Where the same edit makes the same of both, they differ in no more than what is to be edited: the file is whole, and
+    the copy goes.
+    """
+    try:
+        kept = read(copy, any_owner=True, limit=MAX_SYSTEM_BYTES)
+    except UnreadableError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise error.__cause__ from error  # a matter of rights, as the file is
+        raise
+    if kept is None:
+        return
+    content = read(target, any_owner=True, limit=MAX_SYSTEM_BYTES) or b""
+    try:
+        is_whole = content == kept or edit(content) == edit(kept)
+    except DevproxyError:
+        is_whole = False
+    if not is_whole:
+        raise DevproxyError(
+            "an earlier change of this file was cut short, so that it may be half written",
+            why=f"{copy} is what it was before",
+            fix=f"look at both, then: {as_root(f'cp {quote(copy)} {quote(target)}')}, or, where the file is as it "
+            f"should be: {as_root(f'rm {quote(copy)}')}",
+            where=str(target),
+            exit_code=Exit.REFUSED,
+        )
+    copy.unlink()
+
+
 def write_json(path: Path, value: object) -> None:
     """`write` as indented JSON; `value` is what msgspec encodes (a Struct, a dict, …), anything else its text."""
     import msgspec
@@ -266,6 +346,10 @@ def _inherit(descriptor: int, target: Path) -> None:
         with contextlib.suppress(PermissionError):  # only root may give files away
             os.fchown(descriptor, old.st_uid, old.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+    if sys.platform == "linux":
+        for name in os.listxattr(target):  # acl(5), a label of SELinux
+            with contextlib.suppress(OSError):
+                os.setxattr(descriptor, name, os.getxattr(target, name))
 
 
 def _rename(temporary: Path, target: Path) -> None:

@@ -431,3 +431,150 @@ def test_the_place_of_a_byte_that_is_not_utf8(content: bytes, line: int, column:
         decode_text(content, Path("/f"))
     problem = caught.value.problem
     assert (problem.code, problem.line, problem.column) == ("not-utf-8", line, column)
+
+
+# A file of the system's
+
+
+@pytest.fixture
+def system_file(tmp_path: Path) -> Path:
+    path = tmp_path / "etc" / "hosts"
+    path.parent.mkdir()
+    path.write_bytes(b"127.0.0.1 localhost\r\n# caf\xe9")
+    path.chmod(0o664)
+    return path
+
+
+def twice(content: bytes) -> bytes:
+    return content.removesuffix(b"+") + b"+"
+
+
+def test_a_file_of_the_systems_keeps_its_mode_owner_and_bytes(system_file: Path) -> None:
+    before = system_file.stat()
+    assert files.change_bytes(system_file, lambda content: content + b"\xff") == files.Changed()
+    assert system_file.read_bytes() == b"127.0.0.1 localhost\r\n# caf\xe9\xff"
+    after = system_file.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert after.st_ino != before.st_ino
+    assert files.change_bytes(system_file, lambda content: content) is None
+    assert [file.name for file in system_file.parent.iterdir()] == ["hosts"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="owners")
+def test_a_file_of_another_users_stays_theirs(system_file: Path) -> None:
+    require.root()
+    os.chown(system_file, 65533, 65532)
+    assert files.change_bytes(system_file, twice)
+    status = system_file.stat()
+    assert (status.st_uid, status.st_gid, mode(system_file)) == (65533, 65532, 0o664)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="extended attributes")
+def test_what_else_the_file_system_knows_of_a_file_is_kept(system_file: Path) -> None:
+    try:
+        os.setxattr(system_file, "user.label", b"net_conf_t")
+    except OSError:
+        require.missing("a file system with extended attributes")
+    assert files.change_bytes(system_file, twice)
+    assert os.getxattr(system_file, "user.label") == b"net_conf_t"
+
+
+def test_whoever_may_not_write_hears_it_from_the_system(system_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(files, "_replace", refuse)
+    with pytest.raises(PermissionError):
+        files.change_bytes(system_file, twice)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_one_that_was_missing_may_be_read_by_everybody(system_file: Path) -> None:
+    system_file.unlink()
+    before = os.umask(0o077)
+    try:
+        assert files.change_bytes(system_file, twice)
+    finally:
+        os.umask(before)
+    assert (mode(system_file), system_file.read_bytes()) == (0o644, b"+")
+
+
+def test_a_file_of_the_systems_may_be_large(system_file: Path) -> None:
+    content = b"0.0.0.0 ads.example\n" * (files.MAX_BYTES // 10)
+    system_file.write_bytes(content)
+    assert files.change_bytes(system_file, twice)
+    assert system_file.read_bytes() == content + b"+"
+
+
+def test_a_copy_that_only_root_may_read_is_a_matter_of_rights(
+    system_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = system_file.with_name("hosts.devproxy-copy")
+    copy.write_bytes(b"")
+    opened = os.open
+
+    def closed(path: Path, *flags: int) -> int:
+        if path == copy:
+            raise PermissionError(errno.EACCES, "no")
+        return opened(path, *flags)
+
+    monkeypatch.setattr(os, "open", closed)
+    with pytest.raises(PermissionError):
+        files.change_bytes(system_file, twice)
+
+
+@pytest.fixture
+def mounted(system_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, as a mount point: nothing can be renamed over it."""
+    rename = files._rename
+
+    def busy(temporary: Path, target: Path) -> None:
+        if target == system_file:
+            raise OSError(errno.EBUSY, "busy")
+        rename(temporary, target)
+
+    monkeypatch.setattr(files, "_rename", busy)
+    return system_file
+
+
+def test_a_mount_point_is_written_in_place(mounted: Path) -> None:
+    before = mounted.stat()
+    copy = mounted.with_name("hosts.devproxy-copy")
+    for edit in (twice, lambda content: content[:9]):
+        old = mounted.read_bytes()
+        assert files.change_bytes(mounted, edit) == files.Changed(copy)
+        assert mounted.read_bytes() == edit(old)
+    after = mounted.stat()
+    assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
+    assert [file.name for file in mounted.parent.iterdir()] == ["hosts"]
+
+
+def test_while_it_is_written_in_place_the_copy_is_there(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, copy = mounted.read_bytes(), mounted.with_name("hosts.devproxy-copy")
+    sync = os.fsync
+
+    def killed(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == mounted.stat().st_ino:
+            assert copy.read_bytes() == old
+            assert mode(copy) == 0o600
+            raise KeyboardInterrupt
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files.change_bytes(mounted, twice)
+    monkeypatch.undo()
+    assert copy.exists()
+    assert mounted.read_bytes() == twice(old)  # whole, so that the copy is of no more use
+    files.change_bytes(mounted, twice)
+    assert not copy.exists()
+
+
+def test_one_that_may_be_half_written_is_not_written_again(system_file: Path) -> None:
+    copy = system_file.with_name("hosts.devproxy-copy")
+    copy.write_bytes(b"127.0.0.1 localhost\n10.0.0.1 printer\n")
+    with pytest.raises(DevproxyError, match="cut short") as caught:
+        files.change_bytes(system_file, twice)
+    assert str(copy) in caught.value.why
+    assert copy.exists()
+    assert system_file.read_bytes() == b"127.0.0.1 localhost\r\n# caf\xe9"

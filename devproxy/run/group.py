@@ -28,7 +28,7 @@ from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import Loader
 from devproxy.registry.model import ProxySettings, RestartPolicy, Service
 from devproxy.run.activation import refuse_untrusted
-from devproxy.run.group_state import MemberPhase, MemberState, state_elsewhere
+from devproxy.run.group_state import OVER, MemberPhase, MemberState, state_elsewhere
 from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import LineSplitter, plain
 from devproxy.run.selection import SelectedService
@@ -60,6 +60,7 @@ class Member:
         self.starts = self.ends = 0
         self.session: Session | None = None
         self.stop = asyncio.Event()
+        self.may_end = False  # it is to stop, and so have those that depend on it
         self.settled = asyncio.Event()
         self.over = asyncio.Event()
         self.restart = asyncio.Event()  # it was asked to start anew
@@ -136,15 +137,10 @@ class ServiceGroup:
         for member in [self.members[name] for name in names if name in self.members]:
             if member.over.is_set():
                 self.start([member.name])
-            elif not member.stop.is_set() and self._tasks is not None:
+            elif not member.stop.is_set():
                 member.restart.set()
                 if member.session is not None:
-                    self._tasks.create_task(self._end_session(member, member.session))
-
-    async def _end_session(self, member: Member, session: Session) -> None:
-        """End this run of its command, not the member."""
-        if await _started_session(member, session) is session:
-            session.end(self._stop_grace(member))
+                    member.session.end(self._stop_grace(member))
 
     def type_into(self, name: str, text: str | None) -> None:
         """Give a service's command some input; None: interrupt it, as Ctrl-C does."""
@@ -182,6 +178,8 @@ class ServiceGroup:
         try:
             if await self._wait_for_dependencies(member):
                 await self._keep_running(member)
+            elif member.state not in OVER:  # it was asked to end before it ran
+                self._set_state(member, "ended")
         finally:
             reminding.cancel()
             member.settled.set()
@@ -253,6 +251,7 @@ class ServiceGroup:
     async def _run_once(self, member: Member) -> tuple[bool, int | None]:
         """One run of the command: whether it was healthy, and its exit code, None where it cannot be started."""
         member.starts += 1
+        member.restart.clear()  # what was asked for before this run is done with
         is_task = member.service.kind == "task"
         self._set_state(member, "running" if is_task else "starting", "runs" if is_task else "starts")
         member.last_lines.clear()
@@ -273,7 +272,8 @@ class ServiceGroup:
                 service=ready.service,
                 settings=ready.settings,
             )
-            member.restart.clear()  # what was asked for before this run is done with
+            if member.may_end or member.restart.is_set():  # asked for while it was prepared
+                member.session.end(self._stop_grace(member))
             watching = asyncio.create_task(self._watch_health(member, ready))
             code = await member.session.run()
             return member.state == "up", code
@@ -384,21 +384,10 @@ class ServiceGroup:
         for other in self.members.values():
             if member.name in other.service.depends_on and other.stop.is_set():
                 await other.over.wait()
-        if (session := await _started_session(member)) is not None:
-            session.end(self._stop_grace(member))
+        member.may_end = True
+        if member.session is not None:
+            member.session.end(self._stop_grace(member))
         await member.over.wait()
-
-
-async def _started_session(member: Member, only: Session | None = None) -> Session | None:
-    """Its session (`only` this one, if given) once that can be told anything; None where it is over before that."""
-    while not member.over.is_set():
-        session = member.session
-        if only is not None and session is not only:
-            return None
-        if session is not None and session.lease.group:
-            return session
-        await _is_set_within(member.over, 0.02)
-    return None
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -136,6 +136,7 @@ def _take(
         if on_request:
             refuse_untrusted(plan.todo)
         if plan.todo and publish:
+            group_state.expect_requests(paths)
             group_state.publish(
                 paths, {one.id: group_state.MemberState("waiting", one.command_line) for one in plan.todo}
             )

@@ -16,6 +16,8 @@ from msgspec import structs
 from devproxy.cli import up
 from devproxy.paths import Paths
 from devproxy.registry.model import Registry, Service
+from devproxy.run.group_state import ask, read_groups
+from devproxy.storage.locks import exclusive
 from tests.cli.command import ROOT
 from tests.cli.team import Team, get, kill, service, team_in
 from tests.proxy.values import service as registered
@@ -496,3 +498,20 @@ def test_nothing_runs_but_what_is_typed(team: Team) -> None:
         team.run(*argv)
     assert get(team.port, "web.shop.localhost")
     assert not (team.folder / "ran").exists()
+
+
+def test_what_is_asked_of_it_while_it_still_starts_the_proxy_is_done(team: Team) -> None:
+    """It is known to others by then: a request was the end of it, without a word."""
+    team.project(service("web"), service("api"))
+    assert team.run("link").code == 0
+    paths = Paths(team.home.folder / "config", team.home.folder / "state")
+    paths.make(paths.serve_output.parent)
+    with exclusive(paths.serve_output):
+        up = team.up()
+        team.wait_states(web="waiting", api="waiting")
+        [group] = read_groups(paths)
+        ask(paths, group, "end", ["web.shop"])
+        ask(paths, group, "restart", ["api.shop"])
+    team.wait_states(web="ended", api="up")
+    assert team.processes("web") == []
+    assert team.interrupt(up) == 0

@@ -53,14 +53,14 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
     """Start or restart services, each where it is at home; the exit code of what came of it."""
     from devproxy.cli.arguments import services_meant
     from devproxy.cli.up import start_in_background, tell_states
-    from devproxy.daemon.runtime import read_running
+    from devproxy.daemon.runtime import ports_for_urls, read_running
     from devproxy.registry.leases import read_leases
     from devproxy.registry.loader import read
     from devproxy.run.detach import wait_settled
     from devproxy.run.group_state import OVER, ask, group_of
-    from devproxy.urls import Ports
 
-    services = {service.id: service for service in services_meant(read(paths), names, Path.cwd())}
+    registry = read(paths)
+    services = {service.id: service for service in services_meant(registry, names, Path.cwd())}
     alone = {lease.service: lease for lease in read_leases(paths)}
     asked: dict[str, int] = {}
     others: list[str] = []
@@ -78,9 +78,8 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
             ask(paths, group, request, [name])
     code: int = Exit.GOOD
     if asked:
-        running = read_running(paths)
         states = wait_settled(paths, asked, remark, services)
-        code = tell_states(paths, states, running.ports if running else Ports())
+        code = tell_states(paths, states, ports_for_urls(read_running(paths), registry.settings))
     return max(code, start_in_background(paths, others)) if others else code
 
 

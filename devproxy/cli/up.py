@@ -19,7 +19,7 @@ from devproxy.cli.output import Prefixed, print_table, remark, say
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths, nearest_project
 from devproxy.registry.loader import read
-from devproxy.registry.model import Registry, Service
+from devproxy.registry.model import ProxySettings, Registry, Service
 from devproxy.text import devproxy_command, safe
 from devproxy.urls import Ports
 
@@ -52,8 +52,8 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
         from devproxy.cli.link import remark_without_main
 
         remark_without_main(plan.todo, plan.registry)
-    ports = _proxy_ports(paths, settings.autostart)
-    _tell_left(plan.left, ports.or_planned(settings.http))
+    ports = _proxy_ports(paths, settings)
+    _tell_left(plan.left, ports)
     if not plan.todo:
         return Exit.GOOD
     if detach:
@@ -62,22 +62,21 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
 
     show = None
     if not group:
-        _announce(plan.todo, ports.or_planned(settings.http))
+        _announce(plan.todo, ports)
         show = Prefixed([OWN, *(service.id for service in plan.todo)]).line
     return run_group(paths, plan.todo, plan.outside, ports=ports, show=show, settings=settings)
 
 
 def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
     """Run what the proxy asks for; the proxy is there, and starts nothing else than what is trusted."""
-    from devproxy.daemon.runtime import read_running
+    from devproxy.daemon.runtime import ports_for_urls, read_running
     from devproxy.run.group_process import run_group
 
     plan = _take(paths, ids, publish=True, on_request=True)
     if not plan.todo:
         return Exit.GOOD
-    running = read_running(paths)
-    ports = running.ports if running is not None else Ports()
     settings = plan.registry.settings
+    ports = ports_for_urls(read_running(paths), settings)
     return run_group(paths, plan.todo, plan.outside, ports=ports, show=None, settings=settings, trusted_only=True)
 
 
@@ -214,19 +213,19 @@ def _tell_running(paths: Paths, service: Service) -> None:
         remark(f"its command has changed since; to take the new one: {end}", fg="yellow")
 
 
-def _proxy_ports(paths: Paths, autostart: bool) -> Ports:
-    """The ports of the proxy, which is started if none runs; none, with a remark, where it may not or cannot be."""
+def _proxy_ports(paths: Paths, settings: ProxySettings) -> Ports:
+    """The ports of the proxy, which is started if none runs; those it would take, with a remark, where it is not."""
     from devproxy.daemon.control import start
-    from devproxy.daemon.runtime import read_running
+    from devproxy.daemon.runtime import ports_for_urls, read_running
 
-    if not autostart and read_running(paths) is None:
+    if not settings.autostart and read_running(paths) is None:
         remark("the proxy is not running; start it: devproxy start", fg="yellow")
-        return Ports()
+        return ports_for_urls(None, settings)
     try:
         launched = start(paths)
     except DevproxyError as error:
         remark(str(error), fg="yellow")
-        return Ports()
+        return ports_for_urls(None, settings)
     if launched.is_new:
         remark(f"the proxy runs in the background now (pid {launched.running.pid}); to end it: devproxy stop")
     return launched.running.ports
@@ -244,7 +243,7 @@ def start_in_background(paths: Paths, names: Sequence[str]) -> int:
     plan = _take(paths, names, publish=False)
     if not plan.todo:
         return Exit.GOOD
-    return _detach(paths, plan.todo, _proxy_ports(paths, plan.registry.settings.autostart))
+    return _detach(paths, plan.todo, _proxy_ports(paths, plan.registry.settings))
 
 
 def _detach(paths: Paths, todo: Sequence[Service], ports: Ports) -> int:
@@ -260,7 +259,7 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports)
     from devproxy.urls import service_url
 
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
-    urls = {service.id: service_url(service, ports.or_planned(registry.settings.http)) for service in registry.services}
+    urls = {service.id: service_url(service, ports) for service in registry.services}
     conditions = load_context(registry).conditions()  # in the words of `ls`
     words = {name: conditions[name].word if name in conditions else one.state for name, one in states.items()}
     print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])

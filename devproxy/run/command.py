@@ -59,12 +59,11 @@ def prepare(
     """The command of `service`, or `argv` in its place (run in the current folder), to listen on `port`.
 
     The registry's command listens there even if it names another port; one typed by a person is left as it is.
-    `ports` are those of the running proxy (none: those that it is to take). Reads `package.json`. Raises
+    `ports` are those that URLs bear. Reads `package.json`. Raises
     DevproxyError: there is no command, no such folder, or a placeholder that cannot be filled in.
     """
     cwd = service.cwd if argv is None else str(Path.cwd())
     _check_folder(service, cwd)
-    ports = ports.or_planned(registry.settings.http)
     url = service_url(service, ports)
 
     def filled(text: str, own: int) -> str:

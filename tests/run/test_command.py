@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from devproxy.daemon.runtime import Running, ports_for_urls
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError
 from devproxy.programs.scripts import ScriptCall
@@ -69,7 +70,7 @@ def test_the_services_own_variables_win_and_are_filled_in() -> None:
     ("http_port", "setting", "url"),
     [
         (80, None, "http://web.shop.localhost"),
-        (None, None, "http://web.shop.localhost"),
+        (80, 9000, "http://web.shop.localhost"),
         (None, 9000, "http://web.shop.localhost:9000"),
     ],
 )
@@ -77,7 +78,9 @@ def test_the_url_has_the_port_that_the_proxy_has_or_will_take(
     http_port: int | None, setting: int | None, url: str
 ) -> None:
     registry = replace(REGISTRY, settings=ProxySettings(http=setting))
-    assert prepare(WEB, port=24000, registry=registry, ports=Ports(http_port)).env["DEVPROXY_URL"] == url
+    running = Running(pid=1, started=1.0, http=http_port) if http_port else None
+    ports = ports_for_urls(running, registry.settings)
+    assert prepare(WEB, port=24000, registry=registry, ports=ports).env["DEVPROXY_URL"] == url
 
 
 def test_a_command_given_runs_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

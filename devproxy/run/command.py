@@ -169,7 +169,12 @@ def _from_files(service: Service, ours: Mapping[str, str]) -> tuple[dict[str, st
             text = None if content is None else decode_text(content, path)
         except UnreadableError as error:
             problem = error.problem
-            raise DevproxyError(problem.message, why=problem.why, fix=problem.fix, where=problem.where) from None
+            raise DevproxyError(
+                f"`{service.id}`: {problem.where}: {problem.message}",
+                why="its variables are for the command (`env_file`)",
+                fix="name a plain file in UTF-8 that is yours to read; or take it out of `env_file`",
+                where=service.source.where,
+            ) from None
         if text is None:
             raise _no_env_file(service, path)
         parsed = parse_dotenv(text, {**os.environ, **found, **ours})

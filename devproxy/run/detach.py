@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from devproxy.errors import DevproxyError
+from devproxy.health.runs import read_run
 from devproxy.paths import Paths
 from devproxy.registry.model import Service
-from devproxy.run.group_state import OVER, UNSETTLED, MemberPhase, MemberState, read_groups
+from devproxy.run.group_state import OVER, UNSETTLED, MemberState, read_groups
 from devproxy.run.interpreter import ourselves, own_environment
 from devproxy.run.logs import last, plain
 from devproxy.run.waiting import REMIND_AFTER, waiting_text
@@ -78,9 +79,17 @@ def launch_group(
         said = log.read_text("utf-8", "replace").strip()[-2000:]
         raise DevproxyError("the services were not started", why=said or "their process said nothing")
     if code is not None:  # what it ran is over, though it may not have been seen how
-        over: MemberPhase = "failed" if code else "ended"
-        seen |= {name: msgspec.structs.replace(seen[name], state=over) for name in _unsettled(seen) if name in own}
+        seen |= {name: _final(paths, name, seen[name], process.pid) for name in _unsettled(seen) if name in own}
     return {name: seen[name] for name in names if name in seen}
+
+
+def _final(paths: Paths, name: str, seen: MemberState, pid: int) -> MemberState:
+    """How a service was left by process `pid`, which has ended."""
+    record = read_run(paths, name)
+    if record is None or record.pid != pid:
+        return msgspec.structs.replace(seen, state="failed", why="its devproxy process has ended")
+    run = record.run
+    return msgspec.structs.replace(seen, state=run.phase, why=run.why, code=run.code)
 
 
 def wait_settled(

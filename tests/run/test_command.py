@@ -336,3 +336,14 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_bytes(b"A=\xff\n")
     with pytest.raises(DevproxyError, match="UTF-8"):
         prepared(with_files(tmp_path, "x.env"))
+
+
+def test_an_env_file_that_is_none_is_told_as_what_it_is(tmp_path: Path) -> None:
+    """Not as a registry: whoever reads one is told to name a TOML file."""
+    (tmp_path / "latin").write_bytes(b"A=1\nB=\xe4\n")
+    (tmp_path / "folder").mkdir()
+    for name, what in (("latin", "latin:2:3: byte 0xe4 is not UTF-8"), ("folder", "folder: this is a folder")):
+        with pytest.raises(DevproxyError, match=what) as refused:
+            prepared(with_files(tmp_path, name))
+        assert "`env_file`" in refused.value.why
+        assert "TOML" not in str(refused.value)

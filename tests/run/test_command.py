@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError
 from devproxy.programs.scripts import ScriptCall
-from devproxy.registry.model import Project, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import HostHeader, Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.values import fill, placeholders
 from devproxy.run.command import SHELL, PreparedCommand, prepare
 from devproxy.urls import Ports
@@ -333,3 +333,27 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_bytes(b"A=\xff\n")
     with pytest.raises(DevproxyError, match="UTF-8"):
         prepared(with_files(tmp_path, "x.env"))
+
+
+@pytest.mark.parametrize(("depends_on", "said"), [((), True), (("starts.shop",), False)])
+def test_a_port_that_is_given_at_a_start_asks_for_depends_on(depends_on: tuple[str, ...], said: bool) -> None:
+    registry = Registry(services=(WEB, service("starts")))
+    asker = replace(WEB, depends_on=depends_on, env=(("A", "{port.starts}"),))
+    with pytest.raises(DevproxyError) as told:
+        prepare(asker, port=24000, registry=registry, ports=Ports(80))
+    assert ('depends_on = ["starts"]' in told.value.fix) == said
+    assert "devproxy run starts.shop" in told.value.fix
+
+
+@pytest.mark.parametrize(
+    ("command", "own", "told"),
+    [
+        ("esbuild --servedir=out", "keep", True),
+        ("esbuild --servedir=out", "upstream", False),
+        ("esbuild app.js --watch", "keep", False),
+        ("vite", "keep", False),
+    ],
+)
+def test_a_program_that_refuses_its_name_is_told_of(command: str, own: HostHeader, told: bool) -> None:
+    notes = prepared(replace(WEB, command=command, host_header=own)).notes
+    assert any('write `host_header = "upstream"` for `web.shop`' in note for note in notes) == told

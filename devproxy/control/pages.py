@@ -201,7 +201,7 @@ def _row(service: Service, ports: Ports, condition: Condition, wait: WaitingRequ
 def _portless(service: Service) -> str:
     """What stands in the place of an address: a command gets a port when it is started, a worker or a task never."""
     if not service.serves:
-        return f"<em>{service.kind}</em>"
+        return service.kind
     return "" if service.command is not None else "<em>no port yet</em>"
 
 

@@ -104,7 +104,7 @@ def events_between(
     if after.state != before.state and after.state == "up":
         found.append(CommandUp(service, lasted, at=now))
     elif after.state != before.state and after.state == "failed":
-        found.append(CommandFailed(service, _why(after), after.code, max(1, after.starts), at=now))
+        found.append(CommandFailed(service, _why(after), after.code, max(1, after.failures), at=now))
     elif after.state != before.state and after.state == "done":
         found.append(CommandDone(service, at=now))
     elif after.state != before.state and after.state in RUN_OVER:

@@ -191,7 +191,7 @@ def test_one_that_is_killed_is_back_under_its_name(team: Team) -> None:
     team.wait_states(web="up")
     (first,) = team.processes()
     kill(first)
-    up.wait_output("ended with exit code 137; it starts again in 0.25 s")
+    up.wait_output(r"ended with signal 9 \(SIGKILL\); it starts again in 0\.25 s")
     wait_until(lambda: [process.pid for process in team.processes()] not in ([], [first.pid]), "another web")
     team.wait_states(web="up")
     team.wait_answer("web")

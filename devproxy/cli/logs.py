@@ -20,6 +20,7 @@ _LOOK = 0.1  # seconds between two looks at the files
 
 
 PROXY = "proxy"
+_IN_TERMINAL = "what devproxy run starts prints in its own terminal"
 
 
 def since(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
@@ -62,7 +63,8 @@ def command(names: tuple[str, ...], follow: bool, lines: int, since: float | Non
     if names == (PROXY,) and not any(PROXY in {service.name, service.id} for service in registry.services):
         _show_proxy_log(paths, lines)
         return
-    ids = [service.id for service in services_meant(registry, names, Path.cwd())]
+    meant = services_meant(registry, names, Path.cwd())
+    ids = [service.id for service in meant]
     earliest = "" if since is None else datetime.fromtimestamp(time.time() - since).astimezone().isoformat()
     prefixed = Prefixed(ids)
     followers = {name: Follower(paths, name) for name in ids}
@@ -76,7 +78,8 @@ def command(names: tuple[str, ...], follow: bool, lines: int, since: float | Non
         prefixed.line(name, text)
     if not follow:
         if not any(paths.service_log(name).exists() for name in ids):
-            remark("nothing was logged yet; devproxy up starts the services")
+            in_terminal = any(service.leased for service in meant)
+            remark(f"nothing was logged yet; {_IN_TERMINAL if in_terminal else 'devproxy up starts the services'}")
         return
     try:
         while True:

@@ -58,10 +58,12 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
     from devproxy.registry.loader import read
     from devproxy.run.detach import wait_settled
     from devproxy.run.group_state import OVER, ask, read_groups
+    from devproxy.run.logs import time_stamp
     from devproxy.urls import Ports
 
     services = {service.id: service for service in services_meant(read(paths), names, Path.cwd())}
     asked: dict[str, int] = {}
+    began = time_stamp()
     for group in reversed(read_groups(paths)):  # the newest that has it
         own = [name for name in services if name in group.services and name not in asked]
         if request == "start":
@@ -81,7 +83,7 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
     if asked:
         running = read_running(paths)
         states = wait_settled(paths, asked, remark, services)
-        code = tell_states(paths, states, running.ports if running else Ports())
+        code = tell_states(paths, states, running.ports if running else Ports(), began)
     return max(code, start_in_background(paths, others)) if others else code
 
 

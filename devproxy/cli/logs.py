@@ -29,6 +29,7 @@ _LOOK = 0.1  # seconds between two looks at the files
 
 PROXY = "proxy"
 LINES, EVERY_LINE = 100, sys.maxsize  # to begin with
+_IN_TERMINAL = "what devproxy run starts prints in its own terminal"
 
 
 def since(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
@@ -97,7 +98,8 @@ def command(names: tuple[str, ...], follow: bool, lines: int | None, since: floa
     if names == (PROXY,) and not any(PROXY in {service.name, service.id} for service in registry.services):
         _show_proxy_log(paths, count, earliest, follow=follow)
         return
-    ids = [service.id for service in services_meant(registry, names, Path.cwd())]
+    meant = services_meant(registry, names, Path.cwd())
+    ids = [service.id for service in meant]
     prefixed = Prefixed(ids)
     followers = {name: Follower(paths.service_log(name)) for name in ids}
     entries = sorted(
@@ -110,7 +112,8 @@ def command(names: tuple[str, ...], follow: bool, lines: int | None, since: floa
         prefixed.line(name, text)
     if not follow:
         if not any(paths.service_log(name).exists() for name in ids):
-            remark("nothing was logged yet; devproxy up starts the services")
+            in_terminal = any(service.leased for service in meant)
+            remark(f"nothing was logged yet; {_IN_TERMINAL if in_terminal else 'devproxy up starts the services'}")
         return
     for name, entry in _followed(followers):
         prefixed.line(name, entry.text)

@@ -58,9 +58,11 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
     from devproxy.registry.loader import read
     from devproxy.run.detach import wait_settled
     from devproxy.run.group_state import OVER, ask, group_of
+    from devproxy.run.logs import time_stamp
 
     registry = read(paths)
     services = {service.id: service for service in services_meant(registry, names, Path.cwd())}
+    began = time_stamp()
     alone = {lease.service: lease for lease in read_leases(paths)}
     asked: dict[str, int] = {}
     others: list[str] = []
@@ -79,7 +81,7 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
     code: int = Exit.GOOD
     if asked:
         states = wait_settled(paths, asked, remark, services)
-        code = tell_states(paths, states, ports_for_urls(read_running(paths), registry.settings))
+        code = tell_states(paths, states, ports_for_urls(read_running(paths), registry.settings), began)
     return max(code, start_in_background(paths, others)) if others else code
 
 

@@ -249,13 +249,18 @@ def start_in_background(paths: Paths, names: Sequence[str]) -> int:
 def _detach(paths: Paths, todo: Sequence[Service], ports: Ports) -> int:
     """Start a group that outlives us, and wait until each of its services is healthy or has failed."""
     from devproxy.run.detach import launch_group
+    from devproxy.run.logs import time_stamp
 
+    began = time_stamp()
     states = launch_group(paths, [one.id for one in todo], remark, {one.id: one for one in todo})
-    return tell_states(paths, states, ports)
+    return tell_states(paths, states, ports, began)
 
 
-def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports) -> int:
-    """A table of what came of services; of those that are not well why, and their last lines. The exit code."""
+def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports, began: str) -> int:
+    """A table of what came of services; of those that are not well why, and their last lines. The exit code.
+
+    What stands in a log from before `began` (as its lines have the time) is another run's, and is not shown.
+    """
     from devproxy.urls import service_url
 
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
@@ -265,16 +270,18 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports)
     print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])
     bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
     if bad:
-        _show_tails(paths, bad)
+        _show_tails(paths, bad, began)
     return Exit.BAD_NEWS if bad else Exit.GOOD
 
 
-def _show_tails(paths: Paths, states: Mapping[str, "MemberState"]) -> None:
+def _show_tails(paths: Paths, states: Mapping[str, "MemberState"], began: str) -> None:
     from devproxy.run.logs import last, plain
 
     for name, state in states.items():
         why = f", {state.why}" if state.why else ""
         logs = devproxy_command("logs", name)
-        remark(f"`{name}` is not healthy{why}; its last lines (more: {logs}):", fg="yellow")
-        for entry in last(paths, name, 15):
-            remark(f"  | {plain(entry.text)}")
+        lines = [plain(entry.text) for entry in last(paths, name, 15) if entry.time >= began]
+        shown = f"its last lines (more: {logs}):" if lines else f"what it printed: {logs}"
+        remark(f"`{name}` is not healthy{why}; {shown}", fg="yellow")
+        for line in lines:
+            remark(f"  | {line}")

@@ -83,7 +83,7 @@ def prepare(
     from_files, file_notes = _from_files(service, ours)
     env = found.variables | from_files | ours
     env |= {name: filled(text, adapted.port) for name, text in service.env}
-    notes = [*_notes(adapted), *_environment_notes(found), *file_notes]
+    notes = [*_notes(adapted, service), *_environment_notes(found), *file_notes]
     return PreparedCommand(
         argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=[safe(note) for note in notes]
     )
@@ -133,6 +133,10 @@ def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Po
             why, fix = f"`{other.id}` is a {other.kind}, which listens nowhere", "remove the placeholder"
         elif kind == "port":
             why, fix = f"`{other.id}` does not run, and its file gives it no port", devproxy_command("run", other.id)
+            if other.command and other.id not in asker.depends_on:
+                fix = (
+                    f'write `depends_on = ["{name}"]` for `{asker.id}`, so that devproxy up starts it before, or {fix}'
+                )
         else:
             why, fix = f"`{other.id}` has no hostname of its own", "devproxy check says who holds it"
         raise _unfilled(asker, kind, name, why, fix)
@@ -146,8 +150,14 @@ def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> Devpr
     return DevproxyError(f"`{{{placeholder}}}` cannot be filled in", why=why, fix=fix, where=where)
 
 
-def _notes(adapted: AdaptedCommand) -> list[str]:
-    return [adapted.note] if adapted.note else []
+def _notes(adapted: AdaptedCommand, service: Service) -> Iterator[str]:
+    if adapted.note:
+        yield adapted.note
+    if adapted.own_host and service.host_header != "upstream":
+        yield (
+            f"{adapted.program} refuses requests for a name that is not its own address: "
+            f'write `host_header = "upstream"` for `{service.id}`'
+        )
 
 
 def _environment_notes(found: ProjectEnvironment) -> Iterator[str]:

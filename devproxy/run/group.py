@@ -22,6 +22,7 @@ from pathlib import Path
 from msgspec import structs
 
 from devproxy.errors import DevproxyError
+from devproxy.events import exit_in_words, given_up_in_words
 from devproxy.health.probe import probe
 from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease
@@ -33,7 +34,7 @@ from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import LineSplitter, plain
 from devproxy.run.selection import SelectedService
 from devproxy.run.session import Session
-from devproxy.run.waiting import REMIND_AFTER, end_text, final_state, waiting_text
+from devproxy.run.waiting import REMIND_AFTER, end_text, final_state, not_up_text, waiting_text
 from devproxy.urls import Ports
 
 PROBE_INTERVAL = 0.1  # seconds between two probes of a service that is not healthy yet
@@ -58,6 +59,7 @@ class Member:
         self.why = ""  # what it waits for, or why it is over
         self.code: int | None = None
         self.starts = self.ends = 0
+        self.failures = 0  # starts in a row that have failed, since somebody asked for one
         self.session: Session | None = None
         self.stop = asyncio.Event()
         self.may_end = False  # it is to stop, and so have those that depend on it
@@ -167,7 +169,9 @@ class ServiceGroup:
     def states(self) -> dict[str, MemberState]:
         """What is known of each service, for other commands."""
         return {
-            name: MemberState(one.state, one.service.command_line, one.why, one.code, one.starts, one.ends)
+            name: MemberState(
+                one.state, one.service.command_line, one.why, one.code, one.starts, one.ends, one.failures
+            )
             for name, one in self.members.items()
         }
 
@@ -203,7 +207,7 @@ class ServiceGroup:
                 healthy = other.settled.is_set() and (other.state in {"up", "starting"} or other.completed)
             elif name in self._outside:
                 current = partial(self._read_outside, name, Loader(self._paths))
-                healthy = await self._until_healthy(member, current, f"waits for `{name}`")
+                healthy = await self._until_healthy(member, current, partial("waits for `{}`".format, name))
             else:
                 continue
             if not healthy:
@@ -221,7 +225,6 @@ class ServiceGroup:
 
     async def _keep_running(self, member: Member) -> None:
         """Start it, and again as its restart policy says, or as somebody asks."""
-        failures = 0
         while not member.stop.is_set():
             began = time.monotonic()
             served, code = await self._run_once(member)
@@ -232,19 +235,19 @@ class ServiceGroup:
                 return
             if member.restart.is_set():
                 self._notify(f"`{member.name}` has ended, as it was asked to, and starts again")
-                failures = 0
+                member.failures = 0
                 continue
             if code is None:
                 self._set_state(member, "failed", member.why)
                 return
-            failures = count_failures(failures, time.monotonic() - began)
-            delay = restart_delay(member.service.restart, code, failures)
-            self._report_exit(member, code, delay, failures, served=served)
+            member.failures = count_failures(member.failures, time.monotonic() - began)
+            delay = restart_delay(member.service.restart, code, member.failures)
+            self._report_exit(member, code, delay, served=served)
             if delay is None:
                 self._set_state(member, *final_state(member.service, code, served=served))
                 member.completed = member.state in {"done", "ended"}
                 return
-            self._set_state(member, "starting", f"ended with exit code {code}, and starts again")
+            self._set_state(member, "starting", f"ended with {exit_in_words(code)}, and starts again")
             await _first_of_within(delay, member.stop, member.restart)
         self._set_state(member, "ended")
 
@@ -331,20 +334,22 @@ class ServiceGroup:
                     return ready.service
                 return structs.replace(ready.service, upstream=structs.replace(upstream, port=session.port))
 
-            healthy = await self._until_healthy(member, service, "is not up")
+            healthy = await self._until_healthy(
+                member, service, lambda: not_up_text(member.failures, member.code, time.monotonic() - began)
+            )
         if healthy:
             self._set_state(member, "up")
             self._notify(f"{member.name} is up after {time.monotonic() - began:.1f} s")  # no news for its own log
             member.settled.set()
 
-    async def _until_healthy(self, member: Member, service: Callable[[], Service], what: str) -> bool:
-        """True once `service()` is healthy; False where `member` is to stop first."""
+    async def _until_healthy(self, member: Member, service: Callable[[], Service], what: Callable[[], str]) -> bool:
+        """True once `service()` is healthy; False where `member` is to stop first. `what()` says what that means."""
         while not member.stop.is_set():
             current = await asyncio.to_thread(service)
             why = await self._ill(current)
             if not why:
                 return True
-            self._set_state(member, member.state, f"{what}: {why}")
+            self._set_state(member, member.state, f"{what()}: {why}")
             await _is_set_within(member.stop, PROBE_INTERVAL)
         return False
 
@@ -359,17 +364,17 @@ class ServiceGroup:
         check = await probe(service, self._settings)
         return "" if check.up else check.why
 
-    def _report_exit(self, member: Member, code: int, delay: float | None, failures: int, *, served: bool) -> None:
+    def _report_exit(self, member: Member, code: int, delay: float | None, *, served: bool) -> None:
         again = f"; it starts again in {delay:g} s" if delay is not None else ""
         if code == 0:
             self._notify(f"`{member.name}` {end_text(member.service, served=served)}{again}")
             return
-        what = f"`{member.name}` ended with exit code {code}"
+        what = f"`{member.name}` ended with {exit_in_words(code)}"
         if delay is not None:
             self._notify(what + again)
             return
-        given_up = f"; given up after {failures} starts in a row" if failures > 1 else ""
-        self._notify("\n".join([f"{what}{given_up}", *(QUOTED + line for line in member.last_lines)]))
+        said = f"{what}{given_up_in_words(member.failures)}"
+        self._notify("\n".join([said, *(QUOTED + line for line in member.last_lines)]))
 
     def _set_state(self, member: Member, state: MemberPhase, why: str = "") -> None:
         if (member.state, member.why) != (state, why):
@@ -381,8 +386,8 @@ class ServiceGroup:
     async def _end_after_dependents(self, member: Member) -> None:
         """When it is to stop: first those that depend on it and are to stop as well, then itself."""
         await member.stop.wait()
-        for other in self.members.values():
-            if member.name in other.service.depends_on and other.stop.is_set():
+        for name in dependents([one.service for one in self.members.values()], member.name):
+            if (other := self.members[name]).stop.is_set():
                 await other.over.wait()
         member.may_end = True
         if member.session is not None:
@@ -429,6 +434,17 @@ def in_order(services: Sequence[Service], wanted: Iterable[str]) -> list[Service
     for identity in wanted:
         add(identity, ())
     return list(found.values())
+
+
+def dependents(services: Sequence[Service], identity: str) -> list[str]:
+    """The ids of what depends on a service, also through others, such as a task that is done. Pure."""
+    found, left = {identity: None}, [identity]
+    while left:
+        one = left.pop()
+        near = [service.id for service in services if one in service.depends_on and service.id not in found]
+        found |= dict.fromkeys(near)
+        left += near
+    return list(found)[1:]
 
 
 def count_failures(failures: int, ran: float) -> int:

@@ -32,7 +32,7 @@ class MemberState(msgspec.Struct, frozen=True):
 
     `running` is a task that has yet to end, `done` one that has ended well. `why` says what it waits for, or why it is
     over; `code` is the last exit code, 128 + N after signal N; `starts` and `ends` count how often it was started, and
-    has ended.
+    has ended; `failures`, how often in a row since somebody asked for a start.
     """
 
     state: MemberPhase
@@ -41,6 +41,7 @@ class MemberState(msgspec.Struct, frozen=True):
     code: int | None = None
     starts: int = 0
     ends: int = 0
+    failures: int = 0
 
 
 class GroupFile(msgspec.Struct, frozen=True, kw_only=True):

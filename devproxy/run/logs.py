@@ -42,11 +42,16 @@ class ServiceLog:
 
     def append(self, text: str) -> None:
         """One line, as of now."""
-        stamp = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        stamp = time_stamp()
         try:
             self._file.append(f"{stamp} {text}\n")
         except (OSError, DevproxyError):
             return
+
+
+def time_stamp() -> str:
+    """Now, as it stands before a line."""
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 def last(paths: Paths, service: str, count: int) -> list[LogEntry]:

@@ -193,10 +193,27 @@ def test_one_that_is_killed_is_back_under_its_name(team: Team) -> None:
     team.wait_states(web="up")
     (first,) = team.processes()
     kill(first)
-    up.wait_output("ended with exit code 137; it starts again in 0.25 s")
+    up.wait_output(r"ended with signal 9 \(SIGKILL\); it starts again in 0\.25 s")
     wait_until(lambda: [process.pid for process in team.processes()] not in ([], [first.pid]), "another web")
     team.wait_states(web="up")
     team.wait_answer("web")
+
+
+@pytest.mark.parametrize("command", [("up", "-d"), ("restart",)])
+def test_only_lines_of_this_start_are_shown_as_its_last(command: tuple[str, ...], team: Team) -> None:
+    script = 'command = "cat said; exit 3"\nrestart = "never"\n'
+    team.project(f"[services.bad]\n{script}", service("web"))
+    (team.folder / "said").write_text("the first start\n")
+    assert team.run("up", "-d").code == 1
+    (team.folder / "said").write_text("the second start\n")
+    again = team.run(*command, "bad")
+    assert again.code == 1
+    assert "| the second start" in again.err
+    assert "the first start" not in again.err
+    (team.folder / "said").write_text("")
+    quiet = team.run(*command, "bad")
+    assert "start\n" not in quiet.err
+    assert "exit code 3" in quiet.err
 
 
 def test_restart_never(team: Team) -> None:

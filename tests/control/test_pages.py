@@ -242,3 +242,12 @@ def test_a_command_that_does_not_run_says_how_it_failed_and_what_starts_it() -> 
     assert "<code>devproxy up bad.shop</code>" in _row(bad, Ports(80), Condition(state="stopped"), None)
     assert "devproxy up" not in _row(bad, Ports(80), Condition(state="up"), None)
     assert "no port yet" in _row(service("x", port=None), Ports(80), Condition(), None)
+
+
+@pytest.mark.parametrize("kind", ["worker", "task"])
+def test_what_listens_nowhere_stands_there_by_its_id(kind: str) -> None:
+    queue = service("queue", "shop", None, kind=kind, command="work", hosts=())
+    shown = page(Registry(services=(queue,)))
+    assert "queue.shop" in shown.text
+    assert kind in shown.text
+    assert "no port yet" not in shown.text

@@ -12,7 +12,7 @@ from devproxy.daemon.runtime import Running, ports_for_urls
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError
 from devproxy.programs.scripts import ScriptCall
-from devproxy.registry.model import Project, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import HostHeader, Project, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.values import fill, placeholders
 from devproxy.run.command import SHELL, PreparedCommand, prepare
 from devproxy.urls import Ports
@@ -347,3 +347,27 @@ def test_an_env_file_that_is_none_is_told_as_what_it_is(tmp_path: Path) -> None:
             prepared(with_files(tmp_path, name))
         assert "`env_file`" in refused.value.why
         assert "TOML" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("depends_on", "said"), [((), True), (("starts.shop",), False)])
+def test_a_port_that_is_given_at_a_start_asks_for_depends_on(depends_on: tuple[str, ...], said: bool) -> None:
+    registry = Registry(services=(WEB, service("starts")))
+    asker = replace(WEB, depends_on=depends_on, env=(("A", "{port.starts}"),))
+    with pytest.raises(DevproxyError) as told:
+        prepare(asker, port=24000, registry=registry, ports=Ports(80))
+    assert ('depends_on = ["starts"]' in told.value.fix) == said
+    assert "devproxy run starts.shop" in told.value.fix
+
+
+@pytest.mark.parametrize(
+    ("command", "own", "told"),
+    [
+        ("esbuild --servedir=out", "keep", True),
+        ("esbuild --servedir=out", "upstream", False),
+        ("esbuild app.js --watch", "keep", False),
+        ("vite", "keep", False),
+    ],
+)
+def test_a_program_that_refuses_its_name_is_told_of(command: str, own: HostHeader, told: bool) -> None:
+    notes = prepared(replace(WEB, command=command, host_header=own)).notes
+    assert any('write `host_header = "upstream"` for `web.shop`' in note for note in notes) == told

@@ -179,7 +179,7 @@ class CommandExited(CommandEvent, frozen=True):
 
 
 class CommandFailed(CommandEvent, frozen=True):
-    """A command is over and should not be, after `starts` starts; `code` None: it could not be started."""
+    """A command is over and should not be, after `starts` in a row; `code` None: it could not be started."""
 
     tone: ClassVar[Tone] = "bad"
     why: str
@@ -187,8 +187,7 @@ class CommandFailed(CommandEvent, frozen=True):
     starts: int = 1
 
     def text(self) -> str:
-        given_up = f"; given up after {self.starts} starts" if self.starts > 1 else ""
-        return f"{self.service} has failed: {self.why}{given_up}"
+        return f"{self.service} has failed: {self.why}{given_up_in_words(self.starts)}"
 
 
 class CommandDone(CommandEvent, frozen=True):
@@ -434,6 +433,11 @@ def exit_in_words(code: int) -> str:
     """`exit code 3`, `signal 9 (SIGKILL)`: 128 + N is signal N, as shells have it."""
     name = _SIGNALS.get(code - 128)
     return f"signal {code - 128} ({name})" if name else f"exit code {code}"
+
+
+def given_up_in_words(starts: int) -> str:
+    """What stands behind how a command ended that was started so often in a row."""
+    return f"; given up after {starts} starts in a row" if starts > 1 else ""
 
 
 def duration(seconds: float) -> str:

@@ -28,11 +28,7 @@ def service_rows(
     conditions: Mapping[str, Condition] = MappingProxyType({}),
     waiting: Mapping[str, WaitingRequests] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """One JSON-ready object a service, in the registry's order (by id); `conditions` and `waiting` by service id.
-
-    Without a running proxy URLs take the port that `[proxy] http` asks for, else 80.
-    """
-    ports = ports.or_planned(registry.settings.http)
+    """One JSON-ready object a service, in the registry's order (by id); `conditions` and `waiting` by service id."""
     owned = _problems_by_service(registry)
     return [
         service_row(

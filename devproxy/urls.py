@@ -38,10 +38,6 @@ class Ports(NamedTuple):
     def known(self) -> tuple[int, ...]:
         return tuple(port for port in self if port is not None)
 
-    def or_planned(self, http: int | None) -> "Ports":
-        """These, or where none is known those that the settings ask for."""
-        return self if self.known else Ports(http=http)
-
 
 def service_url(service: "Service", ports: Ports) -> str:
     """The URL that a person opens, empty where there is none.

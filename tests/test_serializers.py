@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from devproxy.daemon.runtime import ports_for_urls
 from devproxy.problems import Problem
 from devproxy.registry.model import (
     HeaderEdits,
@@ -113,9 +114,9 @@ def test_a_url_of_a_tcp_service_is_where_it_is_unless_the_proxy_listens_for_it(u
         assert service_url(db, Ports(80)) == f"postgresql://{where}/shop"
 
 
-def test_without_a_proxy_urls_have_the_port_that_is_asked_for() -> None:
+def test_urls_have_the_port_that_is_given() -> None:
     registry = Registry(settings=ProxySettings(http=8080), services=(service(),))
-    assert service_rows(registry, Ports())[0]["url"].endswith(":8080")
+    assert service_rows(registry, ports_for_urls(None, registry.settings))[0]["url"].endswith(":8080")
     assert service_rows(registry, Ports(7080))[0]["url"].endswith(":7080")
 
 

@@ -113,7 +113,7 @@ CONDITION = Condition(state="down", why=SPLIT, exposure="exposed", exposure_why=
 PORT = {"port": 1, "pid": 2, "address": "::1", "verdict": "loopback", "services": [], "user": None}
 PORT |= {"program": SPLIT[:20], "command": SPLIT}
 SOCKET = msgspec.structs.replace(service("web"), upstream=Upstream("http", path=f"/{SPLIT}"))
-VIEW = CommandContext(Paths(Path("/c"), Path("/s")), Pages().registry, None)
+VIEW = CommandContext(Paths(Path("/c"), Path("/s")), Pages().registry, None, Ports())
 LINES: dict[str, Callable[[], object]] = {
     "a problem": lambda: output.say(msgspec.structs.replace(SPLIT_PROBLEM, message="it is wrong").text()),
     "an error": lambda: errors.complain(DevproxyError(SPLIT, fix=SPLIT, where=SPLIT)),

@@ -100,7 +100,7 @@ def _dotted(name: str) -> DevproxyError:
 
 
 def _show(name: str, registry: Registry) -> None:
-    view = load_context(registry).with_planned_port()
+    view = load_context(registry)
     service, _ = find_service(view.registry, name)
     for url in view.mount_urls(service) or [view.url(service, host) for host in service.hosts]:
         say(url)

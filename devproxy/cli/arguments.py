@@ -1,4 +1,5 @@
-"""NAME on the command line: a service id (`web.shop`), a bare name where it is unique (`web`), or a hostname.
+"""NAME on the command line: a service id (`web.shop`), a bare name where it is unique or in its project's
+folder (`web`), or a hostname.
 
 Lives here: finding the service that a person means, and completing names in a shell; which services `up`, `down` and
 `logs` mean: those of the project one stands in, or the ones that are named.
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+    from devproxy.problems import Problem
     from devproxy.registry.model import Registry, Service
 
     Items = list[CompletionItem[Any]]
@@ -34,11 +36,15 @@ class FoundService(NamedTuple):
 
 
 def find_service(registry: "Registry", name: str, own: "Sequence[Service]" = ()) -> FoundService:
-    """The service that `name` means; `own` are those of the project at hand, which hints stay in if they can.
+    """The service that `name` means; `own` are those of the project at hand: a bare name is theirs first, and hints
+    stay among them if they can.
 
     Raises DevproxyError: nothing is called so (with near-misses), or several services are (it lists them).
     """
     wanted = name.lower().rstrip(".")
+    for service in own:
+        if service.name == wanted:
+            return _found(service)
     for service in registry.services:
         if service.id == wanted:
             return _found(service)
@@ -54,6 +60,12 @@ def find_service(registry: "Registry", name: str, own: "Sequence[Service]" = ())
         if holder := _holder(registry, host):
             return FoundService(holder, host)
     raise _unknown(registry, name, own)
+
+
+def find_service_here(registry: "Registry", name: str) -> FoundService:
+    """The same for who stands in the current folder."""
+    file = nearest_project(Path.cwd())
+    return find_service(registry, name, in_project(registry.services, file) if file is not None else ())
 
 
 def _found(service: "Service") -> FoundService:
@@ -76,6 +88,10 @@ def _matches(pattern: str, host: str) -> bool:
 
 
 def _unknown(registry: "Registry", name: str, own: "Sequence[Service]") -> DevproxyError:
+    for problem in registry.problems:
+        if problem.severity == "error" and _is_about(problem, name.lower(), registry):
+            what = f"`{name}` is left out, for an error in its file: {problem.message}"
+            return DevproxyError(what, why=problem.why, fix=problem.fix, where=problem.where)
     if own:
         mine = [service.name for service in own]
         close = near_words(name, mine)
@@ -93,6 +109,15 @@ def _unknown(registry: "Registry", name: str, own: "Sequence[Service]") -> Devpr
     if near:
         return DevproxyError(f"nothing is called `{name}`", fix=did_you_mean(near))
     return DevproxyError(f"nothing is called `{name}`", fix=f"devproxy ls shows {_all_of(len(services))}")
+
+
+def _is_about(problem: "Problem", name: str, registry: "Registry") -> bool:
+    """Whether a service called `name` is the one that a problem is about, by its name or with its project's."""
+    if not problem.service or problem.service == name:
+        return problem.service == name
+    folder = Path(problem.file).parent
+    beside = (one.project for one in registry.services if one.project and Path(one.source.file).parent == folder)
+    return any(name == f"{problem.service}.{project}" for project in beside)
 
 
 def _all_of(count: int) -> str:
@@ -157,8 +182,7 @@ def services_meant(registry: Registry, names: Sequence[str], folder: Path) -> li
     file = nearest_project(folder)
     own = declared_by(registry, file) if file is not None else []
     if names:
-        mine = {service.name: service for service in own}
-        found = (mine.get(name) or find_service(registry, name, own).service for name in names)
+        found = (find_service(registry, name, own).service for name in names)
         return list({one.id: one for one in found}.values())
     if own:
         return own

@@ -49,7 +49,7 @@ def _attach(paths: Paths, service: str) -> None:
             fix=devproxy_command("start", service),
         )
     remark(f"attached to `{service}`: Ctrl-D gives this terminal back, Ctrl-C interrupts the service", dim=True)
-    follower = Follower(paths, service)
+    follower = Follower(paths.service_log(service))
     is_coloured = coloured(sys.stdout)
     for entry in last(paths, service, _BEFORE):
         print_line(entry.text, is_coloured=is_coloured)

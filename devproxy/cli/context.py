@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from devproxy.cli.output import remark
-from devproxy.daemon.runtime import HealthReport, Running, read_running, waiting, watched
+from devproxy.daemon.runtime import HealthReport, Running, ports_for_urls, read_running, waiting, watched
 from devproxy.health.model import CommandRun, Condition, WaitingRequests
 from devproxy.paths import Paths
 from devproxy.problems import OF_RUNNING, Problem
@@ -23,26 +23,12 @@ START = "devproxy start"
 
 
 class CommandContext(NamedTuple):
-    """The registry, and the running proxy or None."""
+    """The registry, the running proxy or None, and the ports that URLs bear."""
 
     paths: Paths
     registry: Registry
     running: Running | None
-
-    def with_planned_port(self) -> "CommandContext":
-        """The same, whose URLs bear the port that the proxy would take now, if it does not run."""
-        if self.running or self.registry.settings.http is not None:
-            return self
-        from devproxy.net.loopback import HTTP, would_take
-
-        settings = msgspec.structs.replace(self.registry.settings, http=would_take(HTTP))
-        return self._replace(registry=msgspec.structs.replace(self.registry, settings=settings))
-
-    @property
-    def ports(self) -> Ports:
-        """The ports that URLs bear: those the proxy has, else those it is told to take."""
-        ports = self.running.ports if self.running else Ports()
-        return ports.or_planned(self.registry.settings.http)
+    ports: Ports
 
     def url(self, service: Service, host: str = "") -> str:
         """`service`'s URL, at `host` instead of its first hostname if that is given."""
@@ -87,7 +73,7 @@ def load_context(registry: Registry | None = None) -> CommandContext:
     registry, running = registry or read(paths), read_running(paths)  # the one load of a command that reads
     if running is not None and running.in_force is not None and registry.has_errors:
         registry = msgspec.structs.replace(running.in_force, problems=registry.problems)
-    return CommandContext(paths, registry, running)
+    return CommandContext(paths, registry, running, ports_for_urls(running, registry.settings))
 
 
 def _still_so(

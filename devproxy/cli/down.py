@@ -35,7 +35,7 @@ def command(names: tuple[str, ...]) -> int:
 def end_services(paths: Paths, names: Sequence[str]) -> int:
     """End those of `names`, or a project's, and say so; the exit code."""
     from devproxy.registry.leases import settle
-    from devproxy.run.group_state import ask_to_end, read_groups
+    from devproxy.run.group_state import OVER, ask_to_end, read_groups
 
     registry = read(paths)
     meant = [service.id for service in services_meant(registry, names, Path.cwd())]
@@ -45,10 +45,12 @@ def end_services(paths: Paths, names: Sequence[str]) -> int:
     if not running:
         say("none of them was running")
         return Exit.GOOD
-    for group in reversed(read_groups(paths)):
+    groups = read_groups(paths)
+    of_groups = {name for group in groups for name, part in group.services.items() if part.state not in OVER}
+    for group in reversed(groups):
         if own := [name for name in group.services if name in meant]:
             ask_to_end(paths, group, own)
-    _end_others(paths, meant)
+    _end_others(paths, set(meant) - of_groups)
     grace = sum(service.stop_grace for service in registry.services if service.id in running)
     left = _wait(paths, running, grace + MARGIN * max(1, len(running)))
     for name in left:
@@ -67,14 +69,12 @@ def _running(paths: Paths, meant: list[str]) -> list[str]:
     return [name for name in meant if name in found]
 
 
-def _end_others(paths: Paths, meant: list[str]) -> None:
+def _end_others(paths: Paths, names: set[str]) -> None:
     """What `devproxy run` has running passes the signal on to its command."""
     from devproxy.registry.leases import read_leases
-    from devproxy.run.group_state import read_groups
 
-    of_groups = {name for group in read_groups(paths) for name in group.services}
     for lease in read_leases(paths):
-        if lease.service in meant and lease.service not in of_groups:
+        if lease.service in names:
             with suppress(ProcessLookupError):
                 os.kill(lease.pid, signal.SIGTERM)
 

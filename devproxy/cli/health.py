@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import click
 
-from devproxy.cli.arguments import complete_service, find_service
+from devproxy.cli.arguments import complete_service, find_service_here
 from devproxy.cli.context import CommandContext, load_context, remark_astray
 from devproxy.cli.output import for_person, print_json, remark, say
 from devproxy.errors import Exit
@@ -89,7 +89,8 @@ def is_bad(condition: Condition, words: frozenset[str]) -> bool:
 def _chosen(view: CommandContext, names: tuple[str, ...]) -> Sequence[Service]:
     if not names:
         return view.registry.services
-    return list({found.id: found for found in (find_service(view.registry, name).service for name in names)}.values())
+    found = (find_service_here(view.registry, name).service for name in names)
+    return list({one.id: one for one in found}.values())
 
 
 def _check(view: CommandContext, services: Sequence[Service]) -> Mapping[str, Condition]:
@@ -139,10 +140,8 @@ def print_report(services: Sequence[Service], conditions: Mapping[str, Condition
         if index and (findings or spacious):
             say()
         spacious = bool(findings) or condition.state == "failed"
-        say(
-            safe(f"{service.id.ljust(width)}  {condition.word.ljust(widest)}  {about(condition)}"),
-            fg=COLOURS[condition.word],
-        )
+        told = about(condition) if service.serves else condition.why  # what listens nowhere, nobody can reach
+        say(safe(f"{service.id.ljust(width)}  {condition.word.ljust(widest)}  {told}"), fg=COLOURS[condition.word])
         if condition.run is not None and condition.state == "failed":
             _print_run(service, condition.run)
         for finding in findings:

@@ -85,7 +85,7 @@ def _row(view: CommandContext, service: "Service", conditions: "Mapping[str, Con
     upstream = safe(short(service.upstream)) if service.upstream else _portless(service)
     condition = conditions.get(service.id)
     state, exposure = (condition.word, condition.exposure) if condition else ("unknown", "unknown")
-    return (service.id, "\n".join(_addresses(view, service)), upstream, state, exposure)
+    return (service.id, "\n".join(_addresses(view, service)), upstream, state, exposure if service.serves else "-")
 
 
 def _remark_changes(services: "Sequence[Service]") -> None:

@@ -6,7 +6,7 @@ which the environment variable BROWSER overrides).
 
 import click
 
-from devproxy.cli.arguments import complete_service, find_service
+from devproxy.cli.arguments import complete_service, find_service_here
 from devproxy.cli.context import START, load_context
 from devproxy.cli.output import say
 from devproxy.cli.url import no_address
@@ -19,7 +19,7 @@ from devproxy.text import devproxy_command
 def command(name: str) -> None:
     """Open a service in the browser. NAME is as in devproxy url."""
     view = load_context()
-    service, host = find_service(view.registry, name)
+    service, host = find_service_here(view.registry, name)
     if service.protocol == "tcp":
         raise DevproxyError(
             f"`{service.id}` is nothing for a browser",

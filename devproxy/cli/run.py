@@ -12,11 +12,11 @@ import click
 
 from devproxy.cli.arguments import complete_service
 from devproxy.cli.output import remark
-from devproxy.daemon.runtime import read_running
+from devproxy.daemon.runtime import ports_for_urls, read_running
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.loader import read
-from devproxy.registry.model import Registry
+from devproxy.registry.model import ProxySettings, Registry
 from devproxy.text import devproxy_command
 from devproxy.urls import Ports
 
@@ -65,9 +65,9 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
     if sys.platform != "win32":
         _take_the_place(paths, registry, name, argv)
     named = select_service(name, folder, registry, has_command=bool(argv))
-    ports = _proxy(paths, registry.settings.autostart)
+    ports = _proxy(paths, registry.settings)
     ready = launch(paths, named, folder=folder, ports=ports, argv=argv, force=force)
-    _announce(ready, ports.or_planned(registry.settings.http))
+    _announce(ready, ports)
     return run(paths, ready, notify=lambda text: remark(text, fg="yellow"))
 
 
@@ -86,18 +86,17 @@ def _take_the_place(paths: Paths, registry: Registry, name: str | None, argv: tu
     if lease is None or service is None:
         return
     refuse_endless(lease, argv)
-    running = read_running(paths)
-    ports = running.ports if running is not None else Ports()
+    ports = ports_for_urls(read_running(paths), registry.settings)
     prepared = prepare(service, port=given_port(lease), registry=registry, ports=ports, argv=argv)
     for note in prepared.notes:
         remark(note)
     execute(prepared)
 
 
-def _proxy(paths: Paths, autostart: bool) -> Ports:
-    """The ports of the proxy, started if none runs; none, with a remark, where it does not start."""
+def _proxy(paths: Paths, settings: ProxySettings) -> Ports:
+    """The ports of the proxy, started if none runs; those it would take, with a remark, where it does not start."""
     running = read_running(paths)
-    if running is None and not autostart:
+    if running is None and not settings.autostart:
         remark("the proxy is not running; start it: devproxy start", fg="yellow")
     elif running is None:
         from devproxy.daemon.control import start
@@ -107,7 +106,7 @@ def _proxy(paths: Paths, autostart: bool) -> Ports:
             remark(f"the proxy runs in the background now (pid {running.pid}); to end it: devproxy stop")
         except DevproxyError as error:  # the command runs all the same, and its name leads to it later
             remark(str(error), fg="yellow")
-    return running.ports if running is not None else Ports()
+    return ports_for_urls(running, settings)
 
 
 def _announce(ready: Any, ports: Ports) -> None:

@@ -53,35 +53,35 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
     """Start or restart services, each where it is at home; the exit code of what came of it."""
     from devproxy.cli.arguments import services_meant
     from devproxy.cli.up import start_in_background, tell_states
-    from devproxy.daemon.runtime import read_running
+    from devproxy.daemon.runtime import ports_for_urls, read_running
     from devproxy.registry.leases import read_leases
     from devproxy.registry.loader import read
     from devproxy.run.detach import wait_settled
-    from devproxy.run.group_state import OVER, ask, read_groups
-    from devproxy.urls import Ports
+    from devproxy.run.group_state import OVER, ask, group_of
+    from devproxy.run.logs import time_stamp
 
-    services = {service.id: service for service in services_meant(read(paths), names, Path.cwd())}
-    asked: dict[str, int] = {}
-    for group in reversed(read_groups(paths)):  # the newest that has it
-        own = [name for name in services if name in group.services and name not in asked]
-        if request == "start":
-            for name in [name for name in own if group.services[name].state not in OVER]:
-                say(f"`{name}` runs already")
-                own.remove(name)
-                del services[name]
-        if own:
-            asked |= {name: group.services[name].starts for name in own}
-            ask(paths, group, request, own)
-    others = [name for name in services if name not in asked]
+    registry = read(paths)
+    services = {service.id: service for service in services_meant(registry, names, Path.cwd())}
+    began = time_stamp()
     alone = {lease.service: lease for lease in read_leases(paths)}
-    for name in others:
-        if name in alone and request == "restart":
-            raise _runs_by_itself(alone[name])
+    asked: dict[str, int] = {}
+    others: list[str] = []
+    for name in list(services):
+        group = group_of(paths, name)
+        is_over = group is None or group.services[name].state in OVER
+        if group is None or (is_over and name in alone):
+            if request == "restart" and name in alone:
+                raise _runs_by_itself(alone[name])
+            others.append(name)
+        elif request == "start" and not is_over:
+            say(f"`{name}` runs already")
+        else:
+            asked[name] = group.services[name].starts
+            ask(paths, group, request, [name])
     code: int = Exit.GOOD
     if asked:
-        running = read_running(paths)
         states = wait_settled(paths, asked, remark, services)
-        code = tell_states(paths, states, running.ports if running else Ports())
+        code = tell_states(paths, states, ports_for_urls(read_running(paths), registry.settings), began)
     return max(code, start_in_background(paths, others)) if others else code
 
 

@@ -52,10 +52,8 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
         from devproxy.cli.link import remark_without_main
 
         remark_without_main(plan.todo, plan.registry)
-    ports = _proxy_ports(paths, settings.autostart)
-    if not ports.known:
-        _write_env_files(plan)
-    _tell_left(plan.left, ports.or_planned(settings.http))
+    ports = _proxy_ports(paths, plan)
+    _tell_left(plan.left, ports)
     if not plan.todo:
         return Exit.GOOD
     if detach:
@@ -64,22 +62,21 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
 
     show = None
     if not group:
-        _announce(plan.todo, ports.or_planned(settings.http))
+        _announce(plan.todo, ports)
         show = Prefixed([OWN, *(service.id for service in plan.todo)]).line
     return run_group(paths, plan.todo, plan.outside, ports=ports, show=show, settings=settings)
 
 
 def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
     """Run what the proxy asks for; the proxy is there, and starts nothing else than what is trusted."""
-    from devproxy.daemon.runtime import read_running
+    from devproxy.daemon.runtime import ports_for_urls, read_running
     from devproxy.run.group_process import run_group
 
     plan = _take(paths, ids, publish=True, on_request=True)
     if not plan.todo:
         return Exit.GOOD
-    running = read_running(paths)
-    ports = running.ports if running is not None else Ports()
     settings = plan.registry.settings
+    ports = ports_for_urls(read_running(paths), settings)
     return run_group(paths, plan.todo, plan.outside, ports=ports, show=None, settings=settings, trusted_only=True)
 
 
@@ -138,6 +135,7 @@ def _take(
         if on_request:
             refuse_untrusted(plan.todo)
         if plan.todo and publish:
+            group_state.expect_requests(paths)
             group_state.publish(
                 paths, {one.id: group_state.MemberState("waiting", one.command_line) for one in plan.todo}
             )
@@ -215,25 +213,33 @@ def _tell_running(paths: Paths, service: Service) -> None:
         remark(f"its command has changed since; to take the new one: {end}", fg="yellow")
 
 
-def _proxy_ports(paths: Paths, autostart: bool) -> Ports:
-    """The ports of the proxy, which is started if none runs; none, with a remark, where it may not or cannot be."""
+def _proxy_ports(paths: Paths, plan: UpPlan) -> Ports:
+    """The ports of the proxy, which is started if none runs; those it would take, with a remark, where it is not."""
     from devproxy.daemon.control import start
     from devproxy.daemon.runtime import read_running
 
-    if not autostart and read_running(paths) is None:
-        remark("the proxy is not running; start it: devproxy start", fg="yellow")
-        return Ports()
+    if not plan.registry.settings.autostart and read_running(paths) is None:
+        return _without_proxy(plan, "the proxy is not running; start it: devproxy start")
     try:
         launched = start(paths)
     except DevproxyError as error:
-        remark(str(error), fg="yellow")
-        return Ports()
+        return _without_proxy(plan, str(error))
     if launched.is_new:
         remark(f"the proxy runs in the background now (pid {launched.running.pid}); to end it: devproxy stop")
     return launched.running.ports
 
 
-def _write_env_files(plan: UpPlan) -> None:
+def _without_proxy(plan: UpPlan, why: str) -> Ports:
+    """The ports that it would take; what it does beside forwarding is done for it."""
+    from devproxy.daemon.runtime import ports_for_urls
+
+    remark(why, fg="yellow")
+    ports = ports_for_urls(None, plan.registry.settings)
+    _write_env_files(plan, ports)
+    return ports
+
+
+def _write_env_files(plan: UpPlan, ports: Ports) -> None:
     """What the proxy does while it runs: bring the files up to date in which projects want variables (`write_env`)."""
     from devproxy.variables.env_file import write_env_file
 
@@ -241,7 +247,7 @@ def _write_env_files(plan: UpPlan) -> None:
     for file in plan.registry.env_files:
         if file.project in projects:
             try:
-                write_env_file(file, plan.registry, Ports().or_planned(plan.registry.settings.http))
+                write_env_file(file, plan.registry, ports)
             except DevproxyError as error:
                 remark(str(error), fg="yellow")
 
@@ -258,38 +264,45 @@ def start_in_background(paths: Paths, names: Sequence[str]) -> int:
     plan = _take(paths, names, publish=False)
     if not plan.todo:
         return Exit.GOOD
-    return _detach(paths, plan.todo, _proxy_ports(paths, plan.registry.settings.autostart))
+    return _detach(paths, plan.todo, _proxy_ports(paths, plan))
 
 
 def _detach(paths: Paths, todo: Sequence[Service], ports: Ports) -> int:
     """Start a group that outlives us, and wait until each of its services is healthy or has failed."""
     from devproxy.run.detach import launch_group
+    from devproxy.run.logs import time_stamp
 
+    began = time_stamp()
     states = launch_group(paths, [one.id for one in todo], remark, {one.id: one for one in todo})
-    return tell_states(paths, states, ports)
+    return tell_states(paths, states, ports, began)
 
 
-def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports) -> int:
-    """A table of what came of services; of those that are not well why, and their last lines. The exit code."""
+def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports, began: str) -> int:
+    """A table of what came of services; of those that are not well why, and their last lines. The exit code.
+
+    What stands in a log from before `began` (as its lines have the time) is another run's, and is not shown.
+    """
     from devproxy.urls import service_url
 
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
-    urls = {service.id: service_url(service, ports.or_planned(registry.settings.http)) for service in registry.services}
+    urls = {service.id: service_url(service, ports) for service in registry.services}
     conditions = load_context(registry).conditions()  # in the words of `ls`
     words = {name: conditions[name].word if name in conditions else one.state for name, one in states.items()}
     print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])
     bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
     if bad:
-        _show_tails(paths, bad)
+        _show_tails(paths, bad, began)
     return Exit.BAD_NEWS if bad else Exit.GOOD
 
 
-def _show_tails(paths: Paths, states: Mapping[str, "MemberState"]) -> None:
+def _show_tails(paths: Paths, states: Mapping[str, "MemberState"], began: str) -> None:
     from devproxy.run.logs import last, plain
 
     for name, state in states.items():
         why = f", {state.why}" if state.why else ""
         logs = devproxy_command("logs", name)
-        remark(f"`{name}` is not healthy{why}; its last lines (more: {logs}):", fg="yellow")
-        for entry in last(paths, name, 15):
-            remark(f"  | {plain(entry.text)}")
+        lines = [plain(entry.text) for entry in last(paths, name, 15) if entry.time >= began]
+        shown = f"its last lines (more: {logs}):" if lines else f"what it printed: {logs}"
+        remark(f"`{name}` is not healthy{why}; {shown}", fg="yellow")
+        for line in lines:
+            remark(f"  | {line}")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devproxy.cli.arguments import complete_service, find_service
+from devproxy.cli.arguments import complete_service, find_service_here
 from devproxy.cli.context import load_context, remark_astray, remark_stopped
 from devproxy.cli.output import print_json, say
 from devproxy.errors import DevproxyError
+from devproxy.text import devproxy_command
 
 if TYPE_CHECKING:
     from devproxy.registry.model import Service
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 def command(name: str, as_json: bool) -> None:
     """Print a service's URL.
 
-    NAME is a service (web.shop), its bare name where only one is called so (web), or a hostname. With the proxy
-    stopped it is the URL that it will have, and stderr says so.
+    NAME is a service (web.shop), its bare name where only one is called so, or in its project's folder (web), or a
+    hostname. With the proxy stopped it is the URL that it will have, and stderr says so.
     """
     view = load_context()
-    service, host = find_service(view.registry, name)
+    service, host = find_service_here(view.registry, name)
     url = view.url(service, host)
     if not url:
         raise no_address(service)
@@ -39,7 +40,16 @@ def command(name: str, as_json: bool) -> None:
 
 
 def no_address(service: "Service") -> DevproxyError:
-    """Why a service has no URL: nobody has given it a port, or others hold all its hostnames."""
+    """Why a service has no URL: it listens nowhere, nobody has given it a port, or others hold all its hostnames."""
+    if not service.serves:
+        from devproxy.health.state import nowhere
+
+        return DevproxyError(
+            f"`{service.id}` has no URL",
+            why=f"{nowhere(service)} (`kind`)",
+            fix=f"see how it does: {devproxy_command('health', service.id)}",
+            where=service.source.where,
+        )
     if service.protocol == "tcp":
         return DevproxyError(
             f"`{service.id}` has no address yet",

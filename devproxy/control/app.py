@@ -5,6 +5,7 @@ Not here: listening (the proxy hands a connection over once it knows that it is 
 Everything is read-only and small: static files are read once, at start.
 """
 
+import logging
 from importlib.resources import files
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from devproxy.control.guard import guard
 from devproxy.control.responses import refusal, secure
 from devproxy.control.stream import Streams
 
+_log = logging.getLogger(__name__)
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -44,11 +46,17 @@ def runner(app: web.Application, grace: float = 1.0) -> web.AppRunner:
 
 @web.middleware
 async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What the router refuses, in our own words."""
+    """What the router refuses, and a fault of our own, in our own words."""
     try:
         return await handler(request)
     except web.HTTPNotFound:
         return refusal(request, 404, "not-found", "devproxy has no such page", "see / or /api/services")
+    except web.HTTPException:
+        raise
+    except Exception:
+        _log.exception("%s could not be made", request.path)
+        what = "devproxy ran into a bug of its own; services are reached as before"
+        return refusal(request, 500, "bug", what, "see what happened with devproxy logs proxy, and report it")
 
 
 def _page(view: ControlContext) -> Handler:

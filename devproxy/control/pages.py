@@ -199,7 +199,9 @@ def _row(service: Service, ports: Ports, condition: Condition, wait: WaitingRequ
 
 
 def _portless(service: Service) -> str:
-    """What stands in the place of an address: a command gets a port when it is started."""
+    """What stands in the place of an address: a command gets a port when it is started, a worker or a task never."""
+    if not service.serves:
+        return service.kind
     return "" if service.command is not None else "<em>no port yet</em>"
 
 
@@ -212,10 +214,11 @@ def _next(service: Service, condition: Condition) -> str:
 
 
 def _hosts(service: Service, ports: Ports) -> Iterable[str]:
-    """Every name as a link; wildcards, and what a browser cannot open, as text."""
-    if service.protocol != "http":
+    """Every name as a link; wildcards, and what a browser cannot open, as text. At least one, whatever it is."""
+    if service.protocol != "http" or not service.hosts:
         yield safe_html(service.id)
-        yield safe_html(service_url(service, ports))
+        if address := service_url(service, ports):
+            yield safe_html(address)
         return
     for host in service.hosts:
         yield safe_html(host) if "*" in host else _link(host_url("http", host, ports.http, "/"), host)

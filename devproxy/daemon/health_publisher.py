@@ -66,7 +66,7 @@ class HealthPublisher:
             proxy.make_room,
             proxy.is_asked,
             self._read_runs,
-            lambda: {*own_ports, *(one.port for one in self.forwarded())},
+            lambda: {one.port for one in self.forwarded()},
         )
         self._monitor = Monitor(self._board, hooks)
         self._waits = WaitWatch()

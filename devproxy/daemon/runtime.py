@@ -9,7 +9,7 @@ import msgspec
 from devproxy.health.model import Condition, ServiceOwner, WaitingRequests
 from devproxy.paths import Paths
 from devproxy.problems import Problem
-from devproxy.registry.model import Project, Registry
+from devproxy.registry.model import Project, ProxySettings, Registry
 from devproxy.storage.process_identity import is_same
 from devproxy.urls import Ports
 
@@ -41,6 +41,15 @@ def read_running(paths: Paths) -> Running | None:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return running if is_same(running.pid, running.started) else None
+
+
+def ports_for_urls(running: Running | None, settings: ProxySettings) -> Ports:
+    """The ports that URLs bear: those the proxy has, or where none runs those that it would take at this moment."""
+    if running is not None and running.ports.known:
+        return running.ports
+    from devproxy.net.loopback import HTTP, would_take
+
+    return Ports(http=would_take(HTTP._replace(port=settings.http)))
 
 
 def _read_project(kind: type, text: object) -> Project:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from devproxy.registry.hostnames import RESERVED, slug
-from devproxy.registry.model import ServiceKind
+from devproxy.registry.model import HostHeader, ServiceKind
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     kind: ServiceKind = "server"
     port: int | None = None
     protocol: str = "http"
+    host_header: HostHeader = "keep"
     depends_on: tuple[str, ...] = ()
     starts_others: bool = False
 

@@ -5,6 +5,7 @@ Not here: the sources (one file each), what is made of the answer (`render.py`, 
 """
 
 import os
+import shlex
 from collections.abc import Container
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import msgspec
 
 from devproxy.detect import compose, node, procfile, python
 from devproxy.detect.files import SKIPPED, entries
-from devproxy.detect.model import Seen, Survey, gather
+from devproxy.detect.model import Candidate, Seen, Survey, gather
+from devproxy.detect.scripts import wants_own_host
 
 MOST_BELOW = 100
 
@@ -27,7 +29,16 @@ def survey(root: Path, name: str = "") -> Survey:
     below = [_without_known(seen, watched) for seen in _below(root, taken)]
     if below:
         packages = [_without_several(seen) for seen in packages]
-    return gather([listed, *packages, *below, compose.look(root)], root.name, name)
+    found = gather([listed, *packages, *below, compose.look(root)], root.name, name)
+    return msgspec.structs.replace(found, services=tuple(_with_own_host(root, service) for service in found.services))
+
+
+def _with_own_host(root: Path, service: Candidate) -> Candidate:
+    """A server that refuses every name but its own address gets that one."""
+    command = service.command if isinstance(service.command, str) else shlex.join(service.command or ())
+    if not service.serves or not command or not wants_own_host(command, root / service.cwd):
+        return service
+    return msgspec.structs.replace(service, host_header="upstream")
 
 
 def _below(root: Path, taken: set[str]) -> list[Seen]:

@@ -29,6 +29,8 @@ def _table(service: Candidate) -> str:
         keys["command"] = list(service.command) if isinstance(service.command, tuple) else service.command
     if service.cwd != ".":
         keys["cwd"] = service.cwd
+    if service.host_header != "keep":
+        keys["host_header"] = service.host_header
     if service.depends_on:
         keys["depends_on"] = list(service.depends_on)
     lines = "".join(_line(tomli_w.dumps({key: value})) for key, value in keys.items())

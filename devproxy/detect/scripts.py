@@ -1,6 +1,7 @@
 """The texts of scripts that are run by name: those of package.json, deno.json and Nx's project.json.
 
-Lives here: `package_scripts`, which `run` looks through a command with, and `role`, what a command is there for.
+Lives here: `package_scripts`, which `run` looks through a command with, and what a command is there for (`role`) and
+insists on (`wants_own_host`).
 Not here: which script a command means (`programs/scripts.py`).
 """
 
@@ -37,6 +38,11 @@ def role(text: str, folder: Path) -> Role:
     if _comes_to(is_migration, text, scripts):
         return "task"
     return "several" if found.note and not found.program else "unknown"
+
+
+def wants_own_host(text: str, folder: Path) -> bool:
+    """Whether a shell's text starts a server that refuses a `Host` which is not its own address."""
+    return adapt(("sh", "-c", text), 1, scripts=package_scripts(folder)).own_host
 
 
 def _comes_to(

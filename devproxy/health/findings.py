@@ -35,7 +35,6 @@ from devproxy.health.exposure import (
     taker,
 )
 from devproxy.health.model import (
-    NO_PORT,
     NOT_TRIED,
     SEVERITIES,
     Code,
@@ -49,6 +48,7 @@ from devproxy.health.model import (
     ServiceOwner,
     Verdict,
 )
+from devproxy.health.state import nowhere
 from devproxy.programs.fixes import Fix, propose_fix
 from devproxy.programs.recognize import RecognizedProgram, recognize
 from devproxy.registry.model import ExposurePolicy, Registry, Service
@@ -124,7 +124,7 @@ def examine(
     """Everything about `service`; `scan` holds the listeners of its port, `known` is who answered there before."""
     upstream = service.upstream
     if upstream is None:
-        return Examination(exposure="unknown", why=NO_PORT)
+        return Examination(exposure="unknown", why=nowhere(service))
     if upstream.path:
         return Examination(exposure="loopback", why="a unix socket")
     on_port = listeners_on(upstream.port, _without_ours(scan, service))

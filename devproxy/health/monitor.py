@@ -55,12 +55,12 @@ _log = logging.getLogger(__name__)
 class MonitorHooks(NamedTuple):
     """What the monitor needs of the daemon, as functions.
 
-    `last_answer` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the
-    proxy on 127.0.0.1 and ::1, `audited_ports` all on which it listens;
-    `publish` takes the events of a change (there may be none of them); `alarm` the listener of ours that is exposed.
-    `make_room` closes what the proxy keeps open and idle to an upstream before that is asked; False where it cannot be
-    asked now, since it is busy and serves one connection at a time. `is_asked`: a request waits for its answer, not
-    for long yet. `runs` is what became of commands, None where nothing has changed since it was asked; it blocks.
+    `last_answer` is when an upstream last answered a request, on the loop's clock; `own_ports` those of the proxy on
+    127.0.0.1 and ::1, `other_ports` those on other addresses; `publish` takes the events of a change (there may be none
+    of them); `alarm` the listener of ours that is exposed. `make_room` closes what the proxy keeps open and idle to an
+    upstream before that is asked; False where it cannot be asked now, since it is busy and serves one connection at a
+    time. `is_asked`: a request waits for its answer, not for long yet. `runs` is what became of commands, None where
+    nothing has changed since it was asked; it blocks.
     """
 
     registry: Callable[[], Registry]
@@ -71,7 +71,7 @@ class MonitorHooks(NamedTuple):
     make_room: Callable[[Upstream], bool] = lambda _: True
     is_asked: Callable[[Upstream], bool] = lambda _: False
     runs: Callable[[], Mapping[str, RunRecord] | None] = lambda: None
-    audited_ports: Callable[[], Collection[int]] = tuple
+    other_ports: Callable[[], Collection[int]] = tuple
 
 
 class Monitor:
@@ -165,7 +165,7 @@ class Monitor:
         if not (changed or anew or now - self._read_at >= self._pause):
             return set()
         self._read_at = now
-        ports = {record.port for record in self.board.records.values()} | set(self._hooks.audited_ports())
+        ports = {record.port for record in self.board.records.values()} | self._audited
         began = time.monotonic()
         scan, checkouts = await asyncio.to_thread(self._scan_machine, ports)
         if not self._native:
@@ -193,9 +193,14 @@ class Monitor:
             self._native, self._pause = False, TICK
             return False
 
+    @property
+    def _audited(self) -> set[int]:
+        """The ports on which the proxy listens, at whatever address."""
+        return {*self._hooks.own_ports(), *self._hooks.other_ports()}
+
     def _audit_own_listeners(self, scan: Scan) -> None:
         """devproxy's own listeners are judged like anybody's."""
-        ports, us = self._hooks.audited_ports(), os.getpid()
+        ports, us = self._audited, os.getpid()
         for listener in scan.listeners:
             ours = listener.port in ports and us in listener.process.pids
             if ours and judge(listener, scan.interfaces).verdict == "exposed":

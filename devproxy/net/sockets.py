@@ -11,15 +11,17 @@
 - A connection that broke off in the middle ends with RST, so that its peer cannot take what it got for whole.
 """
 
-import asyncio
 import contextlib
 import os
 import socket
 import struct
 import sys
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from devproxy.net.sockdiag import peer_is_orphan, peer_unread
+
+if TYPE_CHECKING:
+    import asyncio  # `ls` has no time to import it
 
 if sys.platform != "win32":
     import fcntl
@@ -28,7 +30,7 @@ if sys.platform != "win32":
 _ESTABLISHED, _CLOSE, _CLOSE_WAIT = 1, 7, 8
 
 
-Connected: TypeAlias = asyncio.BaseTransport | socket.socket
+Connected: TypeAlias = "asyncio.BaseTransport | socket.socket"
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -53,12 +55,12 @@ def _state(connected: Connected) -> int | None:
         return _CLOSE
 
 
-def is_at_rest(transport: asyncio.BaseTransport) -> bool:
+def is_at_rest(transport: "asyncio.BaseTransport") -> bool:
     """False where the peer has closed or reset the connection, or has sent something, read or not."""
     return _state(transport) in (None, _ESTABLISHED) and not _queued(transport, received=True)
 
 
-def _queued(transport: asyncio.BaseTransport, *, received: bool) -> int:
+def _queued(transport: "asyncio.BaseTransport", *, received: bool) -> int:
     """Bytes that wait in our end's receive queue, else in its send queue (FIONREAD, TIOCOUTQ: tcp(7), unix(7))."""
     sock = transport.get_extra_info("socket")
     if sock is None or sys.platform == "win32":
@@ -70,7 +72,7 @@ def _queued(transport: asyncio.BaseTransport, *, received: bool) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
-def undelivered(transport: asyncio.Transport) -> int:
+def undelivered(transport: "asyncio.Transport") -> int:
     """Bytes of what was written that the peer has not read yet, wherever they are, as far as can be told."""
     waiting = transport.get_write_buffer_size() + _queued(transport, received=False)
     local, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
@@ -109,7 +111,7 @@ _READ: Final = 1 << 16
 _MOST_UNREAD: Final = 4 << 20  # bytes; the buffer holds less, but a unix socket's peer may still be sending
 
 
-def unread(transport: asyncio.BaseTransport) -> bytes:
+def unread(transport: "asyncio.BaseTransport") -> bytes:
     """What had arrived on a connection that failed; to be asked within `connection_lost`, before the socket is closed.
 
     Nothing where TLS would have to be taken off, and on Windows.
@@ -141,19 +143,19 @@ def bound_buffers(sock: socket.socket) -> None:
 _NOW: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
-def reset(transport: asyncio.Transport) -> None:
+def reset(transport: "asyncio.Transport") -> None:
     """Close with RST, at once; what waits to be sent is lost."""
     _close_with_reset(transport)
     transport.abort()
 
 
-def reset_when_sent(transport: asyncio.Transport) -> None:
+def reset_when_sent(transport: "asyncio.Transport") -> None:
     """Close with RST once the kernel has taken what waits to be sent."""
     _close_with_reset(transport)
     transport.close()
 
 
-def _close_with_reset(transport: asyncio.Transport) -> None:
+def _close_with_reset(transport: "asyncio.Transport") -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and not transport.is_closing():
         resets_at_close(sock)

@@ -39,7 +39,8 @@ class AdaptedCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command line with what it lacked, the environment to add, and what to tell a person ("" nothing).
 
     `port` is the one it will listen on: the one it was given, unless the command names another itself.
-    `program` is what a person calls the framework, "" where none was recognised; `serves`: it is told to listen.
+    `program` is what a person calls the framework, "" where none was recognised; `serves`: it is told to listen;
+    `own_host`: it refuses a `Host` that is not its own address.
     """
 
     argv: tuple[str, ...]
@@ -48,6 +49,7 @@ class AdaptedCommand(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     program: str = ""
     serves: bool = False
+    own_host: bool = False
 
 
 class _Target(msgspec.Struct, frozen=True):
@@ -173,6 +175,7 @@ class _Adapter:
             port=change.port,
             program=row.name,
             serves=change.serves,
+            own_host=change.serves and row.own_host,
         )
 
     def _shell(self, command: ParsedCommand, position: _Position) -> AdaptedCommand | None:

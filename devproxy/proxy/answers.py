@@ -70,6 +70,8 @@ def start(service: Service) -> str:
         return trust(service)
     if service.command:
         return start_in_words(service)
+    if service.leased:  # by `devproxy run` alone: no file says its port
+        return "see why in the terminal of its devproxy run: what that started does not listen there (yet)"
     return f"start it, or correct its port: {service.source.where}"
 
 

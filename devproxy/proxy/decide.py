@@ -184,9 +184,9 @@ def _is_direct(reading: Reading) -> bool:
 
 def _unknown_host(reading: Reading, *, direct: bool) -> Respond:
     """Names, and what is known of them, only where the client asks `direct`ly."""
-    tcp = reading.table.tcp_service(reading.host) if direct else None
-    if tcp is not None:
-        return _of_tcp(tcp)
+    pageless = reading.table.pageless_service(reading.host) if direct else None
+    if pageless is not None:
+        return _of_tcp(pageless) if pageless.serves else _of_portless(pageless)
     name = _PLAIN_LABEL.match(reading.host)  # what a shell would act upon stands in no command to copy
     return Respond(
         404,
@@ -196,6 +196,13 @@ def _unknown_host(reading: Reading, *, direct: bool) -> Respond:
         tuple(reading.table.near(reading.host)) if direct else (),
         port=parse_authority(reading.authority).port,
     )
+
+
+def _of_portless(service: Service) -> Respond:
+    """The answer at the name that a worker or a task would have."""
+    detail = f"{service.id} is a {service.kind}, which listens nowhere and has no page"
+    fix = f"see how it does: {devproxy_command('health', service.id)}"
+    return Respond(404, "unknown-host", detail, fix, service=service.id)
 
 
 def _of_tcp(service: Service) -> Respond:

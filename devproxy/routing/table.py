@@ -164,11 +164,14 @@ class RouteTable:
                 routes = self._wildcards.get(parent)
         return routes
 
-    def tcp_service(self, host: str) -> Service | None:
-        """The TCP service whose id stands before one of our top-level domains: its name, if it were a web page."""
+    def pageless_service(self, host: str) -> Service | None:
+        """The service without a web page (TCP, a worker, a task) whose id stands before one of our top-level domains:
+        its name, if it had one."""
         for tld in self.tlds:
             service = self.services.get(host.removesuffix(f".{tld}"))
-            if service is not None and service.protocol == "tcp" and under(host, (tld,)):
+            if service is None or not under(host, (tld,)):
+                continue
+            if service.protocol == "tcp" or not service.serves:
                 return service
         return None
 

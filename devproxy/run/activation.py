@@ -47,7 +47,7 @@ class Attempt:
         self._identity = identity
         self._log = paths.on_request_output(identity)
         self._names = (*with_, identity)
-        self._followers = {name: Follower(paths, name) for name in self._names}
+        self._followers = {name: Follower(paths.service_log(name)) for name in self._names}
         self._lines: deque[str] = deque(maxlen=SHOWN_LINES)
 
     def spawn(self) -> None:

@@ -59,12 +59,11 @@ def prepare(
     """The command of `service`, or `argv` in its place (run in the current folder), to listen on `port`.
 
     The registry's command listens there even if it names another port; one typed by a person is left as it is.
-    `ports` are those of the running proxy (none: those that it is to take). Reads `package.json`. Raises
+    `ports` are those that URLs bear. Reads `package.json`. Raises
     DevproxyError: there is no command, no such folder, or a placeholder that cannot be filled in.
     """
     cwd = service.cwd if argv is None else str(Path.cwd())
     _check_folder(service, cwd)
-    ports = ports.or_planned(registry.settings.http)
     url = service_url(service, ports)
 
     def filled(text: str, own: int) -> str:
@@ -84,7 +83,7 @@ def prepare(
     from_files, file_notes = _from_files(service, ours)
     env = found.variables | from_files | ours
     env |= {name: filled(text, adapted.port) for name, text in service.env}
-    notes = [*_notes(adapted), *_environment_notes(found), *file_notes]
+    notes = [*_notes(adapted, service), *_environment_notes(found), *file_notes]
     return PreparedCommand(
         argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=[safe(note) for note in notes]
     )
@@ -137,15 +136,22 @@ def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Po
             found = str((port if other.id == asker.id else _client_port(other)) or "")
         if found:
             return found
-        if not other.serves:
-            why, fix = f"`{other.id}` is a {other.kind}, which listens nowhere", "remove the placeholder"
-        elif kind == "port":
-            why, fix = f"`{other.id}` does not run, and its file gives it no port", devproxy_command("run", other.id)
-        else:
-            why, fix = f"`{other.id}` has no hostname of its own", "devproxy check says who holds it"
-        raise _unfilled(asker, kind, name, why, fix)
+        raise _without_value(asker, kind, name, other)
 
     return value
+
+
+def _without_value(asker: Service, kind: str, name: str, other: Service) -> DevproxyError:
+    """Why a placeholder of `other`, which its text calls `name`, has nothing to stand for it."""
+    if not other.serves:
+        why, fix = f"`{other.id}` is a {other.kind}, which listens nowhere", "remove the placeholder"
+    elif kind == "port":
+        why, fix = f"`{other.id}` does not run, and its file gives it no port", devproxy_command("run", other.id)
+        if other.command and other.id not in asker.depends_on:
+            fix = f'write `depends_on = ["{name}"]` for `{asker.id}`, so that devproxy up starts it before, or {fix}'
+    else:
+        why, fix = f"`{other.id}` has no hostname of its own", "devproxy check says who holds it"
+    return _unfilled(asker, kind, name, why, fix)
 
 
 def _client_port(service: Service) -> int:
@@ -161,8 +167,14 @@ def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> Devpr
     return DevproxyError(f"`{{{placeholder}}}` cannot be filled in", why=why, fix=fix, where=where)
 
 
-def _notes(adapted: AdaptedCommand) -> list[str]:
-    return [adapted.note] if adapted.note else []
+def _notes(adapted: AdaptedCommand, service: Service) -> Iterator[str]:
+    if adapted.note:
+        yield adapted.note
+    if adapted.own_host and service.host_header != "upstream":
+        yield (
+            f"{adapted.program} refuses requests for a name that is not its own address: "
+            f'write `host_header = "upstream"` for `{service.id}`'
+        )
 
 
 def _environment_notes(found: ProjectEnvironment) -> Iterator[str]:
@@ -184,7 +196,12 @@ def _from_files(service: Service, ours: Mapping[str, str]) -> tuple[dict[str, st
             text = None if content is None else decode_text(content, path)
         except UnreadableError as error:
             problem = error.problem
-            raise DevproxyError(problem.message, why=problem.why, fix=problem.fix, where=problem.where) from None
+            raise DevproxyError(
+                f"`{service.id}`: {problem.where}: {problem.message}",
+                why="its variables are for the command (`env_file`)",
+                fix="name a plain file in UTF-8 that is yours to read; or take it out of `env_file`",
+                where=service.source.where,
+            ) from None
         if text is None:
             raise _no_env_file(service, path)
         parsed = parse_dotenv(text, {**os.environ, **found, **ours})

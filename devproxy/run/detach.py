@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 
 from devproxy.errors import DevproxyError
+from devproxy.health.runs import read_run
 from devproxy.paths import Paths
 from devproxy.registry.model import Service
 from devproxy.run.group_state import OVER, UNSETTLED, MemberPhase, MemberState, read_groups
 from devproxy.run.interpreter import ourselves, own_environment
-from devproxy.run.logs import last, plain
+from devproxy.run.logs import last, plain, time_stamp
 from devproxy.run.waiting import REMIND_AFTER, waiting_text
 
 PATIENCE = 60.0  # seconds for every service to be healthy
@@ -77,10 +78,19 @@ def launch_group(
     if not seen:
         said = log.read_text("utf-8", "replace").strip()[-2000:]
         raise DevproxyError("the services were not started", why=said or "their process said nothing")
-    if code is not None:  # what it ran is over, though it may not have been seen how
+    if code is not None:  # what it ran is over, though its last word may not have been seen
         over: MemberPhase = "failed" if code else "ended"
-        seen |= {name: msgspec.structs.replace(seen[name], state=over) for name in _unsettled(seen) if name in own}
+        left = [name for name in _unsettled(seen) if name in own]
+        seen |= {name: _last_word(paths, name, seen[name], process.pid, over) for name in left}
     return {name: seen[name] for name in names if name in seen}
+
+
+def _last_word(paths: Paths, name: str, seen: MemberState, pid: int, over: MemberPhase) -> MemberState:
+    """How a service ended whose process `pid` is gone, as that has said to everybody; `over` where it has not."""
+    record = read_run(paths, name)
+    if record is None or record.pid != pid or record.run.phase not in OVER:
+        return msgspec.structs.replace(seen, state=over, why="its devproxy process has ended")
+    return msgspec.structs.replace(seen, state=record.run.phase, why=record.run.why, code=record.run.code)
 
 
 def wait_settled(
@@ -108,6 +118,7 @@ class _Progress:
         self._paths = paths
         self._tell = tell
         self._services = services
+        self._since = time_stamp()  # what stands in a log from before is another run's
         self._pause = REMIND_AFTER
         self._next = time.monotonic() + self._pause
 
@@ -123,7 +134,8 @@ class _Progress:
                 )
 
     def _printed(self, name: str) -> str:
-        lines = [plain(entry.text) for entry in last(self._paths, name, 5) if not entry.text.startswith("[devproxy]")]
+        recent = (entry.text for entry in last(self._paths, name, 5) if entry.time >= self._since)
+        lines = [plain(text) for text in recent if not text.startswith("[devproxy]")]
         return f"; it last printed: {lines[-1]}" if lines else ""
 
 

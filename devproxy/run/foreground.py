@@ -45,7 +45,7 @@ async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
         settings=ready.settings,
     )
     session.stopped = lambda: _stop(session)
-    reporter = SessionReporter(paths, session, ready.service) if ready.service.command is not None else None
+    reporter = SessionReporter(paths, session, ready.service)
     loop = asyncio.get_running_loop()
     for number in map(_number, _PASSED):
         if not is_ignored(number):
@@ -55,7 +55,7 @@ async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
             loop.add_signal_handler(number, _end, session, number, ready.service.stop_grace)
     loop.add_signal_handler(signal.SIGWINCH, _resize, session)
     loop.add_signal_handler(signal.SIGCONT, _resume, session)
-    watching = loop.create_task(reporter.watch()) if reporter is not None else None
+    watching = loop.create_task(reporter.watch())
     try:
         return await session.run()
     except DevproxyError as error:
@@ -64,8 +64,7 @@ async def _run(paths: Paths, ready: Launch, notify: Notify) -> int:
         notify(str(error))
         return session.code
     finally:
-        if watching is not None:
-            watching.cancel()
+        watching.cancel()
 
 
 def _number(name: str) -> int:

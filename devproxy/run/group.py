@@ -22,18 +22,19 @@ from pathlib import Path
 from msgspec import structs
 
 from devproxy.errors import DevproxyError
+from devproxy.events import exit_in_words, given_up_in_words
 from devproxy.health.probe import probe
 from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import Loader
 from devproxy.registry.model import ProxySettings, RestartPolicy, Service
 from devproxy.run.activation import refuse_untrusted
-from devproxy.run.group_state import MemberPhase, MemberState, state_elsewhere
+from devproxy.run.group_state import OVER, MemberPhase, MemberState, state_elsewhere
 from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import LineSplitter, plain
 from devproxy.run.selection import SelectedService
 from devproxy.run.session import Session
-from devproxy.run.waiting import REMIND_AFTER, end_text, final_state, waiting_text
+from devproxy.run.waiting import REMIND_AFTER, end_text, final_state, not_up_text, waiting_text
 from devproxy.urls import Ports
 
 PROBE_INTERVAL = 0.1  # seconds between two probes of a service that is not healthy yet
@@ -58,8 +59,10 @@ class Member:
         self.why = ""  # what it waits for, or why it is over
         self.code: int | None = None
         self.starts = self.ends = 0
+        self.failures = 0  # starts in a row that have failed, since somebody asked for one
         self.session: Session | None = None
         self.stop = asyncio.Event()
+        self.may_end = False  # it is to stop, and so have those that depend on it
         self.settled = asyncio.Event()
         self.over = asyncio.Event()
         self.restart = asyncio.Event()  # it was asked to start anew
@@ -136,15 +139,10 @@ class ServiceGroup:
         for member in [self.members[name] for name in names if name in self.members]:
             if member.over.is_set():
                 self.start([member.name])
-            elif not member.stop.is_set() and self._tasks is not None:
+            elif not member.stop.is_set():
                 member.restart.set()
                 if member.session is not None:
-                    self._tasks.create_task(self._end_session(member, member.session))
-
-    async def _end_session(self, member: Member, session: Session) -> None:
-        """End this run of its command, not the member."""
-        if await _started_session(member, session) is session:
-            session.end(self._stop_grace(member))
+                    member.session.end(self._stop_grace(member))
 
     def type_into(self, name: str, text: str | None) -> None:
         """Give a service's command some input; None: interrupt it, as Ctrl-C does."""
@@ -171,7 +169,9 @@ class ServiceGroup:
     def states(self) -> dict[str, MemberState]:
         """What is known of each service, for other commands."""
         return {
-            name: MemberState(one.state, one.service.command_line, one.why, one.code, one.starts, one.ends)
+            name: MemberState(
+                one.state, one.service.command_line, one.why, one.code, one.starts, one.ends, one.failures
+            )
             for name, one in self.members.items()
         }
 
@@ -182,6 +182,8 @@ class ServiceGroup:
         try:
             if await self._wait_for_dependencies(member):
                 await self._keep_running(member)
+            elif member.state not in OVER:  # it was asked to end before it ran
+                self._set_state(member, "ended")
         finally:
             reminding.cancel()
             member.settled.set()
@@ -205,7 +207,7 @@ class ServiceGroup:
                 healthy = other.settled.is_set() and (other.state in {"up", "starting"} or other.completed)
             elif name in self._outside:
                 current = partial(self._read_outside, name, Loader(self._paths))
-                healthy = await self._until_healthy(member, current, f"waits for `{name}`")
+                healthy = await self._until_healthy(member, current, partial("waits for `{}`".format, name))
             else:
                 continue
             if not healthy:
@@ -223,7 +225,6 @@ class ServiceGroup:
 
     async def _keep_running(self, member: Member) -> None:
         """Start it, and again as its restart policy says, or as somebody asks."""
-        failures = 0
         while not member.stop.is_set():
             began = time.monotonic()
             served, code = await self._run_once(member)
@@ -234,25 +235,26 @@ class ServiceGroup:
                 return
             if member.restart.is_set():
                 self._notify(f"`{member.name}` has ended, as it was asked to, and starts again")
-                failures = 0
+                member.failures = 0
                 continue
             if code is None:
                 self._set_state(member, "failed", member.why)
                 return
-            failures = count_failures(failures, time.monotonic() - began)
-            delay = restart_delay(member.service.restart, code, failures)
-            self._report_exit(member, code, delay, failures, served=served)
+            member.failures = count_failures(member.failures, time.monotonic() - began)
+            delay = restart_delay(member.service.restart, code, member.failures)
+            self._report_exit(member, code, delay, served=served)
             if delay is None:
                 self._set_state(member, *final_state(member.service, code, served=served))
                 member.completed = member.state in {"done", "ended"}
                 return
-            self._set_state(member, "starting", f"ended with exit code {code}, and starts again")
+            self._set_state(member, "starting", f"ended with {exit_in_words(code)}, and starts again")
             await _first_of_within(delay, member.stop, member.restart)
         self._set_state(member, "ended")
 
     async def _run_once(self, member: Member) -> tuple[bool, int | None]:
         """One run of the command: whether it was healthy, and its exit code, None where it cannot be started."""
         member.starts += 1
+        member.restart.clear()  # what was asked for before this run is done with
         is_task = member.service.kind == "task"
         self._set_state(member, "running" if is_task else "starting", "runs" if is_task else "starts")
         member.last_lines.clear()
@@ -273,7 +275,8 @@ class ServiceGroup:
                 service=ready.service,
                 settings=ready.settings,
             )
-            member.restart.clear()  # what was asked for before this run is done with
+            if member.may_end or member.restart.is_set():  # asked for while it was prepared
+                member.session.end(self._stop_grace(member))
             watching = asyncio.create_task(self._watch_health(member, ready))
             code = await member.session.run()
             return member.state == "up", code
@@ -331,20 +334,22 @@ class ServiceGroup:
                     return ready.service
                 return structs.replace(ready.service, upstream=structs.replace(upstream, port=session.port))
 
-            healthy = await self._until_healthy(member, service, "is not up")
+            healthy = await self._until_healthy(
+                member, service, lambda: not_up_text(member.failures, member.code, time.monotonic() - began)
+            )
         if healthy:
             self._set_state(member, "up")
             self._notify(f"{member.name} is up after {time.monotonic() - began:.1f} s")  # no news for its own log
             member.settled.set()
 
-    async def _until_healthy(self, member: Member, service: Callable[[], Service], what: str) -> bool:
-        """True once `service()` is healthy; False where `member` is to stop first."""
+    async def _until_healthy(self, member: Member, service: Callable[[], Service], what: Callable[[], str]) -> bool:
+        """True once `service()` is healthy; False where `member` is to stop first. `what()` says what that means."""
         while not member.stop.is_set():
             current = await asyncio.to_thread(service)
             why = await self._ill(current)
             if not why:
                 return True
-            self._set_state(member, member.state, f"{what}: {why}")
+            self._set_state(member, member.state, f"{what()}: {why}")
             await _is_set_within(member.stop, PROBE_INTERVAL)
         return False
 
@@ -359,17 +364,17 @@ class ServiceGroup:
         check = await probe(service, self._settings)
         return "" if check.up else check.why
 
-    def _report_exit(self, member: Member, code: int, delay: float | None, failures: int, *, served: bool) -> None:
+    def _report_exit(self, member: Member, code: int, delay: float | None, *, served: bool) -> None:
         again = f"; it starts again in {delay:g} s" if delay is not None else ""
         if code == 0:
             self._notify(f"`{member.name}` {end_text(member.service, served=served)}{again}")
             return
-        what = f"`{member.name}` ended with exit code {code}"
+        what = f"`{member.name}` ended with {exit_in_words(code)}"
         if delay is not None:
             self._notify(what + again)
             return
-        given_up = f"; given up after {failures} starts in a row" if failures > 1 else ""
-        self._notify("\n".join([f"{what}{given_up}", *(QUOTED + line for line in member.last_lines)]))
+        said = f"{what}{given_up_in_words(member.failures)}"
+        self._notify("\n".join([said, *(QUOTED + line for line in member.last_lines)]))
 
     def _set_state(self, member: Member, state: MemberPhase, why: str = "") -> None:
         if (member.state, member.why) != (state, why):
@@ -381,24 +386,13 @@ class ServiceGroup:
     async def _end_after_dependents(self, member: Member) -> None:
         """When it is to stop: first those that depend on it and are to stop as well, then itself."""
         await member.stop.wait()
-        for other in self.members.values():
-            if member.name in other.service.depends_on and other.stop.is_set():
+        for name in dependents([one.service for one in self.members.values()], member.name):
+            if (other := self.members[name]).stop.is_set():
                 await other.over.wait()
-        if (session := await _started_session(member)) is not None:
-            session.end(self._stop_grace(member))
+        member.may_end = True
+        if member.session is not None:
+            member.session.end(self._stop_grace(member))
         await member.over.wait()
-
-
-async def _started_session(member: Member, only: Session | None = None) -> Session | None:
-    """Its session (`only` this one, if given) once that can be told anything; None where it is over before that."""
-    while not member.over.is_set():
-        session = member.session
-        if only is not None and session is not only:
-            return None
-        if session is not None and session.lease.group:
-            return session
-        await _is_set_within(member.over, 0.02)
-    return None
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -440,6 +434,17 @@ def in_order(services: Sequence[Service], wanted: Iterable[str]) -> list[Service
     for identity in wanted:
         add(identity, ())
     return list(found.values())
+
+
+def dependents(services: Sequence[Service], identity: str) -> list[str]:
+    """The ids of what depends on a service, also through others, such as a task that is done. Pure."""
+    found, left = {identity: None}, [identity]
+    while left:
+        one = left.pop()
+        near = [service.id for service in services if one in service.depends_on and service.id not in found]
+        found |= dict.fromkeys(near)
+        left += near
+    return list(found)[1:]
 
 
 def count_failures(failures: int, ran: float) -> int:

@@ -67,6 +67,7 @@ class _GroupProcess:
                 loop.add_signal_handler(number, handler)
         loop.add_signal_handler(signal.SIGUSR1, self._do_requests)
         self._on_change()
+        self._do_requests()  # those that came before we could
         try:
             good = await self._group.run()
         finally:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Literal
 
@@ -31,7 +32,7 @@ class MemberState(msgspec.Struct, frozen=True):
 
     `running` is a task that has yet to end, `done` one that has ended well. `why` says what it waits for, or why it is
     over; `code` is the last exit code, 128 + N after signal N; `starts` and `ends` count how often it was started, and
-    has ended.
+    has ended; `failures`, how often in a row since somebody asked for a start.
     """
 
     state: MemberPhase
@@ -40,6 +41,7 @@ class MemberState(msgspec.Struct, frozen=True):
     code: int | None = None
     starts: int = 0
     ends: int = 0
+    failures: int = 0
 
 
 class GroupFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,18 @@ def start_lock(paths: Paths) -> Iterator[None]:
     paths.make(paths.group_turn.parent)
     with exclusive(paths.group_turn):
         yield
+
+
+def expect_requests(paths: Paths) -> None:
+    """From now on a request is no end of this process: it is kept until it is taken. For the main thread.
+
+    Called before anybody can know of us: what is there was for another process, whose number we have. A handler, since
+    what is ignored stays so over execve(2).
+    """
+    with contextlib.suppress(OSError):
+        paths.group_requests(os.getpid()).unlink(missing_ok=True)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, lambda *_: None)
 
 
 def publish(paths: Paths, services: dict[str, MemberState]) -> None:

@@ -23,7 +23,7 @@ from devproxy.run.command import PreparedCommand, prepare
 from devproxy.run.ports import declared_ports, reserve
 from devproxy.run.selection import SelectedService
 from devproxy.storage.process_identity import start_time
-from devproxy.text import devproxy_command
+from devproxy.text import devproxy_command, did_you_mean, listed, near_words
 from devproxy.urls import Ports
 
 
@@ -52,7 +52,7 @@ def launch(
     """
     _refuse_other_checkout(paths, selected)
     if selected.service is None and not argv:
-        raise _commandless(selected)
+        raise _commandless(selected, read(paths))
     loaded: list[Registry] = []
 
     def make(others: tuple[Lease, ...]) -> Lease:
@@ -149,7 +149,18 @@ def _refuse_other_checkout(paths: Paths, selected: SelectedService) -> None:
     )
 
 
-def _commandless(selected: SelectedService) -> DevproxyError:
+def _commandless(selected: SelectedService, registry: Registry) -> DevproxyError:
+    beside = selected.project_file.parent.resolve() if selected.project_file is not None else None
+    own = [one.name for one in registry.services if Path(one.source.file).parent.resolve() == beside]
+    if own:
+        near = did_you_mean(near_words(selected.name, own))
+        named = devproxy_command("run", selected.name, "--", "COMMAND")
+        return DevproxyError(
+            f"`{selected.project}` has no service `{selected.name}`",
+            why=f"its file has {listed(own)}",
+            fix=f"{near} To run a command by that name: {named}" if near else named,
+            exit_code=Exit.USAGE,
+        )
     linked = selected.project_file is not None
     return DevproxyError(
         f"nothing says what to run for `{selected.id}`",

@@ -42,11 +42,16 @@ class ServiceLog:
 
     def append(self, text: str) -> None:
         """One line, as of now."""
-        stamp = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        stamp = time_stamp()
         try:
             self._file.append(f"{stamp} {text}\n")
         except (OSError, DevproxyError):
             return
+
+
+def time_stamp() -> str:
+    """Now, as it stands before a line."""
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 def last(paths: Paths, service: str, count: int) -> list[LogEntry]:
@@ -58,20 +63,22 @@ def last_lines(file: Path, count: int) -> list[str]:
     """The last `count` lines of a log, oldest first, those of older files as well."""
     found: list[str] = []
     for number in range(KEPT + 1):
+        if len(found) >= count:
+            break
         path = older_file(file, number)
         try:
             lines = path.read_text("utf-8", "replace").split("\n")[:-1]
         except OSError:
             break
-        found = lines[-(count - len(found)) :] + found if count > len(found) else found
+        found = lines[-(count - len(found)) :] + found
     return found
 
 
 class Follower:
     """New lines of a log, from now on."""
 
-    def __init__(self, paths: Paths, service: str):
-        self._file = paths.service_log(service)
+    def __init__(self, file: Path):
+        self._file = file
         self._inode, self._offset = self._state()
         self._rest = b""
 

@@ -33,6 +33,7 @@ from devproxy.run.session import Session
 from devproxy.storage.process_identity import start_time
 
 ENDED_BY_ITSELF = "it ended by itself, with exit code 0"
+_OF_A_COMMAND = {"starts": "its command was started", "runs": "its command runs"}  # what `up` says of the service
 MOST_EVENTS = 40  # that are kept for whoever has not seen them
 LONGEST_LINE = 400  # characters of a log's line
 
@@ -87,7 +88,7 @@ def _why(member: MemberState) -> str:
         return "it was asked to end" if member.state == "ended" else "it is done"
     if member.state == "failed" and member.code:
         return exit_in_words(member.code)
-    return member.why
+    return _OF_A_COMMAND.get(member.why, member.why)
 
 
 def events_between(
@@ -104,7 +105,7 @@ def events_between(
     if after.state != before.state and after.state == "up":
         found.append(CommandUp(service, lasted, at=now))
     elif after.state != before.state and after.state == "failed":
-        found.append(CommandFailed(service, _why(after), after.code, max(1, after.starts), at=now))
+        found.append(CommandFailed(service, _why(after), after.code, max(1, after.failures), at=now))
     elif after.state != before.state and after.state == "done":
         found.append(CommandDone(service, at=now))
     elif after.state != before.state and after.state in RUN_OVER:
@@ -113,7 +114,7 @@ def events_between(
 
 
 class SessionReporter:
-    """The same of `devproxy run`: one session, from its start to its end. A name that no file declares has no state."""
+    """The same of `devproxy run`: one session, from its start to its end, whether a file declares it or not."""
 
     def __init__(self, paths: Paths, session: Session, service: Service):
         self._session = session

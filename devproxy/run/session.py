@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import structs
@@ -106,6 +107,7 @@ class Session:
         self._head = 0
         self._daemon: int | None = None
         self._end_requested = False  # what is left of it then is no daemon, and has its time
+        self._asked_early: list[Callable[[], None]] = []  # what it was told before it ran, and gets then
         self._notified: set[str] = set()
         self._before: frozenset[int] = frozenset()
         self.stopped: Callable[[], None] | None = None  # called when the command is stopped (Ctrl-Z)
@@ -131,7 +133,9 @@ class Session:
     def signal(self, number: int) -> None:
         """Pass a signal on to the command's process group."""
         self._end_requested = self._end_requested or number in _ENDING
-        if self._exited.is_set():
+        if not self._head:
+            self._asked_early.append(partial(self.signal, number))
+        elif self._exited.is_set():
             self.end(LEFTOVER_GRACE)  # a daemon has left the group
         else:
             self._send({"signal": number})
@@ -145,7 +149,10 @@ class Session:
     def end(self, grace: float) -> None:
         """Ask it to end, itself first and then what it leaves; SIGKILL to what is left after `grace` seconds."""
         self._end_requested = True
-        first = [] if self._exited.is_set() or not self._head else processes_to_ask(self._head)
+        if not self._head:
+            self._asked_early.append(partial(self.end, grace))
+            return
+        first = [] if self._exited.is_set() else processes_to_ask(self._head)
         self._send({"end": grace, "first": first})
 
     @property
@@ -173,6 +180,8 @@ class Session:
             self._terminal.started(asyncio.get_running_loop())
         self._head = group = int(answer["pid"])
         self._replace_lease(structs.replace(self.lease, group=group, group_started=start_time(group) or 0.0))
+        for ask in self._asked_early:
+            ask()
 
     def _open_terminal(self) -> None:
         standard = standard_terminals()

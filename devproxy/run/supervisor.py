@@ -12,9 +12,9 @@ command's process group is all that can be reached.
 Ending is in two steps, so that a parent may drain its workers: first those that `run` names are asked (the command, and
 what runners and shells have started in between), everything else once none of these is left or the grace is over;
 SIGKILL comes when the grace is over, for the rest at least `LAST_GRACE` after it was asked.
-A line of JSON a message. From `run`: first what to start (argv, env, cwd, terminal, real, input, state, stop), then
-{"signal": 15} or {"end": seconds until SIGKILL, "first": pids}. To `run`: {"pid": …} or {"failed": errno, "file": …},
-{"stopped": signal}, {"exited": code}; EOF once nothing is left.
+A line of JSON a message. From `run`: first what to start (argv, env, cwd, terminal, real, input, state, stop), then,
+once it has been told the pid, {"signal": 15} or {"end": seconds until SIGKILL, "first": pids}. To `run`: {"pid": …} or
+{"failed": errno, "file": …}, {"stopped": signal}, {"exited": code}; EOF once nothing is left.
 
 If the supervisor itself is killed its orphans become children of `run`, which is a subreaper as well, and kills them.
 It runs as a file, without the package around it: imports are of the standard library, and few.

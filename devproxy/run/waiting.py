@@ -3,16 +3,19 @@
 Here since both the group and the terminal that has put it into the background say it (`group.py`, `detach.py`).
 """
 
+from devproxy.events import exit_in_words
 from devproxy.registry.model import Service
 from devproxy.run.group_state import MemberPhase
 
 REMIND_AFTER = 5.0  # seconds after which it is said what somebody waits for; twice as long each time
+SLOW_AFTER = 3.0  # seconds of its own after which a server that nothing listens for may be none
+_NEVER_UP = "is not up"
 
 
 def final_state(service: Service, code: int, *, served: bool) -> tuple[MemberPhase, str]:
     """What a command that stays down has come to, and why; `served`: it was up before."""
     if code:
-        return "failed", f"ended with exit code {code}"
+        return "failed", f"ended with {exit_in_words(code)}"
     if service.kind == "task":
         return "done", ""
     if served or service.kind == "worker":
@@ -29,9 +32,17 @@ def end_text(service: Service, *, served: bool) -> str:
     return 'has ended, and never listened; if that is its work, say so: kind = "task"'
 
 
+def not_up_text(failures: int, code: int | None, ran: float) -> str:
+    """That a server is not up, `ran` seconds after its start: what is said depends on what became of the one before."""
+    if failures and code is not None:
+        return f"ended with {exit_in_words(code)}, and is not up again"
+    return _NEVER_UP if ran >= SLOW_AFTER else f"{_NEVER_UP} yet"
+
+
 def waiting_text(service: Service, state: MemberPhase, why: str) -> str:
     """What somebody who looks at `up` is told of a service that is not settled yet."""
     if state == "running":
         return "is not done yet"
-    hint = '; if it never listens, say so: kind = "worker"' if service.serves and why.startswith("is not up") else ""
+    is_slow = service.serves and why.startswith(f"{_NEVER_UP}:")
+    hint = '; if it never listens, say so: kind = "worker"' if is_slow else ""
     return f"{why or 'starts'}{hint}"

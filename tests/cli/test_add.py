@@ -46,9 +46,9 @@ def test_the_url_bears_the_port_that_the_proxy_would_take(monkeypatch: pytest.Mo
     assert would_take(standard._replace(port=0)) is None
     monkeypatch.setenv("DEVPROXY_HOME", str(home.folder))
     monkeypatch.setattr(loopback, "HTTP", standard._replace(standard=standard.fallback))
-    assert load_context().with_planned_port().ports.http == standard.fallback
+    assert load_context().ports.http == standard.fallback
     home.write("[proxy]\nhttp = 7081\n")
-    assert load_context().with_planned_port().ports.http == 7081
+    assert load_context().ports.http == 7081
     assert home.run("add", "web", "5173").out == "http://web.localhost:7081\n"
 
 

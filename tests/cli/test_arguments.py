@@ -9,7 +9,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import nearest_project
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Registry, Service, Source
-from tests.cli.command import Home, write_all
+from tests.cli.command import Home, write_all, write_project
 
 
 def service(name: str, project: str | None = None, *hosts: str) -> Service:
@@ -83,6 +83,50 @@ def test_a_wrong_name_is_told_what_there_is(registry: Registry, name: str, messa
 def test_a_service_that_lost_all_its_hostnames_is_still_found() -> None:
     bare = Service(id="web", name="web", project=None, hosts=(), source=Source("/registry.toml", 1))
     assert find_service(Registry(services=(bare,)), "web").host == ""
+
+
+@pytest.mark.parametrize("own", ["blog", "shop"])
+def test_a_bare_name_is_first_one_of_the_project_at_hand(own: str) -> None:
+    mine = [one for one in REGISTRY.services if str(one.project) == own]
+    found = find_service(REGISTRY, "api", mine)
+    assert (found.service.id, found.host) == (f"api.{own}", f"api.{own}.localhost")
+    assert find_service(REGISTRY, "api.blog", mine).service.id == "api.blog"
+
+
+@pytest.mark.parametrize("command", ["url", "open", "health", "logs"])
+def test_every_command_takes_the_name_for_the_project_at_hand(command: str, home: Home) -> None:
+    for name in ("blog", "shop"):
+        text = f'project = "{name}"\n[services.api]\ncommand = "make"\n'
+        assert home.run("link", str(write_project(home, f"{name}/devproxy.toml", text))).code == 0
+    done = home.run(command, "api", cwd=home.folder / "shop")
+    assert "is the name of 2 services" not in done.err
+    assert "api.blog" not in done.out + done.err
+    assert "is the name of 2 services" in home.run(command, "api").err
+
+
+@pytest.mark.parametrize("kind", ["worker", "task"])
+@pytest.mark.parametrize("command", ["url", "open"])
+def test_what_listens_nowhere_has_no_url_and_says_so(command: str, kind: str, home: Home) -> None:
+    text = f'project = "shop"\n[services.jobs]\nkind = "{kind}"\ncommand = "make"\n'
+    assert home.run("link", str(write_project(home, "shop/devproxy.toml", text))).code == 0
+    done = home.run(command, "jobs")
+    assert done.code == 1
+    assert f"a {kind} listens nowhere" in done.err
+
+
+@pytest.mark.parametrize("command", [("up", "-d"), ("url",), ("health",), ("logs",), ("restart",)])
+@pytest.mark.parametrize("name", ["docs", "docs.shop"])
+def test_a_service_that_its_file_has_with_an_error_is_told_with_it(
+    command: tuple[str, ...], name: str, home: Home
+) -> None:
+    text = 'project = "shop"\n[services.web]\ncommand = "make"\n[services.docs]\ncommand = "make"\n'
+    file = write_project(home, "shop/devproxy.toml", text)
+    assert home.run("link", str(file)).code == 0
+    file.write_text(text + "prot = 3\n")
+    done = home.run(*command, name, cwd=file.parent)
+    assert done.code == 1
+    assert f"{file}:6:1: `{name}` is left out, for an error in its file: unknown key `prot`" in done.err
+    assert "rename `prot` to `port`" in done.err
 
 
 # Which services are meant, by the folder one stands in and by names

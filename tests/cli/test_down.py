@@ -1,5 +1,6 @@
 """`devproxy down` with real processes: all, some, and what `run` started."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,3 +60,34 @@ def test_one_that_does_not_want_to_is_killed_after_the_grace(team: Team) -> None
     up.wait_output(r"\| ready")
     assert team.run("down").out == "`web.shop` has ended\n"
     assert up.wait() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what leaves its parent is found by a subreaper")
+def test_it_ends_one_that_has_gone_into_the_background_by_itself(team: Team) -> None:
+    """As with `daemonize yes`, or a command that ends in `&`: what is up then is no child of what was started."""
+    away = json.dumps(["setsid", "--fork", sys.executable, "-u", "server.py", "web"])
+    team.project(f"[services.web]\ncommand = {away}\n", service("api"))
+    up = team.up()
+    up.wait_output(r"runs on in the background")
+    team.wait_states(web="up", api="up")
+    done = team.run("restart", "web")
+    assert done.code == 0, done.err
+    assert up.output().count("web serves on") == 2
+    up.wait_output(r"runs on in the background[^¤]*runs on in the background")
+    assert team.run("down", "web").out == "`web.shop` has ended\n"
+    assert team.processes("web") == []
+
+
+def test_it_ends_what_run_has_taken_up_where_an_up_has_given_up(team: Team) -> None:
+    team.project(service("api"), '[services.web]\ncommand = "exit 3"\nrestart = "never"\n')
+    team.up()
+    team.wait_states(api="up", web="failed")
+    argv = [sys.executable, "-m", "devproxy", "run", "web", "--", sys.executable, "-u", "server.py", "web"]
+    environment = {"DEVPROXY_HOME": str(team.home.folder)}
+    program = Program(argv, team.home.folder / "run.log", cwd=team.folder, env=environment)
+    team.programs.append(program)
+    program.wait_output("web serves on")
+    assert "web.shop` was started by `devproxy run`" in team.run("restart", "web").err
+    assert team.run("start", "web").out == "`web.shop` runs already\n"
+    assert team.run("down", "web").out == "`web.shop` has ended\n"
+    assert program.wait() == 143

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.team import Team, service, team_in
 from tests.e2e.processes import Program
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
 
@@ -69,3 +70,36 @@ def test_the_last_so_much_time_and_the_proxys_own(team: Team) -> None:
     assert "long ago" not in recent
     assert team.run("logs", "--since", "soon").code == 2
     assert "web.shop" in team.run("logs", "proxy").out
+
+
+def test_since_is_not_cut_to_a_number_of_lines(team: Team) -> None:
+    team.project(service("web"))
+    assert team.run("up", "-d").code == 0
+    file = team.home.state / "log" / "web.shop.log"
+    file.write_text(file.read_text("utf-8") * 300, "utf-8")
+    assert len(team.run("logs", "web").out.splitlines()) == 100
+    assert len(team.run("logs", "web", "--since", "1h").out.splitlines()) == 300
+    assert len(team.run("logs", "web", "--since", "1h", "-n", "7").out.splitlines()) == 7
+
+
+def test_the_proxys_own_log_is_cut_and_followed_like_any_other(team: Team) -> None:
+    team.project(service("web"))
+    assert team.run("up", "-d").code == 0
+    file = team.home.state / "log" / "devproxy.log"
+    wait_until(file.exists, "the proxy to log something")
+    file.write_text("2020-01-01T00:00:00.000+00:00 INFO long ago\n  and more\n" + file.read_text("utf-8"), "utf-8")
+    assert "INFO long ago\n  and more\n" in team.run("logs", "proxy").out
+    recent = team.run("logs", "proxy", "--since", "1h").out
+    assert recent
+    assert "long ago" not in recent
+    assert "and more" not in recent
+    argv = [sys.executable, "-m", "devproxy", "logs", "proxy", "-f"]
+    log = team.home.folder / "follow.log"
+    follower = Program(argv, log, cwd=team.folder, env={"DEVPROXY_HOME": str(team.home.folder)})
+    team.programs.append(follower)
+    follower.wait_output("INFO long ago")
+    with file.open("a", encoding="utf-8") as log_file:
+        log_file.write("2030-01-01T00:00:00.000+00:00 INFO news\n")
+    follower.wait_output("INFO news")
+    follower.popen.send_signal(signal.SIGINT)
+    assert follower.wait() == 0

@@ -38,6 +38,18 @@ def test_a_project_that_is_not_linked_runs_nothing_by_itself(home: Home) -> None
     assert f"devproxy link {file}" in done.err
 
 
+@pytest.mark.parametrize(("name", "near"), [("apu", "did you mean `api`?"), ("other", "")])
+def test_a_name_that_a_linked_project_does_not_have_is_told_with_those_it_has(name: str, near: str, home: Home) -> None:
+    file = write_project(home, "shop/devproxy.toml", PROJECT + 'command = "echo never"\n')
+    assert home.run("link", str(file)).code == 0
+    done = home.run("run", name, cwd=file.parent)
+    assert done.code == 2
+    assert f"`shop` has no service `{name}`" in done.err
+    assert near in done.err
+    assert f"devproxy run {name} -- COMMAND" in done.err
+    assert "devproxy link" not in done.err
+
+
 def test_in_a_linked_project_of_several_services_the_name_is_asked_for(home: Home) -> None:
     text = 'project = "shop"\n[services.web]\ncommand = "echo never"\n[services.api]\ncommand = "echo never"\n'
     file = write_project(home, "shop/devproxy.toml", text)

@@ -16,6 +16,8 @@ from msgspec import structs
 from devproxy.cli import up
 from devproxy.paths import Paths
 from devproxy.registry.model import Registry, Service
+from devproxy.run.group_state import ask, read_groups
+from devproxy.storage.locks import exclusive
 from tests.cli.command import ROOT
 from tests.cli.team import Team, get, kill, service, team_in
 from tests.proxy.values import service as registered
@@ -191,10 +193,27 @@ def test_one_that_is_killed_is_back_under_its_name(team: Team) -> None:
     team.wait_states(web="up")
     (first,) = team.processes()
     kill(first)
-    up.wait_output("ended with exit code 137; it starts again in 0.25 s")
+    up.wait_output(r"ended with signal 9 \(SIGKILL\); it starts again in 0\.25 s")
     wait_until(lambda: [process.pid for process in team.processes()] not in ([], [first.pid]), "another web")
     team.wait_states(web="up")
     team.wait_answer("web")
+
+
+@pytest.mark.parametrize("command", [("up", "-d"), ("restart",)])
+def test_only_lines_of_this_start_are_shown_as_its_last(command: tuple[str, ...], team: Team) -> None:
+    script = 'command = "cat said; exit 3"\nrestart = "never"\n'
+    team.project(f"[services.bad]\n{script}", service("web"))
+    (team.folder / "said").write_text("the first start\n")
+    assert team.run("up", "-d").code == 1
+    (team.folder / "said").write_text("the second start\n")
+    again = team.run(*command, "bad")
+    assert again.code == 1
+    assert "| the second start" in again.err
+    assert "the first start" not in again.err
+    (team.folder / "said").write_text("")
+    quiet = team.run(*command, "bad")
+    assert "start\n" not in quiet.err
+    assert "exit code 3" in quiet.err
 
 
 def test_restart_never(team: Team) -> None:
@@ -496,3 +515,20 @@ def test_nothing_runs_but_what_is_typed(team: Team) -> None:
         team.run(*argv)
     assert get(team.port, "web.shop.localhost")
     assert not (team.folder / "ran").exists()
+
+
+def test_what_is_asked_of_it_while_it_still_starts_the_proxy_is_done(team: Team) -> None:
+    """It is known to others by then: a request was the end of it, without a word."""
+    team.project(service("web"), service("api"))
+    assert team.run("link").code == 0
+    paths = Paths(team.home.folder / "config", team.home.folder / "state")
+    paths.make(paths.serve_output.parent)
+    with exclusive(paths.serve_output):
+        up = team.up()
+        team.wait_states(web="waiting", api="waiting")
+        [group] = read_groups(paths)
+        ask(paths, group, "end", ["web.shop"])
+        ask(paths, group, "restart", ["api.shop"])
+    team.wait_states(web="ended", api="up")
+    assert team.processes("web") == []
+    assert team.interrupt(up) == 0

@@ -33,3 +33,12 @@ async def test_the_page_is_html_and_shows_what_happened(client: Client, pages: P
         text = await answer.text()
     assert "hello" in text
     assert 'data-last="1"' in text
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+async def test_a_bug_of_our_own_is_told_in_our_own_words(accept: str, client: Client, pages: Pages) -> None:
+    pages.conditions = None  # type: ignore[assignment]
+    async with client.get("/", headers={"Accept": accept}) as answer:
+        assert answer.status == 500
+        assert answer.headers["Devproxy-Error"] == "bug"
+        assert "devproxy logs proxy" in await answer.text()

@@ -57,7 +57,13 @@ def test_every_name_is_a_link_with_the_real_port() -> None:
 
 def test_upstream_source_and_tcp_address_are_shown() -> None:
     text = page().text
-    for part in ("http://localhost:5173", "/home/me/shop.toml:5", "tcp://127.0.0.1:54321", "no port yet"):
+    for part in (
+        "http://localhost:5173",
+        "/home/me/shop.toml:5",
+        "tcp://127.0.0.1:5432",
+        "localhost:54321",
+        "no port yet",
+    ):
         assert part in text
 
 
@@ -242,3 +248,12 @@ def test_a_command_that_does_not_run_says_how_it_failed_and_what_starts_it() -> 
     assert "<code>devproxy up bad.shop</code>" in _row(bad, Ports(80), Condition(state="stopped"), None)
     assert "devproxy up" not in _row(bad, Ports(80), Condition(state="up"), None)
     assert "no port yet" in _row(service("x", port=None), Ports(80), Condition(), None)
+
+
+@pytest.mark.parametrize("kind", ["worker", "task"])
+def test_what_listens_nowhere_stands_there_by_its_id(kind: str) -> None:
+    queue = service("queue", "shop", None, kind=kind, command="work", hosts=())
+    shown = page(Registry(services=(queue,)))
+    assert "queue.shop" in shown.text
+    assert kind in shown.text
+    assert "no port yet" not in shown.text

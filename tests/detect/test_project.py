@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from devproxy.detect.project import survey
+from devproxy.detect.render import document
+from devproxy.registry.decode import decode_project
 from tests.detect.checkout import write
 
 
@@ -96,3 +98,15 @@ def test_what_cannot_be_read_one_level_down_is_said(tmp_path: Path) -> None:
     write(tmp_path, {"api/pyproject.toml": "[", "web/package.json": "{"})
     remarks = survey(tmp_path).remarks
     assert [remark.partition(":")[0] for remark in remarks] == ["api/pyproject.toml", "web/package.json"]
+
+
+def test_a_server_that_refuses_every_name_but_its_address_gets_that(tmp_path: Path) -> None:
+    esbuild = '{"name": "assets", "scripts": {"dev": "esbuild app.js --bundle --outdir=out --servedir=out"}}'
+    vite = '{"name": "web", "scripts": {"dev": "vite", "watch": "esbuild app.js --watch"}}'
+    write(tmp_path, {"assets/package.json": esbuild, "web/package.json": vite})
+    found = survey(tmp_path)
+    headers = {service.name: service.host_header for service in found.services if service.serves}
+    assert headers == {"assets": "upstream", "web": "keep"}
+    decoded = decode_project(document(found), "/shop/devproxy.toml")
+    assert decoded.value is not None
+    assert decoded.value.services["assets"].host_header == "upstream"

@@ -31,7 +31,7 @@ AFTER = {
     "up": "up",
     "down": "down",
 }
-AFTER |= {"commandfailed": "failed", "ended": "stopped"}
+AFTER |= {"commandfailed": "failed", "ended": "stopped", "commanddone": "done"}
 BAD = {"failed", "stopped", "down"}
 
 
@@ -161,5 +161,43 @@ def test_one_that_runs_by_itself_in_a_terminal(team: Team) -> None:
     team.wait_answer("web")
     wait_until(lambda: rows(team, "ls")["web"] == "up", "web to be up", log=team.said)
     all_say(team, web="up")
+    assert team.interrupt(program) in {0, 130}
+    all_say(team, web="stopped")
+
+
+def test_what_listens_nowhere(team: Team) -> None:
+    team.project(
+        service("web"),
+        '[services.queue]\nkind = "worker"\ncommand = "exec sleep 600"\n',
+        '[services.prepare]\nkind = "task"\ncommand = "true"\n',
+    )
+    team.run("link")
+    team.run("start")
+    all_say(team, web="stopped", queue="stopped", prepare="stopped")
+    assert team.run("up", "-d").code == 0
+    all_say(team, web="up", queue="up", prepare="done")
+    assert team.run("down").code == 0
+    all_say(team, web="stopped", queue="stopped", prepare="done")
+
+
+def test_a_name_that_no_file_declares(team: Team) -> None:
+    team.project(service("web"))
+    team.run("link")
+    team.run("start")
+    wait = "import os, sys, time\nwhile not os.path.exists('go'): time.sleep(0.02)\nos.execv(sys.executable, sys.argv)"
+    tool = (sys.executable, "-c", wait, "-m", "http.server", "--bind", "127.0.0.1")
+    program = Program(
+        (sys.executable, "-m", "devproxy", "run", "tool", "--", "sh", "-c", 'exec "$@" "$PORT"', "sh", *tool),
+        team.home.folder / "run.log",
+        cwd=team.folder,
+        env={"DEVPROXY_HOME": str(team.home.folder)},
+    )
+    team.programs.append(program)  # closed with the team
+    wait_until(lambda: "tool" in rows(team, "ls"), "tool to have its name", log=team.said)
+    all_say(team, web="stopped", tool="starting")
+    assert "prints in its own terminal" in team.run("logs", "tool.shop").err
+    (team.folder / "go").touch()
+    wait_until(lambda: rows(team, "ls")["tool"] == "up", "tool to be up", log=team.said)
+    all_say(team, web="stopped", tool="up")
     assert team.interrupt(program) in {0, 130}
     all_say(team, web="stopped")

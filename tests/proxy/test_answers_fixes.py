@@ -40,3 +40,9 @@ def test_a_local_file_is_linked_by_the_one_beside_it_and_a_shell_can_read_the_pa
 
     found = service(source=Source("/my team/devproxy.local.toml", 1), **ON_REQUEST)
     assert answers.trust(found).endswith(": devproxy link --trust '/my team/devproxy.toml'")
+
+
+def test_a_name_that_devproxy_run_alone_has_is_mended_in_its_terminal() -> None:
+    found = answers.start(service(leased=True))
+    assert "terminal of its devproxy run" in found
+    assert "/team/devproxy.toml" not in found

@@ -8,7 +8,7 @@ from devproxy.http1.grammar import Fault
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import CONTROL, Control, Reading, absolute, decide, read, target_fault
 from devproxy.proxy.forward import chain_entry
-from devproxy.registry.model import Mount, Upstream
+from devproxy.registry.model import Mount, ServiceKind, Upstream
 from devproxy.routing.table import Route
 from tests.proxy.values import CLIENT, fault, fields, lines, reading, service, table
 
@@ -102,6 +102,17 @@ def test_the_name_of_a_tcp_service_says_what_it_is_where_no_page_from_elsewhere_
     for foreign in (b"Sec-Fetch-Site: cross-site", b"Origin: x", b"Referer: x"):
         found = responds(decided(reading(b"Host: db.shop.localhost", foreign, routes=routes)))
         assert (found.detail, found.service) == ("no service is registered as db.shop.localhost", "")
+
+
+@pytest.mark.parametrize("kind", ["worker", "task"])
+def test_the_name_that_a_service_without_a_port_would_have_says_what_it_is(kind: ServiceKind) -> None:
+    routes = table(service("jobs.shop", kind=kind, hosts=(), upstream=None))
+    found = responds(decided(reading(b"Host: jobs.shop.localhost:7080", routes=routes)))
+    assert (found.status, found.code, found.service) == (404, "unknown-host", "jobs.shop")
+    assert f"jobs.shop is a {kind}" in found.detail
+    assert "devproxy health jobs.shop" in found.fix
+    foreign = responds(decided(reading(b"Host: jobs.shop.localhost", b"Origin: x", routes=routes)))
+    assert "no service is registered" in foreign.detail
 
 
 def test_near_names_are_kept_from_a_page_that_shows_only_in_referer_and_comes_later_on_the_connection() -> None:

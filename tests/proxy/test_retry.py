@@ -62,7 +62,7 @@ class Stage:
 async def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     found = Stage()
     monkeypatch.setattr(retry, "connect", found.connect)
-    monkeypatch.setattr(retry, "_RETRY_EVERY", 0.001)
+    monkeypatch.setattr(retry, "RETRY_EVERY", 0.001)
     return found
 
 

@@ -8,10 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from devproxy.daemon.runtime import Running, ports_for_urls
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError
 from devproxy.programs.scripts import ScriptCall
-from devproxy.registry.model import ListenAddress, Project, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.registry.model import (
+    HostHeader,
+    ListenAddress,
+    Project,
+    ProxySettings,
+    Registry,
+    Service,
+    Source,
+    Upstream,
+)
 from devproxy.registry.values import fill, placeholders
 from devproxy.run.command import SHELL, PreparedCommand, prepare
 from devproxy.urls import Ports
@@ -69,7 +79,7 @@ def test_the_services_own_variables_win_and_are_filled_in() -> None:
     ("http_port", "setting", "url"),
     [
         (80, None, "http://web.shop.localhost"),
-        (None, None, "http://web.shop.localhost"),
+        (80, 9000, "http://web.shop.localhost"),
         (None, 9000, "http://web.shop.localhost:9000"),
     ],
 )
@@ -77,7 +87,9 @@ def test_the_url_has_the_port_that_the_proxy_has_or_will_take(
     http_port: int | None, setting: int | None, url: str
 ) -> None:
     registry = replace(REGISTRY, settings=ProxySettings(http=setting))
-    assert prepare(WEB, port=24000, registry=registry, ports=Ports(http_port)).env["DEVPROXY_URL"] == url
+    running = Running(pid=1, started=1.0, http=http_port) if http_port else None
+    ports = ports_for_urls(running, registry.settings)
+    assert prepare(WEB, port=24000, registry=registry, ports=ports).env["DEVPROXY_URL"] == url
 
 
 def test_a_command_given_runs_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,3 +374,38 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_bytes(b"A=\xff\n")
     with pytest.raises(DevproxyError, match="UTF-8"):
         prepared(with_files(tmp_path, "x.env"))
+
+
+def test_an_env_file_that_is_none_is_told_as_what_it_is(tmp_path: Path) -> None:
+    """Not as a registry: whoever reads one is told to name a TOML file."""
+    (tmp_path / "latin").write_bytes(b"A=1\nB=\xe4\n")
+    (tmp_path / "folder").mkdir()
+    for name, what in (("latin", "latin:2:3: byte 0xe4 is not UTF-8"), ("folder", "folder: this is a folder")):
+        with pytest.raises(DevproxyError, match=what) as refused:
+            prepared(with_files(tmp_path, name))
+        assert "`env_file`" in refused.value.why
+        assert "TOML" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("depends_on", "said"), [((), True), (("starts.shop",), False)])
+def test_a_port_that_is_given_at_a_start_asks_for_depends_on(depends_on: tuple[str, ...], said: bool) -> None:
+    registry = Registry(services=(WEB, service("starts")))
+    asker = replace(WEB, depends_on=depends_on, env=(("A", "{port.starts}"),))
+    with pytest.raises(DevproxyError) as told:
+        prepare(asker, port=24000, registry=registry, ports=Ports(80))
+    assert ('depends_on = ["starts"]' in told.value.fix) == said
+    assert "devproxy run starts.shop" in told.value.fix
+
+
+@pytest.mark.parametrize(
+    ("command", "own", "told"),
+    [
+        ("esbuild --servedir=out", "keep", True),
+        ("esbuild --servedir=out", "upstream", False),
+        ("esbuild app.js --watch", "keep", False),
+        ("vite", "keep", False),
+    ],
+)
+def test_a_program_that_refuses_its_name_is_told_of(command: str, own: HostHeader, told: bool) -> None:
+    notes = prepared(replace(WEB, command=command, host_header=own)).notes
+    assert any('write `host_header = "upstream"` for `web.shop`' in note for note in notes) == told

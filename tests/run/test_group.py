@@ -10,6 +10,7 @@ from devproxy.run.group import (
     MOST_FAILURES,
     STABLE,
     count_failures,
+    dependents,
     in_order,
     restart_delay,
 )
@@ -23,6 +24,22 @@ def test_what_is_depended_on_comes_first_and_along() -> None:
     services = [service("web", "api", "db"), service("api", "db"), service("db"), service("other")]
     assert [one.id for one in in_order(services, ["web"])] == ["db", "api", "web"]
     assert [one.id for one in in_order(services, ["db", "other"])] == ["db", "other"]
+
+
+def test_dependents_are_found_through_what_is_over_already() -> None:
+    services = [service("db"), service("migrate", "db"), service("api", "migrate"), service("web", "api"), service("x")]
+    assert sorted(dependents(services, "db")) == ["api", "migrate", "web"]
+    assert dependents(services, "web") == []
+
+
+@given(st.dictionaries(st.integers(0, 8), st.lists(st.integers(0, 8), max_size=4)))
+def test_a_dependent_is_whoever_is_started_after(needs: dict[int, list[int]]) -> None:
+    services = [service(str(n), *(str(o) for o in others if o < n)) for n, others in needs.items()]
+    for one in services:
+        found = dependents(services, one.id)
+        assert len(found) == len(set(found))
+        after = {other.id for other in services if other is not one and one in in_order(services, [other.id])}
+        assert set(found) == after
 
 
 def test_what_nobody_knows_is_left_out() -> None:

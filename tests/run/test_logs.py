@@ -40,7 +40,7 @@ def test_entries_sort_by_time(paths: Paths) -> None:
 def test_following_misses_nothing_at_a_rotation(paths: Paths) -> None:
     log = ServiceLog(paths, "web", limit=400)
     log.append("before")
-    follower = Follower(paths, "web")
+    follower = Follower(paths.service_log("web"))
     seen = []
     for number in range(30):
         log.append(f"line {number}")
@@ -49,7 +49,7 @@ def test_following_misses_nothing_at_a_rotation(paths: Paths) -> None:
 
 
 def test_following_a_log_that_does_not_exist_yet(paths: Paths) -> None:
-    follower = Follower(paths, "web")
+    follower = Follower(paths.service_log("web"))
     assert list(follower.read()) == []
     ServiceLog(paths, "web").append("first")
     assert [entry.text for entry in follower.read()] == ["first"]

@@ -37,7 +37,7 @@ def test_a_crash_a_restart_and_a_give_up(paths: Paths) -> None:
         MemberState("up", "vite", "", None, 1, 0),
         MemberState("starting", "vite", "ended with exit code 3, and starts again", 3, 1, 1),
         MemberState("starting", "vite", "starts", 3, 2, 1),
-        MemberState("failed", "vite", "ended with exit code 137", 137, 2, 2),
+        MemberState("failed", "vite", "ended with signal 9 (SIGKILL)", 137, 2, 2, 2),
         lines=("\x1b[31mno database\x1b[0m", "x" * 1000),
     )
     record = read_runs(paths)[WEB]

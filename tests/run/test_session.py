@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -330,3 +330,14 @@ async def test_end_kills_what_does_not_listen_to_reason(stage: Stage) -> None:
     await until(lambda: b"up" in stage.output, "the command")
     session.end(0.2)
     assert await asyncio.wait_for(running, DEADLINE) == 137
+
+
+@pytest.mark.parametrize("ask", [lambda one: one.end(DEADLINE), lambda one: one.signal(signal.SIGTERM)])
+async def test_what_is_asked_of_it_before_it_runs_is_done_once_it_does(
+    stage: Stage, ask: Callable[[Session], None]
+) -> None:
+    session = stage.session("sleep", "600")
+    ask(session)
+    running = asyncio.ensure_future(session.run())
+    await until(lambda: session.lease.group or running.done(), "it to run")
+    assert await asyncio.wait_for(running, DEADLINE) == 143

@@ -153,6 +153,7 @@ JAVASCRIPT = (
         names=("esbuild",),
         serves=Serving(flags=("--serve", "--servedir")),
         listen=(Option(("--serve=",), "address", "127.0.0.1:{port}", joined=True),),
+        own_host=True,
     ),
     Program(
         name="Eleventy",

@@ -72,7 +72,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     Told: `listen` are the options that say where to listen, of which the first one to `add` is added, and `port` the
     one for the port, None where those of `listen` take it. They are added where `serves` says so; with None the
-    arguments stay as they are. `variables` are set besides, `extra` is added, `start_note` is for a person.
+    arguments stay as they are. `variables` are set besides, `extra` is added, `start_note` is for a person. `own_host`:
+    it refuses a `Host` that is not its own address, and nothing on its command line lets another one in.
 
     Mended: by an option of `listen`; by taking out a switch that opens it up (`exposes`); by `host_variable`, which is
     set at a start as well; by `line` in `file`. `fix_note` is added to the proposal.
@@ -90,6 +91,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     listen: tuple[Option, ...] = ()
     extra: tuple[Extra, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    own_host: bool = False
     start_note: str = ""
 
     exposes: tuple[str, ...] = ()

@@ -1,0 +1,31 @@
+"""What is said of a service that is not up: what became of the start before, and what it may be instead of a server."""
+
+import pytest
+
+from devproxy.run.waiting import SLOW_AFTER, final_state, not_up_text, waiting_text
+from tests.health.things import service
+
+HINT = 'kind = "worker"'
+
+
+@pytest.mark.parametrize(
+    ("failures", "code", "ran", "said", "hint"),
+    [
+        (0, None, 0.0, "is not up yet", False),
+        (0, None, SLOW_AFTER, "is not up", True),
+        (2, 1, SLOW_AFTER, "ended with exit code 1, and is not up again", False),
+        (1, 137, 0.0, "ended with signal 9 (SIGKILL), and is not up again", False),
+        (0, 143, SLOW_AFTER, "is not up", True),  # it was asked to end, and started anew
+    ],
+)
+def test_a_server_may_be_a_worker_only_where_it_has_run_for_a_while(
+    failures: int, code: int | None, ran: float, said: str, hint: bool
+) -> None:
+    why = f"{not_up_text(failures, code, ran)}: nothing listens on port 1"
+    text = waiting_text(service("web"), "starting", why)
+    assert text.startswith(f"{said}: ")
+    assert (HINT in text) == hint
+
+
+def test_an_end_by_a_signal_is_called_so_wherever_it_is_told() -> None:
+    assert final_state(service("web"), 137, served=True) == ("failed", "ended with signal 9 (SIGKILL)")

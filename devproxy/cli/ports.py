@@ -14,6 +14,7 @@ from devproxy.text import plural, safe
 
 if TYPE_CHECKING:
     from devproxy.health.model import Listener, Scan
+    from devproxy.registry.model import ListenAddress, Upstream
 
 HEADINGS = ("PORT", "ADDRESS", "EXPOSURE", "SERVICE", "PROCESS")
 COLOURS = {"exposed": "red", "loopback": "green"}
@@ -66,11 +67,14 @@ def _services(view: CommandContext, listener: "Listener") -> list[str]:
 
     if view.running and listener.port in view.running.ports.known and listener.pid == view.running.pid:
         return [ITSELF]
-    upstreams = [(service.id, service.upstream) for service in view.registry.services]
+    addresses: list[tuple[str, Upstream | ListenAddress | None]] = []
+    is_ours = view.running is not None and listener.pid == view.running.pid
+    for service in view.registry.services:
+        addresses.append((service.id, service.listen if is_ours else service.upstream))
     return [
         identity
-        for identity, upstream in upstreams
-        if upstream and upstream.port == listener.port and any(takes(listener, host) for host in upstream.hosts)
+        for identity, address in addresses
+        if address and address.port == listener.port and any(takes(listener, host) for host in address.hosts)
     ]
 
 

@@ -6,12 +6,15 @@ connects as the proxy does (`net/dial.py`), and reads the head of the answer by 
 Redirects are not followed: 302 is up if `status` says so.
 The connection is ended as TCP has it: whoever was only connected to gets a FIN, the rest of an answer is read, and what
 then does not end by itself for `FAREWELL` seconds is closed all the same. A reset would be an error in a service's log.
+PostgreSQL, by its `scheme`, is asked for a session (`postgres.py`): it accepts connections before it has started.
 Not here: when to check (`monitor.py`, `schedule.py`), what several checks come to (`board.py`).
 """
 
 import asyncio
+from typing import Final, Protocol
 
 from devproxy.health.model import NO_PORT, Check
+from devproxy.health.postgres import STARTUP, SessionReader
 from devproxy.http1.framing import CHUNKED, ChunkedReader, ChunkError
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head, switch_fault
@@ -19,6 +22,7 @@ from devproxy.net.dial import DialError, connect
 from devproxy.registry.model import ProxySettings, Service, Upstream
 
 FAREWELL = 0.25  # seconds that a service has to end a connection that has served its purpose
+POSTGRES_SCHEMES: Final = ("postgresql", "postgres")
 MOST_READ = 1 << 20  # bytes of an answer that are read for the sake of its end
 
 
@@ -30,22 +34,32 @@ async def probe(service: Service, settings: ProxySettings, first: str = "") -> C
     upstream, health = service.upstream, service.health
     if upstream is None:
         return Check(up=False, why=NO_PORT)
-    speaks = health.path is not None and upstream.scheme in {"http", "https"}
-    connection = _ProbeConnection(request(service, upstream) if speaks else b"", settings)
+    connection = _conversation(service, upstream, settings)
     try:
         async with asyncio.timeout(health.timeout):
             _, host = await connect(upstream, lambda: connection, first=first, server_name=_name(service))
-            if not speaks:
-                return Check(up=True, why=f"accepts connections at {upstream.place(host)}", host=host, accepted=True)
-            return _check_of(await connection.outcome, service, host)
+            place = upstream.place(host)
+            if connection.asked:
+                return _check_of(await connection.outcome, connection.asked, service, host, place)
+            return Check(up=True, why=f"accepts connections at {place}", host=host, accepted=True)
     except DialError as error:
         return Check(up=False, why=_refusal(error, upstream))
     except TimeoutError:
         accepted = connection.transport is not None
-        what = f"no answer to GET {health.path}" if accepted else "no answer to a connect"
+        what = f"no answer to {connection.asked}" if accepted else "no answer to a connect"
         return Check(up=False, why=f"{what} within {health.timeout:g} s", accepted=accepted, silent=accepted)
     finally:
         await connection.part()
+
+
+def _conversation(service: Service, upstream: Upstream, settings: ProxySettings) -> "_ProbeConnection":
+    """What is said on the connection of a check, and who understands the answer."""
+    if service.health.path is not None and upstream.scheme in {"http", "https"}:
+        asked = f"GET {service.health.path}"
+        return _ProbeConnection(asked, request(service, upstream), AnswerReader(settings), polite=False)
+    if service.protocol == "tcp" and service.scheme in POSTGRES_SCHEMES:
+        return _ProbeConnection("a session", STARTUP, SessionReader(), polite=True)
+    return _ProbeConnection("", b"", AnswerReader(settings), polite=True)
 
 
 def request(service: Service, upstream: Upstream) -> bytes:
@@ -76,10 +90,11 @@ def _refusal(error: DialError, upstream: Upstream) -> str:
     return str(error)
 
 
-def _check_of(outcome: int | str, service: Service, host: str) -> Check:
-    asked = f"GET {service.health.path}"
+def _check_of(outcome: int | str, asked: str, service: Service, host: str, place: str) -> Check:
     if isinstance(outcome, str):
         return Check(up=False, why=f"{asked}: {outcome}", host=host, accepted=True)
+    if service.health.path is None:
+        return Check(up=True, why=f"takes sessions at {place}", host=host, accepted=True)
     if counts(service.health.status, outcome):
         return Check(up=True, why=f"{asked} was answered {outcome}", host=host, accepted=True)
     why = f"{asked} was answered {outcome}, not {service.health.status}"
@@ -132,12 +147,24 @@ def _final_status(head: ResponseHead, body: bytes) -> int | str:
     return head.status
 
 
-class _ProbeConnection(asyncio.Protocol):
-    """Sends the request, if there is one; `outcome` becomes the status of the answer, or why there is none."""
+class _Reader(Protocol):
+    """Who understands an answer."""
 
-    def __init__(self, request: bytes, settings: ProxySettings):
+    def feed(self, data: bytes) -> int | str | None:
+        """Take in some more bytes: a status, or why there is none; None while neither can be told."""
+
+
+class _ProbeConnection(asyncio.Protocol):
+    """Sends the request, if there is one; `outcome` becomes the status of the answer, or why there is none.
+
+    `asked` is what is asked for, in words. `polite`: the service is told by FIN that nothing more comes.
+    """
+
+    def __init__(self, asked: str, request: bytes, reader: _Reader, *, polite: bool):
+        self.asked = asked
         self._request = request
-        self._reader = AnswerReader(settings)
+        self._reader = reader
+        self._polite = polite
         self.transport: asyncio.BaseTransport | None = None
         self._rest = MOST_READ
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -171,7 +198,7 @@ class _ProbeConnection(asyncio.Protocol):
             return
         transport: asyncio.Transport = self.transport  # type: ignore[assignment]
         if answered or not self._request:
-            if not self._request and transport.can_write_eof():
+            if self._polite and transport.can_write_eof():
                 transport.write_eof()
             await asyncio.wait({self._gone}, timeout=FAREWELL)
         transport.abort()

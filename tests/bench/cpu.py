@@ -7,6 +7,7 @@ sum is exact (the scheduler's own count); how it divides into user and system is
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,10 @@ def tree(root: int) -> list[int]:
 
 def used(root: int) -> Cpu:
     """CPU seconds that the living processes of the tree have used since they began."""
-    times = [stat(pid)[11:13] for pid in tree(root)]
+    times = []
+    for pid in tree(root):
+        with suppress(FileNotFoundError):  # it ended while we looked
+            times.append(stat(pid)[11:13])
     return Cpu(sum(int(user) for user, _ in times) * TICK, sum(int(system) for _, system in times) * TICK)
 
 

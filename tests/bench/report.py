@@ -68,12 +68,35 @@ def other_table(results: Results, watches: dict[str, str]) -> str:
     return table(["", *(heading for heading, _, _ in OTHER_COLUMNS), "learns of a change"], rows)
 
 
+TCP_COLUMNS = (
+    ("CPU µs/transaction", "transaction_us", 1),
+    ("transactions/s", "transactions_per_second", 0),
+    ("CPU ms/100 MB down", "down_ms_per_100mb", 1),
+    ("up", "up_ms_per_100mb", 1),
+    ("KiB/idle connection", "idle_kib", 1),
+)
+
+
+def tcp_table(results: Results) -> str:
+    """TCP forwarding: the median of each figure."""
+    rows = [
+        [
+            name,
+            *(number(median(samples[key]) if key in samples else None, decimals) for _, key, decimals in TCP_COLUMNS),
+        ]
+        for name, samples in results.tcp.items()
+    ]
+    return table(["TCP", *(heading for heading, _, _ in TCP_COLUMNS)], rows)
+
+
 def render(results: Results, watches: dict[str, str]) -> str:
     """The whole report."""
     has = {key for figures in results.samples.values() for key in figures}
     parts = [load_table(results, workload) for workload in ("same", "varied") if f"{workload}_cpu_us" in has]
     if has & {key for _, key, _ in OTHER_COLUMNS}:
         parts.append(other_table(results, watches))
+    if results.tcp:
+        parts.append(tcp_table(results))
     if results.monitor:
         rows = [[label, number(median(values), 2), number(max(values), 2)] for label, values in results.monitor.items()]
         parts.append(table(["watching over services (devproxy alone)", "median", "worst"], rows))

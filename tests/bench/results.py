@@ -18,6 +18,7 @@ class Results:
     versions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
+    tcp: dict[str, Samples] = field(default_factory=dict)
     startup_ms: Samples = field(default_factory=dict)
     monitor: Samples = field(default_factory=dict)
     parser_us: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -25,6 +26,10 @@ class Results:
     def add(self, name: str, key: str, value: float) -> None:
         """One more sample of a figure of a proxy."""
         self.samples.setdefault(name, {}).setdefault(key, []).append(value)
+
+    def add_tcp(self, name: str, key: str, value: float) -> None:
+        """One more sample of a figure of TCP forwarding."""
+        self.tcp.setdefault(name, {}).setdefault(key, []).append(value)
 
     def fail(self, what: str, why: str) -> None:
         """Note that one try at a figure gave none."""
@@ -68,6 +73,7 @@ class Results:
             "proxies": proxies,
             "missing": self.missing,
             "failed": self.failed,
+            "tcp": self.tcp,
             "monitor": {label: median(values) for label, values in self.monitor.items()},
             "startup_ms": {label: median(values) for label, values in self.startup_ms.items()},
             "parser_us": self.parser_us,

@@ -17,13 +17,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import bulk, change, cpu, idle, load, monitor, parsers, startup
+from tests.bench import bulk, change, cpu, idle, load, monitor, parsers, startup, tcp
 from tests.bench.origin import http_origin
 from tests.bench.peers import PEERS, Peer, Site
 from tests.bench.process import BenchError, Cores, Running, environment, free_port, started, wait_ready
 from tests.bench.results import Results
 
-PARTS = ("load", "bulk", "change", "idle", "monitor", "watched", "startup", "parser")
+PARTS = ("load", "bulk", "change", "idle", "monitor", "watched", "startup", "parser", "tcp")
 HOST = "app.localhost"
 
 
@@ -67,6 +67,7 @@ class Bench:
         self.stage("watched", self.watched)
         self.stage("startup", lambda: self.startup(here))
         self.stage("parser", self.parser)
+        self.stage("tcp", self.tcp)
         return self.results
 
     def stage(self, part: str, measure: Callable[[], None]) -> None:
@@ -199,8 +200,42 @@ class Bench:
         for name, kind, data, read in parsers.readers():
             self.results.parser_us.setdefault(name, {})[kind] = parsers.microseconds(read, data, 1.0)
 
+    def tcp(self) -> None:
+        """Beside its own peers: of those that were asked for devproxy, `before` and nginx take part."""
+        with ExitStack() as stack:
+            behind = stack.enter_context(tcp.origins(self.folder / "tcp-origins", self.cores))
+            here = self.start_tcp(stack, behind)
+            for _ in range(self.settings.rounds):
+                for name, (processes, ports) in here.items():
+                    self.one_tcp(name, lambda: tcp.measure(processes, ports, self.settings.seconds))  # noqa: B023
+            for name, (processes, ports) in here.items():
+                if tcp.TCP_PEERS[name].holds_many:
+                    self.one_tcp(name, lambda: {"idle_kib": tcp.idle(processes, ports, tcp.IDLE)})  # noqa: B023
 
-def version(peer: Peer) -> str:
+    def start_tcp(self, stack: ExitStack, behind: tcp.Ports) -> dict[str, tuple[list[Running], tcp.Ports]]:
+        """Those that forward TCP, running; why each of the others does not is in the results."""
+        here = {}
+        for name in [name for name in tcp.TCP_PEERS if name in {"haproxy", "socat", *self.settings.only}]:
+            peer = tcp.TCP_PEERS[name]
+            try:
+                self.results.versions.setdefault(name, version(peer))
+                folder = self.folder / f"{name}-tcp"
+                here[name] = stack.enter_context(tcp.running(peer, folder, behind, self.cores))
+            except BenchError as error:
+                self.results.missing[f"{name} (TCP)"] = str(error)
+        return here
+
+    def one_tcp(self, name: str, measure: Callable[[], dict[str, float]]) -> None:
+        try:
+            figures = measure()
+        except (BenchError, OSError) as error:
+            self.results.fail(f"{name} TCP", str(error))
+            return
+        for key, value in figures.items():
+            self.results.add_tcp(name, key, value)
+
+
+def version(peer: Peer | tcp.TcpPeer) -> str:
     """The first line with a digit that its version command prints."""
     command = peer.version()
     try:

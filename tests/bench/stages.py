@@ -67,7 +67,7 @@ class Bench:
         self.stage("watched", self.watched)
         self.stage("startup", lambda: self.startup(here))
         self.stage("parser", self.parser)
-        self.stage("tcp", self.tcp)
+        self.stage("tcp", self.tcp_forwarding)
         return self.results
 
     def stage(self, part: str, measure: Callable[[], None]) -> None:
@@ -200,7 +200,7 @@ class Bench:
         for name, kind, data, read in parsers.readers():
             self.results.parser_us.setdefault(name, {})[kind] = parsers.microseconds(read, data, 1.0)
 
-    def tcp(self) -> None:
+    def tcp_forwarding(self) -> None:
         """Beside its own peers: of those that were asked for devproxy, `before` and nginx take part."""
         with ExitStack() as stack:
             behind = stack.enter_context(tcp.origins(self.folder / "tcp-origins", self.cores))

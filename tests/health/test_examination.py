@@ -10,7 +10,7 @@ from devproxy.health import findings
 from devproxy.health.findings import examine, find_conflicts, scans_by_port
 from devproxy.health.model import Listener, Process, Reach, ServiceOwner
 from devproxy.programs.recognize import RecognizedProgram, recognize
-from devproxy.registry.model import ExposurePolicy, Registry
+from devproxy.registry.model import ExposurePolicy, ListenAddress, Registry
 from tests.health.things import PYTHON, UNREAD, VITE, at, scan, service
 
 LAN = "192.168.1.20"
@@ -153,3 +153,13 @@ def test_scans_by_port_keep_interfaces_and_gap() -> None:
     parts = scans_by_port(whole)
     assert {port: len(part.listeners) for port, part in parts.items()} == {3000: 1, 3001: 2}
     assert all((part.interfaces, part.gap) == (whole.interfaces, "g") for part in parts.values())
+
+
+def test_where_the_proxy_listens_for_a_service_is_none_of_its_own_listeners() -> None:
+    """An address of its own may have the very port that the service has on 127.0.0.1."""
+    db = service(protocol="tcp", listen=ListenAddress(("127.70.1.2",), 3000))
+    exam = examine(db, scan(at("127.0.0.1"), at("127.70.1.2", PYTHON)))
+    assert [listener.address for listener in exam.listeners] == ["127.0.0.1"]
+    assert [finding.code for finding in exam.findings] == ["family"]
+    other = examine(service(protocol="tcp"), scan(at("127.0.0.1"), at("127.70.1.2", PYTHON)))
+    assert len(other.listeners) == 2

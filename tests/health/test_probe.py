@@ -241,3 +241,26 @@ def test_any_bytes_are_read_and_what_is_wrong_can_be_printed(answer: bytes, step
         if found is not None:
             assert found.isprintable() if isinstance(found, str) else 200 <= found < 600
             break
+
+
+@pytest.mark.parametrize(
+    ("says", "up", "why"),
+    [
+        (b"R\0\0\0\x08\0\0\0\0", True, "takes sessions at 127.0.0.1:"),
+        (b"E\0\0\0\x10C57P03\0Mnot\0\0", False, "a session: not"),
+        (b"hello there", False, "a session: what answers is not PostgreSQL"),
+    ],
+)
+async def test_postgresql_is_up_once_it_takes_sessions(says: bytes, up: bool, why: str) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"devproxy\0\0")
+        writer.write(says)
+        await reader.read()  # it is told by FIN that nothing more comes
+        writer.close()
+
+    async with answering(talk) as port:
+        address = Upstream("tcp", ("127.0.0.1", "::1"), port)
+        check = await probed(service(upstream=address, protocol="tcp", scheme="postgresql"))
+    assert check.up == up
+    assert check.accepted
+    assert check.why.startswith(why)

@@ -13,6 +13,7 @@ that devproxy gives that: `--no-deps` leaves it to `depends_on`, and what publis
 """
 
 import re
+from collections import deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +47,7 @@ _IMAGES = {
 }
 SCHEMES_OF_IMAGES = {image: scheme for scheme, images in _IMAGES.items() for image in images.split()}
 _NATIVE_CLICKHOUSE = 9000  # of this port alone the image tells that it is not the web's
+_MOST_NAMED = 50  # services that go with one
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _UP = ("docker", "compose", "up", "--no-log-prefix")
 
@@ -98,8 +100,8 @@ def _entries(service: ComposeService) -> tuple[list[PublishedPort], list[str]]:
         entry = read_entry(part)
         if entry is not None:
             found.append(entry)
-        elif not isinstance(part.raw, str) or part.value:
-            text = ", ".join(part.value) if isinstance(part.value, dict) else str(part.value)
+        else:
+            text = ", ".join(part.value) if isinstance(part.value, dict) else str(part.value or part.raw)
             remarks.append(f"{part.place}: `{shown(text)}` is not understood as a port that is published")
     return found, remarks
 
@@ -239,15 +241,18 @@ def _scheme(service: ComposeService, target: int) -> str | None:
 
 
 def _needed(project: ComposeProject, service: ComposeService, found: Collection[str]) -> tuple[list[str], list[str]]:
-    """What a service depends on, through others too: those that devproxy starts, and those that go with it."""
-    ours: list[str] = []
-    theirs: list[str] = []
-    todo = list(service.depends_on)
+    """What a service depends on, through others too: those that devproxy starts, and those that go with it. Where these
+    are more than a command can name, Compose has to know itself: none."""
+    ours: dict[str, None] = {}
+    theirs: dict[str, None] = {service.name: None}
+    todo = deque(service.depends_on)
     while todo:
-        name = todo.pop(0)
+        name = todo.popleft()
         if name in found:
-            ours += [name] if name not in ours else []
+            ours[name] = None
         elif name in project.services and name not in theirs and _NAME.fullmatch(name):
-            theirs.append(name)
-            todo += project.services[name].depends_on
-    return ours, [name for name in theirs if name != service.name]
+            theirs[name] = None
+            todo.extend(project.services[name].depends_on)
+        if len(theirs) > _MOST_NAMED:
+            return [], []
+    return [name for name in ours if name != service.name], [name for name in theirs if name != service.name]

@@ -383,6 +383,19 @@ def test_what_a_second_checkout_cannot_have_is_told_with_its_line(tmp_path: Path
     assert any(remark.startswith(said) for remark in remarks), remarks
 
 
+def test_what_a_service_depends_on_through_others_is_started_once(tmp_path: Path) -> None:
+    """What publishes a port is a service of devproxy's, which starts it first; the rest goes with who needs it."""
+    text = (
+        "services:\n  web: {ports: ['127.0.0.1:${A:-1}:80'], depends_on: [one]}\n"
+        "  one: {depends_on: {two: {}, web: {}}}\n  two: {depends_on: [db, one, gone]}\n"
+        "  db: {ports: ['127.0.0.1:${B:-2}:5432'], depends_on: [three]}\n  three: {}\n"
+    )
+    web, db = look(write(tmp_path, {"compose.yaml": text})).services
+    assert web.command == ("docker", "compose", "up", "--no-log-prefix", "--no-deps", "web", "one", "two")
+    assert web.depends_on == ("one", "db")
+    assert db.command == ("docker", "compose", "up", "--no-log-prefix", "db")
+
+
 def test_with_the_machines_own_network_ports_say_nothing(tmp_path: Path) -> None:
     text = "services:\n  a:\n    network_mode: ${MODE:-host}\n    ports: ['5432:5432']\n"
     seen = look(write(tmp_path, {"compose.yaml": text}))

@@ -83,7 +83,7 @@ class PublishedPort(NamedTuple):
     def _mended(self, text: str, port: str) -> str:
         *before, target = split(text)
         address, old = ":".join(before[:-1]), before[-1] if before else ""
-        return f"{LOOPBACKS[0] if self.is_exposed else address}:{port or old}:{target}"
+        return ":".join((LOOPBACKS[0] if self.is_exposed else address, port or old, target))
 
     def _mended_keys(self, port: str) -> str:
         keys = [f'`published: "{port}"`'] if port else []

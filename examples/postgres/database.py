@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 
 URL = os.environ["DATABASE_URL"]
 PSQL = ["psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", URL]
@@ -13,12 +12,3 @@ def query(sql: str, **values: str) -> str:
     given = [f"--set={name}={value}" for name, value in values.items()]
     done = subprocess.run([*PSQL, *given], input=sql, capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
-def wait() -> None:
-    """A server that listens may still be starting: until it answers, for up to 30 seconds."""
-    end = time.monotonic() + 30
-    while subprocess.run(["pg_isready", "--quiet", f"--dbname={URL}"], check=False).returncode:
-        if time.monotonic() > end:
-            raise SystemExit("the database does not answer")
-        time.sleep(0.1)

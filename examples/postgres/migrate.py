@@ -5,7 +5,6 @@ from pathlib import Path
 import database
 
 if __name__ == "__main__":
-    database.wait()
     database.query("CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)")
     done = set(database.query("SELECT name FROM migrations").splitlines())
     for file in sorted((Path(__file__).parent / "migrations").glob("*.sql")):

@@ -27,9 +27,9 @@ pytestmark = pytest.mark.e2e
 COMPOSE = """\
 services:
   db:
-    image: postgres:16
+    image: mysql:8
     ports:
-      - "{db}:5432"
+      - "{db}:3306"
   queue:
     image: redis
     ports:
@@ -156,7 +156,7 @@ def test_both_checkouts_run_at_once(
 
     assert banner(ports["db"]) == b"db of shop-main"
     assert banner(ports["queue"]) == b"queue of shop-main"
-    for name, scheme in (("db", "postgresql"), ("queue", "redis")):
+    for name, scheme in (("db", "mysql"), ("queue", "redis")):
         url = urlsplit(project.cli("url", name, cwd=fix).stdout.strip())
         assert url.scheme == scheme
         assert banner(url.port or 0) == f"{name} of shop-fix-ui".encode()

@@ -193,9 +193,9 @@ PLACES: dict[str, Callable[[str], bool]] = {
     "the rule for hosts": is_loopback_host,
     "an upstream": an_upstream,
     "what is dialled": what_is_dialled,
-    "compose, short": a_published_port('"{bracketed}:8080:80"'),
-    "compose, short without brackets": a_published_port('"{host}:8080:80/tcp"'),
-    "compose, long": a_published_port('{{target: 80, published: 8080, host_ip: "{host}"}}'),
+    "compose, short": a_published_port('"{bracketed}:${{WEB_PORT:-8080}}:80"'),
+    "compose, short without brackets": a_published_port('"{host}:${{WEB_PORT:-8080}}:80/tcp"'),
+    "compose, long": a_published_port('{{target: 80, published: "${{WEB_PORT:-8080}}", host_ip: "{host}"}}'),
     "a flag": a_flag,
     "an address in a flag": an_address_in_a_flag,
     "a listener": a_listener,
@@ -214,7 +214,7 @@ def test_every_place_goes_by_the_one_rule(place: str) -> None:
 NAMED = {
     "the rule for hosts": is_loopback_host,
     "an upstream": an_upstream,
-    "compose": a_published_port('"{host}:8080:80"'),
+    "compose": a_published_port('"{host}:${{WEB_PORT:-8080}}:80"'),
     "a flag": a_flag,
     "an origin": an_origin,
 }

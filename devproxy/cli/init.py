@@ -27,7 +27,8 @@ def command(folder: Path | None, name: str, dry_run: bool) -> None:
     Reads workspaces of npm, pnpm, yarn, bun and uv, package.json, deno.json, Nx's project.json, pyproject.toml,
     requirements, manage.py, the modules that make a web application, a Procfile and compose files, here and one level
     down; runs none of it, and never overwrites a file. What listens on no port is a worker, or a task if it ends. What
-    is left out or not understood is listed.
+    is left out or not understood is listed; so are the lines of a compose file that publish a port on every interface,
+    or one that is fixed, each with the text to write instead.
     """
     from devproxy.detect.project import survey
     from devproxy.detect.render import document

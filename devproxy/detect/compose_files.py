@@ -39,10 +39,15 @@ class Place(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A value of a service, and where it stands."""
+    """A value of a service: with its variables filled in, as it is written, and where its text stands.
+
+    `keys`: where the values of a mapping stand.
+    """
 
     value: Value
+    raw: Value
     place: Place
+    keys: dict[str, Place]
 
 
 class ComposeService(NamedTuple):
@@ -53,13 +58,32 @@ class ComposeService(NamedTuple):
     ports: list[Part]
     profiles: list[str]
     depends_on: list[str]
+    image: Part | None
+    network_mode: Part | None
+    container_name: Part | None
+
+    @property
+    def is_on_host(self) -> bool:
+        """Whether it has this machine's network for its own: `ports` say nothing then."""
+        return self.network_mode is not None and self.network_mode.value == "host"
+
+
+class ComposeVolume(NamedTuple):
+    """A volume with a name; whether that is the same for every Compose project."""
+
+    name: str
+    place: Place
+    is_shared: bool
 
 
 class ComposeProject(NamedTuple):
-    """All of it: the services by name, the profiles that are switched on, and remarks for a person."""
+    """All of it: the services and volumes by name, the profiles that are switched on, what variables there are, and
+    remarks for a person."""
 
     services: dict[str, ComposeService]
+    volumes: dict[str, ComposeVolume]
     profiles: frozenset[str]
+    variables: Mapping[str, str]
     remarks: list[str]
 
 
@@ -78,7 +102,7 @@ def load(root: Path) -> ComposeProject | None:
     for file in files:
         merged = loader.merged(merged, loader.services(file, 0))
     profiles = frozenset(name.strip() for name in variables.get("COMPOSE_PROFILES", "").split(","))
-    return ComposeProject(merged, profiles, loader.remarks)
+    return ComposeProject(merged, loader.volumes, profiles, variables, loader.remarks)
 
 
 class _Loader:
@@ -86,6 +110,7 @@ class _Loader:
 
     def __init__(self, root: Path, variables: Mapping[str, str]):
         self.remarks: list[str] = []
+        self.volumes: dict[str, ComposeVolume] = {}
         self._root = root
         self._variables = variables
         self._documents: dict[str, YamlDocument | None] = {}
@@ -103,6 +128,10 @@ class _Loader:
             place = Place(file, *document.place("include", index))
             for inner in self._included(entry, place, depth):
                 found |= self.services(inner, depth + 1)
+        volumes = table.get("volumes")
+        for name, volume in volumes.items() if isinstance(volumes, dict) else ():
+            is_shared = isinstance(volume, dict) and (volume.get("external") == "true" or "name" in volume)
+            self.volumes[name] = ComposeVolume(name, Place(file, *document.written("volumes", name)), is_shared)
         services = table.get("services")
         for name in services if isinstance(services, dict) else ():
             if document.tags.get(("services", name)) == "!reset":
@@ -129,6 +158,9 @@ class _Loader:
             ports=ports,
             profiles=[*base.profiles, *over.profiles],
             depends_on=[*base.depends_on, *over.depends_on],
+            image=over.image or base.image,
+            network_mode=over.network_mode or base.network_mode,
+            container_name=over.container_name or base.container_name,
         )
 
     def _service(self, file: str, name: str, depth: int) -> ComposeService | None:
@@ -141,16 +173,22 @@ class _Loader:
         tag = document.tags.get((*path, "ports"))
         entries = [] if tag == "!reset" else _list(table.get("ports"))
         ports = [
-            Part(self._filled(entry, place := Place(file, *document.place(*path, "ports", index))), place)
+            self._part(document, file, *path, "ports", index, value=entry)
             for index, entry in enumerate(entries)
             if document.tags.get((*path, "ports", index)) != "!reset"
         ]
+        single = {
+            key: self._part(document, file, *path, key, value=value)
+            for key in ("image", "network_mode", "container_name")
+            if isinstance(value := table.get(key), str) and value and document.tags.get((*path, key)) != "!reset"
+        }
         own = ComposeService(
             name,
             Place(file, *document.place(*path)),
             ports,
             [text for text in _list(table.get("profiles")) if isinstance(text, str)],
             [str(other) for other in _names(table.get("depends_on"))],
+            *(single.get(key) for key in ("image", "network_mode", "container_name")),
         )
         if "extends" not in table:
             return own
@@ -204,6 +242,11 @@ class _Loader:
                 self._documents[file] = None
         return self._documents[file]
 
+    def _part(self, document: YamlDocument, file: str, *path: str | int, value: Value) -> Part:
+        place = Place(file, *document.written(*path))
+        keys = {key: Place(file, *document.written(*path, key)) for key in value} if isinstance(value, dict) else {}
+        return Part(self._filled(value, place), value, place, keys)
+
     def _filled(self, entry: Value, place: Place) -> Value:
         if isinstance(entry, dict):
             return {key: self._text(value, place) if isinstance(value, str) else value for key, value in entry.items()}
@@ -218,6 +261,11 @@ class _Loader:
             for name in missing
         ]
         return filled
+
+
+def references(text: str) -> list[str]:
+    """The names of the variables that a text refers to, those in defaults too, in order. Pure."""
+    return list(dict.fromkeys(match[2] or match[3] for match in _REFERENCE.finditer(text) if not match[1]))
 
 
 def fill(text: str, variables: Mapping[str, str], depth: int = 0) -> tuple[str, list[str]]:
@@ -253,6 +301,25 @@ def fill(text: str, variables: Mapping[str, str], depth: int = 0) -> tuple[str, 
         parts.append(filled)
         missing += more
     return "".join([*parts, text[at:]]), missing
+
+
+def split(text: str) -> list[str]:
+    """A text at its colons, but for those within `${…}` and `[…]`. Pure."""
+    parts = [""]
+    at = 0
+    while at < len(text):
+        step = 1
+        if text.startswith("${", at):
+            end = _end(text, at + 2)
+            step = (len(text) if end is None else end + 1) - at
+        elif text[at] == "[":
+            step = (text.find("]", at) + 1 or len(text)) - at
+        if text[at] == ":":
+            parts.append("")
+        else:
+            parts[-1] += text[at : at + step]
+        at += step
+    return parts
 
 
 def _end(text: str, start: int) -> int | None:

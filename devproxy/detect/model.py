@@ -15,7 +15,8 @@ from devproxy.registry.model import HostHeader, ServiceKind
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A service: its keys of a `[services.NAME]` table, and where it was seen (`package.json: scripts.dev`).
 
-    `starts_others`: its command starts several things, which may have been found one by one.
+    `notes`: what its owner reads above its keys. `starts_others`: its command starts several things, which may have
+    been found one by one.
     """
 
     name: str
@@ -24,9 +25,13 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = "."
     kind: ServiceKind = "server"
     port: int | None = None
+    listen: int | None = None
     protocol: str = "http"
+    scheme: str = ""
     host_header: HostHeader = "keep"
     depends_on: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
     starts_others: bool = False
 
     @property

@@ -25,6 +25,10 @@ def _table(service: Candidate) -> str:
         keys["protocol"] = service.protocol
     if service.port is not None:
         keys["port"] = service.port
+    if service.listen is not None:
+        keys["listen"] = service.listen
+    if service.scheme:
+        keys["scheme"] = service.scheme
     if service.command is not None:
         keys["command"] = list(service.command) if isinstance(service.command, tuple) else service.command
     if service.cwd != ".":
@@ -34,7 +38,11 @@ def _table(service: Candidate) -> str:
     if service.depends_on:
         keys["depends_on"] = list(service.depends_on)
     lines = "".join(_line(tomli_w.dumps({key: value})) for key, value in keys.items())
-    return f"\n[services.{service.name}]  # {safe(service.origin)}\n{lines}"
+    if service.env:
+        pairs = (tomli_w.dumps({name: value}).strip() for name, value in service.env.items())
+        lines += f"env = {{ {', '.join(pairs)} }}\n"
+    notes = "".join(f"# {safe(note)}\n" for note in service.notes)
+    return f"\n[services.{service.name}]  # {safe(service.origin)}\n{notes}{lines}"
 
 
 def _line(dumped: str) -> str:

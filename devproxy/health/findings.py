@@ -244,7 +244,7 @@ def find_forwarded(on_port: PortListeners, policy: ExposurePolicy, reach: Reach)
             proof=_proof(reach, port),
             fix=(
                 f"publish it on loopback only: `docker run -p 127.0.0.1:{port}:PORT …`, "
-                f'or `ports: ["127.0.0.1:{port}:PORT"]` in compose.yaml'
+                f'or `ports: ["127.0.0.1:{port}:PORT"]` in compose.yaml, whose line `devproxy init --dry-run` names'
             ),
         ),
     )

@@ -43,17 +43,43 @@ class YamlError(ValueError):
 
 class YamlDocument(msgspec.Struct, frozen=True):
     """A value, and by their path in it (keys, places in lists) the line and column of every part, and its tag if it has
-    one of its own. What an alias or a merge brings has the place where that stands."""
+    one of its own. What an alias or a merge brings has the place where that stands; `written` tells where its text is.
 
-    value: Value
-    places: dict[Path, tuple[int, int]]
-    tags: dict[Path, str]
+    `aliases`: the path of what each stands for. `merges`: those that `<<` brings into a mapping, the first one wins.
+    """
+
+    value: Value = ""
+    places: dict[Path, tuple[int, int]] = {}
+    tags: dict[Path, str] = {}
+    aliases: dict[Path, Path] = {}
+    merges: dict[Path, list[Path]] = {}
 
     def place(self, *path: str | int) -> tuple[int, int]:
         """Where a part stands; of one that came from elsewhere, the nearest part around it."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, (1, 1))
+
+    def written(self, *path: str | int) -> tuple[int, int]:
+        """Where the text of a part stands: behind aliases and merges, the line that a person would change."""
+        return self._written(path, set()) or self.place(*path)
+
+    def _written(self, path: Path, seen: set[Path]) -> tuple[int, int] | None:
+        if path in seen:  # each once: merges of merges would be looked at again and again
+            return None
+        seen.add(path)
+        for end in range(len(path), -1, -1):
+            known, rest = path[:end], path[end:]
+            if known in self.aliases:
+                return self._written((*self.aliases[known], *rest), seen)
+            if known in self.places and not rest:
+                return self.places[known]
+            if known in self.merges:
+                found = (self._written((*source, *rest), seen) for source in self.merges[known])
+                return next((place for place in found if place is not None), None)
+            if known in self.places:
+                return None
+        return None
 
 
 def parse_yaml(text: str, file: str) -> Value:
@@ -63,9 +89,8 @@ def parse_yaml(text: str, file: str) -> Value:
 
 def parse_document(text: str, file: str) -> YamlDocument:
     """The same with its places and tags."""
-    builder = _Builder(file, places={}, tags={})
-    value = _built(text, builder)
-    return YamlDocument(value, builder.places or {}, builder.tags or {})
+    document = YamlDocument()
+    return msgspec.structs.replace(document, value=_built(text, _Builder(file, document)))
 
 
 def _built(text: str, builder: "_Builder") -> Value:
@@ -128,7 +153,7 @@ class _Mapping:
         self._own: dict[str, Value] = {}
         self._merged: dict[str, Value] = {}
         self._key: str | None = None  # the one whose value is next
-        self._is_merge = False  # it is `<<`
+        self.is_merge = False  # it is `<<`
 
     @property
     def value(self) -> Value:
@@ -136,13 +161,13 @@ class _Mapping:
 
     @property
     def step(self) -> str | None:
-        return None if self._is_merge else self._key
+        return None if self.is_merge else self._key
 
     def add(self, value: Value, *, is_merge: bool) -> None:
         if self._key is None:
             self._begin(value, is_merge=is_merge)
             return
-        if self._is_merge:
+        if self.is_merge:
             self._merge(value)
         else:
             self._own[self._key] = value
@@ -153,7 +178,7 @@ class _Mapping:
             raise Wrong("a list or a mapping is the key of a value")
         if key in self._own and not is_merge:
             raise Wrong(f"`{shown(key)}` is there twice")
-        self._key, self._is_merge = key, is_merge
+        self._key, self.is_merge = key, is_merge
 
     def _merge(self, value: Value) -> None:
         for other in value if isinstance(value, list) else [value]:
@@ -164,17 +189,15 @@ class _Mapping:
 
 
 class _Builder:
-    """The value that a stream of events makes."""
+    """The value that a stream of events makes; what `document` tells besides is put into it."""
 
-    def __init__(
-        self, file: str, places: dict[Path, tuple[int, int]] | None = None, tags: dict[Path, str] | None = None
-    ):
+    def __init__(self, file: str, document: YamlDocument | None = None):
         self.file = file
-        self.places = places
-        self.tags = tags
+        self._document = document
         self._place = (1, 1)  # of the event that is looked at
         self._open: list[_List | _Mapping] = []
         self._anchors: dict[str, tuple[Value, int]] = {}  # with how many nodes each is
+        self._anchored: dict[str, Path] = {}  # where they stand, those of values
         self._nodes = 0
         self._documents: list[Value] = []
 
@@ -188,8 +211,8 @@ class _Builder:
         for event in events:
             self._place = _line_and_column(event.start_mark)
             try:
-                if self.places is not None and isinstance(event, yaml.NodeEvent):
-                    self._note(event)
+                if self._document is not None and isinstance(event, yaml.NodeEvent):
+                    self._note(event, self._document, is_alias=isinstance(event, yaml.AliasEvent))
                 if isinstance(event, yaml.ScalarEvent):
                     self._scalar(event)
                 elif isinstance(event, yaml.AliasEvent):
@@ -205,15 +228,30 @@ class _Builder:
                 raise self.error(wrong.what) from None
         return self._documents[0] if self._documents else ""
 
-    def _note(self, event: Any) -> None:
-        """Where a node of a value stands, and its own tag."""
-        path = tuple(one.step for one in self._open)
-        if self.places is None or self.tags is None or None in path:
+    def _note(self, event: Any, document: YamlDocument, *, is_alias: bool) -> None:
+        """Where a node of a value stands, its own tag, and what it stands for."""
+        steps = [one.step for one in self._open]
+        path: Path = tuple(step for step in steps if step is not None)
+        if len(path) < len(steps):
+            if is_alias and event.anchor in self._anchored:
+                self._note_merge(steps.index(None), self._anchored[event.anchor], document)
             return
-        self.places[path] = self._place  # type: ignore[index]
-        tag = getattr(event, "tag", None)
-        if tag and tag.startswith("!") and tag != "!":
-            self.tags[path] = tag  # type: ignore[index]
+        document.places[path] = self._place
+        if is_alias:
+            if event.anchor in self._anchored:
+                document.aliases[path] = self._anchored[event.anchor]
+            return
+        if event.anchor is not None:
+            self._anchored[event.anchor] = path
+        if event.tag and event.tag.startswith("!") and event.tag != "!":
+            document.tags[path] = event.tag
+
+    def _note_merge(self, at: int, source: Path, document: YamlDocument) -> None:
+        """The mapping at `at` of those that are open gets what stands at `source`, if that is its `<<`."""
+        mapping, *inner = self._open[at:]
+        if isinstance(mapping, _Mapping) and mapping.is_merge and not any(isinstance(one, _Mapping) for one in inner):
+            path = tuple(one.step for one in self._open[:at])
+            document.merges.setdefault(path, []).append(source)  # type: ignore[arg-type]
 
     def _begin(self, event: Any, kind: type[_List] | type[_Mapping]) -> None:
         if len(self._open) == DEEPEST:

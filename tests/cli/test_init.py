@@ -46,6 +46,26 @@ def test_what_listens_nowhere_is_shown_and_linked_as_such(home: Home, tmp_path: 
     assert home.run("check", str(folder / "devproxy.toml")).code == 0
 
 
+def test_what_compose_starts_is_valid_and_says_what_to_change(home: Home, tmp_path: Path) -> None:
+    """On stderr and above the service; nothing of it is asked for twice."""
+    text = "services:\n  db:\n    image: postgres\n    ports:\n      - 5432:5432\n  web:\n    ports: ['80:80']\n"
+    folder = write(tmp_path / "shop", {"compose.yaml": text + "    depends_on: [db]\n"})
+    done = home.run("init", cwd=folder)
+    assert done.code == 0, done.err
+    change = (
+        'compose.yaml:5:9: `db` is published on every interface and always at 5432: write "127.0.0.1:${DB_PORT:-5432}:'
+        '5432" in place of `5432:5432`'
+    )
+    assert f"note: {change}\n" in done.err
+    file = folder / "devproxy.toml"
+    written = file.read_text()
+    assert f"[services.db]  # compose.yaml: services.db\n# {change}\n" in written
+    assert written.count('env = { COMPOSE_PROJECT_NAME = "{project}-{checkout}", ') == 2
+    assert home.run("check", str(file)).code == 0
+    assert home.run("link", cwd=folder).code == 0
+    assert home.run("url", "db").out == "postgresql://127.0.0.1:5432\n"
+
+
 def test_it_never_overwrites(home: Home, shop: Path) -> None:
     file = shop / "devproxy.toml"
     file.write_text("# mine\n")

@@ -1,4 +1,4 @@
-"""What a compose file publishes."""
+"""What a compose file publishes, how it is started for each checkout, and what a person is told to change."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.detect.compose import look
-from devproxy.detect.compose_files import fill
+from devproxy.detect.compose_files import Part, Place, fill, split
+from devproxy.detect.compose_ports import read_entry
 from tests.detect.checkout import write
 
 FILE = """\
@@ -42,7 +43,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ports(root: Path) -> dict[str, int | None]:
-    return {each.name: each.port for each in look(root).services}
+    """Where clients find each service: its port, or the one that the proxy takes for it."""
+    return {each.name: each.port or each.listen for each in look(root).services}
+
+
+def changes(root: Path) -> list[str]:
+    """What is said of entries of `ports`: place, and the text to write."""
+    found = (re.fullmatch(r"(\S+): .*: write (.*) in place of `.*?`.*", remark) for remark in look(root).remarks)
+    return [f"{match[1]} {match[2]}" for match in found if match is not None]
 
 
 def one(*entries: str) -> str:
@@ -153,7 +161,7 @@ def test_what_belongs_to_a_profile_waits_for_it(tmp_path: Path) -> None:
 
 def test_without_the_engines_program_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    remarks = look(write(tmp_path, {"compose.yaml": one("127.0.0.1:8080:80")})).remarks
+    remarks = look(write(tmp_path, {"compose.yaml": one("127.0.0.1:${WEB_PORT:-8080}:80")})).remarks
     assert remarks == ("`docker` is not installed here: its commands start once it is",)
 
 
@@ -181,13 +189,31 @@ def test_any_text_has_references_or_none(text: str) -> None:
 
 def test_a_file(tmp_path: Path) -> None:
     seen = look(write(tmp_path, {"compose.yaml": FILE}))
-    found = [(each.name, each.port, each.protocol, each.depends_on) for each in seen.services]
-    assert found == [("db", 54321, "tcp", ()), ("web", 8080, "http", ("db", "queue")), ("open", 8081, "http", ())]
-    assert seen.services[0].command == ("docker", "compose", "up", "--no-log-prefix", "db")
+    found = [(each.name, each.listen, each.port, each.protocol, each.depends_on) for each in seen.services]
+    assert found == [
+        ("db", 54321, None, "tcp", ()),
+        ("web", None, 8080, "http", ("db", "queue")),
+        ("open", None, 8081, "http", ()),
+    ]
+    up = ("docker", "compose", "up", "--no-log-prefix")
+    commands = [(*up, "db"), (*up, "--no-deps", "web", "queue"), (*up, "open")]
+    assert [each.command for each in seen.services] == commands
+    named = {"COMPOSE_PROJECT_NAME": "{project}-{checkout}"}
+    assert [each.env for each in seen.services] == [
+        named | {"DB_PORT": "{port}"},
+        named | {"WEB_PORT": "{port}"},
+        named | {"OPEN": "{port}"},
+    ]
     assert seen.remarks == (
+        'compose.yaml:4:13: `db` is published always at 54321: write "127.0.0.1:${DB_PORT:-54321}:5432"'
+        " in place of `127.0.0.1:54321:5432`",
+        'compose.yaml:9:20: `web` is published always at 8080: write `published: "${WEB_PORT:-8080}"`'
+        " in place of `target: 80, published: 8080, host_ip: 127.0.0.1`",
         "compose.yaml:15:5: `queue` is left out: it publishes no port that is fixed",
-        'compose.yaml:17:5: `open` is published to the whole network; for this machine alone: "127.0.0.1:8081:80"',
+        'compose.yaml:18:13: `open` is published on every interface: write "127.0.0.1:${OPEN:-8081}:80"'
+        " in place of `${OPEN:-8081}:80`",
     )
+    assert [each.notes for each in seen.services] == [(seen.remarks[0],), (seen.remarks[1],), (seen.remarks[3],)]
 
 
 @pytest.mark.parametrize("port", ["80", "8000-8010:80", "53:53/udp", "0:80", "99999:80", "${PORT}:80", "x:y"])
@@ -214,10 +240,14 @@ services:
     ports: !reset []
 """
     seen = look(write(tmp_path, {"compose.yaml": text}))
-    assert [(each.name, each.port) for each in seen.services] == [("a", 8022), ("b", 22)]
+    assert [(each.name, each.listen) for each in seen.services] == [("a", 8022), ("b", 22)]
     assert seen.remarks == (
         "compose.yaml:5:18: `café-1` is left out: it is not a name for a service",
-        'compose.yaml:8:5: `b` is published to the whole network; for this machine alone: "127.0.0.1:22:22"',
+        # where the text of `*common` and `*ports` stands, which is the one to change
+        'compose.yaml:3:18: `a` is published always at 8022: write "127.0.0.1:${A_PORT:-8022}:22"'
+        " in place of `127.0.0.1:8022:22`",
+        'compose.yaml:10:9: `b` is published on every interface and always at 22: write "127.0.0.1:${B_PORT:-22}:22"'
+        " in place of `22:22`",
         "compose.yaml:13:5: `c` is left out: it publishes no port that is fixed",
     )
 
@@ -232,3 +262,199 @@ def test_a_file_that_cannot_be_read_is_said_with_the_place(tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["", "services:\n", "services: [a]\n", "- a\n", "services:\n  a: b\n"])
 def test_a_file_without_services(tmp_path: Path, text: str) -> None:
     assert look(write(tmp_path, {"compose.yml": text})).services == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "written", "variable"),
+    [
+        ("5432:5432", '"127.0.0.1:${WEB_PORT:-5432}:5432"', "WEB_PORT"),
+        ('"0.0.0.0:5432:5432/tcp"', '"127.0.0.1:${WEB_PORT:-5432}:5432/tcp"', "WEB_PORT"),
+        ('"[::]:5432:5432"', '"127.0.0.1:${WEB_PORT:-5432}:5432"', "WEB_PORT"),
+        ('"192.168.1.5:5432:5432"', '"127.0.0.1:${WEB_PORT:-5432}:5432"', "WEB_PORT"),
+        ('"[::1]:5432:5432"', '"[::1]:${WEB_PORT:-5432}:5432"', "WEB_PORT"),
+        ('"${A:-5432}:5432"', '"127.0.0.1:${A:-5432}:5432"', "A"),
+        ('"${IP:-0.0.0.0}:${A:-5432}:${TO:-5432}"', '"127.0.0.1:${A:-5432}:${TO:-5432}"', "A"),
+        ('"${IP-127.0.0.1}:5432:${TO:-5432}"', '"${IP-127.0.0.1}:${WEB_PORT:-5432}:${TO:-5432}"', "WEB_PORT"),
+        ('"${A:-${B:-5432}}:5432"', '"127.0.0.1:${A:-${B:-5432}}:5432"', "A"),
+        ('"${SAME:-5432}:${SAME:-5432}"', '"127.0.0.1:${WEB_PORT:-5432}:${SAME:-5432}"', "WEB_PORT"),
+        ('"${SET}:5432"', '"127.0.0.1:${SET}:5432"', "SET"),
+        ('"${WHOLE:-5432:5432}"', '"127.0.0.1:${WEB_PORT:-5432}:5432"', "WEB_PORT"),
+        ("{target: 5432, published: 5432}", '`published: "${WEB_PORT:-5432}"` and `host_ip: 127.0.0.1`', "WEB_PORT"),
+        ('{target: 5432, published: "${A:-5432}"}', "`host_ip: 127.0.0.1`", "A"),
+        ("{target: 5432, published: 5432, host_ip: 127.0.0.1}", '`published: "${WEB_PORT:-5432}"`', "WEB_PORT"),
+        (
+            '{target: 5432, published: 5432, host_ip: "::"}',
+            '`published: "${WEB_PORT:-5432}"` and `host_ip: 127.0.0.1` (line 4)',
+            "WEB_PORT",
+        ),
+        ("5432-5433:5432-5433", '"127.0.0.1:5432-5433:5432-5433"', None),
+        ('"${WHOLE:-5432-5433:5432-5433}"', '"127.0.0.1:5432-5433:5432-5433"', None),
+    ],
+)
+def test_the_text_that_mends_an_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str, written: str, variable: str | None
+) -> None:
+    """One port of its own for each checkout, on loopback alone, and whatever else the entry says as it was."""
+    monkeypatch.setenv("SET", "5432")
+    (change,) = changes(write(tmp_path, {"compose.yaml": one(entry)}))
+    place, _, text = change.partition(" ")
+    assert (place.rpartition(":")[0], text) == ("compose.yaml:4", written)
+    (service,) = look(tmp_path).services
+    assert (service.listen or service.port, service.scheme) == (5432, "postgresql")
+    assert (service.listen is None) == (variable is None)
+    assert [name for name in service.env if name != "COMPOSE_PROJECT_NAME"] == ([variable] if variable else [])
+
+
+@pytest.mark.parametrize("entry", ["127.0.0.1:${DB:-5432}:5432", "localhost:$SET:5432", "[::1]:${DB-5432}:5432"])
+def test_nothing_is_asked_for_where_nothing_has_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    monkeypatch.setenv("SET", "5432")
+    seen = look(write(tmp_path, {"compose.yaml": one(f'"{entry}"')}))
+    assert (seen.remarks, seen.services[0].notes, seen.services[0].listen) == ((), (), 5432)
+
+
+@pytest.mark.parametrize(
+    ("entry", "written"),
+    [
+        ("8000-8010:80", '"127.0.0.1:8000-8010:80"'),
+        ('"80"', '"127.0.0.1::80"'),
+        ('"53:53/udp"', '"127.0.0.1:53:53/udp"'),
+        ('"$NONE:80"', '"127.0.0.1:$NONE:80"'),
+        ("{target: 80}", "`host_ip: 127.0.0.1`"),
+        ("{target: 53, published: 53, protocol: udp}", "`host_ip: 127.0.0.1`"),
+    ],
+)
+def test_what_is_no_service_here_is_mended_too_where_others_reach_it(tmp_path: Path, entry: str, written: str) -> None:
+    (change,) = changes(write(tmp_path, {"compose.yaml": one(entry)}))
+    assert change.partition(" ")[2] == written
+    assert look(tmp_path).services == ()
+
+
+def test_what_others_reach_is_named_once_in_the_file_where_it_stands(tmp_path: Path) -> None:
+    """Included, extended twice, laid over, brought by an alias, and of a profile that is not switched on."""
+    write(
+        tmp_path,
+        {
+            "compose.yaml": "include: [infra/db.yaml]\nx-ports: &ports\n  - 8081:80\nservices:\n"
+            "  web: {extends: {file: base.yaml, service: app}}\n"
+            "  copy: {extends: {file: base.yaml, service: app}}\n"
+            "  alias: {ports: *ports}\n  tool: {profiles: [debug], ports: ['8082:80']}\n",
+            "compose.override.yaml": "services:\n  web:\n    ports:\n      - 8083:81\n",
+            "infra/db.yaml": "services:\n  db:\n    ports:\n      - 5432:5432\n",
+            "base.yaml": "services:\n  app:\n    ports:\n      - '8080:80'\n",
+        },
+    )
+    assert changes(tmp_path) == [
+        'infra/db.yaml:4:9 "127.0.0.1:${DB_PORT:-5432}:5432"',
+        'base.yaml:4:9 "127.0.0.1:${WEB_PORT:-8080}:80"',
+        'compose.override.yaml:4:9 "127.0.0.1:8083:81"',
+        'compose.yaml:3:5 "127.0.0.1:${ALIAS_PORT:-8081}:80"',
+        'compose.yaml:8:37 "127.0.0.1:8082:80"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ports: ['127.0.0.1:53:53/udp']", "compose.yaml:3:13: `a` publishes 53/udp, and devproxy leads to TCP"),
+        ("ports: ['127.0.0.1:80-81:80-81']", "compose.yaml:3:13: `a` publishes a range of ports"),
+        (
+            "ports: ['127.0.0.1:${A:-1}:80', '127.0.0.1:2:81']",
+            "compose.yaml:3:37: `a` publishes 2 too, which stays as it is: one checkout at a time has it",
+        ),
+        ("network_mode: host", "compose.yaml:3:19: `a` is left out: with `network_mode: host` it listens"),
+        (
+            "ports: ['${A:-1}:80']\n    container_name: shop-a",
+            "compose.yaml:4:21: `container_name: shop-a` is one for all checkouts, which cannot run at once: remove",
+        ),
+        (
+            "ports: ['${A:-1}:80']\nvolumes:\n  data:\n",
+            "compose.yaml:5:8: each checkout has volumes of its own now (`data`)",
+        ),
+        (
+            "ports: ['${A:-1}:80']\nvolumes:\n  data: {external: true}\n",
+            "compose.yaml:5:9: the volume `data` is one for all checkouts",
+        ),
+    ],
+)
+def test_what_a_second_checkout_cannot_have_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    remarks = look(write(tmp_path, {"compose.yaml": f"services:\n  a:\n    {text}\n"})).remarks
+    assert any(remark.startswith(said) for remark in remarks), remarks
+
+
+def test_what_a_service_depends_on_through_others_is_started_once(tmp_path: Path) -> None:
+    """What publishes a port is a service of devproxy's, which starts it first; the rest goes with who needs it."""
+    text = (
+        "services:\n  web: {ports: ['127.0.0.1:${A:-1}:80'], depends_on: [one]}\n"
+        "  one: {depends_on: {two: {}, web: {}}}\n  two: {depends_on: [db, one, gone]}\n"
+        "  db: {ports: ['127.0.0.1:${B:-2}:5432'], depends_on: [three]}\n  three: {}\n"
+    )
+    web, db = look(write(tmp_path, {"compose.yaml": text})).services
+    assert web.command == ("docker", "compose", "up", "--no-log-prefix", "--no-deps", "web", "one", "two")
+    assert web.depends_on == ("one", "db")
+    assert db.command == ("docker", "compose", "up", "--no-log-prefix", "db")
+
+
+def test_with_the_machines_own_network_ports_say_nothing(tmp_path: Path) -> None:
+    text = "services:\n  a:\n    network_mode: ${MODE:-host}\n    ports: ['5432:5432']\n"
+    seen = look(write(tmp_path, {"compose.yaml": text}))
+    assert (seen.services, len(seen.remarks)) == ((), 1)
+
+
+def test_a_container_name_with_a_variable_may_differ(tmp_path: Path) -> None:
+    text = one("'127.0.0.1:${A:-1}:80'") + "    container_name: ${COMPOSE_PROJECT_NAME:-x}-web\n"
+    assert look(write(tmp_path, {"compose.yaml": text})).remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("image", "target", "scheme"),
+    [
+        ("postgres", 5432, "postgresql"),
+        ("docker.io/library/postgres:16-alpine", 6000, "postgresql"),
+        ("registry.example.com:5000/team/postgis@sha256:0", 5432, "postgresql"),
+        ("${IMAGE:-mariadb}:11", 3306, "mysql"),
+        ("redis", 6379, "redis"),
+        ("mongo", 27017, "mongodb"),
+        ("rabbitmq:management", 5672, "amqp"),
+        ("rabbitmq:management", 15672, None),
+        ("clickhouse/clickhouse-server", 9000, "clickhouse"),
+        ("clickhouse/clickhouse-server", 8123, None),
+        ("minio/minio", 9000, None),
+        ("axllent/mailpit", 1025, "smtp"),
+        ("axllent/mailpit", 8025, None),
+        ("gvenzl/oracle-free", 1521, ""),
+        ("", 5432, "postgresql"),
+        ("nginx", 80, None),
+    ],
+)
+def test_the_scheme(tmp_path: Path, image: str, target: int, scheme: str | None) -> None:
+    """What does not speak HTTP, and what its URLs begin with; None: the web."""
+    text = f"services:\n  a:\n    image: '{image}'\n    ports: ['127.0.0.1:${{A:-7000}}:{target}']\n"
+    (service,) = look(write(tmp_path, {"compose.yaml": text})).services
+    assert service.protocol == ("http" if scheme is None else "tcp")
+    assert service.scheme == (scheme or "")
+    assert (service.port, service.listen) == ((7000, None) if scheme is None else (None, 7000))
+
+
+@given(entry=st.text("0125:-[]/.{}$A\"'udp", min_size=1, max_size=40))
+def test_a_mended_text_reads_as_the_same_ports_on_loopback(entry: str) -> None:
+    part = Part(fill(entry, {"A": "5"})[0], entry, Place("compose.yaml", 1, 1), {})
+    old = read_entry(part)
+    if old is None:
+        return
+    for variable in ("", "NEW") if old.port and not old.is_range else ("",):
+        written = old.mended({"A": "5"}, variable)
+        assert written[0] == written[-1] == '"'
+        new = read_entry(part._replace(value=fill(written[1:-1], {"A": "5"})[0], raw=written[1:-1]))
+        assert new is not None
+        assert not new.is_exposed
+        assert (new.port, new.target, new.protocol, new.is_range) == (old.port, old.target, old.protocol, old.is_range)
+        assert not variable or new.variable({"A": "5"}) in {"A", "NEW"}
+
+
+@given(st.text("a:${}[]-", max_size=40))
+def test_a_text_is_split_at_its_colons(text: str) -> None:
+    assert ":".join(split(text)) == text
+    if "$" not in text and "[" not in text:
+        assert split(text) == text.split(":")

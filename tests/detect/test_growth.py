@@ -61,6 +61,15 @@ def test_members_are_bounded_in_number_and_in_bytes(tmp_path: Path, monkeypatch:
     assert len(members(tmp_path, ["p/*"], "package.json")) == 2
 
 
+def test_a_command_names_no_more_services_than_a_person_reads(tmp_path: Path) -> None:
+    chain = "".join(f"  s{n}: {{depends_on: [s{n + 1}, db]}}\n" for n in range(3000))
+    web = "".join(f"  w{n}: {{ports: ['${{P:-80}}:80'], depends_on: [s0]}}\n" for n in range(1000))
+    write(tmp_path, {"compose.yaml": f"services:\n  db: {{ports: ['5432:5432']}}\n{web}{chain}"})
+    services = look_at_compose(tmp_path).services
+    assert len(services) == 1001
+    assert {len(service.command or ()) for service in services} == {5}
+
+
 def test_an_entry_of_ports_is_not_searched_from_each_of_its_beginnings(tmp_path: Path) -> None:
     """It is too long for a port: no expression looks at it."""
     write(tmp_path, {"compose.yaml": "services:\n  a:\n    ports:\n    - '" + "${a-" * 100_000 + "'\n"})

@@ -14,7 +14,7 @@ def test_a_procfile_stands_for_what_is_at_the_root(tmp_path: Path) -> None:
         {
             "Procfile": "web: npm run dev\n",
             "package.json": '{"name": "shop", "scripts": {"dev": "vite"}}',
-            "compose.yaml": "services:\n  web:\n    ports: ['127.0.0.1:8080:80']\n",
+            "compose.yaml": "services:\n  web:\n    ports: ['127.0.0.1:${WEB_PORT:-8080}:80']\n",
         },
     )
     found = survey(tmp_path)

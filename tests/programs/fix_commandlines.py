@@ -4,6 +4,8 @@ Lives here: data. `{m}` stands for a project's `node_modules`, `{v}` for its vir
 """
 # ruff: noqa: E501
 
+_LINE = "`devproxy init --dry-run` beside it names the line, and keeps its variables"
+
 # (command line, port, program, before, after)
 FLAGS: list[tuple[str, int, str, str, str]] = [
     # JavaScript
@@ -157,11 +159,13 @@ SENTENCES: list[tuple[str, int, str]] = [
     ("dotnet Shop.dll", 5000, ".NET: add `--urls http://127.0.0.1:5000` to its command, or start it with "
      "`ASPNETCORE_URLS=http://127.0.0.1:5000` in its environment"),
     ("/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80",
-     8080, 'Docker: set `ports: ["127.0.0.1:8080:80"]` in compose.yaml (with `docker run`: `-p 127.0.0.1:8080:80`)'),
+     8080, 'Docker: set `ports: ["127.0.0.1:8080:80"]` in compose.yaml (' + _LINE
+     + '; with `docker run`: `-p 127.0.0.1:8080:80`)'),
     ("rootlessport", 8080,
-     'Docker: set `ports: ["127.0.0.1:8080:PORT"]` in compose.yaml (with `docker run`: `-p 127.0.0.1:8080:PORT`)'),
-    ("docker compose up", 8080, 'Docker Compose: set `ports: ["127.0.0.1:8080:PORT"]` in compose.yaml'),
-    ("docker-compose up", 8080, 'Docker Compose: set `ports: ["127.0.0.1:8080:PORT"]` in compose.yaml'),
+     'Docker: set `ports: ["127.0.0.1:8080:PORT"]` in compose.yaml (' + _LINE
+     + '; with `docker run`: `-p 127.0.0.1:8080:PORT`)'),
+    ("docker compose up", 8080, 'Docker Compose: set `ports: ["127.0.0.1:8080:PORT"]` in compose.yaml (' + _LINE + ')'),
+    ("docker-compose up", 8080, 'Docker Compose: set `ports: ["127.0.0.1:8080:PORT"]` in compose.yaml (' + _LINE + ')'),
     ("/usr/lib/erlang/erts-13/bin/beam.smp -W w -pa /usr/lib/rabbitmq/ebin -noinput -s rabbit boot", 5672,
      "RabbitMQ: set `listeners.tcp.local = 127.0.0.1:5672` in rabbitmq.conf (in place of any other `listeners.tcp` line)"),
     ("/usr/lib/erlang/erts-13/bin/beam.smp -pa /usr/lib/rabbitmq/ebin -s rabbit boot", 15672,

@@ -312,6 +312,36 @@ def test_a_document_tells_the_places_and_the_tags() -> None:
     assert found.place("nothing") == found.place() == (1, 1)
 
 
+def test_a_document_tells_where_the_text_of_a_part_stands() -> None:
+    """Behind aliases of aliases, merges, merges of merges and lists of them, and what is there itself."""
+    text = """\
+ports: &ports
+  - one
+base: &base {a: 1, ports: *ports}
+more: &more
+  <<: *base
+  b: 2
+own: {<<: [*more, *base], c: 3}
+direct: *more
+item: [*base]
+"""
+    found = parse_document(text, "compose.yaml")
+    assert found.written("own", "ports", 0) == (2, 5)
+    assert found.written("direct", "ports", 0) == (2, 5)
+    assert found.written("item", 0, "a") == found.written("own", "a") == (3, 17)
+    assert found.written("own", "b") == found.written("direct", "b") == (6, 6)
+    assert found.written("own", "c") == (7, 30)
+    assert found.written("own", "nothing") == found.place("own") == (7, 6)
+    assert found.written("nothing") == (1, 1)
+
+
+def test_merges_of_merges_are_looked_at_once() -> None:
+    lines = ["l0: &l0 {a: 1}", *[f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 8)}]}}" for n in range(1, 5)]]
+    found = parse_document("\n".join(lines), "compose.yaml")
+    assert found.written("l4", "a") == (1, 13)
+    assert found.written("l4", "b") == (5, 5)
+
+
 @given(st.text(alphabet="ab:-&*! []{},\n'<", max_size=60))
 def test_a_document_is_the_value_with_places_in_it(text: str) -> None:
     try:

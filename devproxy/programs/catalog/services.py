@@ -2,6 +2,8 @@
 
 from devproxy.programs.catalog.program import ALWAYS, Extra, Option, Program, host, port
 
+# where the port comes from a variable, the number that is seen must not take its place
+_NAMES_THE_LINE = "`devproxy init --dry-run` beside it names the line, and keeps its variables"
 _RABBIT = ("beam.smp", "beam", "rabbitmq-server", "erl")
 
 SERVICES = (
@@ -13,13 +15,14 @@ SERVICES = (
         ),
         file="compose.yaml",
         line='ports: ["127.0.0.1:{port}:{container}"]',
-        fix_note="with `docker run`: `-p 127.0.0.1:{port}:{container}`",
+        fix_note=f"{_NAMES_THE_LINE}; with `docker run`: `-p 127.0.0.1:{{port}}:{{container}}`",
     ),
     Program(
         name="Docker Compose",
         names=("docker-compose", "podman-compose"),
         file="compose.yaml",
         line='ports: ["127.0.0.1:{port}:{container}"]',
+        fix_note=_NAMES_THE_LINE,
     ),
     Program(
         name="Docker Compose",
@@ -27,6 +30,7 @@ SERVICES = (
         words=("compose",),
         file="compose.yaml",
         line='ports: ["127.0.0.1:{port}:{container}"]',
+        fix_note=_NAMES_THE_LINE,
     ),
     Program(
         name="Docker",

@@ -77,7 +77,7 @@ def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
         return Exit.GOOD
     settings = plan.registry.settings
     ports = ports_for_urls(read_running(paths), settings)
-    return run_group(paths, plan.todo, plan.outside, ports=ports, show=None, settings=settings, trusted_only=True)
+    return run_group(paths, plan.todo, plan.outside, ports=ports, show=None, settings=settings, requested=ids)
 
 
 def _refuse_windows() -> None:
@@ -202,12 +202,12 @@ def _tell_left(left: Sequence[Service], ports: Ports) -> None:
 
 
 def _tell_running(paths: Paths, service: Service) -> None:
-    from devproxy.run.group_state import read_groups
+    from devproxy.run.group_state import group_of
 
-    say(f"`{service.id}` {'is done' if service.kind == 'task' else 'runs'} already")
-    old = next(
-        (group.services[service.id].command for group in read_groups(paths) if service.id in group.services), None
-    )
+    group = group_of(paths, service.id)
+    member = group.services[service.id] if group is not None else None
+    say(f"`{service.id}` {'is done' if member is not None and member.state == 'done' else 'runs'} already")
+    old = member.command if member is not None else None
     if old is not None and service.command is not None and old != service.command_line:
         end = devproxy_command("down", service.id)
         remark(f"its command has changed since; to take the new one: {end}", fg="yellow")
@@ -282,6 +282,7 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports,
 
     What stands in a log from before `began` (as its lines have the time) is another run's, and is not shown.
     """
+    from devproxy.run.group_state import ASKED_TO_END
     from devproxy.urls import service_url
 
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
@@ -290,6 +291,9 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports,
     words = {name: conditions[name].word if name in conditions else one.state for name, one in states.items()}
     print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])
     bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
+    for name, one in states.items():
+        if one.state == "ended" and one.why not in {"", ASKED_TO_END}:
+            remark(f"`{name}` is not up: {one.why}", fg="yellow")
     if bad:
         _show_tails(paths, bad, began)
     return Exit.BAD_NEWS if bad else Exit.GOOD

@@ -27,7 +27,7 @@ from devproxy.health.model import RUN_OVER, CommandRun, RunEvent, RunRecord
 from devproxy.health.runs import read_run, write
 from devproxy.paths import Paths
 from devproxy.registry.model import Service
-from devproxy.run.group_state import MemberState
+from devproxy.run.group_state import ASKED_TO_END, AT_REST, MemberState
 from devproxy.run.logs import plain
 from devproxy.run.session import Session
 from devproxy.storage.process_identity import start_time
@@ -39,9 +39,13 @@ LONGEST_LINE = 400  # characters of a log's line
 
 
 class RunReporter:
-    """What this process says of one command. `by` is what a person typed, or a request. For one thread."""
+    """What this process says of one command. `by` is what a person typed, or a request. For one thread.
 
-    def __init__(self, paths: Paths, service: str, by: str):
+    `is_announced`: who asked for it (the proxy, for a request) has told everybody of its start, which is told once.
+    """
+
+    def __init__(self, paths: Paths, service: str, by: str, *, is_announced: bool = False):
+        self._is_announced = is_announced
         self._paths = paths
         self._service = service
         self._by = by
@@ -61,6 +65,8 @@ class RunReporter:
         if member.starts > before.starts:
             self._began = now
         found = events_between(self._service, before, member, now, by=self._by, lasted=now - self._began)
+        if self._is_announced:
+            found = [event for event in found if not (isinstance(event, CommandStarts) and event.restart == 0)]
         self._events.extend(found)
         self._run = run_of(self._run, member, lines, now)
         pid, started = self._identity
@@ -85,7 +91,7 @@ def run_of(before: CommandRun | None, member: MemberState, lines: Iterable[str],
 
 def _why(member: MemberState) -> str:
     if member.state in RUN_OVER and not member.why:
-        return "it was asked to end" if member.state == "ended" else "it is done"
+        return ASKED_TO_END if member.state == "ended" else "it is done"
     if member.state == "failed" and member.code:
         return exit_in_words(member.code)
     return _OF_A_COMMAND.get(member.why, member.why)
@@ -108,6 +114,8 @@ def events_between(
         found.append(CommandFailed(service, _why(after), after.code, max(1, after.failures), at=now))
     elif after.state != before.state and after.state == "done":
         found.append(CommandDone(service, at=now))
+    elif after.state != before.state and after.why == AT_REST:
+        pass  # the proxy has told of it
     elif after.state != before.state and after.state in RUN_OVER:
         found.append(Ended(service, _why(after), at=now))
     return found
@@ -118,6 +126,7 @@ class SessionReporter:
 
     def __init__(self, paths: Paths, session: Session, service: Service):
         self._session = session
+        self._is_task = service.kind == "task"
         self._member = MemberState("starting", service.command_line, "starts", starts=1)
         self._reporter = RunReporter(paths, service.id, "devproxy run")
         self._tell(self._member)
@@ -126,7 +135,7 @@ class SessionReporter:
     async def watch(self) -> None:
         """Say when it is there."""
         await self._session.ready.wait()
-        self._tell(structs.replace(self._member, state="up", why=""))
+        self._tell(structs.replace(self._member, state="running" if self._is_task else "up", why=""))
 
     def _ended(self) -> None:
         code = self._session.code
@@ -135,6 +144,8 @@ class SessionReporter:
             self._tell(structs.replace(ended, state="failed", why="its command could not be started"))
         elif self._session.end_requested:
             self._tell(structs.replace(ended, state="ended", why=""))
+        elif code == 0 and self._is_task:
+            self._tell(structs.replace(ended, state="done", why=""))
         elif code == 0:
             self._tell(structs.replace(ended, state="ended", why=ENDED_BY_ITSELF))
         else:

@@ -3,6 +3,8 @@
 Here since both the group and the terminal that has put it into the background say it (`group.py`, `detach.py`).
 """
 
+from collections.abc import Sequence
+
 from devproxy.events import exit_in_words
 from devproxy.registry.model import Service
 from devproxy.run.group_state import MemberPhase
@@ -10,6 +12,7 @@ from devproxy.run.group_state import MemberPhase
 REMIND_AFTER = 5.0  # seconds after which it is said what somebody waits for; twice as long each time
 SLOW_AFTER = 3.0  # seconds of its own after which a server that nothing listens for may be none
 _NEVER_UP = "is not up"
+_TASK_HINT = 'if that is its work, say so: kind = "task"'
 
 
 def final_state(service: Service, code: int, *, served: bool) -> tuple[MemberPhase, str]:
@@ -19,8 +22,8 @@ def final_state(service: Service, code: int, *, served: bool) -> tuple[MemberPha
     if service.kind == "task":
         return "done", ""
     if served or service.kind == "worker":
-        return "failed", end_text(service, served=served)
-    return "ended", end_text(service, served=served)
+        return "failed", f"it ended with exit code 0, though a {service.kind} is to run on"
+    return "ended", f"it ended by itself, and never listened; {_TASK_HINT}"
 
 
 def end_text(service: Service, *, served: bool) -> str:
@@ -29,7 +32,7 @@ def end_text(service: Service, *, served: bool) -> str:
         return "is done"
     if served or service.kind == "worker":
         return f"has ended with exit code 0, though a {service.kind} is to run on"
-    return 'has ended, and never listened; if that is its work, say so: kind = "task"'
+    return f"has ended, and never listened; {_TASK_HINT}"
 
 
 def not_up_text(failures: int, code: int | None, ran: float) -> str:
@@ -46,3 +49,12 @@ def waiting_text(service: Service, state: MemberPhase, why: str) -> str:
     is_slow = service.serves and why.startswith(f"{_NEVER_UP}:")
     hint = '; if it never listens, say so: kind = "worker"' if is_slow else ""
     return f"{why or 'starts'}{hint}"
+
+
+def unmet_text(name: str, state: MemberPhase, why: str, code: int | None, lines: Sequence[str]) -> str:
+    """Why a service is not started that depends on `name`: what became of that, and the last that it printed."""
+    if state == "failed" and code:
+        why = exit_in_words(code)
+    became = {"failed": "has failed", "ended": "has ended"}.get(state, "does not run")
+    printed = f"; it last printed: {lines[-1]}" if lines else ""
+    return f"it depends on `{name}`, which {became}{f': {why}' if why else ''}{printed}"

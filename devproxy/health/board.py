@@ -32,7 +32,7 @@ from devproxy.health.model import (
     State,
     events_of,
 )
-from devproxy.health.state import DORMANT, AskedState, is_over, nowhere, service_state
+from devproxy.health.state import AskedState, dormant_in_words, is_over, nowhere, service_state
 from devproxy.registry.model import Service
 
 FAILURES = 2
@@ -187,8 +187,10 @@ class Board:
         if record is None or not record.service.starts_on_request or record.condition.dormant:
             return
         record.failures, record.listening_since = FAILURES, None
-        record.asked = AskedState("down", DORMANT)
-        ended = msgspec.structs.replace(record.condition, state="stopped", since=now, why=DORMANT, dormant=True)
+        record.asked = AskedState("down", dormant_in_words(record.service))
+        ended = msgspec.structs.replace(
+            record.condition, state="stopped", since=now, why=dormant_in_words(record.service), dormant=True
+        )
         self._set(record, ended)
 
     def record_examination(self, record: ServiceRecord, exam: Examination, now: float) -> None:

@@ -408,7 +408,9 @@ def find_conflicts(registry: Registry) -> dict[str, Finding]:
             if not others:
                 continue
             message = f"port {port} is also that of {others}: both names lead to the same program"
-            fix = "give one of them another `port`, or make one a `[[mount]]` or a `hosts` entry of the other"
+            fix = "give one of them another `port`"
+            if service.protocol == "http":
+                fix += ", or make one a `[[mount]]` or a `hosts` entry of the other"
             found.setdefault(service.id, _finding("conflict", message, fix))
     return found
 

@@ -23,8 +23,6 @@ from devproxy.health.model import NO_PORT, RUN_OVER, Check, CommandRun, Conditio
 from devproxy.registry.model import Service
 from devproxy.text import devproxy_command
 
-DORMANT = "it starts at its first request"
-
 
 class AskedState(NamedTuple):
     """What asking a service came to: `state` is up, down, starting or unknown; `accepted` as in `Check`."""
@@ -46,7 +44,7 @@ def service_state(service: Service, asked: AskedState, run: CommandRun | None) -
     """The state of `service`, by what asking it and whoever runs its command say."""
     state, why = _state(service, asked, run)
     dormant = service.starts_on_request and not asked.accepted and state != "up"
-    return ServiceState(state, DORMANT if dormant and state == "stopped" else why, dormant)
+    return ServiceState(state, dormant_in_words(service) if dormant and state == "stopped" else why, dormant)
 
 
 def _state(service: Service, asked: AskedState, run: CommandRun | None) -> tuple[State, str]:
@@ -75,6 +73,11 @@ def condition_of(service: Service, check: Check, run: CommandRun | None = None) 
     state, why, dormant = service_state(service, AskedState(asked, check.why, check.accepted), run)
     exposure_why = Condition().exposure_why if service.upstream is not None else nowhere(service)
     return Condition(state=state, why=why, exposure_why=exposure_why, dormant=dormant, run=run)
+
+
+def dormant_in_words(service: Service) -> str:
+    """Why a service does not run that nobody need start."""
+    return f"it starts at its {service.first}"
 
 
 def nowhere(service: Service) -> str:

@@ -313,6 +313,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return self.start == "on-request" and self.command is not None and self.serves and self.is_reached
 
     @property
+    def first(self) -> str:
+        """What starts it, in words."""
+        return "first request" if self.protocol == "http" else "first connection"
+
+    @property
     def is_reached(self) -> bool:
         """Whether clients reach it through the proxy."""
         return self.protocol == "http" or self.listen is not None

@@ -202,12 +202,12 @@ def _tell_left(left: Sequence[Service], ports: Ports) -> None:
 
 
 def _tell_running(paths: Paths, service: Service) -> None:
-    from devproxy.run.group_state import read_groups
+    from devproxy.run.group_state import group_of
 
-    say(f"`{service.id}` {'is done' if service.kind == 'task' else 'runs'} already")
-    old = next(
-        (group.services[service.id].command for group in read_groups(paths) if service.id in group.services), None
-    )
+    group = group_of(paths, service.id)
+    member = group.services[service.id] if group is not None else None
+    say(f"`{service.id}` {'is done' if member is not None and member.state == 'done' else 'runs'} already")
+    old = member.command if member is not None else None
     if old is not None and service.command is not None and old != service.command_line:
         end = devproxy_command("down", service.id)
         remark(f"its command has changed since; to take the new one: {end}", fg="yellow")

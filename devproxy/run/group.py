@@ -23,7 +23,9 @@ from msgspec import structs
 
 from devproxy.errors import DevproxyError
 from devproxy.events import exit_in_words, given_up_in_words
+from devproxy.health.model import CommandRun
 from devproxy.health.probe import probe
+from devproxy.health.runs import read_run
 from devproxy.paths import Paths
 from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import Loader
@@ -34,7 +36,7 @@ from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import LineSplitter, plain
 from devproxy.run.selection import SelectedService
 from devproxy.run.session import Session
-from devproxy.run.waiting import REMIND_AFTER, end_text, final_state, not_up_text, waiting_text
+from devproxy.run.waiting import REMIND_AFTER, end_text, final_state, not_up_text, unmet_text, waiting_text
 from devproxy.urls import Ports
 
 PROBE_INTERVAL = 0.1  # seconds between two probes of a service that is not healthy yet
@@ -205,13 +207,18 @@ class ServiceGroup:
                 other = self.members[name]
                 await _first_of(other.settled, member.stop)
                 healthy = other.settled.is_set() and (other.state in {"up", "starting"} or other.completed)
+                why = unmet_text(name, other.state, other.why, other.code, [plain(line) for line in other.last_lines])
             elif name in self._outside:
                 current = partial(self._read_outside, name, Loader(self._paths))
-                healthy = await self._until_healthy(member, current, partial("waits for `{}`".format, name))
+                healthy = await self._until_healthy(
+                    member, current, partial("waits for `{}`".format, name), self._is_over_elsewhere
+                )
+                record = None if healthy else await asyncio.to_thread(read_run, self._paths, name)
+                run = CommandRun(phase="ended", since=0) if record is None else record.run
+                why = unmet_text(name, run.phase, run.why, run.code, run.lines)
             else:
                 continue
             if not healthy:
-                why = f"it depends on `{name}`, which does not run"
                 self._set_state(member, "ended" if member.stop.is_set() else "failed", why)
                 if not member.stop.is_set():
                     self._notify(f"`{member.name}` is not started: {why}")
@@ -342,13 +349,23 @@ class ServiceGroup:
             self._notify(f"{member.name} is up after {time.monotonic() - began:.1f} s")  # no news for its own log
             member.settled.set()
 
-    async def _until_healthy(self, member: Member, service: Callable[[], Service], what: Callable[[], str]) -> bool:
-        """True once `service()` is healthy; False where `member` is to stop first. `what()` says what that means."""
+    async def _until_healthy(
+        self,
+        member: Member,
+        service: Callable[[], Service],
+        what: Callable[[], str],
+        is_over: Callable[[Service], bool] = lambda _: False,
+    ) -> bool:
+        """True once `service()` is healthy; False where `member` is to stop first, or it never will be, since it
+        `is_over` (which may block). `what()` says what that means.
+        """
         while not member.stop.is_set():
             current = await asyncio.to_thread(service)
             why = await self._ill(current)
             if not why:
                 return True
+            if await asyncio.to_thread(is_over, current):
+                return False
             self._set_state(member, member.state, f"{what()}: {why}")
             await _is_set_within(member.stop, PROBE_INTERVAL)
         return False
@@ -356,13 +373,25 @@ class ServiceGroup:
     async def _ill(self, service: Service) -> str:
         """Why a service is not healthy; "" where it is."""
         if not service.serves:
-            state = await asyncio.to_thread(state_elsewhere, self._paths, service.id)
+            state = await asyncio.to_thread(self._phase_elsewhere, service.id)
             good = "done" if service.kind == "task" else "up"
             return "" if state == good or (state is None and service.leased and good == "up") else "it is not " + good
         if isinstance(service.listens, str) and service.upstream is None:
             return f'its log has not said "{service.listens}" yet'
         check = await probe(service, self._settings)
         return "" if check.up else check.why
+
+    def _phase_elsewhere(self, name: str) -> MemberPhase | None:
+        """What whoever runs a service that is not ours says of it, or said last. Blocks."""
+        if (state := state_elsewhere(self._paths, name)) is not None:
+            return state
+        record = read_run(self._paths, name)
+        return None if record is None else record.run.phase
+
+    def _is_over_elsewhere(self, service: Service) -> bool:
+        """Whether nobody need wait for it any more: it has failed, or it prepares things and was ended. Blocks."""
+        over = {"failed", "ended"} if service.kind == "task" else {"failed"}
+        return not service.leased and self._phase_elsewhere(service.id) in over
 
     def _report_exit(self, member: Member, code: int, delay: float | None, *, served: bool) -> None:
         again = f"; it starts again in {delay:g} s" if delay is not None else ""

@@ -118,6 +118,7 @@ class SessionReporter:
 
     def __init__(self, paths: Paths, session: Session, service: Service):
         self._session = session
+        self._is_task = service.kind == "task"
         self._member = MemberState("starting", service.command_line, "starts", starts=1)
         self._reporter = RunReporter(paths, service.id, "devproxy run")
         self._tell(self._member)
@@ -126,7 +127,7 @@ class SessionReporter:
     async def watch(self) -> None:
         """Say when it is there."""
         await self._session.ready.wait()
-        self._tell(structs.replace(self._member, state="up", why=""))
+        self._tell(structs.replace(self._member, state="running" if self._is_task else "up", why=""))
 
     def _ended(self) -> None:
         code = self._session.code
@@ -135,6 +136,8 @@ class SessionReporter:
             self._tell(structs.replace(ended, state="failed", why="its command could not be started"))
         elif self._session.end_requested:
             self._tell(structs.replace(ended, state="ended", why=""))
+        elif code == 0 and self._is_task:
+            self._tell(structs.replace(ended, state="done", why=""))
         elif code == 0:
             self._tell(structs.replace(ended, state="ended", why=ENDED_BY_ITSELF))
         else:

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -106,7 +107,8 @@ class Session:
         self._exited = asyncio.Event()
         self._head = 0
         self._daemon: int | None = None
-        self._end_requested = False  # what is left of it then is no daemon, and has its time
+        self._end_requested = False  # by somebody else than us
+        self._is_ending = False  # what is left of it then is no daemon, and has its time
         self._asked_early: list[Callable[[], None]] = []  # what it was told before it ran, and gets then
         self._notified: set[str] = set()
         self._before: frozenset[int] = frozenset()
@@ -133,10 +135,11 @@ class Session:
     def signal(self, number: int) -> None:
         """Pass a signal on to the command's process group."""
         self._end_requested = self._end_requested or number in _ENDING
+        self._is_ending = self._is_ending or self._end_requested
         if not self._head:
             self._asked_early.append(partial(self.signal, number))
         elif self._exited.is_set():
-            self.end(LEFTOVER_GRACE)  # a daemon has left the group
+            self._end(LEFTOVER_GRACE)  # a daemon has left the group
         else:
             self._send({"signal": number})
 
@@ -149,8 +152,12 @@ class Session:
     def end(self, grace: float) -> None:
         """Ask it to end, itself first and then what it leaves; SIGKILL to what is left after `grace` seconds."""
         self._end_requested = True
+        self._end(grace)
+
+    def _end(self, grace: float) -> None:
+        self._is_ending = True
         if not self._head:
-            self._asked_early.append(partial(self.end, grace))
+            self._asked_early.append(partial(self._end, grace))
             return
         first = [] if self._exited.is_set() else processes_to_ask(self._head)
         self._send({"end": grace, "first": first})
@@ -271,8 +278,8 @@ class Session:
             if "exited" in message:
                 self.code = int(message["exited"])
                 self._exited.set()
-                if self.code != 0 and not self._end_requested:
-                    self.end(LEFTOVER_GRACE)
+                if self.code != 0 and not self._is_ending:
+                    self._end(LEFTOVER_GRACE)
         assert self._process is not None
         await asyncio.to_thread(self._process.wait)
 
@@ -307,7 +314,7 @@ class Session:
                     ended = ended or loop.time()
                     is_new = True
                     if loop.time() - ended > DAEMON_PATIENCE:
-                        self.end(LEFTOVER_GRACE)
+                        self._end(LEFTOVER_GRACE)
                         return
                 # Not `wait_for`: up to Python 3.11 it loses a cancellation that comes as it ends.
                 await (asyncio.sleep(POLL) if exited.done() else asyncio.wait({exited}, timeout=POLL))
@@ -323,7 +330,7 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL):
                     await self._exited.wait()
-        self.end(LEFTOVER_GRACE)
+        self._end(LEFTOVER_GRACE)
 
     async def _apply(self, observed: ObservedListeners, now: float) -> bool:
         """Act on what was seen; False if that has to be looked at again."""
@@ -333,7 +340,7 @@ class Session:
             return False
         self._follow(observed.port)
         self.ready.set()
-        if self._exited.is_set() and observed.pid and observed.pid != self._daemon and not self._end_requested:
+        if self._exited.is_set() and observed.pid and observed.pid != self._daemon and not self._is_ending:
             self._adopt_daemon(observed.pid)
         for warning in observed.warnings:
             if warning not in self._notified:
@@ -390,6 +397,7 @@ class Session:
 
     def _close(self) -> None:
         if self._terminal is not None:
+            self._end_requested = self.end_requested  # what the terminal knows of that goes with it
             self._terminal.close()
             self._terminal = None
         for descriptor in (self._real, self._input):
@@ -409,8 +417,10 @@ class Session:
 
     @property
     def end_requested(self) -> bool:
-        """Whether somebody has asked it to end."""
-        return self._end_requested
+        """Whether somebody has asked it to end, be it by Ctrl-C in its own terminal just before."""
+        pressed = self._terminal.interrupted if self._terminal is not None else None
+        recent = pressed is not None and time.monotonic() - pressed < self._service.stop_grace
+        return self._end_requested or recent
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if self._writer is not None and not self._writer.is_closing():

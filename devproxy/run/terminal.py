@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,7 @@ class Terminal:
 
     def __init__(self, real: int | None, output: Callable[[bytes], None]):
         self.real = real
+        self.interrupted: float | None = None  # when Ctrl-C was last typed that means SIGINT (or Ctrl-\\: SIGQUIT)
         self.master, self.slave = os.openpty()
         self._output = output
         self._waiting = b""  # typed, and not taken by the command yet
@@ -130,10 +132,25 @@ class Terminal:
         except OSError:
             data = b""
         if data:
+            if self._interrupts(data):
+                self.interrupted = time.monotonic()
             self._waiting += data
             self._to_command()
         elif self._loop is not None:
             self._loop.remove_reader(0)
+
+    def _interrupts(self, data: bytes) -> bool:
+        """Whether the command's terminal makes a signal of something in `data` that is to end it (termios(3), ISIG)."""
+        import termios
+
+        if self.master < 0:
+            return False
+        try:
+            attributes = termios.tcgetattr(self.master)
+        except termios.error:
+            return False
+        keys = (attributes[6][termios.VINTR], attributes[6][termios.VQUIT])
+        return bool(attributes[3] & termios.ISIG) and any(key in data for key in keys)
 
     def _to_command(self) -> None:
         """Write what was typed; the person is read from again once the command has taken it."""

@@ -3,6 +3,8 @@
 Here since both the group and the terminal that has put it into the background say it (`group.py`, `detach.py`).
 """
 
+from collections.abc import Sequence
+
 from devproxy.events import exit_in_words
 from devproxy.registry.model import Service
 from devproxy.run.group_state import MemberPhase
@@ -46,3 +48,12 @@ def waiting_text(service: Service, state: MemberPhase, why: str) -> str:
     is_slow = service.serves and why.startswith(f"{_NEVER_UP}:")
     hint = '; if it never listens, say so: kind = "worker"' if is_slow else ""
     return f"{why or 'starts'}{hint}"
+
+
+def unmet_text(name: str, state: MemberPhase, why: str, code: int | None, lines: Sequence[str]) -> str:
+    """Why a service is not started that depends on `name`: what became of that, and the last that it printed."""
+    if state == "failed" and code:
+        why = exit_in_words(code)
+    became = {"failed": "has failed", "ended": "has ended"}.get(state, "does not run")
+    printed = f"; it last printed: {lines[-1]}" if lines else ""
+    return f"it depends on `{name}`, which {became}{f': {why}' if why else ''}{printed}"

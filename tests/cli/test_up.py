@@ -246,7 +246,7 @@ def test_a_worker_is_up_when_it_runs_and_has_neither_port_nor_name(team: Team) -
     assert "worker.shop | port=\n" in team.run("logs", "worker").out
     (row,) = (row for row in json.loads(team.run("ls", "--json").out) if row["id"] == "worker.shop")
     assert (row["kind"], row["hosts"], row["upstream"], row["url"]) == ("worker", [], None, "")
-    assert team.run("down").out == "`web.shop` has ended\n`worker.shop` has ended\n" or True
+    assert team.run("down").out == "`web.shop` has ended\n`worker.shop` has ended\n"
 
 
 def test_what_depends_on_a_task_starts_once_it_is_done(team: Team) -> None:
@@ -276,6 +276,32 @@ def test_a_task_that_fails_is_not_tried_again_and_nothing_starts_on_it(team: Tea
     assert re.search(r"web\.shop +failed", done.out)
     assert "`migrate.shop` ended with exit code 3" in done.err
     assert done.err.count("| oops") == 1
+    became = "it depends on `migrate.shop`, which has failed: exit code 3; it last printed: oops"
+    assert f"`web.shop` is not healthy, {became}" in done.err
+    history = team.run("health", "web", "--history").out
+    assert f"web.shop has failed: {became}" in history
+
+
+@pytest.mark.parametrize(("code", "said"), [("0", ""), ("3", "which has failed: exit code 3; it last")])
+def test_a_task_that_another_up_runs_is_waited_for_and_its_end_is_seen(team: Team, code: str, said: str) -> None:
+    waits = f"while ! [ -e go ]; do sleep 0.05; done; echo migrated; exit {code}"
+    team.project(
+        f'[services.migrate]\nkind = "task"\ncommand = "{waits}"\n',
+        service("web", 'depends_on = ["migrate"]'),
+    )
+    first = team.up("migrate")
+    team.wait_states(migrate="running")
+    second = team.up("web")
+    team.wait_states(web="waiting")
+    assert "`migrate.shop` runs already" in second.output()
+    (team.folder / "go").touch()
+    assert first.wait() == (1 if said else 0)  # and it is gone, with its file
+    if said:
+        assert second.wait() == 1
+        assert f"`web.shop` is not started: it depends on `migrate.shop`, {said} printed: migrated" in second.output()
+    else:
+        team.wait_states(web="up")
+        assert team.interrupt(second) == 0
 
 
 def test_a_worker_that_ends_with_code_0_is_no_good_news(team: Team) -> None:

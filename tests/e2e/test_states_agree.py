@@ -18,6 +18,7 @@ import pytest
 
 from tests.cli.team import Team, get, kill, service, team_in
 from tests.e2e.processes import Program
+from tests.e2e.run import OnTerminal
 from tests.waiting import DEADLINE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
@@ -201,3 +202,51 @@ def test_a_name_that_no_file_declares(team: Team) -> None:
     all_say(team, web="stopped", tool="up")
     assert team.interrupt(program) in {0, 130}
     all_say(team, web="stopped")
+
+
+@pytest.mark.parametrize(("code", "why"), [("3", "exit code 3"), ("143", "signal 15 (SIGTERM)")])
+def test_one_that_fails_in_a_terminal(team: Team, code: str, why: str) -> None:
+    team.project(service("web"), f'[services.bad]\ncommand = "exit {code}"\n')
+    team.run("link")
+    team.run("start")
+    assert team.run("run", "bad").code == int(code)
+    all_say(team, web="stopped", bad="failed")
+    assert f"bad.shop has failed: {why}" in team.run("health", "bad", "--history").out
+
+
+@pytest.mark.parametrize(("typed", "state"), [("\x03", "stopped"), ("end\n", "failed")])
+def test_one_that_ends_badly_at_ctrl_c_has_not_failed(team: Team, typed: str, state: str) -> None:
+    script = "import sys\ntry:\n print('reads', flush=True)\n input()\nexcept KeyboardInterrupt:\n pass\nsys.exit(1)"
+    (team.folder / "reads.py").write_text(script)
+    team.project(service("web"), f'[services.reads]\ncommand = ["{sys.executable}", "reads.py"]\n')
+    team.run("link")
+    team.run("start")
+    environment = {**os.environ, "DEVPROXY_HOME": str(team.home.folder)}
+    argv = [sys.executable, "-m", "devproxy", "run", "reads"]
+    person = OnTerminal(argv, cwd=team.folder, env=environment)
+    try:
+        person.wait_seen("reads\r")
+        person.type(typed)
+        assert person.wait() == 1
+    finally:
+        person.close()
+    all_say(team, web="stopped", reads=state)
+
+
+def test_a_task_by_itself_in_a_terminal(team: Team) -> None:
+    waits = "while ! [ -e go ]; do sleep 0.05; done"
+    team.project(service("web"), f'[services.prepare]\nkind = "task"\ncommand = "{waits}"\n')
+    team.run("link")
+    team.run("start")
+    program = Program(
+        (sys.executable, "-m", "devproxy", "run", "prepare"),
+        team.home.folder / "run.log",
+        cwd=team.folder,
+        env={"DEVPROXY_HOME": str(team.home.folder)},
+    )
+    team.programs.append(program)  # closed with the team
+    wait_until(lambda: rows(team, "ls")["prepare"] == "running", "prepare to run", log=team.said)
+    assert rows(team, "health")["prepare"] == "running"
+    (team.folder / "go").touch()
+    assert program.wait() == 0
+    all_say(team, web="stopped", prepare="done")

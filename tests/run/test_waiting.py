@@ -2,7 +2,8 @@
 
 import pytest
 
-from devproxy.run.waiting import SLOW_AFTER, final_state, not_up_text, waiting_text
+from devproxy.run.group_state import MemberPhase
+from devproxy.run.waiting import SLOW_AFTER, final_state, not_up_text, unmet_text, waiting_text
 from tests.health.things import service
 
 HINT = 'kind = "worker"'
@@ -29,3 +30,30 @@ def test_a_server_may_be_a_worker_only_where_it_has_run_for_a_while(
 
 def test_an_end_by_a_signal_is_called_so_wherever_it_is_told() -> None:
     assert final_state(service("web"), 137, served=True) == ("failed", "ended with signal 9 (SIGKILL)")
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "code", "lines", "said"),
+    [
+        (
+            "failed",
+            "ended with exit code 3",
+            3,
+            ["connects", "no database"],
+            "which has failed: exit code 3; it last printed: no database",
+        ),
+        ("failed", "mig could not be started", None, [], "which has failed: mig could not be started"),
+        ("ended", "", 143, [], "which has ended"),
+        (
+            "starting",
+            "ended with exit code 3, and starts again",
+            3,
+            [],
+            "which does not run: ended with exit code 3, and starts again",
+        ),
+    ],
+)
+def test_what_became_of_a_dependency_is_said(
+    state: MemberPhase, why: str, code: int | None, lines: list[str], said: str
+) -> None:
+    assert unmet_text("mig", state, why, code, lines) == f"it depends on `mig`, {said}"

@@ -4,10 +4,12 @@ How it works: a command may listen on several ports: its own, a debugger's, one 
 `observe` (pure) takes the listeners of its process tree and says where the service is. The port that it was given wins
 whenever something listens there, however late; then the one where the service was found before. Any other is a
 candidate, no more: `PortTracker` (pure) says when one is to be asked whether it answers as the service does, which is
-once neither has been there for some seconds. Each gap begins that time anew. `ListenerWatcher` scans the machine.
+once neither has been there for some seconds. Each gap begins that time anew. One that answers, but not well, is asked
+again, ever more rarely: with `health.path` a service that is still starting says so itself. `ListenerWatcher` scans the machine.
 Not here: asking, and changing the lease (`session.py`), who listens (`health/scanner.py`), verdicts (`health/`).
 """
 
+import math
 import sys
 from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
@@ -24,6 +26,11 @@ from devproxy.run.supervisor import descendants
 
 SETTLED = 2.0  # seconds that a service has to take a port of its own before another one of its is asked
 SETTLED_ANYWHERE = 10.0  # the same before one that the system gave it: nobody would look for a service there
+FIRST_PAUSE, LONGEST_PAUSE = (
+    0.25,
+    30.0,
+)  # seconds until a candidate that was not well is asked again, twice as many each time
+MOST_QUESTIONS = 25  # to one candidate, some ten minutes: whatever it is, it is not the service
 FIRST_EPHEMERAL = 32768  # from here on Linux gives ports to those who ask for any
 
 
@@ -69,14 +76,14 @@ def _debugged(listeners: Sequence[Listener]) -> frozenset[int]:
 class PortTracker:
     """Where one service is, as it is seen time and again: `given` and `present` as in `observe`.
 
-    `only`: the port is known, so that no other is looked for. `excluded` are candidates that answer as something else.
+    `only`: the port is known, so that no other is looked for.
     """
 
     def __init__(self, given: int, *, only: bool = False):
         self.given = given
         self.present = given
         self.only = only
-        self.excluded: set[int] = set()
+        self._refused: dict[int, tuple[int, float]] = {}  # candidates: how often asked, and from when on they may be
         self._gap: float | None = 0.0  # since when it is nowhere; from the very start
 
     def begin(self, now: float) -> None:
@@ -93,6 +100,24 @@ class PortTracker:
         if port is None:
             return "nowhere"
         return "ask" if now - self._gap >= (SETTLED if port < FIRST_EPHEMERAL else SETTLED_ANYWHERE) else "wait"
+
+    def refuse(self, port: int, now: float, *, for_good: bool) -> None:
+        """A candidate has not answered as the service does; whether there is any use in asking it again."""
+        asked = self._refused.get(port, (0, 0.0))[0] + 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (asked - 1))
+        self._refused[port] = (asked, math.inf if for_good or asked >= MOST_QUESTIONS else now + pause)
+
+    def excluded(self, now: float) -> frozenset[int]:
+        """The candidates that are not to be asked now."""
+        return frozenset(port for port, (_, again) in self._refused.items() if again > now)
+
+    def is_due(self, now: float) -> bool:
+        """Whether one that has refused is to be asked again."""
+        return self._gap is not None and any(again <= now for _, again in self._refused.values())
+
+    def forget(self) -> None:
+        """What listens is not what has listened: any of it may be the service."""
+        self._refused.clear()
 
     def take(self, port: int) -> None:
         """The service is there."""
@@ -115,6 +140,7 @@ class ListenerWatcher:
     """Sees what the processes below `root` listen on; not thread-safe."""
 
     def __init__(self, root: int):
+        self.found: frozenset[tuple[int, int | None]] = frozenset()  # port and process of each, when last observed
         self._root = root
         self._scanner = Scanner()
 
@@ -125,6 +151,7 @@ class ListenerWatcher:
         scan = self._scanner.scan()
         tree = process_tree(self._root)
         own = [one for one in scan.listeners if not tree.isdisjoint(one.process.pids)]
+        self.found = frozenset((one.port, one.pid) for one in own)
         return observe(given, own, scan.interfaces, present=present, excluded=excluded, only=only)
 
     def changed(self) -> bool:

@@ -292,23 +292,24 @@ class Session:
             return
         watcher, tracker = ListenerWatcher(self._process.pid), self._tracker
         tracker.begin(loop.time())
-        is_new, given, ended = True, 0, 0.0
+        is_new, given, ended, found = True, 0, 0.0, watcher.found
         exited = asyncio.ensure_future(self._exited.wait())
         try:
             while True:
                 changed = watcher.changed()
-                if changed:
-                    tracker.excluded.clear()
-                if changed or is_new or tracker.given != given:
+                if changed or is_new or tracker.given != given or tracker.is_due(loop.time()):
                     given = tracker.given
                     observed = await asyncio.to_thread(
                         watcher.observe,
                         given,
                         present=tracker.present,
-                        excluded=frozenset(tracker.excluded),
+                        excluded=tracker.excluded(loop.time()),
                         only=tracker.only,
                     )
                     is_new = observed.port is not None and not await self._apply(observed, loop.time())
+                    if watcher.found != found:  # of its own, whatever else comes and goes on the machine
+                        found, is_new = watcher.found, True
+                        tracker.forget()
                 self._notice_takeover()
                 if exited.done() and self._daemon is None:
                     ended = ended or loop.time()
@@ -349,7 +350,7 @@ class Session:
         return True
 
     async def _is_service(self, port: int) -> bool:
-        """Whether the candidate answers as the service does; one that answers as something else is not asked again."""
+        """Whether the candidate answers as the service does; one that does not is asked again later, or never."""
         service = self._service
         upstream = service.upstream or Upstream("tcp" if service.protocol == "tcp" else "http", LOOPBACKS)
         health = (
@@ -359,8 +360,8 @@ class Session:
         check = await probe(asked, self._settings)
         if check.up:
             self._tracker.take(port)
-        elif service.health.path is None:
-            self._tracker.excluded.add(port)
+        else:
+            self._tracker.refuse(port, asyncio.get_running_loop().time(), for_good=service.health.path is None)
         return check.up
 
     def _follow(self, port: int) -> None:

@@ -1,5 +1,6 @@
 """What a command's listeners mean for its lease."""
 
+import itertools
 import os
 import socket
 import subprocess
@@ -10,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.health.model import Listener, Process
-from devproxy.run.listeners import SETTLED, SETTLED_ANYWHERE, ListenerWatcher, PortTracker, observe
+from devproxy.run.listeners import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    MOST_QUESTIONS,
+    SETTLED,
+    SETTLED_ANYWHERE,
+    ListenerWatcher,
+    PortTracker,
+    observe,
+)
 
 
 def listener(port: int, address: str = "127.0.0.1", *argv: str) -> Listener:
@@ -80,6 +90,30 @@ def test_its_own_port_wins_whenever_it_listens_and_each_gap_begins_anew(looks: l
             assert found is not None
             tracker.take(found)
             gap = None
+
+
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=400), st.booleans())
+def test_a_candidate_that_is_never_well_is_asked_ever_more_rarely_and_then_no_more(
+    pauses: list[float], for_good: bool
+) -> None:
+    tracker, now = PortTracker(4000), 0.0
+    asked: list[float] = []
+    tracker.begin(now)
+    for pause in [*pauses, *[5.0] * 400]:
+        now += pause
+        excluded = tracker.excluded(now)
+        port = observe(4000, [listener(3000)], excluded=excluded).port
+        assert tracker.is_due(now) == (port == 3000 and bool(asked))
+        if tracker.see(port, now) == "ask":
+            asked.append(now)
+            tracker.refuse(3000, now, for_good=for_good)
+            others = [listener(3000), listener(5000)]
+            assert observe(4000, others, excluded=tracker.excluded(now)).port == 5000
+    gaps = [after - before for before, after in itertools.pairwise(asked)]
+    assert len(gaps) == (0 if for_good else MOST_QUESTIONS - 1)
+    assert all(gap > min(LONGEST_PAUSE, FIRST_PAUSE * 2**number) - 1e-6 for number, gap in enumerate(gaps))
+    tracker.forget()
+    assert tracker.see(observe(4000, [listener(3000)], excluded=tracker.excluded(now)).port, now) == "ask"
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "127.0.0.2"])

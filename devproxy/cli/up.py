@@ -77,7 +77,7 @@ def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
         return Exit.GOOD
     settings = plan.registry.settings
     ports = ports_for_urls(read_running(paths), settings)
-    return run_group(paths, plan.todo, plan.outside, ports=ports, show=None, settings=settings, trusted_only=True)
+    return run_group(paths, plan.todo, plan.outside, ports=ports, show=None, settings=settings, requested=ids)
 
 
 def _refuse_windows() -> None:

@@ -35,7 +35,7 @@ from devproxy.proxy.server import Proxy
 from devproxy.registry.model import Service, Upstream
 from devproxy.run.activation import Attempt, AttemptStatus
 from devproxy.run.group import in_order
-from devproxy.run.group_state import OVER, UNSETTLED, GroupFile, ask_to_end, read_groups
+from devproxy.run.group_state import OVER, UNSETTLED, GroupFile, ask, read_groups
 
 RESPITE = 3.0  # seconds
 MARGIN = 10.0  # seconds that an end may take beyond the grace
@@ -192,7 +192,7 @@ class Activator:
 
     async def _end(self, service: Service, group: GroupFile, idle: float) -> None:
         attempt = await asyncio.to_thread(Attempt, self._paths, service.id)
-        await asyncio.to_thread(ask_to_end, self._paths, group, [service.id])
+        await asyncio.to_thread(ask, self._paths, group, "rest", [service.id])
         self._tell(Idle(service.id, idle))
         patience = service.stop_grace + MARGIN
         try:

@@ -5,16 +5,21 @@ Not here: what it comes to (`state.py`), who writes it (`run/report.py`).
 
 How it works: the process that looks after a command writes its file at every change of phase, and leaves it behind: a
 service that failed is still known to have when nothing of it runs any more. While its phase is not over the file names
-that process (pid and start time); if that is gone, it was killed, and so was the command. The file also holds the last
+that process (pid and start time); if that is gone, it was killed, and so was the command: whoever reads it first writes
+that down, with the event that nobody could tell. The file also holds the last
 events, so that none is lost between two looks, or while no proxy runs; they are told apart by their own time.
 """
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
+from devproxy.errors import DevproxyError
+from devproxy.events import Ended
 from devproxy.health.model import RUN_OVER, CommandRun, RunRecord
 from devproxy.paths import Paths
 from devproxy.storage import files
@@ -32,7 +37,8 @@ def read_runs(paths: Paths) -> dict[str, RunRecord]:
 def read_run(paths: Paths, service: str) -> RunRecord | None:
     """The record of one service, None where there is none that can be read."""
     with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return _settled(msgspec.json.decode(paths.run(service).read_bytes(), type=RunRecord))
+        record = msgspec.json.decode(paths.run(service).read_bytes(), type=RunRecord)
+        return _settle(paths.run(service), record) if _was_killed(record) else record
     return None
 
 
@@ -51,11 +57,30 @@ def _signature(paths: Paths) -> tuple[tuple[str, int, int], ...]:
     return tuple(sorted((name, status.st_ino, status.st_mtime_ns) for name, status in found))
 
 
-def _settled(record: RunRecord) -> RunRecord:
-    run = record.run
-    if run.phase in RUN_OVER or is_same(record.pid, record.started):
-        return record
-    return msgspec.structs.replace(record, run=msgspec.structs.replace(run, phase="ended", why=KILLED))
+def _was_killed(record: RunRecord) -> bool:
+    return record.run.phase not in RUN_OVER and not is_same(record.pid, record.started)
+
+
+def _settle(file: Path, record: RunRecord) -> RunRecord:
+    """Say in `file` that what a killed owner ran has ended, once for all readers; the record that is there then."""
+    settled = _ended(record)
+
+    def edit(text: str) -> str:
+        nonlocal settled
+        found = msgspec.json.decode(text, type=RunRecord)
+        is_left = _was_killed(found)  # still: another may have said so meanwhile, or have started it anew
+        settled = _ended(found) if is_left else found
+        return files.json_text(settled) if is_left else text
+
+    with contextlib.suppress(OSError, DevproxyError, msgspec.MsgspecError):  # it is so whether we may write it or not
+        files.update(file, edit)
+    return settled
+
+
+def _ended(record: RunRecord) -> RunRecord:
+    now = time.time()
+    run = msgspec.structs.replace(record.run, phase="ended", why=KILLED, since=now)
+    return msgspec.structs.replace(record, run=run, events=(*record.events, Ended(record.service, KILLED, at=now)))
 
 
 class RunsReader:

@@ -64,6 +64,7 @@ class Member:
         self.failures = 0  # starts in a row that have failed, since somebody asked for one
         self.session: Session | None = None
         self.stop = asyncio.Event()
+        self.end_why = ""  # why it is to stop, if that is more than that it was asked to
         self.may_end = False  # it is to stop, and so have those that depend on it
         self.settled = asyncio.Event()
         self.over = asyncio.Event()
@@ -122,10 +123,11 @@ class ServiceGroup:
         tasks.create_task(self._run_member(member))
         tasks.create_task(self._end_after_dependents(member))
 
-    def end(self, names: Iterable[str] | None = None) -> None:
-        """Begin to end those of `names`, or everything."""
+    def end(self, names: Iterable[str] | None = None, why: str = "") -> None:
+        """Begin to end those of `names`, or everything; `why` if that is not that somebody has asked for it."""
         for name in self.members if names is None else names:
             if name in self.members:
+                self.members[name].end_why = why
                 self.members[name].stop.set()
 
     def start(self, names: Iterable[str]) -> None:
@@ -185,7 +187,7 @@ class ServiceGroup:
             if await self._wait_for_dependencies(member):
                 await self._keep_running(member)
             elif member.state not in OVER:  # it was asked to end before it ran
-                self._set_state(member, "ended")
+                self._set_state(member, "ended", member.end_why)
         finally:
             reminding.cancel()
             member.settled.set()
@@ -238,7 +240,7 @@ class ServiceGroup:
             member.code = code
             member.ends += 1
             if member.stop.is_set():
-                self._set_state(member, "ended")
+                self._set_state(member, "ended", member.end_why)
                 return
             if member.restart.is_set():
                 self._notify(f"`{member.name}` has ended, as it was asked to, and starts again")
@@ -256,7 +258,7 @@ class ServiceGroup:
                 return
             self._set_state(member, "starting", f"ended with {exit_in_words(code)}, and starts again")
             await _first_of_within(delay, member.stop, member.restart)
-        self._set_state(member, "ended")
+        self._set_state(member, "ended", member.end_why)
 
     async def _run_once(self, member: Member) -> tuple[bool, int | None]:
         """One run of the command: whether it was healthy, and its exit code, None where it cannot be started."""

@@ -9,7 +9,7 @@ services in order, a second SIGINT at once; at SIGUSR1 it does what other comman
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -17,7 +17,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.model import ProxySettings, Service
 from devproxy.run.group import QUOTED, ServiceGroup
-from devproxy.run.group_state import MemberState, publish, take_requests, withdraw
+from devproxy.run.group_state import AT_REST, MemberState, publish, take_requests, withdraw
 from devproxy.run.logs import ServiceLog
 from devproxy.run.report import RunReporter
 from devproxy.run.session import is_ignored
@@ -36,26 +36,32 @@ def run_group(
     ports: Ports,
     show: Show | None,
     settings: ProxySettings,
-    trusted_only: bool = False,
+    requested: Collection[str] | None = None,
 ) -> int:
     """Run `services` until all have ended; exit code 1 if one has failed. `show` gets each line and its service.
 
-    `outside`, `trusted_only` as in `ServiceGroup`.
+    `outside` as in `ServiceGroup`. `requested`, where nobody typed this: the ids of those that a request came for.
     """
+    trusted_only = requested is not None
     group = partial(ServiceGroup, paths, services, outside, ports=ports, settings=settings, trusted_only=trusted_only)
     by = "a request" if trusted_only else "devproxy up"
-    return asyncio.run(_GroupProcess(paths, [service.id for service in services], group, show, by).run())
+    reporters = {one.id: RunReporter(paths, one.id, by, is_announced=one.id in (requested or ())) for one in services}
+    return asyncio.run(_GroupProcess(paths, reporters, group, show).run())
 
 
 class _GroupProcess:
     def __init__(
-        self, paths: Paths, names: Sequence[str], group: Callable[..., ServiceGroup], show: Show | None, by: str
+        self,
+        paths: Paths,
+        reporters: Mapping[str, RunReporter],
+        group: Callable[..., ServiceGroup],
+        show: Show | None,
     ):
         self._paths = paths
         self._show = show
-        self._logs = {name: ServiceLog(paths, name) for name in names}
+        self._logs = {name: ServiceLog(paths, name) for name in reporters}
         self._writer = ThreadPoolExecutor(1, "devproxy-log")
-        self._reporters = {name: RunReporter(paths, name, by) for name in names}
+        self._reporters = reporters
         self._group = group(on_line=self._on_line, notify=self._notify, on_change=self._on_change)
         self._ending = False
 
@@ -80,6 +86,8 @@ class _GroupProcess:
         for request, service, text in take_requests(self._paths):
             if request == "end":
                 self._group.end([service])
+            elif request == "rest":
+                self._group.end([service], AT_REST)
             elif request == "start":
                 self._group.start([service])
             elif request == "restart":

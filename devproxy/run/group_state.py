@@ -24,7 +24,8 @@ from devproxy.storage.process_identity import is_same, start_time
 MemberPhase = Literal["waiting", "starting", "running", "up", "done", "ended", "failed"]
 OVER: frozenset[MemberPhase] = frozenset({"done", "ended", "failed"})
 UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting", "running"})
-Request = Literal["end", "start", "restart", "input", "interrupt"]
+Request = Literal["end", "rest", "start", "restart", "input", "interrupt"]
+AT_REST = "no request came, and the next one starts it again"  # why a service is over that was asked to `rest`
 
 
 class MemberState(msgspec.Struct, frozen=True):

@@ -5,7 +5,8 @@ How it works: a command may listen on several ports: its own, a debugger's, one 
 whenever something listens there, however late; then the one where the service was found before. Any other is a
 candidate, no more: `PortTracker` (pure) says when one is to be asked whether it answers as the service does, which is
 once neither has been there for some seconds. Each gap begins that time anew. One that answers, but not well, is asked
-again, ever more rarely: with `health.path` a service that is still starting says so itself. `ListenerWatcher` scans the machine.
+again, ever more rarely: with `health.path` a service that is still starting says so itself.
+`ListenerWatcher` scans the machine.
 Not here: asking, and changing the lease (`session.py`), who listens (`health/scanner.py`), verdicts (`health/`).
 """
 

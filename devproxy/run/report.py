@@ -27,7 +27,7 @@ from devproxy.health.model import RUN_OVER, CommandRun, RunEvent, RunRecord
 from devproxy.health.runs import read_run, write
 from devproxy.paths import Paths
 from devproxy.registry.model import Service
-from devproxy.run.group_state import MemberState
+from devproxy.run.group_state import AT_REST, MemberState
 from devproxy.run.logs import plain
 from devproxy.run.session import Session
 from devproxy.storage.process_identity import start_time
@@ -39,9 +39,13 @@ LONGEST_LINE = 400  # characters of a log's line
 
 
 class RunReporter:
-    """What this process says of one command. `by` is what a person typed, or a request. For one thread."""
+    """What this process says of one command. `by` is what a person typed, or a request. For one thread.
 
-    def __init__(self, paths: Paths, service: str, by: str):
+    `is_announced`: who asked for it (the proxy, for a request) has told everybody of its start, which is told once.
+    """
+
+    def __init__(self, paths: Paths, service: str, by: str, *, is_announced: bool = False):
+        self._is_announced = is_announced
         self._paths = paths
         self._service = service
         self._by = by
@@ -61,6 +65,8 @@ class RunReporter:
         if member.starts > before.starts:
             self._began = now
         found = events_between(self._service, before, member, now, by=self._by, lasted=now - self._began)
+        if self._is_announced:
+            found = [event for event in found if not (isinstance(event, CommandStarts) and event.restart == 0)]
         self._events.extend(found)
         self._run = run_of(self._run, member, lines, now)
         pid, started = self._identity
@@ -108,6 +114,8 @@ def events_between(
         found.append(CommandFailed(service, _why(after), after.code, max(1, after.failures), at=now))
     elif after.state != before.state and after.state == "done":
         found.append(CommandDone(service, at=now))
+    elif after.state != before.state and after.why == AT_REST:
+        pass  # the proxy has told of it
     elif after.state != before.state and after.state in RUN_OVER:
         found.append(Ended(service, _why(after), at=now))
     return found

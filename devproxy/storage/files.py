@@ -292,10 +292,15 @@ def _refuse_half_written(target: Path, copy: Path, edit: Callable[[bytes], bytes
 
 
 def write_json(path: Path, value: object) -> None:
-    """`write` as indented JSON; `value` is what msgspec encodes (a Struct, a dict, …), anything else its text."""
+    """`write` what `json_text` makes of `value`."""
+    write(path, json_text(value))
+
+
+def json_text(value: object) -> str:
+    """A file of indented JSON; `value` is what msgspec encodes (a Struct, a dict, …), anything else its text."""
     import msgspec
 
-    write(path, msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode("utf-8") + "\n")
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode("utf-8") + "\n"
 
 
 def remove(path: Path) -> None:

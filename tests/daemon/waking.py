@@ -48,7 +48,7 @@ class Scene:
         self.made = Activator(Paths(folder / "config", folder / "state"), self.proxy, self, self.log)
         self.proxy.wake = self.made.wake
         monkeypatch.setattr(activation, "Attempt", self._attempt)
-        monkeypatch.setattr(activation, "ask_to_end", lambda _, __, names: self.asked_to_end.extend(names))
+        monkeypatch.setattr(activation, "ask", lambda _, __, ___, names: self.asked_to_end.extend(names))
         monkeypatch.setattr(activation, "RESPITE", 3600.0)
 
     def _attempt(self, _: Paths, identity: str, with_: list[str] | None = None) -> "FakeAttempt":

@@ -145,7 +145,10 @@ def test_while_it_starts_and_when_its_up_is_killed(team: Team) -> None:
     os.kill(up.popen.pid, signal.SIGKILL)
     up.wait()
     wait_until(lambda: rows(team, "ls") == {"web": "stopped", "api": "stopped"}, "both to be gone", log=team.said)
-    assert team.run("health").code == 1
+    all_say(team, web="stopped", api="stopped")
+    history = team.run("health", "--history").out
+    for name in ("web", "api"):
+        assert history.count(f"{name}.shop has ended: the devproxy process that ran it was killed") == 1
 
 
 def test_one_that_runs_by_itself_in_a_terminal(team: Team) -> None:

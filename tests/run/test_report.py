@@ -1,16 +1,19 @@
 """What a member's states come to for everybody else: a run, an event a change, and what a killed owner leaves."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from devproxy.errors import DevproxyError
 from devproxy.events import CommandExited, CommandFailed, CommandStarts, CommandUp, CommandWaits, Ended
 from devproxy.health.history import read as read_history
 from devproxy.health.runs import KILLED, RunsReader, read_runs
 from devproxy.paths import Paths
-from devproxy.run.group_state import MemberState
+from devproxy.run.group_state import AT_REST, MemberState
 from devproxy.run.report import RunReporter
+from devproxy.storage import files
 
 WEB = "web.shop"
 
@@ -84,8 +87,51 @@ def test_what_a_killed_owner_ran_has_ended(paths: Paths, state: str) -> None:
     tell(paths, MemberState(state, "vite", "", None, 1, 0))  # type: ignore[arg-type]
     file = paths.run(WEB)
     file.write_text(json.dumps(json.loads(file.read_bytes()) | {"pid": 2**22 + 1}), "utf-8")
-    run = read_runs(paths)[WEB].run
-    assert (run.phase, run.why) == ("ended", KILLED)
+    record = read_runs(paths)[WEB]
+    assert (record.run.phase, record.run.why) == ("ended", KILLED)
+    assert record.events[-1] == Ended(WEB, KILLED, at=record.run.since)
+    assert read_runs(paths)[WEB] == record  # whoever reads it later is told the same
+    tell(paths, MemberState("starting", "vite", "starts", None, 1, 0))
+    assert [event for event in read_runs(paths)[WEB].events if isinstance(event, Ended)] == [record.events[-1]]
+
+
+def test_what_a_killed_owner_ran_has_ended_also_where_that_cannot_be_written(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(paths, MemberState("up", "vite", "", None, 1, 0))
+    file = paths.run(WEB)
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | {"pid": 2**22 + 1}), "utf-8")
+
+    def refuse(*_: object) -> None:
+        raise DevproxyError("it could not be written")
+
+    monkeypatch.setattr(files, "update", refuse)
+    assert read_runs(paths)[WEB].run.phase == "ended"
+
+
+def test_two_readers_tell_of_a_killed_owner_once(paths: Paths) -> None:
+    tell(paths, MemberState("up", "vite", "", None, 1, 0))
+    file = paths.run(WEB)
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | {"pid": 2**22 + 1}), "utf-8")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: read_runs(paths)[WEB], range(8)))
+    assert found == [found[0]] * 8
+
+
+def test_what_was_started_for_a_request_and_is_at_rest_is_told_by_the_proxy_alone(paths: Paths) -> None:
+    reporter = RunReporter(paths, WEB, "a request", is_announced=True)
+    states = [
+        MemberState("starting", "vite", "starts", None, 1, 0),
+        MemberState("up", "vite", "", None, 1, 0),
+        MemberState("starting", "vite", "starts", 3, 2, 1),
+        MemberState("ended", "vite", AT_REST, 143, 2, 2),
+    ]
+    for second, state in enumerate(states, 10):
+        reporter.follow(state, (), float(second))
+    record = read_runs(paths)[WEB]
+    kinds = [type(event) for event in record.events]
+    assert kinds == [CommandUp, CommandExited, CommandStarts]
+    assert (record.run.phase, record.run.why) == ("ended", AT_REST)
 
 
 def test_nonsense_is_ignored(paths: Paths) -> None:

@@ -290,6 +290,9 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports,
     words = {name: conditions[name].word if name in conditions else one.state for name, one in states.items()}
     print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])
     bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
+    for name, one in states.items():
+        if one.state == "ended" and one.why:
+            remark(f"`{name}` is not up: {one.why}", fg="yellow")
     if bad:
         _show_tails(paths, bad, began)
     return Exit.BAD_NEWS if bad else Exit.GOOD

@@ -65,7 +65,7 @@ _PYTHON = _wrapper(valued="-W -X", module="-m", inline="-c")
 _NODE = _wrapper(
     valued="-r --require --import --loader --experimental-loader -C --conditions --env-file", inline="-e --eval -p"
 )
-_NPX = _wrapper(valued="-p --package")
+_NPX = _wrapper(valued="-p --package -w --workspace --prefix")
 _UV = (
     "-w --with --with-editable --with-requirements --extra --no-extra --group --only-group --no-group --package --index"
     " --default-index -i --index-url --extra-index-url -f --find-links --index-strategy --keyring-provider -P"

@@ -75,7 +75,7 @@ _RUNNERS = {
         package="-w --workspace",
         valued="--loglevel --script-shell --registry --userconfig --globalconfig --cache --node-options --omit"
         " --include --location --otp --before",
-        several="--workspaces -ws",
+        several="--workspaces --ws -ws",
         direct=False,
         keeps=True,
     ),

@@ -12,6 +12,7 @@ from devproxy.run.group_state import MemberPhase
 REMIND_AFTER = 5.0  # seconds after which it is said what somebody waits for; twice as long each time
 SLOW_AFTER = 3.0  # seconds of its own after which a server that nothing listens for may be none
 _NEVER_UP = "is not up"
+_TASK_HINT = 'if that is its work, say so: kind = "task"'
 
 
 def final_state(service: Service, code: int, *, served: bool) -> tuple[MemberPhase, str]:
@@ -21,8 +22,8 @@ def final_state(service: Service, code: int, *, served: bool) -> tuple[MemberPha
     if service.kind == "task":
         return "done", ""
     if served or service.kind == "worker":
-        return "failed", end_text(service, served=served)
-    return "ended", end_text(service, served=served)
+        return "failed", f"it ended with exit code 0, though a {service.kind} is to run on"
+    return "ended", f"it ended by itself, and never listened; {_TASK_HINT}"
 
 
 def end_text(service: Service, *, served: bool) -> str:
@@ -31,7 +32,7 @@ def end_text(service: Service, *, served: bool) -> str:
         return "is done"
     if served or service.kind == "worker":
         return f"has ended with exit code 0, though a {service.kind} is to run on"
-    return 'has ended, and never listened; if that is its work, say so: kind = "task"'
+    return f"has ended, and never listened; {_TASK_HINT}"
 
 
 def not_up_text(failures: int, code: int | None, ran: float) -> str:

@@ -228,6 +228,9 @@ def test_what_prepares_things_may_end_before_the_others_start(team: Team) -> Non
     done = team.run("up", "-d")
     assert done.code == 0, done.err
     assert re.search(r"migrate\.shop +stopped", done.out)
+    ended = 'it ended by itself, and never listened; if that is its work, say so: kind = "task"'
+    assert f"`migrate.shop` is not up: {ended}" in done.err
+    assert f"migrate.shop has ended: {ended}\n" in team.run("health", "migrate", "--history").out
     assert re.search(r"web\.shop +up", done.out)
 
 

@@ -237,7 +237,7 @@ SCRIPTS: dict[tuple[str, str], str] = {
 NOT_FOLLOWED: list[tuple[str, str]] = [
     ("make dev", "elsewhere"), ("just web", "elsewhere"), ("./scripts/dev.sh", "elsewhere"), ("bin/dev", "elsewhere"),
     ("concurrently npm:dev:*", "elsewhere"), ("npm run make", "elsewhere"), ("sh dev.sh", "elsewhere"),
-    ("npm run dev --workspaces", "several"), ("pnpm -r dev", "several"), ("pnpm --filter web... dev", "several"),
+    ("npm run dev --workspaces", "several"), ("npm run dev --ws", "several"), ("pnpm -r dev", "several"), ("pnpm --filter web... dev", "several"),
     ("pnpm --filter @acme/* dev", "several"), ("pnpm -F a -F b dev", "several"), ("yarn workspaces foreach -A run dev", "several"),
     ("bun --filter * dev", "several"), ("turbo run dev", "several"), ("turbo run dev test --filter=web", "several"),
     ("nx run-many -t dev", "several"), ("pnpm -w dev", "root"), ("pnpm run /^dev:/", "several"),

@@ -57,7 +57,18 @@ OTHERS = [
     ("Phoenix", "mix phx.server", ""),
     ("Phoenix", "iex -S mix phx.server", ""),
 ]
-BEFORE_JAVASCRIPT = ("npx", "npx --yes", "pnpm exec", "pnpm", "yarn", "yarn exec", "bunx --bun", "bun x", "npm exec --")
+BEFORE_JAVASCRIPT = (
+    "npx",
+    "npx --yes",
+    "npx -w web",
+    "pnpm exec",
+    "pnpm",
+    "yarn",
+    "yarn exec",
+    "bunx --bun",
+    "bun x",
+    "npm exec --",
+)
 BEFORE_PYTHON = ("uv run", "uv run --group dev --", "poetry run", "pipenv run", "pdm run", "hatch run")
 BEFORE_MODULES = ("python -m", "python3.13 -X dev -m", "uv run python -m", "uv run -m", "poetry run python -m")
 SCRIPT_RUNNERS = (

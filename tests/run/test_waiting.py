@@ -28,6 +28,13 @@ def test_a_server_may_be_a_worker_only_where_it_has_run_for_a_while(
     assert (HINT in text) == hint
 
 
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize("kind", ["server", "worker"])
+def test_how_it_ended_can_be_told_behind_what_became_of_it(kind: str, served: bool) -> None:
+    _, why = final_state(service("web", kind=kind), 0, served=served)
+    assert why.startswith("it ended ")  # as in "web has failed: it ended …"
+
+
 def test_an_end_by_a_signal_is_called_so_wherever_it_is_told() -> None:
     assert final_state(service("web"), 137, served=True) == ("failed", "ended with signal 9 (SIGKILL)")
 

@@ -282,6 +282,7 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports,
 
     What stands in a log from before `began` (as its lines have the time) is another run's, and is not shown.
     """
+    from devproxy.run.group_state import ASKED_TO_END
     from devproxy.urls import service_url
 
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
@@ -291,7 +292,7 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports,
     print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])
     bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
     for name, one in states.items():
-        if one.state == "ended" and one.why:
+        if one.state == "ended" and one.why not in {"", ASKED_TO_END}:
             remark(f"`{name}` is not up: {one.why}", fg="yellow")
     if bad:
         _show_tails(paths, bad, began)

@@ -220,10 +220,11 @@ class ServiceGroup:
                 why = unmet_text(name, run.phase, run.why, run.code, run.lines)
             else:
                 continue
+            if member.stop.is_set():
+                return False
             if not healthy:
-                self._set_state(member, "ended" if member.stop.is_set() else "failed", why)
-                if not member.stop.is_set():
-                    self._notify(f"`{member.name}` is not started: {why}")
+                self._set_state(member, "failed", why)
+                self._notify(f"`{member.name}` is not started: {why}")
                 return False
         return not member.stop.is_set()
 

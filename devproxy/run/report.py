@@ -27,7 +27,7 @@ from devproxy.health.model import RUN_OVER, CommandRun, RunEvent, RunRecord
 from devproxy.health.runs import read_run, write
 from devproxy.paths import Paths
 from devproxy.registry.model import Service
-from devproxy.run.group_state import AT_REST, MemberState
+from devproxy.run.group_state import ASKED_TO_END, AT_REST, MemberState
 from devproxy.run.logs import plain
 from devproxy.run.session import Session
 from devproxy.storage.process_identity import start_time
@@ -91,7 +91,7 @@ def run_of(before: CommandRun | None, member: MemberState, lines: Iterable[str],
 
 def _why(member: MemberState) -> str:
     if member.state in RUN_OVER and not member.why:
-        return "it was asked to end" if member.state == "ended" else "it is done"
+        return ASKED_TO_END if member.state == "ended" else "it is done"
     if member.state == "failed" and member.code:
         return exit_in_words(member.code)
     return _OF_A_COMMAND.get(member.why, member.why)

@@ -307,6 +307,18 @@ def test_a_task_that_another_up_runs_is_waited_for_and_its_end_is_seen(team: Tea
         assert team.interrupt(second) == 0
 
 
+def test_what_waits_at_down_was_asked_to_end_like_all_others(team: Team) -> None:
+    task = '[services.migrate]\nkind = "task"\ncommand = "while :; do sleep 0.05; done"\n'
+    team.project(task, service("web", 'depends_on = ["migrate"]'))
+    up = team.up()
+    team.wait_states(migrate="running", web="waiting")
+    assert team.run("down").code == 0
+    assert up.wait() == 0
+    history = team.run("health", "--history").out
+    for name in ("migrate", "web"):
+        assert f"{name}.shop has ended: it was asked to end\n" in history
+
+
 def test_a_worker_that_ends_with_code_0_is_no_good_news(team: Team) -> None:
     team.project('[services.it]\nkind = "worker"\ncommand = "echo bye"\n')
     up = team.up()

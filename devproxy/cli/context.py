@@ -16,6 +16,7 @@ from devproxy.paths import Paths
 from devproxy.problems import OF_RUNNING, Problem
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
+from devproxy.text import devproxy_command
 from devproxy.urls import Ports, mount_url, service_url
 
 MAX_PROBLEMS = 10
@@ -122,6 +123,19 @@ def remark_stopped(view: CommandContext) -> None:
     """Say on stderr that URLs do not answer yet, if they do not."""
     if view.running is None:
         remark(f"the proxy is not running; start it: {START}", fg="yellow")
+
+
+def remark_left(paths: Paths, names: Iterable[str]) -> None:
+    """Say on stderr which services go on under a name that has just been taken out of the registry; `names` are theirs
+    (`web`), or those of their projects (`fix-ui.shop`)."""
+    from devproxy.registry.leases import read_leases
+
+    names = set(names)
+    left = [one.service for one in read_leases(paths) if {one.service, one.service.partition(".")[2]} & names]
+    if left:
+        services = ", ".join(f"`{name}`" for name in left)
+        verb = "still runs" if len(left) == 1 else "still run"
+        remark(f"{services} {verb}, under a name that is linked no more; to end: {devproxy_command('down', *left)}")
 
 
 def remark_astray(services: Iterable[Service]) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from devproxy.cli.context import load_context, remark_problems, remark_stopped
+from devproxy.cli.context import load_context, remark_left, remark_problems, remark_stopped
 from devproxy.cli.output import print_table, remark
 from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError, Exit
@@ -54,11 +54,13 @@ class LinkOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """The project as its file is linked, the registry's text with it, and the checkouts that are gone from both."""
+    """The project as its file is linked, the registry's text with it, the checkouts that are gone from both, and the
+    other names that the file had."""
 
     project: Project
     text: str
     gone: tuple[Project, ...] = ()
+    old: tuple[Project, ...] = ()
 
 
 def linked(text: str, user: Decoded[UserFile], wish: LinkOptions) -> Link:
@@ -79,7 +81,8 @@ def linked(text: str, user: Decoded[UserFile], wish: LinkOptions) -> Link:
     for other in {*own, *gone} - {project}:  # it was renamed, or its worktree was removed
         text = unlink_project(text, str(other))
     text = link_project(text, str(project), str(wish.file), replace=True)
-    return Link(project, trust_project(text, str(project), trust if wish.trust is None else wish.trust), tuple(gone))
+    text = trust_project(text, str(project), trust if wish.trust is None else wish.trust)
+    return Link(project, text, tuple(gone), tuple(one for one in own if one != project))
 
 
 def _project_to_link(files: dict[Project, Path], own: list[Project], wish: LinkOptions) -> Project:
@@ -159,6 +162,7 @@ def take(
     registry = change_registry(paths, edit)
     for other in made[-1].gone:
         remark(f"`{other}` is no longer linked: its checkout is gone")
+    remark_left(paths, map(str, (*made[-1].gone, *made[-1].old)))
     return made[-1].project, registry
 
 

@@ -6,6 +6,7 @@ Not here: services of a project, which stand in the team's file: `rm` says which
 import click
 
 from devproxy.cli.arguments import complete_own, find_service
+from devproxy.cli.context import remark_left
 from devproxy.cli.output import say
 from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError
@@ -20,17 +21,19 @@ def command(name: str) -> None:
 
     A service of a project stands in the project's file: rm says where.
     """
-    paths = Paths.from_environment()
-    change_registry(paths, lambda text, _: _removed(text, name, paths))
-    say(f"`{name}` is no longer in {paths.registry}")
-
-
-def _removed(text: str, name: str, paths: Paths) -> str:
     from devproxy.registry.edit import remove_service
 
-    if name not in _tables(text):
-        name = _own(name, paths)
-    return remove_service(text, name)
+    paths = Paths.from_environment()
+    removed: list[str] = []
+
+    def edit(text: str, _: object) -> str:
+        key = name if name in _tables(text) else _own(name, paths)
+        removed.append(key)
+        return remove_service(text, key)
+
+    change_registry(paths, edit)
+    say(f"`{name}` is no longer in {paths.registry}")
+    remark_left(paths, removed)
 
 
 def _tables(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 import click
 
 from devproxy.cli.arguments import complete_project
+from devproxy.cli.context import remark_left
 from devproxy.cli.output import say
 from devproxy.cli.registry_edit import change_registry
 from devproxy.errors import DevproxyError
@@ -17,6 +18,7 @@ def command(name: str) -> None:
     paths = Paths.from_environment()
     change_registry(paths, lambda text, _: _unlinked(text, name))
     say(f"`{name}` is no longer linked in {paths.registry}")
+    remark_left(paths, [name])
 
 
 def _unlinked(text: str, name: str) -> str:

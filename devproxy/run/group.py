@@ -49,6 +49,7 @@ FIRST_DELAY = 0.25  # seconds before the first new start; twice as long each tim
 LONGEST_DELAY = 30.0
 MOST_FAILURES = 5  # starts in a row that may fail before it is given up
 STABLE = 10.0  # seconds after which a start counts as a success
+RESTART = "devproxy restart"
 ENDED_BY_REQUEST = frozenset({130, 143})  # by SIGINT, by SIGTERM
 
 
@@ -61,6 +62,8 @@ class Member:
         self.why = ""  # what it waits for, or why it is over
         self.code: int | None = None
         self.starts = self.ends = 0
+        self.restarts = -1  # starts since somebody asked for one, without that one
+        self.by = ""  # what was typed for that one, where it was not the first
         self.failures = 0  # starts in a row that have failed, since somebody asked for one
         self.session: Session | None = None
         self.stop = asyncio.Event()
@@ -130,19 +133,20 @@ class ServiceGroup:
                 self.members[name].end_why = why
                 self.members[name].stop.set()
 
-    def start(self, names: Iterable[str]) -> None:
-        """Start those of `names` that are over; in the place of each comes a new member."""
+    def start(self, names: Iterable[str], by: str = "devproxy start") -> None:
+        """Start those of `names` that are over, as somebody asks who typed `by`; in the place of each comes a new
+        member."""
         for old in [self.members[name] for name in names if name in self.members]:
             if old.over.is_set() and self._tasks is not None and not self._is_killed:
                 member = self.members[old.name] = Member(old.service)
-                member.starts, member.ends = old.starts, old.ends
+                member.starts, member.ends, member.by = old.starts, old.ends, by
                 self._begin(self._tasks, member)
 
     def restart(self, names: Iterable[str]) -> None:
         """End the commands of `names` and start them anew, whatever became of them before."""
         for member in [self.members[name] for name in names if name in self.members]:
             if member.over.is_set():
-                self.start([member.name])
+                self.start([member.name], RESTART)
             elif not member.stop.is_set():
                 member.restart.set()
                 if member.session is not None:
@@ -174,7 +178,15 @@ class ServiceGroup:
         """What is known of each service, for other commands."""
         return {
             name: MemberState(
-                one.state, one.service.command_line, one.why, one.code, one.starts, one.ends, one.failures
+                one.state,
+                one.service.command_line,
+                one.why,
+                one.code,
+                one.starts,
+                one.ends,
+                one.failures,
+                max(0, one.restarts),
+                one.by,
             )
             for name, one in self.members.items()
         }
@@ -264,7 +276,10 @@ class ServiceGroup:
     async def _run_once(self, member: Member) -> tuple[bool, int | None]:
         """One run of the command: whether it was healthy, and its exit code, None where it cannot be started."""
         member.starts += 1
-        member.restart.clear()  # what was asked for before this run is done with
+        member.restarts += 1
+        if member.restart.is_set():
+            member.restart.clear()  # what was asked for before this run is done with
+            member.restarts, member.by = 0, RESTART
         is_task = member.service.kind == "task"
         self._set_state(member, "running" if is_task else "starting", "runs" if is_task else "starts")
         member.last_lines.clear()

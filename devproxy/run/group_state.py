@@ -34,7 +34,8 @@ class MemberState(msgspec.Struct, frozen=True):
 
     `running` is a task that has yet to end, `done` one that has ended well. `why` says what it waits for, or why it is
     over; `code` is the last exit code, 128 + N after signal N; `starts` and `ends` count how often it was started, and
-    has ended; `failures`, how often in a row since somebody asked for a start.
+    has ended; `failures`, how often in a row since somebody asked for a start, and `restarts`, how often it was started
+    again by itself since then. `by` is what was typed for that start, "" where that is what the whole `up` was.
     """
 
     state: MemberPhase
@@ -44,6 +45,8 @@ class MemberState(msgspec.Struct, frozen=True):
     starts: int = 0
     ends: int = 0
     failures: int = 0
+    restarts: int = 0
+    by: str = ""
 
 
 class GroupFile(msgspec.Struct, frozen=True, kw_only=True):

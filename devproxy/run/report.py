@@ -65,7 +65,7 @@ class RunReporter:
         if member.starts > before.starts:
             self._began = now
         found = events_between(self._service, before, member, now, by=self._by, lasted=now - self._began)
-        if self._is_announced:
+        if self._is_announced and not member.by:
             found = [event for event in found if not (isinstance(event, CommandStarts) and event.restart == 0)]
         self._events.extend(found)
         self._run = run_of(self._run, member, lines, now)
@@ -84,7 +84,7 @@ def run_of(before: CommandRun | None, member: MemberState, lines: Iterable[str],
         since=before.since if before is not None and is_same_phase else now,
         why=_why(member),
         code=member.code,
-        restarts=max(0, member.starts - 1),
+        restarts=member.restarts,
         lines=shown,
     )
 
@@ -102,12 +102,13 @@ def events_between(
 ) -> list[RunEvent]:
     """What has happened between two states of a member, in order. Pure."""
     found: list[RunEvent] = []
-    if after.ends > before.ends and after.state not in RUN_OVER and after.code is not None:
+    is_asked = after.starts > before.starts and after.restarts == 0  # which its end before was for
+    if after.ends > before.ends and after.state not in RUN_OVER and after.code is not None and not is_asked:
         found.append(CommandExited(service, after.code, lasted, at=now))
     if after.state == "waiting" and after.why != before.why:
         found.append(CommandWaits(service, after.why, at=now))
     if after.starts > before.starts:
-        found.append(CommandStarts(service, by, max(0, after.starts - 1), at=now))
+        found.append(CommandStarts(service, after.by or by, after.restarts, at=now))
     if after.state != before.state and after.state == "up":
         found.append(CommandUp(service, lasted, at=now))
     elif after.state != before.state and after.state == "failed":

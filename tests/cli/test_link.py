@@ -1,13 +1,18 @@
 """`devproxy link` and `unlink`: which file is found, by which name it is linked, what is refused, what is written."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from devproxy.cli.link import LinkOptions, linked
 from devproxy.errors import DevproxyError
+from devproxy.paths import Paths
 from devproxy.registry.decode import decode_user
+from devproxy.registry.leases import take_lease
+from devproxy.registry.model import Lease
+from devproxy.storage.process_identity import start_time
 from tests.cli.command import PROJECT, Home, links, write_project
 from tests.repository import git, repository, worktree
 
@@ -314,3 +319,25 @@ def test_trust_is_added_kept_moved_and_taken_away(files: list[Path]) -> None:
 def test_a_name_taken_over_is_not_trusted(files: list[Path]) -> None:
     trusted = link("", files[0], trust=DIGEST)[1]
     assert "trust" not in link(trusted, files[1], force=True)[1]
+
+
+def lease(home: Home, service: str) -> None:
+    us = os.getpid()
+    paths = Paths(home.registry.parent, home.state)
+    take_lease(paths, service, lambda _: Lease(service=service, port=4999, pid=us, started=start_time(us) or 0.0))
+
+
+def test_what_still_runs_under_a_name_that_is_gone_is_told(home: Home) -> None:
+    main, fix = bare_with_worktrees(home)
+    for folder in (main, fix):
+        home.run("link", cwd=folder)
+    lease(home, "web.main.shop")
+    lease(home, "web.fix.shop")
+    assert "still run" not in home.run("link", cwd=main).err
+    done = home.run("link", "--main", cwd=main)
+    told = "under a name that is linked no more; to end: devproxy down"
+    assert f"`web.main.shop` still runs, {told} web.main.shop\n" in done.err
+    assert "still run" not in home.run("unlink", "shop").err
+    lease(home, "api.fix.shop")
+    done = home.run("unlink", "fix.shop")
+    assert f"`api.fix.shop`, `web.fix.shop` still run, {told} api.fix.shop web.fix.shop\n" in done.err

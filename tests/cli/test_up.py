@@ -402,6 +402,10 @@ def test_one_service_is_restarted_with_its_command_as_it_is_now_and_up_notices(t
     assert "-u" not in new.cmdline()
     assert [process.pid for process in team.processes("api")] == [api.pid]
     assert "`web.shop` has ended, as it was asked to, and starts again" in up.output()
+    history = team.run("health", "web", "--history").out
+    assert "web.shop is started by devproxy restart" in history
+    assert not re.search(r"is started again|ended with", history)  # which nobody has asked for
+    assert "restarts" not in team.run("health", "web").out
     assert team.interrupt(up) == 0
 
 
@@ -416,6 +420,7 @@ def test_one_service_is_stopped_and_started_again_in_the_up_that_has_it(team: Te
     team.wait_states(web="up", api="up")
     assert len(list((team.home.state / "up").glob("*.json"))) == 1
     assert up.output().count("web serves on") == 2
+    assert "web.shop is started by devproxy start" in team.run("health", "web", "--history").out
     assert team.run("start", "web").out == "`web.shop` runs already\n"
     assert team.interrupt(up) == 0
 

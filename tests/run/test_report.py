@@ -39,8 +39,8 @@ def test_a_crash_a_restart_and_a_give_up(paths: Paths) -> None:
         MemberState("starting", "vite", "starts", None, 1, 0),
         MemberState("up", "vite", "", None, 1, 0),
         MemberState("starting", "vite", "ended with exit code 3, and starts again", 3, 1, 1),
-        MemberState("starting", "vite", "starts", 3, 2, 1),
-        MemberState("failed", "vite", "ended with signal 9 (SIGKILL)", 137, 2, 2, 2),
+        MemberState("starting", "vite", "starts", 3, 2, 1, restarts=1),
+        MemberState("failed", "vite", "ended with signal 9 (SIGKILL)", 137, 2, 2, 2, 1),
         lines=("\x1b[31mno database\x1b[0m", "x" * 1000),
     )
     record = read_runs(paths)[WEB]
@@ -123,7 +123,7 @@ def test_what_was_started_for_a_request_and_is_at_rest_is_told_by_the_proxy_alon
     states = [
         MemberState("starting", "vite", "starts", None, 1, 0),
         MemberState("up", "vite", "", None, 1, 0),
-        MemberState("starting", "vite", "starts", 3, 2, 1),
+        MemberState("starting", "vite", "starts", 3, 2, 1, restarts=1),
         MemberState("ended", "vite", AT_REST, 143, 2, 2),
     ]
     for second, state in enumerate(states, 10):
@@ -149,3 +149,14 @@ def test_a_reader_is_told_once(paths: Paths) -> None:
     assert reader.read() is None
     reporter.follow(MemberState("up", "vite", "", None, 1, 0), (), 20.0)
     assert (reader.read() or {})[WEB].run.phase == "up"
+
+
+def test_a_start_that_somebody_asked_for_is_no_restart_and_its_end_before_no_bad_news(paths: Paths) -> None:
+    tell(
+        paths,
+        MemberState("up", "vite", "", None, 1, 0),
+        MemberState("starting", "vite", "starts", 143, 2, 1, by="devproxy restart"),
+    )
+    record = read_runs(paths)[WEB]
+    assert record.events[-1] == CommandStarts(WEB, "devproxy restart", 0, at=11.0)
+    assert (len(record.events), record.run.restarts) == (3, 0)

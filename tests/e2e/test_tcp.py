@@ -42,7 +42,11 @@ def started(devproxy: Devproxy, data: Path) -> Iterator[Callable[[str], Devproxy
         return devproxy.start()
 
     yield start
-    devproxy.cli("down", "--all")
+    rows = json.loads(devproxy.cli("ls", "--json").stdout)
+    running = [row["id"] for row in rows if row["command"] and row["upstream"]]
+    if running:
+        done = devproxy.cli("down", *running)
+        assert done.returncode == 0, done.stderr
 
 
 def url(proxy: Devproxy, name: str) -> str:

@@ -4,6 +4,8 @@ Lives here: that attack, with a second user who really does it.
 Not here: who is another user (`tests/net/test_users.py`), what `health` says of it (`tests/health/`).
 """
 
+import errno
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,12 @@ import pytest
 from msgspec import structs
 
 from devproxy.net import dial
+from devproxy.net.sockets import family_of
 from devproxy.registry.model import Upstream
 from tests import require
 from tests.other_user import UID, listens
 from tests.ports import free_port
+from tests.waiting import until
 from tests.wire.harness import Stage, get, service
 from tests.wire.test_dial import BOTH, served_by
 
@@ -34,6 +38,12 @@ def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         yield Path(name)
+
+
+def nobody_listens(host: str, port: int) -> bool:
+    """Whether the kernel refuses whoever connects."""
+    with socket.socket(family_of(host), socket.SOCK_STREAM) as probe:
+        return probe.connect_ex((host, port)) == errno.ECONNREFUSED
 
 
 async def refused(stage: Stage) -> None:
@@ -62,6 +72,7 @@ async def test_the_loopback_that_a_service_leaves_free(stage: Stage, mine: str) 
     with listens(OTHER[mine], origin.port) as other:
         await served_by(stage, origin)
         origin.refuse()
+        await until(lambda: nobody_listens(mine, origin.port), "the kernel to refuse")
         await refused(stage)
         origin.listen()
         await served_by(stage, origin)

@@ -46,13 +46,18 @@ def service_url(service: "Service", ports: Ports) -> str:
     scheme and path: `postgresql://127.0.0.1:5432/shop`.
     """
     if service.protocol == "tcp":
-        upstream, scheme = service.upstream, service.scheme or "tcp"
-        if service.listen is not None:
-            return url(scheme, service.listen.authority, service.path)
-        if upstream is None or upstream.path:
-            return upstream.text if upstream else ""
-        return url(scheme, upstream.place(upstream.hosts[0]), service.path)
+        host, port = client_place(service)
+        if not host:
+            return service.upstream.text if service.upstream else ""
+        return url(service.scheme or "tcp", host_port(host, port), service.path)
     return host_url("http", service.hosts[0], ports.http) if service.hosts else ""
+
+
+def client_place(service: "Service") -> tuple[str, int]:
+    """The host and port at which a client finds a service that it does not know by a name: where the proxy listens for
+    it, else where it is itself. "" and 0 where it is a unix socket, or nothing says where it is."""
+    place = service.listen or service.upstream
+    return (place.hosts[0], place.port) if place is not None and place.hosts else ("", 0)
 
 
 class ClientAddress(NamedTuple):
@@ -71,11 +76,7 @@ def client_address(service: "Service", ports: Ports) -> ClientAddress | None:
         return None
     if service.protocol == "http":
         return ClientAddress(service.hosts[0], ports.http or STANDARD_PORTS["http"], found)
-    if service.listen is not None:
-        return ClientAddress(service.listen.hosts[0], service.listen.port, found)
-    upstream = service.upstream
-    assert upstream is not None
-    return ClientAddress(upstream.hosts[0] if upstream.hosts else "", upstream.port, found)
+    return ClientAddress(*client_place(service), found)
 
 
 def mount_url(mount: "Mount", ports: Ports) -> str:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from devproxy.addresses import LOOPBACKS
 from devproxy.daemon.pauses import PauseWatch
 from devproxy.daemon.runtime import HealthReport, read_health
 from devproxy.daemon.waiting import WaitWatch
@@ -60,7 +59,7 @@ class HealthPublisher:
         hooks = MonitorHooks(
             registry,
             self.answered,
-            lambda: {*own_ports, *(one.port for one in self.forwarded() if LOOPBACKS[0] in one.hosts)},
+            lambda: {*own_ports, *(one.port for one in self.forwarded() if not one.own)},
             self._tell,
             self._alarm,
             proxy.make_room,

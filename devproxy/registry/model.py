@@ -184,11 +184,6 @@ class ListenAddress(msgspec.Struct, frozen=True):
     port: int
 
     @property
-    def authority(self) -> str:
-        """The one that clients are told: `127.0.0.1:5432`."""
-        return host_port(self.hosts[0], self.port)
-
-    @property
     def own(self) -> str:
         """The address that no other service has; "" where it is those that all share."""
         return "" if self.hosts[0] in LOOPBACKS else self.hosts[0]

@@ -28,7 +28,7 @@ from devproxy.run.environment import ProjectEnvironment, project_environment
 from devproxy.storage.dotenv import parse_dotenv
 from devproxy.storage.files import UnreadableError, decode_text, read
 from devproxy.text import devproxy_command, quote, safe
-from devproxy.urls import Ports, service_url
+from devproxy.urls import Ports, client_place, service_url
 
 HOST = "127.0.0.1"
 SHELL = ("cmd", "/d", "/s", "/c") if sys.platform == "win32" else ("sh", "-c")
@@ -133,7 +133,7 @@ def _placeholder_values(asker: Service, port: int, registry: Registry, ports: Po
         elif kind == "host":
             found = other.listen.hosts[0] if other.listen is not None else next(iter(other.hosts), "")
         else:
-            found = str((port if other.id == asker.id else _client_port(other)) or "")
+            found = str((port if other.id == asker.id else client_place(other)[1]) or "")
         if found:
             return found
         raise _without_value(asker, kind, name, other)
@@ -152,13 +152,6 @@ def _without_value(asker: Service, kind: str, name: str, other: Service) -> Devp
     else:
         why, fix = f"`{other.id}` has no hostname of its own", "devproxy check says who holds it"
     return _unfilled(asker, kind, name, why, fix)
-
-
-def _client_port(service: Service) -> int:
-    """The port for another service's clients: the proxy's where it listens for it, else its own; 0: none is known."""
-    if service.listen is not None:
-        return service.listen.port
-    return service.upstream.port if service.upstream is not None else 0
 
 
 def _unfilled(asker: Service, kind: str, name: str, why: str, fix: str) -> DevproxyError:

@@ -94,19 +94,10 @@ def _take_the_place(paths: Paths, registry: Registry, name: str | None, argv: tu
 
 
 def _proxy(paths: Paths, settings: ProxySettings) -> Ports:
-    """The ports of the proxy, started if none runs; those it would take, with a remark, where it does not start."""
-    running = read_running(paths)
-    if running is None and not settings.autostart:
-        remark("the proxy is not running; start it: devproxy start", fg="yellow")
-    elif running is None:
-        from devproxy.daemon.control import start
+    """The ports of the proxy, started if none runs; those it would take where it does not start."""
+    from devproxy.cli.start import ensure_proxy
 
-        try:
-            running = start(paths).running
-            remark(f"the proxy runs in the background now (pid {running.pid}); to end it: devproxy stop")
-        except DevproxyError as error:  # the command runs all the same, and its name leads to it later
-            remark(str(error), fg="yellow")
-    return ports_for_urls(running, settings)
+    return ports_for_urls(ensure_proxy(paths, settings), settings)
 
 
 def _announce(ready: Any, ports: Ports) -> None:

@@ -1,6 +1,7 @@
 """`devproxy start`: the proxy in the background, or with names services.
 
-Lives here: which `up` is asked to start a service once more, and what is left to a new one.
+Lives here: which `up` is asked to start a service once more, and what is left to a new one; the proxy that `up` and
+`run` start on the way (`ensure_proxy`).
 Not here: how they get there (`devproxy/daemon/control.py`, `up.py`).
 """
 
@@ -18,8 +19,9 @@ from devproxy.text import devproxy_command
 
 if TYPE_CHECKING:
     from devproxy.daemon.control import Launched
+    from devproxy.daemon.runtime import Running
     from devproxy.paths import Paths
-    from devproxy.registry.model import Lease
+    from devproxy.registry.model import Lease, ProxySettings
     from devproxy.run.group_state import Request
 
 
@@ -47,6 +49,30 @@ def command(names: tuple[str, ...], http: int | None) -> int:
     if launched.is_new:
         remark(f"its log: {paths.proxy_log}")
     return Exit.GOOD
+
+
+def ensure_proxy(paths: "Paths", settings: "ProxySettings") -> "Running | None":
+    """The proxy that runs, which is started if none does; None, with a remark, where it may not or cannot be: what was
+    asked for goes on all the same, and names lead to it later."""
+    from devproxy.cli.context import START
+    from devproxy.daemon.runtime import read_running
+
+    running = read_running(paths)
+    if running is not None:
+        return running
+    if not settings.autostart:
+        remark(f"the proxy is not running; start it: {START}", fg="yellow")
+        return None
+    from devproxy.daemon.control import start
+
+    try:
+        launched = start(paths)
+    except DevproxyError as error:
+        remark(str(error), fg="yellow")
+        return None
+    if launched.is_new:
+        remark(f"the proxy runs in the background now (pid {launched.running.pid}); to end it: devproxy stop")
+    return launched.running
 
 
 def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> int:

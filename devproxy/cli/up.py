@@ -214,28 +214,16 @@ def _tell_running(paths: Paths, service: Service) -> None:
 
 
 def _proxy_ports(paths: Paths, plan: UpPlan) -> Ports:
-    """The ports of the proxy, which is started if none runs; those it would take, with a remark, where it is not."""
-    from devproxy.daemon.control import start
-    from devproxy.daemon.runtime import read_running
-
-    if not plan.registry.settings.autostart and read_running(paths) is None:
-        return _without_proxy(plan, "the proxy is not running; start it: devproxy start")
-    try:
-        launched = start(paths)
-    except DevproxyError as error:
-        return _without_proxy(plan, str(error))
-    if launched.is_new:
-        remark(f"the proxy runs in the background now (pid {launched.running.pid}); to end it: devproxy stop")
-    return launched.running.ports
-
-
-def _without_proxy(plan: UpPlan, why: str) -> Ports:
-    """The ports that it would take; what it does beside forwarding is done for it."""
+    """The ports of the proxy, which is started if none runs; where it is not, those that it would take, and what it
+    does beside forwarding is done for it."""
+    from devproxy.cli.start import ensure_proxy
     from devproxy.daemon.runtime import ports_for_urls
 
-    remark(why, fg="yellow")
-    ports = ports_for_urls(None, plan.registry.settings)
-    _write_env_files(plan, ports)
+    settings = plan.registry.settings
+    running = ensure_proxy(paths, settings)
+    ports = ports_for_urls(running, settings)
+    if running is None:
+        _write_env_files(plan, ports)
     return ports
 
 

@@ -42,6 +42,7 @@ from devproxy.net.users import user_name
 from devproxy.paths import Paths, hosts_file, is_root, sudo_caller
 from devproxy.problems import Wrong
 from devproxy.storage import files, marked_block
+from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import devproxy_command, plural, quote
 
 _TITLE: Final = "devproxy hosts"
@@ -317,7 +318,7 @@ def _typed(words: Sequence[str]) -> str:
 def _not_written(file: Path, error: OSError) -> DevproxyError:
     import errno
 
-    why, fix = (error.strerror or str(error)).lower(), f"ls -l {quote(file)}"
+    why, fix = why_and_fix(error, file)
     if sys.platform == "win32" and isinstance(error, PermissionError):
         why, fix = "permission denied", "do it in a terminal that was opened as administrator"
     elif isinstance(error, PermissionError):
@@ -325,8 +326,6 @@ def _not_written(file: Path, error: OSError) -> DevproxyError:
     elif error.errno == errno.EROFS:
         why = "its file system is read-only"
         fix = "write the names where the system's configuration is made (NixOS: networking.extraHosts), or remount it"
-    elif error.errno == errno.ENOSPC:
-        why, fix = "the disk is full", f"make room, then do it again: df -h {quote(file.parent)}"
     return DevproxyError(f"{file} could not be written", why=why, fix=fix)
 
 
@@ -336,8 +335,7 @@ def _explaining(file: Path) -> Iterator[None]:
     try:
         yield
     except marked_block.DamagedBlockError as error:
-        where = f"{file}:{error.line}" if error.line else str(file)
-        raise DevproxyError(error.what, why=error.why, fix=error.fix, where=where) from error
+        raise error.told(file) from error
     except files.UnreadableError as error:
         problem = error.problem
         raise DevproxyError(problem.message, why=problem.why, fix=problem.fix, where=str(file)) from error

@@ -201,8 +201,7 @@ def update_block(path: Path, name: str, lines: Sequence[str] | None, *, private:
         try:
             new = with_block(old or b"", name, lines) if lines is not None else without_block(old or b"", name)
         except DamagedBlockError as error:
-            where = f"{path}:{error.line}" if error.line else str(path)
-            raise DevproxyError(error.what, why=error.why, fix=error.fix, where=where) from error
+            raise error.told(path) from error
         changed = new != (old or b"")
         return new if changed else None
 

@@ -12,13 +12,14 @@ own first line's, where it is there already). A new one goes to the end. Where t
 block's last line has none either: so removal can tell that the line end before the block was ours, and gives back the
 file as it was. Markers that do not make one block are refused, with their line numbers: nothing is guessed, for
 whatever stands between a lonely marker and the end of the file may be a person's.
-Not here: writing the file (`files.py`, `update_bytes`), what stands in the block.
+Not here: writing the file (`files.py`: `update_block`, `change_bytes`), what stands in the block.
 """
 
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from devproxy.errors import DevproxyError
 from devproxy.text import listed
 
 
@@ -32,6 +33,11 @@ class DamagedBlockError(ValueError):
         self.why = why
         self.fix = fix
         self.line = line
+
+    def told(self, path: object) -> DevproxyError:
+        """The same for a person, of the file at `path`."""
+        where = f"{path}:{self.line}" if self.line else str(path)
+        return DevproxyError(self.what, why=self.why, fix=self.fix, where=where)
 
 
 class _Place(NamedTuple):

@@ -6,8 +6,8 @@ Not here: what it comes to (`state.py`), who writes it (`run/report.py`).
 How it works: the process that looks after a command writes its file at every change of phase, and leaves it behind: a
 service that failed is still known to have when nothing of it runs any more. While its phase is not over the file names
 that process (pid and start time); if that is gone, it was killed, and so was the command: whoever reads it first writes
-that down, with the event that nobody could tell. The file also holds the last
-events, so that none is lost between two looks, or while no proxy runs; they are told apart by their own time.
+that down, with the event that nobody could tell. The file also holds the last events, so that none is lost between two
+looks, or while no proxy runs; they are told apart by their own time.
 """
 
 import contextlib

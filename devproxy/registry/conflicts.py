@@ -1,8 +1,10 @@
 """What services say about ports and about each other, checked against all of them.
 
 Lives here: addresses that lead back to the proxy, dependencies and placeholders, and endings of names below which the
-first request must not be trusted to start a service. Not here: names (`claims.py`), ports that two want to be reached
-at (`listeners.py`), what one service says in itself (`resolve.py`)."""
+first request must not be trusted to start a service.
+Not here: names (`claims.py`), ports that two want to be reached at (`listeners.py`), what one service says in itself
+(`resolve.py`).
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 

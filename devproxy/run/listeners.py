@@ -5,8 +5,8 @@ How it works: a command may listen on several ports: its own, a debugger's, one 
 whenever something listens there, however late; then the one where the service was found before. Any other is a
 candidate, no more: `PortTracker` (pure) says when one is to be asked whether it answers as the service does, which is
 once neither has been there for some seconds. Each gap begins that time anew. One that answers, but not well, is asked
-again, ever more rarely: with `health.path` a service that is still starting says so itself.
-`ListenerWatcher` scans the machine.
+again, ever more rarely: with `health.path` a service that is still starting says so itself. `ListenerWatcher` scans
+the machine.
 Not here: asking, and changing the lease (`session.py`), who listens (`health/scanner.py`), verdicts (`health/`).
 """
 
@@ -27,10 +27,8 @@ from devproxy.run.supervisor import descendants
 
 SETTLED = 2.0  # seconds that a service has to take a port of its own before another one of its is asked
 SETTLED_ANYWHERE = 10.0  # the same before one that the system gave it: nobody would look for a service there
-FIRST_PAUSE, LONGEST_PAUSE = (
-    0.25,
-    30.0,
-)  # seconds until a candidate that was not well is asked again, twice as many each time
+FIRST_PAUSE = 0.25  # seconds until a candidate that was not well is asked again, twice as many each time
+LONGEST_PAUSE = 30.0
 MOST_QUESTIONS = 25  # to one candidate, some ten minutes: whatever it is, it is not the service
 FIRST_EPHEMERAL = 32768  # from here on Linux gives ports to those who ask for any
 

@@ -60,6 +60,14 @@ class Refusal(NamedTuple):
     fix: str = ""
 
 
+_GONE: Final = Refusal("")  # it has said nothing, and starts nothing: it only looked whether somebody listens
+_NO_PORT: Final = "it does not run, and nothing says which port it has"
+_HTTP: Final = Refusal(
+    "the connection began with an HTTP request, as of a web page that attacks it; nothing was passed on",
+    'if the service does speak HTTP: cross_protocol = "allow"',
+)
+
+
 class DialFailure(NamedTuple):
     """No connection to a service. `is_final`: trying again leads to nothing else."""
 
@@ -250,14 +258,6 @@ class TcpConnection:
         self._forwarder.proxy.liveness_watched.discard(relay)
         self._stop_reading()
         self._forwarder.forget(self)
-
-
-_GONE: Final = Refusal("")  # it has said nothing, and starts nothing: it only looked whether somebody listens
-_NO_PORT: Final = "it does not run, and nothing says which port it has"
-_HTTP: Final = Refusal(
-    "the connection began with an HTTP request, as of a web page that attacks it; nothing was passed on",
-    'if the service does speak HTTP: cross_protocol = "allow"',
-)
 
 
 class _Port(NamedTuple):
@@ -457,9 +457,9 @@ class Forwarder:
         self._tell_refusal(connection.service_id, refusal)
 
     def _tell_refusal(self, identity: str, refusal: Refusal) -> None:
-        now = self.loop.time()
         if refusal is _GONE:
             return
+        now = self.loop.time()
         self._told = {key: until for key, until in self._told.items() if until > now}
         if (identity, refusal.why) not in self._told:
             self._told[(identity, refusal.why)] = now + _TOLD_EVERY

@@ -208,7 +208,7 @@ def test_a_web_page_cannot_post_to_redis(started: Callable[[str], Devproxy], tmp
     attack = request(port, "127.0.0.1", "/", method="POST", body=b"SET stolen 1\r\nSET more 1\r\n")
     assert attack.status == 403
     assert state(proxy, "cache") == "stopped"
-    assert "HTTP request" in said(proxy, "cache")
+    wait_until(lambda: "HTTP request" in said(proxy, "cache"), "the refusal to be written down")
     assert talk(("127.0.0.1", port), b"EXISTS stolen") == [b":0"]
     attack = request(port, "127.0.0.1", "/", method="POST", body=b"SET stolen 1\r\n")
     assert attack.status == 403

@@ -275,15 +275,21 @@ def env_file_path(text: str) -> str:
 
     A project's file comes with a repository: what is written for it is a file of variables, and one of its own.
     """
+    if "\\" in text:
+        raise Wrong(
+            f'"{shown(text)}" has a backslash',
+            why="on Windows it separates folders, and elsewhere it is a part of a name",
+            fix='separate folders by `/`, as in "web/.env"; every system takes that',
+        )
     for label in ("", "x"):  # a checkout without a label, and one with
         path = fill_project(text, Project("x", label))
-        if PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor or ".." in re.split(r"[/\\]", path):
+        if PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor or ".." in path.split("/"):
             raise Wrong(
                 f'"{shown(text)}" may lead out of the project',
                 why="the file comes with a repository, and has nothing written elsewhere",
                 fix='name a file below the project\'s folder, as in ".env.local" or "web/.env"',
             )
-        if not is_env_file(re.split(r"[/\\]", path)[-1]):
+        if not is_env_file(path.split("/")[-1]):
             raise Wrong(
                 f'"{shown(text)}" is not the name of a .env file',
                 why="its name is `.env`, begins with `.env.`, or ends in `.env`",

@@ -205,6 +205,7 @@ def test_the_checkouts_of_a_project_have_different_names_that_compose_takes(labe
 @example("{worktree}/.env")
 @example("{worktree}../.env")
 @example("a/..{worktree}/.env")
+@example(".env\\.env..")
 def test_a_file_of_variables_is_below_the_project_in_every_checkout(text: str) -> None:
     try:
         values.env_file_path(text)

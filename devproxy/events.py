@@ -107,10 +107,12 @@ class Down(ServiceEvent, frozen=True):
 
 
 class Waking(ServiceEvent, frozen=True):
-    """A request has a service started."""
+    """A request, or what else clients ask with (`by`), has a service started."""
+
+    by: str = "request"
 
     def text(self) -> str:
-        return f"{self.service} is started: a request came"
+        return f"{self.service} is started: a {self.by} came"
 
 
 class Failed(ServiceEvent, frozen=True):
@@ -124,12 +126,14 @@ class Failed(ServiceEvent, frozen=True):
 
 
 class Idle(ServiceEvent, frozen=True):
-    """A service was ended since nobody had asked for it for so many seconds; the next request starts it again."""
+    """A service was ended since nobody had asked for it, `by` a request, for so many seconds; the next one starts it
+    again."""
 
     after: float = 0.0
+    by: str = "request"
 
     def text(self) -> str:
-        return f"{self.service} was ended after {duration(self.after)} without a request"
+        return f"{self.service} was ended after {duration(self.after)} without a {self.by}"
 
 
 class CommandEvent(ServiceEvent, frozen=True, kw_only=True):

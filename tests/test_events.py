@@ -96,8 +96,10 @@ def test_an_event_is_one_line_and_survives_json(event: AnyEvent, text: str) -> N
 
 def test_a_service_that_requests_start_is_told_of_in_sentences() -> None:
     assert Waking("web.shop").text() == "web.shop is started: a request came"
+    assert Waking("db.shop", "connection").text() == "db.shop is started: a connection came"
     assert Failed("web.shop", "its command has ended").text() == "web.shop did not start: its command has ended"
     assert Idle("web.shop", 1800.0).text() == "web.shop was ended after 30 min without a request"
+    assert Idle("db.shop", 60.0, "connection").text() == "db.shop was ended after 60 s without a connection"
 
 
 def kinds(base: type[Event]) -> set[type[Event]]:

@@ -195,10 +195,10 @@ def _tell_left(left: Sequence[Service], ports: Ports) -> None:
     for service in left:
         url = service_url(service, ports) or "it has no name of its own"
         if service.trusted:
-            say(f"`{service.id}` starts at its {service.first}: {url}")
+            say(f"`{service.id}` starts at its first {service.asked_by}: {url}")
         else:
             trust = trust_command(service.source.file)
-            say(f"`{service.id}` starts at its {service.first}, once its commands are trusted: {trust}")
+            say(f"`{service.id}` starts at its first {service.asked_by}, once its commands are trusted: {trust}")
 
 
 def _tell_running(paths: Paths, service: Service) -> None:

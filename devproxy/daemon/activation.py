@@ -161,7 +161,7 @@ class Activator:
             if status.ended:
                 return _why(status), status
             if not status.runs and attempt.process is None:
-                self._tell(Waking(service.id))
+                self._tell(Waking(service.id, service.asked_by))
                 await asyncio.to_thread(attempt.spawn)
                 if attempt.process is not None:
                     restore_descriptor_limit(attempt.process.pid)
@@ -193,7 +193,7 @@ class Activator:
     async def _end(self, service: Service, group: GroupFile, idle: float) -> None:
         attempt = await asyncio.to_thread(Attempt, self._paths, service.id)
         await asyncio.to_thread(ask, self._paths, group, "rest", [service.id])
-        self._tell(Idle(service.id, idle))
+        self._tell(Idle(service.id, idle, service.asked_by))
         patience = service.stop_grace + MARGIN
         try:
             async with asyncio.timeout(patience):

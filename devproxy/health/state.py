@@ -77,7 +77,7 @@ def condition_of(service: Service, check: Check, run: CommandRun | None = None) 
 
 def dormant_in_words(service: Service) -> str:
     """Why a service does not run that nobody need start."""
-    return f"it starts at its {service.first}"
+    return f"it starts at its first {service.asked_by}"
 
 
 def nowhere(service: Service) -> str:

@@ -110,11 +110,12 @@ def start_timeout(service: Service) -> float:
 def failed(service: Service, why: str, lines: tuple[str, ...]) -> Respond:
     """The answer where a start has failed; `why` is a sentence without its capital."""
     logs = devproxy_command("logs", service.id)
+    again = "load the page" if service.protocol == "http" else "connect"
     return Respond(
         502,
         "start-failed",
         f"{service.id} did not start: {why}",
-        f"mend that, and load the page again, which starts it anew; all that it printed: {logs}",
+        f"mend that, and {again} again, which starts it anew; all that it printed: {logs}",
         lines=lines,
     )
 
@@ -123,7 +124,7 @@ def _unable(service: Service) -> Respond:
     return Respond(
         502,
         "not-running",
-        f"{service.id} is not running: a request cannot start a service on Windows yet",
+        f"{service.id} is not running: a {service.asked_by} cannot start a service on Windows yet",
         answers.start(service),
         reload=True,
     )

@@ -308,9 +308,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return self.start == "on-request" and self.command is not None and self.serves and self.is_reached
 
     @property
-    def first(self) -> str:
-        """What starts it, in words."""
-        return "first request" if self.protocol == "http" else "first connection"
+    def asked_by(self) -> str:
+        """What clients ask it with, in words."""
+        return "request" if self.protocol == "http" else "connection"
 
     @property
     def is_reached(self) -> bool:

@@ -26,7 +26,7 @@ OVER: frozenset[MemberPhase] = frozenset({"done", "ended", "failed"})
 UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting", "running"})
 Request = Literal["end", "rest", "start", "restart", "input", "interrupt"]
 ASKED_TO_END = "it was asked to end"  # why a service is over, where nobody says more
-AT_REST = "no request came, and the next one starts it again"  # why a service is over that was asked to `rest`
+AT_REST = "nobody asked for it, and whoever does starts it again"  # why a service is over that was asked to `rest`
 
 
 class MemberState(msgspec.Struct, frozen=True):

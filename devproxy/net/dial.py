@@ -26,6 +26,7 @@ from devproxy.net.users import other_listener, other_peer, user_name
 from devproxy.registry.model import Upstream
 
 CONNECT_TIMEOUT = 5.0  # seconds; loopback answers at once unless the listener's backlog is full
+_ROOM_EVERY = 0.01  # seconds between looks whether a unix socket's backlog has room
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -158,11 +159,22 @@ async def _open(upstream: Upstream, host: str, sock: socket.socket, factory: Cal
 
 async def _establish(upstream: Upstream, host: str, sock: socket.socket) -> None:
     """Have the socket be connected, to the service and to nobody else. Raises OSError."""
-    if not _is_connected(sock):
-        await asyncio.get_running_loop().sock_connect(sock, upstream.path or (host, upstream.port))
+    if upstream.path:
+        await _connect_unix(sock, upstream.path)
+    elif not _is_connected(sock):
+        await asyncio.get_running_loop().sock_connect(sock, (host, upstream.port))
     _refuse_ourselves(sock)
     if not upstream.any_user and (uid := other_peer(sock)) is not None:
         raise _OtherUserError(uid)
+
+
+async def _connect_unix(sock: socket.socket, path: str) -> None:
+    """connect(2) says EAGAIN where the backlog is full: no connect goes on then, and nothing tells of room. The loops
+    take that for one that goes on, and an unconnected socket for the connected one."""
+    while code := sock.connect_ex(path):
+        if code != errno.EAGAIN:
+            raise OSError(code, os.strerror(code))
+        await asyncio.sleep(_ROOM_EVERY)
 
 
 def _is_connected(sock: socket.socket) -> bool:

@@ -15,7 +15,7 @@ import pytest
 
 import devproxy
 from devproxy.net import dial
-from devproxy.net.dial import DialError, _refuse_ourselves, connect
+from devproxy.net.dial import DialError, _refuse_ourselves, connect, connect_socket
 from devproxy.registry.model import Upstream
 from tests import require
 from tests.ports import free_port
@@ -164,6 +164,22 @@ async def test_unix_sockets(tmp_path: Path) -> None:
         client, address = await connect(upstream, Client)
         assert address == str(path)
         await close(client)
+
+
+@pytest.mark.parametrize("any_user", [False, True])
+async def test_a_unix_socket_whose_backlog_is_full_is_waited_for(tmp_path: Path, any_user: bool) -> None:
+    loop = asyncio.get_running_loop()
+    upstream = Upstream("tcp", path=str(tmp_path / "db.sock"), any_user=any_user)
+    with ExitStack() as open_, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(upstream.path)
+        listener.listen(0)
+        listener.setblocking(False)
+        waiting = [asyncio.ensure_future(connect_socket(upstream)) for _ in range(20)]
+        async with asyncio.timeout(DEADLINE):
+            for _ in waiting:
+                open_.enter_context((await loop.sock_accept(listener))[0])
+        for client, _ in await asyncio.gather(*waiting):
+            assert open_.enter_context(client).getpeername() == upstream.path
 
 
 def test_a_connection_to_ourselves_is_none() -> None:

@@ -145,7 +145,9 @@ def _check(status: os.stat_result, path: Path, any_owner: bool, limit: int) -> N
 def _too_large(path: Path, limit: int) -> UnreadableError:
     size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} KiB"
     what = f"the file is larger than {size}"
-    return _refused(path, "too-large", what, "a registry is a few KiB", "is it the right file?")
+    return _refused(
+        path, "too-large", what, "what devproxy reads or edits is a few KiB, as a rule", "is it the right file?"
+    )
 
 
 def _denied(path: Path, error: OSError | ValueError) -> UnreadableError:

@@ -252,8 +252,8 @@ def change_bytes(path: Path, edit: Callable[[bytes], bytes]) -> Changed | None:
 
 def _overwrite(target: Path, new: bytes, old: bytes, copy: Path) -> None:
     """Write in place. A reader may see the beginning of the one and the end of the other, for as long as it takes."""
-    _replace(copy, old, 0o600)
     with os.fdopen(os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0)), "wb") as file:
+        _replace(copy, old, 0o600)  # once it is known that there is something to undo
         file.write(new)
         file.truncate()
         file.flush()

@@ -549,6 +549,21 @@ def test_a_mount_point_is_written_in_place(mounted: Path) -> None:
     assert [file.name for file in mounted.parent.iterdir()] == ["hosts"]
 
 
+def test_no_copy_is_left_of_one_that_cannot_be_written(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def read_only(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path == mounted and flags & os.O_WRONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return opened(path, flags, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", read_only)
+        with pytest.raises(OSError, match="Read-only"):
+            files.change_bytes(mounted, lambda content: content + b"x")
+    assert [file.name for file in mounted.parent.iterdir()] == ["hosts"]
+
+
 def test_while_it_is_written_in_place_the_copy_is_there(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, copy = mounted.read_bytes(), mounted.with_name("hosts.devproxy-copy")
     sync = os.fsync

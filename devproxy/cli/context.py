@@ -13,7 +13,7 @@ from devproxy.cli.output import remark
 from devproxy.daemon.runtime import HealthReport, Running, ports_for_urls, read_running, waiting, watched
 from devproxy.health.model import CommandRun, Condition, WaitingRequests
 from devproxy.paths import Paths
-from devproxy.problems import OF_RUNNING, Problem
+from devproxy.problems import OF_RUNNING, PORT_TAKEN, Problem
 from devproxy.registry.loader import read
 from devproxy.registry.model import Registry, Service
 from devproxy.text import devproxy_command
@@ -149,6 +149,12 @@ def remark_astray(services: Iterable[Service]) -> None:
     wrong = astray(own_lines(own))
     if wrong is not None:
         remark(f"{wrong.text}; tell the system so: devproxy hosts --apply", fg="yellow")
+
+
+def remark_taken(view: CommandContext, services: Iterable[Service]) -> None:
+    """Say on stderr where another program has the address of one of these, and who: clients reach that one."""
+    places = {(service.source.file, service.name) for service in services}
+    remark_problems(one for one in view.problems if one.code == PORT_TAKEN and (one.file, one.service) in places)
 
 
 def remark_problems(problems: Iterable[Problem]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from devproxy.cli.arguments import complete_service, services_meant
-from devproxy.cli.context import load_context, remark_stopped
+from devproxy.cli.context import load_context, remark_stopped, remark_taken
 from devproxy.cli.output import remark
 from devproxy.cli.url import no_address
 from devproxy.errors import DevproxyError, Exit
@@ -80,4 +80,5 @@ def command(names: tuple[str, ...], kind: str | None, file: Path | None) -> None
 
         changed = write_variables(file, found.values)
         remark(safe(f"{file}: {plural(len(found.values), 'variable')}{'' if changed else ', as before'}"))
+    remark_taken(view, services)
     remark_stopped(view)

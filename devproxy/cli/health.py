@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import click
 
 from devproxy.cli.arguments import complete_service, find_service_here
-from devproxy.cli.context import CommandContext, load_context, remark_astray
+from devproxy.cli.context import CommandContext, load_context, remark_astray, remark_taken
 from devproxy.cli.output import for_person, print_json, remark, say
 from devproxy.errors import Exit
 from devproxy.health.model import SEVERITIES, CommandRun, Condition, Finding
@@ -69,6 +69,7 @@ def command(names: tuple[str, ...], fail_on: frozenset[str], as_json: bool, watc
         _print_json(view, services, conditions)
     elif services:
         print_report(services, conditions, notes=bool(names))
+        remark_taken(view, services)
         remark_astray(services)
     else:
         remark("no services yet; give one a name: devproxy add web 5173 (or, in a project's folder: devproxy link)")

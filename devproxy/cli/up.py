@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from devproxy.cli.arguments import complete_service, declared_by, services_meant
-from devproxy.cli.context import load_context
+from devproxy.cli.context import load_context, remark_taken
 from devproxy.cli.output import Prefixed, print_table, remark, say
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths, nearest_project
@@ -275,7 +275,8 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports,
 
     registry = read(paths)  # again: the URL of a TCP service has the port that it has got meanwhile
     urls = {service.id: service_url(service, ports) for service in registry.services}
-    conditions = load_context(registry).conditions()  # in the words of `ls`
+    view = load_context(registry)
+    conditions = view.conditions()  # in the words of `ls`
     words = {name: conditions[name].word if name in conditions else one.state for name, one in states.items()}
     print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])
     bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
@@ -284,6 +285,7 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports,
             remark(f"`{name}` is not up: {one.why}", fg="yellow")
     if bad:
         _show_tails(paths, bad, began)
+    remark_taken(view, [service for service in registry.services if service.id in states])
     return Exit.BAD_NEWS if bad else Exit.GOOD
 
 

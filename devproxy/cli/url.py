@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devproxy.cli.arguments import complete_service, find_service_here
-from devproxy.cli.context import load_context, remark_astray, remark_stopped
+from devproxy.cli.context import load_context, remark_astray, remark_stopped, remark_taken
 from devproxy.cli.output import print_json, say
 from devproxy.errors import DevproxyError
 from devproxy.text import devproxy_command
@@ -35,6 +35,7 @@ def command(name: str, as_json: bool) -> None:
         print_json({"name": service.id, "host": host, "url": url, "running": view.running is not None})
         return
     say(url)
+    remark_taken(view, [service])
     remark_astray([service])
     remark_stopped(view)
 

@@ -252,7 +252,10 @@ def test_a_port_that_somebody_else_has_is_told_everywhere(started: Callable[[str
         (problem,) = proxy.problems()
         assert problem["code"] == "port-taken"
         assert f"(pid {os.getpid()})" in str(problem["why"])
-        assert f"127.0.0.1:{taken}" in proxy.cli("ls").stderr
+        for words in (["ls"], ["url", "db"], ["env", "db"], ["health", "db"]):
+            assert f"cannot listen on 127.0.0.1:{taken}" in proxy.cli(*words).stderr, words
+        for words in (["url", "web"], ["env", "web"], ["health", "web"]):
+            assert "cannot listen" not in proxy.cli(*words).stderr, words
     wait_until(lambda: not proxy.problems(), "it to be had once it is free")
 
 

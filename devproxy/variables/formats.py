@@ -7,7 +7,9 @@ the value again, whatever is in it. Names are those of `names.py`, and need no q
 - `fish`: in single quotes a backslash and a quote are escaped by a backslash.
 - `powershell`: a quote is doubled, and four characters of Unicode count as one.
 - `dotenv`: bare where every reader takes the value as it is written, shells among them; else in single quotes, in which
-  readers expand nothing; in double quotes with escapes where there are quotes or line ends in it.
+  readers expand nothing; in double quotes with escapes where there are quotes or line ends in it. There a `$` and a
+  backtick are escaped as well, for a shell that sources the file would run what stands behind them, and a path comes
+  with a repository; readers that know no such escape keep the backslash.
 - `github`: `NAME=value`; a value of several lines stands between two lines that are not in it.
 """
 
@@ -20,7 +22,7 @@ from devproxy.text import json_text
 FORMATS: Final = ("shell", "dotenv", "json", "fish", "powershell", "github")
 _SHELL_BARE = "[A-Za-z0-9_./:@%+,-]*"
 _POWERSHELL_QUOTES = "(['\u2018\u2019\u201a\u201b])"
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"}
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "\\$", "`": "\\`", "\n": "\\n", "\r": "\\r"}
 
 
 def formatted(values: Mapping[str, str], kind: str) -> str:

@@ -1,7 +1,7 @@
 """Two connected sockets joined: bytes both ways, untouched; a half-close or a reset of one side reaches the other.
 
 Lives here: `Relay`, and `Flow`, one direction of it.
-Not here: who is connected to whom (`forwarder.py`); tunnels of HTTP upgrades, whose ends belong to transports already
+Not here: who is connected to whom (`connection.py`); tunnels of HTTP upgrades, whose ends belong to transports already
 (`proxy/tunnel.py`).
 
 How it works: the loop says when a socket can be read, and what was read is sent on at once, without a transport: one

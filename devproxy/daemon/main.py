@@ -48,7 +48,7 @@ from devproxy.tcp.forwarder import Forwarder
 from devproxy.urls import Ports
 
 ACCESS_LOG_LIMIT, ACCESS_LOGS_KEPT = 10 << 20, 5  # bytes a file, older files
-RESERVED_DESCRIPTORS = 128  # files, logs, the loop, devproxy's own pages
+RESERVED_DESCRIPTORS = 128  # files, logs, the loop, devproxy's own pages, pipes of bulk transfers
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 _log = logging.getLogger(__name__)
@@ -72,6 +72,12 @@ async def serve(paths: Paths, *, http: int | None = None, access_log: bool | Non
             return await Daemon(paths, http, access_log).run()
     finally:
         claim.release()
+
+
+def client_limit(descriptors: int) -> int:
+    """How many clients there may be of HTTP, and as many of TCP services, each with a connection to a service: neither
+    kind takes the descriptors of the other."""
+    return max(16, (descriptors - RESERVED_DESCRIPTORS) // 4)
 
 
 class Daemon:
@@ -101,7 +107,7 @@ class Daemon:
         try:
             self._control = runner(build_app(self._view(listening)))
             await self._control.setup()
-            connections = max(16, (limit - RESERVED_DESCRIPTORS) // 2)
+            connections = client_limit(limit)
             snapshot = Snapshot.of(await self._reloader.load(self._ports.known))
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
             self._forwarder = Forwarder(self._proxy, limit=connections)

@@ -50,7 +50,7 @@ class KernelPipe:
 class PipePool:
     """Pipes at rest, to be lent out: most transfers are short, and a pipe costs two descriptors and four calls."""
 
-    def __init__(self, most: int = 64):
+    def __init__(self, most: int):
         self._most = most  # lent and at rest together
         self._made = 0
         self._at_rest: list[KernelPipe] = []

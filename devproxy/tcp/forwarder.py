@@ -32,6 +32,7 @@ from devproxy.text import devproxy_command
 _ACCEPTED_AT_ONCE: Final = 64
 _RESPITE: Final = 1.0  # seconds without accepting, where the system has no descriptors left
 _AGAIN: Final = 2.0  # seconds until an address that could not be had is tried again
+_MOST_PIPES: Final = 64  # two descriptors each, which they keep at rest: fewer where there are few
 _TOLD_EVERY: Final = 60.0  # seconds in which the same refusal is told once
 _NO_PORT: Final = "it does not run, and nothing says which port it has"
 
@@ -54,7 +55,7 @@ class Forwarder:
     def __init__(self, proxy: Proxy, *, limit: int):
         self.proxy = proxy
         self.loop = asyncio.get_running_loop()
-        self.pipes = PipePool()
+        self.pipes = PipePool(max(1, min(_MOST_PIPES, limit // 8)))
         self.connections: set[TcpConnection] = set()
         self.is_known_up: Callable[[str], bool] = lambda _: False
         self.on_problems: Callable[[tuple[Problem, ...]], None] = lambda _: None

@@ -28,12 +28,12 @@ _LATER = 4  # descriptors that the proxy opens once, when it first needs them (a
 
 @pytest.fixture(autouse=True)
 def descriptors() -> None:
-    """Two a WebSocket in the proxy, and some to spare."""
+    """Two a WebSocket in the proxy, as many for TCP services, and some to spare."""
     require.linux()
     import resource
 
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * _COUNT + 500:
-        require.missing(f"a hard limit of {2 * _COUNT + 500} open files")
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * _COUNT + 500:
+        require.missing(f"a hard limit of {4 * _COUNT + 500} open files")
 
 
 def test_idle_websockets_cost_little(serve: Callable[[str], Devproxy], tmp_path: Path) -> None:

@@ -381,6 +381,24 @@ async def test_more_clients_than_there_may_be_are_closed() -> None:
             assert len(kept) == 2
 
 
+async def test_transfers_that_are_over_leave_descriptors_for_others() -> None:
+    async with service_that(echo) as port:
+        db = tcp_service("db", port, free_port())
+        async with stage(db, limit=16) as made:
+            pairs = [await made.connect(db) for _ in range(16)]
+            for reader, writer in pairs:
+                writer.write(b"{}")
+                assert await reader.readexactly(2) == b"{}"
+            before = descriptors()
+
+            async def transfer(reader: Reader, writer: Writer) -> None:
+                writer.write(b"x" * (2 << 20))
+                assert len(await reader.readexactly(2 << 20)) == 2 << 20
+
+            await asyncio.gather(*(transfer(*pair) for pair in pairs))
+            assert descriptors() <= before + 2 * 16 // 8  # a pipe has two
+
+
 # Services that are not there
 
 

@@ -129,6 +129,11 @@ class Paths:
         """A name in the folder that is locked while a port is chosen; the file of ports has a lock of its own."""
         return self.state / "ports" / "choice"
 
+    @property
+    def authorities(self) -> Path:
+        """The local certificate authorities, a folder each, and which of them are trusted where."""
+        return self.state / "ca"
+
     # state/log/: devproxy's own logs beside those of the services
 
     @property

@@ -292,8 +292,8 @@ def _refuse_half_written(target: Path, copy: Path, edit: Callable[[bytes], bytes
 
 
 def write_disposable(path: Path, content: bytes) -> None:
-    """Make `content` that of a file which can be made again at any time, 0600: whole or not at all for whoever reads it,
-    but without a lock and without waiting for the disk. What stands at `path`, a symlink too, is replaced.
+    """Make `content` that of a file which can be made again at any time, 0600: whole or not at all for a reader, but
+    without a lock and without waiting for the disk. What stands at `path`, a symlink too, is replaced.
 
     Raises DevproxyError.
     """

@@ -131,7 +131,7 @@ class Authority:
 
 
 class AuthorityStore:
-    """The authorities in `folder`. `is_trusted` says of a root's fingerprint whether some store of the system has it."""
+    """The authorities in `folder`. `is_trusted` says of a root, by its fingerprint, whether some store has it."""
 
     def __init__(self, folder: Path, is_trusted: Callable[[str], bool] = lambda _: False):
         self.folder = folder

@@ -6,6 +6,9 @@ least recently used goes), looked at again after an hour, so that a certificate 
 the place of an older one used, without a restart.
 
 - No name, or one that nobody has: the alert unrecognized_name, and nothing of a certificate.
+- The TLS of asyncio and of uvloop closes a connection whose handshake has failed before the alert is sent, so that a
+  browser says "the connection was reset". Connections here (`sslobject_class`) tell of the failure only when they are
+  asked the next time; until then the loop believes that the handshake waits for the client, and sends what is there.
 - Sessions are resumed across the swap: OpenSSL makes and reads tickets, and keeps sessions, by the context that a
   connection began with, which is always the same one; Python gives all of its contexts one session id context.
 - The version is chosen before the callback runs, ALPN and the cipher after it: every context has all of the settings.
@@ -18,6 +21,7 @@ Not here: certificates (`certificates.py`) and their files (`authority.py`).
 
 import datetime as dt
 import ssl
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +45,35 @@ def _utc_now() -> dt.datetime:
 
 def _ignore(_: object) -> None:
     pass
+
+
+class AlertedConnection(ssl.SSLObject):
+    """The server's side of a connection, which lets the alert of a failed handshake be sent (RFC 8446 §6.2)."""
+
+    _failure: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as failure:
+            self._failure = failure
+            raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "an alert is to be sent") from failure
+
+
+def ignore_undecodable_names() -> None:
+    """Keep names in SNI that are not ASCII from printing a traceback, beside the alert that they get: Python decodes the
+    name before it calls the callback, where no caller can catch what that raises."""
+    previous = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not (isinstance(unraisable.exc_value, UnicodeDecodeError) and isinstance(unraisable.object, bytes)):
+            previous(unraisable)
+
+    sys.unraisablehook = hook
 
 
 @dataclass(slots=True)
@@ -153,6 +186,7 @@ class ServerContexts:
 
     def _new_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sslobject_class = AlertedConnection
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.set_ciphers(_CIPHERS)

@@ -17,16 +17,14 @@ Our roots are limited to our names (`certificates.py`): in none of these places 
 Not here: trust stores of the system and of browsers (`trust_stores.py`).
 """
 
-import contextlib
 import hashlib
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from devproxy.paths import Paths, ensure_private
 from devproxy.storage import files
+from devproxy.tls import java_keystore, pem
 from devproxy.tls.authority import authority_folders, read_root
 
 WHOLE: Final = (
@@ -39,7 +37,6 @@ WHOLE: Final = (
 )
 ADDED: Final = ("NODE_EXTRA_CA_CERTS", "DENO_CERT")
 JAVA: Final = "JAVA_TOOL_OPTIONS"
-PASSWORD: Final = "changeit"  # noqa: S105 - Java's own, for what is no secret; without one it reads no certificates
 
 SYSTEM_BUNDLES: Final = (
     Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian, Ubuntu, Arch, Gentoo, NixOS
@@ -51,8 +48,7 @@ SYSTEM_BUNDLES: Final = (
     Path("/usr/local/share/certs/ca-root-nss.crt"),
 )
 _LARGEST: Final = 16 * 1024 * 1024
-_BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
-_STORE: Final = "javax.net.ssl.trustStore"
+_STORE: Final = "-Djavax.net.ssl.trustStore="
 
 
 def trust_variables(
@@ -72,19 +68,18 @@ def trust_variables(
         values |= dict.fromkeys(WHOLE, str(whole))
     values = {name: value for name, value in values.items() if not _is_set(paths, environment, name)}
     if jvm and whole is not None:
-        values |= _java_variable(java_trust_store(whole), environment.get(JAVA, ""))
+        values |= _java_variable(_java_store(whole), environment.get(JAVA, ""))
     return values
 
 
 def _java_variable(store: Path, options: str) -> dict[str, str]:
     """With the options that are set, unless they name a store."""
-    if f"-D{_STORE}=" in options or any(char in str(store) for char in " \t'\""):  # how JVMs read a quoted one differs
+    if _STORE in options:
         return {}
-    added = f"-D{_STORE}={store} -D{_STORE}Type=PKCS12 -D{_STORE}Password={PASSWORD}"
-    return {JAVA: f"{options} {added}".strip()}
+    return {JAVA: f"{options} {java_keystore.options(store)}".strip()}
 
 
-def java_trust_store(bundle: Path) -> Path:
+def _java_store(bundle: Path) -> Path:
     """The PKCS#12 of the certificates in `bundle`, beside it; made anew where they have changed.
 
     Its name stays, for a JVM opens it when it first needs it. Its content is another at each making (salts), so a
@@ -94,7 +89,7 @@ def java_trust_store(bundle: Path) -> Path:
     store, made_of = bundle.with_suffix(".p12"), bundle.with_suffix(".p12.sha256")
     digest = hashlib.sha256(content).hexdigest().encode()
     if not store.exists() or _content(made_of) != digest:
-        files.write_disposable(store, _pkcs12(content))
+        files.write_disposable(store, java_keystore.merged([], pem.certificates(content)))
         files.write_disposable(made_of, digest)
     return store
 
@@ -134,19 +129,3 @@ def _written(file: Path, content: bytes) -> Path:
     if _content(file) != content:
         files.write_disposable(file, content)
     return file
-
-
-def _pkcs12(bundle: bytes) -> bytes:
-    """With the attribute by which Java takes a certificate for a trusted one."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
-    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
-
-    found: list[PKCS12Certificate] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old roots, which break rules that came later
-        for number, block in enumerate(_BLOCK.findall(bundle)):
-            with contextlib.suppress(ValueError):  # one that is damaged costs the others nothing
-                certificate = x509.load_pem_x509_certificate(block)
-                found.append(PKCS12Certificate(certificate, str(number).encode()))
-        return serialize_java_truststore(found, BestAvailableEncryption(PASSWORD.encode()))

@@ -21,7 +21,8 @@ from devproxy.programs.recognize import starts_java
 from devproxy.registry.model import Service, Source
 from devproxy.run.command import PreparedCommand, with_certificates
 from devproxy.tls.authority import AuthorityStore
-from devproxy.tls.bundle import ADDED, JAVA, PASSWORD, SYSTEM_BUNDLES, WHOLE, trust_variables
+from devproxy.tls.bundle import ADDED, JAVA, SYSTEM_BUNDLES, WHOLE, trust_variables
+from devproxy.tls.java_keystore import PASSWORD
 from devproxy.urls import Ports
 from tests import require
 from tests.tls.forgery import Issuer
@@ -36,8 +37,8 @@ NAME, PUBLIC = "web.shop.localhost", "public.example"
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    """Where there is a CA."""
-    made = Paths(tmp_path / "config", tmp_path / "state")
+    """Where there is a CA. A blank is in the path, as in the home of many a person on macOS."""
+    made = Paths(tmp_path / "config", tmp_path / "my state")
     AuthorityStore(made.authorities).ensure(("localhost",), NOW)
     return made
 
@@ -154,7 +155,7 @@ def test_a_jvm_gets_a_trust_store_of_the_same_certificates(paths: Paths, system:
     options = trust_variables(paths, {}, jvm=True, places=[system])[JAVA]
     store = paths.bundles / "bundle.p12"
     assert options == (
-        f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStoreType=PKCS12"
+        f'-Djavax.net.ssl.trustStore="{store}" -Djavax.net.ssl.trustStoreType=PKCS12'
         " -Djavax.net.ssl.trustStorePassword=changeit"
     )
     kept = pkcs12.load_pkcs12(store.read_bytes(), PASSWORD.encode()).additional_certs
@@ -174,12 +175,6 @@ def test_a_certificate_that_is_damaged_costs_java_none_of_the_others(paths: Path
     trust_variables(paths, {}, jvm=True, places=[system])
     kept = pkcs12.load_pkcs12((paths.bundles / "bundle.p12").read_bytes(), PASSWORD.encode()).additional_certs
     assert len(kept) == 2
-
-
-def test_a_path_with_a_blank_is_not_given_to_java(tmp_path: Path, system: Path) -> None:
-    paths = Paths(tmp_path / "config", tmp_path / "my state")
-    AuthorityStore(paths.authorities).ensure(("localhost",), NOW)
-    assert JAVA not in trust_variables(paths, {}, jvm=True, places=[system])
 
 
 @pytest.mark.parametrize(

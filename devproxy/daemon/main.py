@@ -31,6 +31,7 @@ from devproxy.daemon.health_publisher import HealthPublisher
 from devproxy.daemon.log import DaemonLog
 from devproxy.daemon.reload import MOST_TOLD, RegistryChange, Reloader
 from devproxy.daemon.runtime import Running, read_running, with_scheme
+from devproxy.daemon.tls_server import TlsServer
 from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
 from devproxy.health.model import Condition, Listener, WaitingRequests
@@ -39,6 +40,7 @@ from devproxy.paths import Paths
 from devproxy.problems import PORT_TAKEN
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
+from devproxy.proxy.tls_accept import TlsAcceptor
 from devproxy.registry.loader import Loader
 from devproxy.registry.model import HttpsPort, Upstream
 from devproxy.storage import files
@@ -114,6 +116,7 @@ class Daemon:
             snapshot = Snapshot.of(await self._reloader.load(self._known_ports))
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
             self._forwarder = Forwarder(self._proxy, limit=connections)
+            self._tls = TlsAcceptor(self._proxy, TlsServer(self._paths, self._proxy).context, self._proxy.fronts)
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
             self._watch_health_of_services()
@@ -211,9 +214,13 @@ class Daemon:
 
     async def _accept(self, listening: Sequence[Listening]) -> None:
         loop = asyncio.get_running_loop()
+        self._proxy.https_port = self._own_ports.get("https")
         for one in listening:
             for sock in one.sockets:
-                self._servers.append(await loop.create_server(self._proxy.connection, sock=sock, backlog=BACKLOG))
+                if one.scheme == "https":
+                    self._tls.listen(sock)
+                else:
+                    self._servers.append(await loop.create_server(self._proxy.connection, sock=sock, backlog=BACKLOG))
 
     # While it runs
 
@@ -309,6 +316,7 @@ class Daemon:
     async def _end(self, tasks: list[asyncio.Task[None]]) -> int:
         for server in self._servers:
             server.close()
+        self._tls.close()
         self._forwarder.stop()
         self._withdraw()
         for task in tasks:

@@ -145,6 +145,10 @@ class ClientConnection:
         """End now if nothing is under way, else after that."""
         raise NotImplementedError
 
+    def abort(self) -> None:
+        """End now, whatever is under way."""
+        self.transport.abort()
+
 
 class ResponseReceiver:
     """Who a connection to a service tells what it reads: one exchange."""
@@ -203,7 +207,7 @@ class ProxyState:
     whole. `is_paused` says whether a service's process stands still, None while that is being looked at. `counts` are
     the answers so far by service id (empty for none) and status. `exchanges` are all that have not ended, `held` those
     of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class` is what every
-    request becomes: a recorder is another one.
+    request becomes: a recorder is another one. `https_port` is where https is, None where it is off.
     """
 
     snapshot: Snapshot
@@ -217,6 +221,7 @@ class ProxyState:
     waiting_bytes: int
     tunnels: set[TunnelEnd]
     exchange_class: "type[Exchange]"
+    https_port: int | None
     control: "Callable[[], asyncio.BaseProtocol] | None"
     control_route: Route
     counts: defaultdict[str, defaultdict[int, int]]
@@ -226,6 +231,10 @@ class ProxyState:
 
     def admit(self, connection: "ClientConnection") -> Respond | None:
         """Take in a new connection, or say why not."""
+        raise NotImplementedError
+
+    def admit_handshake(self, connection: "ClientConnection") -> None:
+        """Count a connection whose handshake has yet to come, and give it its deadline."""
         raise NotImplementedError
 
     def forget(self, connection: "ClientConnection") -> None:

@@ -486,7 +486,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         """
         self.keep_alive = False
         self._buffer = b""
-        if self._eof or (self.is_tls and not more and not self.transport.get_write_buffer_size()):
+        ends_now = not more and not self.transport.get_write_buffer_size()
+        if self._eof or (ends_now if self.is_tls else not self.transport.can_write_eof()):
             self._close()
             return
         self._lingering = True

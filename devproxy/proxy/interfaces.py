@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from devproxy.http1.fields import Section
 from devproxy.http1.grammar import Fault
-from devproxy.http1.response import ResponseHead
+from devproxy.http1.response import Pitfalls, ResponseHead
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import Peer
@@ -167,6 +167,10 @@ class ResponseReceiver:
         """A 1xx has come."""
         raise NotImplementedError
 
+    def on_pitfalls(self, pitfalls: Pitfalls) -> None:
+        """What of a response head, which is read for the first time, its service should know."""
+        raise NotImplementedError
+
     def on_head(self, response: ResponseHead, body: bytes) -> None:
         """The response head has come, with the first bytes of its body."""
         raise NotImplementedError
@@ -207,7 +211,8 @@ class ProxyState:
     whole. `is_paused` says whether a service's process stands still, None while that is being looked at. `counts` are
     the answers so far by service id (empty for none) and status. `exchanges` are all that have not ended, `held` those
     of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class` is what every
-    request becomes: a recorder is another one. `https_port` is where https is, None where it is off.
+    request becomes: a recorder is another one. `https_port` is where https is, None where it is off. `pitfalls` is what
+    services should know of their own answers, by id and code; `on_pitfall` hears whose there is a new one of.
     """
 
     snapshot: Snapshot
@@ -226,6 +231,8 @@ class ProxyState:
     control_route: Route
     counts: defaultdict[str, defaultdict[int, int]]
     access_log: Callable[[AccessRecord], None] | None
+    pitfalls: dict[str, dict[str, str]]
+    on_pitfall: Callable[[str], None]
     is_paused: Callable[[str, float], bool | None]
     wake: Callable[[str], None]
 

@@ -88,6 +88,8 @@ class Proxy(ProxyState):
         self.gates: Mapping[str, Gate] = {}
         self.counts: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service that is dormant
+        self.pitfalls: dict[str, dict[str, str]] = {}
+        self.on_pitfall: Callable[[str], None] = lambda _: None
         self.is_paused: Callable[[str, float], bool | None] = lambda *_: False
         self.on_gates: Callable[[], None] = lambda: None  # `gates` are not what they were
         self.on_waits: Callable[[Mapping[str, ServiceWait]], None] = lambda _: None  # once a second, while some wait
@@ -108,6 +110,8 @@ class Proxy(ProxyState):
     def swap(self, snapshot: Snapshot) -> None:
         """Use another registry from the next request on; what is under way is not disturbed."""
         self.snapshot = snapshot
+        for identity in self.pitfalls.keys() - snapshot.table.services.keys():
+            del self.pitfalls[identity]
         self._gather_gates()
 
     def set_gates(self, seen: Mapping[str, Gate]) -> None:

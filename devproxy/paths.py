@@ -134,6 +134,11 @@ class Paths:
         """The local certificate authorities, a folder each, and which of them are trusted where."""
         return self.state / "ca"
 
+    @property
+    def trusted(self) -> Path:
+        """Which stores were asked to trust our authorities, and do."""
+        return self.authorities / "trusted.json"
+
     # state/log/: devproxy's own logs beside those of the services
 
     @property

@@ -20,8 +20,6 @@ Not here: what stands in a certificate (`certificates.py`), who is served which 
 (`trust_stores.py`).
 """
 
-import base64
-import binascii
 import contextlib
 import datetime as dt
 import getpass
@@ -40,6 +38,8 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.storage import files, locks
 from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import quote
+from devproxy.tls.names import is_below
+from devproxy.tls.pem import fingerprint
 
 if TYPE_CHECKING:
     from devproxy.tls.certificates import Signer
@@ -53,7 +53,6 @@ _UNFINISHED: Final = ".new-"
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOSTNAME: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _LONGEST_FILE_NAME: Final = 200  # characters of a hostname that names a file; what is longer is named by its hash
-_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 
 
 class Root(NamedTuple):
@@ -70,11 +69,6 @@ class Root(NamedTuple):
 def is_certifiable(hostname: str) -> bool:
     """Whether a certificate may have this name: labels of lower-case letters, digits, `-` and `_`."""
     return _HOSTNAME.fullmatch(hostname) is not None
-
-
-def is_below(hostname: str, tlds: Iterable[str]) -> bool:
-    """Whether an authority for `tlds` may sign for `hostname` (RFC 5280 §4.2.1.10)."""
-    return any(hostname == tld or hostname.endswith(f".{tld}") for tld in tlds)
 
 
 class Authority:
@@ -192,15 +186,6 @@ def read_root(folder: Path) -> bytes:
     if fingerprint(pem)[:16] != folder.name:
         raise _damaged(folder, f"{_ROOT} is not the certificate that was made")
     return pem
-
-
-def fingerprint(pem: bytes) -> str:
-    """SHA-256 of the one certificate in `pem`, in hexadecimal; "" where there is none."""
-    match = _PEM.fullmatch(pem)
-    try:
-        return hashlib.sha256(base64.b64decode(match[1])).hexdigest() if match else ""
-    except binascii.Error:
-        return ""
 
 
 def _is_current(one: Authority, among: Iterable[Authority], now: dt.datetime) -> bool:

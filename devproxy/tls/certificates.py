@@ -193,6 +193,21 @@ def read_ca(pem: bytes) -> CaCertificate:
     return CaCertificate(certificate, tuple(names))
 
 
+def is_our_root(pem: bytes) -> bool:
+    """Whether `pem` is a root that devproxy has made, by its subject and by what it is limited to."""
+    try:
+        ca = read_ca(pem).certificate
+        limits = ca.extensions.get_extension_for_class(x509.NameConstraints)
+    except _NOT_OURS:
+        return False
+    names = list(limits.value.permitted_subtrees or ())
+    kinds = {type(name) for name in names}
+    loopback = all(name.value in _LOOPBACK for name in names if isinstance(name, x509.IPAddress))
+    common = "".join(str(one.value) for one in ca.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
+    is_limited = limits.critical and kinds == {x509.DNSName, x509.IPAddress} and loopback
+    return is_limited and ca.subject == ca.issuer and common.startswith("devproxy root ")
+
+
 def read_signer(pem: bytes, key: bytes) -> Signer:
     """Raises ValueError where they are damaged, or do not belong together."""
     ca = read_ca(pem)

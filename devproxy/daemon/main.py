@@ -100,6 +100,8 @@ class Daemon:
         self._at_once = asyncio.Event()
         self._notices: list[str] = []
         self._servers: list[asyncio.Server] = []
+        self._own_ports: dict[str, int] = {}
+        self._env_writer = EnvWriter(lambda: self._reloader.registry, self._url_ports)
 
     async def run(self) -> int:
         """Start, serve, end."""
@@ -120,7 +122,6 @@ class Daemon:
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
             self._watch_health_of_services()
-            self._env_writer = EnvWriter(lambda: self._reloader.registry, self._url_ports)
             await self._accept(listening)
             await self._forwarder.follow(self._reloader.registry.services)
         except BaseException:
@@ -308,7 +309,12 @@ class Daemon:
             return
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        loop.add_signal_handler(signal.SIGHUP, self._reloader.request)
+        loop.add_signal_handler(signal.SIGHUP, self._look_again)
+
+    def _look_again(self) -> None:
+        """Read the registry, and see whether the CA is trusted by now: URLs in files depend on it."""
+        self._reloader.request()
+        self._env_writer.look()
 
     def _interrupt(self) -> None:
         (self._at_once if self._stop.is_set() else self._stop).set()

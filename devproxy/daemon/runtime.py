@@ -62,8 +62,9 @@ def with_scheme(paths: Paths, settings: ProxySettings, http: int | None, https: 
 
 def _is_trusted(paths: Paths, settings: ProxySettings) -> bool:
     """Whether clients of this machine trust the certificates that names below our top-level domains get."""
-    del paths, settings
-    return False
+    from devproxy.tls.trust_record import is_trusted
+
+    return is_trusted(paths, settings.tlds)
 
 
 def _read_project(kind: type, text: object) -> Project:

@@ -15,7 +15,6 @@ from tests.loops import factories
 from tests.wire.asleep import Asleep
 from tests.wire.harness import Stage
 
-
 OVER_TLS = frozenset(
     (
         "test_abort",

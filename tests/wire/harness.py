@@ -255,8 +255,11 @@ class Stage:
         registry = Registry(settings=chosen, services=services or (service("web", self.origin),))
         return Snapshot.of(registry)
 
-    async def connect(self, *, receive_buffer: int = 0, source: str = "") -> Peer:
-        """A new client; `receive_buffer` (bytes) makes one whose kernel takes little, `source` gives it an address."""
+    async def connect(self, *, receive_buffer: int = 0, source: str = "", handshake: bool = True) -> Peer:
+        """A new client; `receive_buffer` (bytes) makes one whose kernel takes little, `source` gives it an address.
+
+        Without `handshake` one that has only connected.
+        """
         sock = socket.socket(family_of(self.host), socket.SOCK_STREAM)
         if source:
             sock.bind((source, 0))
@@ -267,7 +270,7 @@ class Stage:
         self._clients.append(client)
         async with asyncio.timeout(DEADLINE):
             await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
-        if self.tls:
+        if self.tls and handshake:
             await client.handshake()  # type: ignore[attr-defined]
         return client
 

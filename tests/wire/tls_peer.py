@@ -62,6 +62,10 @@ class TlsPeer(Peer):
                 await self._receive("the handshake")
         await self._flush()
 
+    def outgoing(self) -> bytes:
+        """What is to be sent, and has not been."""
+        return self._outgoing.read()
+
     async def send(self, data: bytes) -> None:
         for start in range(0, len(data), 1 << 20):
             self.tls.write(data[start : start + (1 << 20)])

@@ -31,6 +31,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "up": "Run a project's services.",
         "start": "Run the proxy in the background, or SERVICE.",
         "serve": "Run the proxy in the foreground.",
+        "trust": "Have browsers and programs believe https:// names.",
     },
     "Look": {
         "ls": "List the services and where each is reached.",
@@ -51,6 +52,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "restart": "End the proxy, or SERVICE, and run it again.",
         "rm": "Take a service out of your registry.",
         "unlink": "Take a project out of your registry.",
+        "untrust": "Take back what trust has done.",
         "completion": "Teach your shell to complete names and commands.",
         "help": "Tell more about COMMAND.",
     },

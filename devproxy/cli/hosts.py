@@ -10,9 +10,7 @@ machine have two registries.
 """
 
 import contextlib
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ import click
 
 from devproxy.cli.context import CommandContext, load_context
 from devproxy.cli.output import print_json, remark, say
+from devproxy.cli.root_rights import USER_NAME, by_sudo, refuse_sudo, who_asks
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net.hosts_file import (
     HostsLine,
@@ -38,8 +37,7 @@ from devproxy.net.hosts_file import (
     wildcards,
 )
 from devproxy.net.name_lookup import REREAD, astray_after
-from devproxy.net.users import user_name
-from devproxy.paths import Paths, hosts_file, is_root, sudo_caller
+from devproxy.paths import hosts_file, is_root
 from devproxy.problems import Wrong
 from devproxy.storage import files, marked_block
 from devproxy.storage.system_errors import why_and_fix
@@ -144,20 +142,8 @@ def command(*, apply: bool, remove: bool, check: bool, everything: bool | None, 
 
 def _view() -> CommandContext:
     """The registry of whoever types the command. Raises DevproxyError where sudo hides it."""
-    if _user_behind_sudo() is not None:
-        raise DevproxyError(
-            "root has no registry of its own",
-            why="sudo makes devproxy look at root's files, not at yours",
-            fix=f"without sudo, it asks for the rights to write by itself: {devproxy_command('hosts', '--apply')}",
-            exit_code=Exit.REFUSED,
-        )
+    refuse_sudo(devproxy_command("hosts", "--apply"))
     return load_context()
-
-
-def _user_behind_sudo() -> int | None:
-    """Whose command this is, where root runs it for somebody else; root who has a registry runs it for itself."""
-    caller = sudo_caller()
-    return None if not caller or Paths.from_environment().registry.exists() else caller
 
 
 def _block(wanted: list[HostsLine]) -> HostsBlock:
@@ -171,12 +157,7 @@ def _title() -> str:
     """The block's name: of whoever types the command, also by sudo."""
     if sys.platform == "win32":
         return _TITLE
-    uid = _user_behind_sudo() or os.geteuid()
-    user = user_name(uid)
-    return f"{_TITLE} of {user if re.fullmatch(_USER, user) else uid}"
-
-
-_USER: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+    return f"{_TITLE} of {who_asks()}"
 
 
 def _print(block: HostsBlock, as_json: bool) -> None:
@@ -236,7 +217,7 @@ def _pair(line: HostsLine) -> dict[str, str]:
 def _write_given(as_json: bool) -> None:
     """Write the block that is on standard input, whose user its markers name."""
     text = sys.stdin.buffer.read(files.MAX_BYTES)
-    found = re.match(rb"# >>> (%s(?: of %s)?) >>>\r?\n" % (_TITLE.encode(), _USER.encode()), text)
+    found = re.match(rb"# >>> (%s(?: of %s)?) >>>\r?\n" % (_TITLE.encode(), USER_NAME.encode()), text)
     if found is None:
         raise DevproxyError(
             "no block of devproxy's is on standard input",
@@ -287,32 +268,11 @@ def _again(block: HostsBlock) -> HostsBlock:
 
 
 def _change_by_sudo(block: HostsBlock, *, quiet: bool) -> None:
-    import shutil
+    from devproxy.run.interpreter import as_typed
 
-    from devproxy.run.interpreter import as_another_user, as_typed
-
-    words = as_another_user("hosts", "--apply", "--stdin")
-    sudo = shutil.which("sudo")
-    if sudo is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        typed = f"{as_typed()} hosts {block.kind} | sudo {_typed(words)}"
-        if not block.wanted:
-            typed = f"sudo {_typed(as_another_user('hosts', '--remove'))}"
-        raise DevproxyError(
-            f"{block.file} could not be written",
-            why="it belongs to root, and there is no terminal on which sudo could ask for a password"
-            if sudo is not None
-            else "it belongs to root, and sudo is not installed",
-            fix=typed if sudo is not None else f"do it as root: {typed}",
-        )
-    remark(f"{block.file} belongs to root: sudo writes it, and may ask for your password")
-    out = subprocess.DEVNULL if quiet else None  # what it says, it says to our reader
-    done = subprocess.run([sudo, "--", *words], input=block.text.encode(), stdout=out, check=False)
-    if done.returncode:
-        raise DevproxyError(f"{block.file} was not written", why=f"sudo has ended with {done.returncode}")
-
-
-def _typed(words: Sequence[str]) -> str:
-    return " ".join(map(quote, words))
+    piped = f"{as_typed()} hosts {block.kind}" if block.wanted else ""
+    words, alone = ("hosts", "--apply", "--stdin"), ("hosts", "--remove")
+    by_sudo(block.file, words, block.text.encode(), piped=piped, alone=alone, quiet=quiet)
 
 
 def _not_written(file: Path, error: OSError) -> DevproxyError:

@@ -168,6 +168,7 @@ def _refused(path: Path, code: ProblemCode, message: str, why: str, fix: str) ->
 # Writing
 
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _SHARING = 2.0  # seconds; how long Windows may refuse a replace because a reader has the file open
 
 
@@ -292,6 +293,24 @@ def _refuse_half_written(target: Path, copy: Path, edit: Callable[[bytes], bytes
     copy.unlink()
 
 
+def write_disposable(path: Path, content: bytes) -> None:
+    """Make `content` that of a file which can be made again at any time, 0600: whole or not at all for a reader, but
+    without a lock and without waiting for the disk. What stands at `path`, a symlink too, is replaced.
+
+    Raises DevproxyError.
+    """
+    with _explained(path, "written"):
+        temporary = _temporary(path)
+        descriptor = os.open(temporary, _NEW, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            _rename(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
 def write_json(path: Path, value: object) -> None:
     """`write` what `json_text` makes of `value`."""
     write(path, json_text(value))
@@ -324,8 +343,8 @@ def _write(path: Path, change: Callable[[Path], bytes | None], private: bool) ->
 
 
 def _replace(target: Path, content: bytes, new_mode: int) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), new_mode)
+    temporary = _temporary(target)
+    descriptor = os.open(temporary, _NEW, new_mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             _inherit(descriptor, target)
@@ -337,6 +356,10 @@ def _replace(target: Path, content: bytes, new_mode: int) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
 
 
 def _inherit(descriptor: int, target: Path) -> None:

@@ -3,7 +3,9 @@ which real programs read may be written.
 
 How it works: `unshare --mount` gives a namespace to a process that waits for its standard input to end; there a copy of
 /etc is bound over it. `nsenter` runs a program inside. With `mount_point` the hosts file alone is bound once more, as
-containers have it. Names come from this file alone (nsswitch.conf), so that no name server is asked.
+containers have it. Names come from this file alone (nsswitch.conf), so that no name server is asked. Other folders
+of the system's may be copied and bound the same way (`also`), and the network may be the test's own as well: loopback,
+with more addresses on it (`addresses`).
 """
 
 import contextlib
@@ -27,7 +29,7 @@ BEFORE = b"127.0.0.1\tlocalhost\n::1 localhost ip6-localhost\n# caf\xe9 \xff\n"
 class OwnEtc:
     """The namespace; `home` is whose registry is read in there, in a folder that other users may enter."""
 
-    def __init__(self, folder: Path, *, mount_point: bool):
+    def __init__(self, folder: Path, *, mount_point: bool, also: Sequence[str] = (), addresses: Sequence[str] = ()):
         self.folder = folder
         self.home = Home(folder / "home")
         self.home.folder.mkdir(mode=0o700)
@@ -37,8 +39,16 @@ class OwnEtc:
         self.write(BEFORE)
         (self.etc / "nsswitch.conf").write_text("passwd: files\nhosts: files\n", "utf-8")
         bind = f"mount --bind {self.etc} /etc" + (f" && mount --bind {self._seen} /etc/hosts" if mount_point else "")
+        for path in also:
+            copy = folder / path.strip("/").replace("/", "-")
+            shutil.copytree(path, copy, symlinks=True)
+            bind += f" && mount --bind {copy} {path}"
+        if addresses:
+            added = (f"ip address add {address}/32 dev lo" for address in addresses)
+            bind += " && " + " && ".join(("ip link set lo up", *added))
+        self._spaces = ["mnt", *(["net"] if addresses else [])]
         self._holder = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", f"{bind} && echo up && exec cat"],
+            ["unshare", "--mount", *(["--net"] if addresses else []), "sh", "-c", f"{bind} && echo up && exec cat"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -55,7 +65,8 @@ class OwnEtc:
         self._seen.write_bytes(content)
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        return ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", *argv]
+        options = {"mnt": "--mount", "net": "--net"}
+        return ["nsenter", *(f"{options[one]}=/proc/{self._holder.pid}/ns/{one}" for one in self._spaces), *argv]
 
     def run(self, *argv: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> Result:
         done = subprocess.run(
@@ -99,15 +110,15 @@ PROGRAM = (sys.executable, "-m", "devproxy")
 
 
 @contextlib.contextmanager
-def own_etc(*, mount_point: bool = False) -> Iterator[OwnEtc]:
+def own_etc(*, mount_point: bool = False, also: Sequence[str] = (), addresses: Sequence[str] = ()) -> Iterator[OwnEtc]:
     require.linux()
     require.root()
-    for name in ("unshare", "nsenter", "setpriv"):
+    for name in ("unshare", "nsenter", "setpriv", *(["ip"] if addresses else [])):
         require.program(name)
     folder = Path(tempfile.mkdtemp(prefix="devproxy-etc-"))
     folder.chmod(0o755)
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder)
-        made = OwnEtc(folder, mount_point=mount_point)
+        made = OwnEtc(folder, mount_point=mount_point, also=also, addresses=addresses)
         stack.callback(made.close)
         yield made

@@ -1,0 +1,1 @@
+"""TLS: the local certificate authority, its certificates, and what servers and clients are given of them."""

@@ -1,0 +1,168 @@
+"""`devproxy trust` and `untrust` on the real stores of this machine, as real programs read them: in a mount and network
+namespace of the test's own, so that nothing of this machine's is touched."""
+
+import datetime as dt
+import hashlib
+import ipaddress
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from devproxy.errors import Exit
+from devproxy.tls.authority import AuthorityStore
+from tests import require
+from tests.e2e.believers import (
+    CHROMIUM,
+    OF_THE_SYSTEM,
+    Machine,
+    believes,
+    firefox_believes,
+    nss_believes,
+    who_believes,
+)
+from tests.e2e.own_etc import OwnEtc, own_etc
+from tests.e2e.processes import APPS, running
+
+pytestmark = pytest.mark.e2e
+
+OURS, BY_HAND, FOREIGN, ADDRESS = "web.localhost", "hand.localhost", "example.com", "192.168.1.5"
+HOSTS = f"127.0.0.1 localhost {OURS} {BY_HAND} {FOREIGN}\n"
+COPIED = ("/usr/local/share/ca-certificates", "/var/lib/dpkg", "/var/lib/ca-certificates-java")
+
+
+@pytest.fixture
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """With a copy of the folders that the test's parameter names."""
+    also = [path for path in getattr(request, "param", ()) if Path(path).is_dir()]
+    with own_etc(also=also, addresses=[ADDRESS]) as etc:
+        etc.write(HOSTS.encode())
+        home = etc.folder / "user"
+        home.mkdir()
+        yield Machine(etc, home, etc.folder / "server.log")
+
+
+@pytest.fixture
+def served(machine: Machine) -> Iterator[Machine]:
+    """With a server whose certificates our intermediate has signed: for names that it is for, and for others.
+
+    What it signs is signed in the same way whatever the name, so only the name can be why it is refused.
+    """
+    store = AuthorityStore(machine.etc.home.state / "ca")
+    (authority,) = store.ensure(["localhost"], dt.datetime.now(dt.UTC))
+    files = {OURS: authority.issue(OURS, dt.datetime.now(dt.UTC))}
+    for name in (BY_HAND, FOREIGN, ADDRESS):
+        files[name] = machine.etc.folder / f"{name}.pem"
+        files[name].write_bytes(sign(authority.folder, name))
+    argv = [sys.executable, str(APPS / "tls_server.py"), *(f"{name}={file}" for name, file in files.items())]
+    with running(machine.etc.command(argv), machine.log, cwd=machine.etc.folder) as program:
+        program.wait_output("ready")
+        yield machine
+
+
+def sign(authority: Path, name: str) -> bytes:
+    """A key and a certificate for any name, by whoever has stolen the intermediate's key."""
+    issuer_pem = (authority / "intermediate.pem").read_bytes()
+    issuer = x509.load_pem_x509_certificate(issuer_pem)
+    issuer_key = load_pem_private_key((authority / "intermediate.key").read_bytes(), None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    is_address = name == ADDRESS
+    names = [x509.IPAddress(ipaddress.ip_address(name)) if is_address else x509.DNSName(name)]
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(issuer.subject, x509.Name([]), key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + certificate.public_bytes(Encoding.PEM) + issuer_pem
+
+
+def state(etc: OwnEtc) -> dict[str, str]:
+    """Every file and link of the system's store as it is, but for Java's keystore: it is new each time it is written."""
+    found = {}
+    for root in (etc.etc / "ssl", etc.etc / "ca-certificates", etc.folder / "usr-local-share-ca-certificates"):
+        for file in sorted(root.rglob("*")):
+            if file.is_symlink():
+                found[str(file)] = str(file.readlink())
+            elif file.is_file() and file.name != "cacerts":
+                found[str(file)] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
+
+
+def java_names(machine: Machine) -> str:
+    keytool = require.program("keytool")
+    return machine.run(keytool, "-list", "-cacerts", "-storepass", "changeit").out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", [COPIED], indirect=True, ids=["system"])
+def test_programs_that_read_the_systems_store(served: Machine) -> None:
+    every = set(OF_THE_SYSTEM)
+    assert served.run("update-ca-certificates").code == 0
+    before = state(served.etc)
+    assert who_believes(served, OURS) == set()
+    done = served.devproxy("trust", "--store", "system")
+    assert (done.code, done.err.count("Traceback")) == (Exit.GOOD, 0), done.err
+    assert who_believes(served, OURS) == every
+    assert who_believes(served, BY_HAND) == every
+    assert who_believes(served, FOREIGN) == set()
+    assert who_believes(served, ADDRESS) == set()
+    assert "devproxy" in java_names(served)
+    done = served.devproxy("untrust")
+    assert (done.code, done.err.count("Traceback")) == (Exit.GOOD, 0), done.err
+    assert who_believes(served, OURS) == set()
+    assert state(served.etc) == before
+    assert "devproxy" not in java_names(served)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["none", "old", "new"])
+def test_chromium(served: Machine, place: str) -> None:
+    """Its database is where it has made it, or it has none yet, or there is a folder of an older version's."""
+    folders = {"old": served.home / ".pki/nssdb", "new": served.home / ".local/share/pki/nssdb"}
+    if place == "old":
+        folders["old"].mkdir(parents=True)
+    if place != "none":
+        assert not believes(served, CHROMIUM, OURS)
+        assert [file.parent for file in served.home.rglob("cert9.db")] == [folders[place]]
+    done = served.devproxy("trust", "--store", "chrome")
+    assert done.code == Exit.GOOD, done.err
+    assert believes(served, CHROMIUM, OURS)
+    if place == "new":
+        assert believes(served, CHROMIUM, BY_HAND)
+        assert not believes(served, CHROMIUM, FOREIGN)
+        assert not believes(served, CHROMIUM, ADDRESS)
+    assert served.devproxy("untrust").code == Exit.GOOD
+    assert not believes(served, CHROMIUM, OURS)
+
+
+@pytest.mark.slow
+def test_firefox(served: Machine) -> None:
+    assert not firefox_believes(served, OURS)
+    (profile,) = served.firefox_profiles()
+    assert not nss_believes(served, profile, OURS)
+    done = served.devproxy("trust", "--store", "firefox")
+    assert done.code == Exit.GOOD, done.err
+    for host, is_believed in ((OURS, True), (BY_HAND, True), (FOREIGN, False), (ADDRESS, False)):
+        assert nss_believes(served, profile, host) is is_believed, host
+        assert firefox_believes(served, host) is is_believed, host
+    assert served.devproxy("untrust").code == Exit.GOOD
+    assert not nss_believes(served, profile, OURS)
+    assert not firefox_believes(served, OURS)

@@ -203,7 +203,8 @@ class ProxyState:
     whole. `is_paused` says whether a service's process stands still, None while that is being looked at. `counts` are
     the answers so far by service id (empty for none) and status. `exchanges` are all that have not ended, `held` those
     of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class` is what every
-    request becomes: a recorder is another one.
+    request becomes: a recorder is another one. `http2` makes the protocol of a connection that speaks HTTP/2; None
+    where that cannot be had.
     """
 
     snapshot: Snapshot
@@ -217,6 +218,7 @@ class ProxyState:
     waiting_bytes: int
     tunnels: set[TunnelEnd]
     exchange_class: "type[Exchange]"
+    http2: "Callable[[ProxyState], asyncio.Protocol] | None"
     control: "Callable[[], asyncio.BaseProtocol] | None"
     control_route: Route
     counts: defaultdict[str, defaultdict[int, int]]

@@ -50,6 +50,15 @@ _CONTROL = Service(
 )
 
 
+def _http2() -> Callable[[ProxyState], asyncio.Protocol] | None:
+    """Who speaks HTTP/2, None where its library cannot be imported: clients then get HTTP/1.1."""
+    try:
+        from devproxy.proxy.h2 import Http2Connection
+    except ImportError:
+        return None
+    return Http2Connection
+
+
 class Proxy(ProxyState):
     """All connections. `connection` is the factory for `loop.create_server`.
 
@@ -71,6 +80,7 @@ class Proxy(ProxyState):
         self.control_route = Route(_CONTROL, CONTROL_LABEL, b"", strip=False)
         self.access_log = access_log
         self.exchange_class = exchange_class
+        self.http2 = _http2()
         self.pool = Pool()
         self.loop = asyncio.get_running_loop()
         self.clock = self.loop.time()

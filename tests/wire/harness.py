@@ -18,8 +18,11 @@ from typing import Any, TypeVar
 
 from devproxy.net.sockets import bound_buffers
 from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.h2 import Http2Connection
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
+from devproxy.proxy.tunnel import is_paused
+from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from tests.clock import Clock
 from tests.ports import free_port
@@ -169,8 +172,9 @@ class Origin:
 class Stage:
     """A proxy on a loopback address, its origin, its clients. `loop_errors`: what the event loop complained about."""
 
-    def __init__(self, host: str, origin_host: str = ""):
+    def __init__(self, host: str, origin_host: str = "", client: type[Peer] = Peer):
         self.host = host
+        self.client = client
         self.origin = Origin(origin_host or host)
         self.port = 0
         self.loop_errors: list[str] = []
@@ -230,6 +234,19 @@ class Stage:
         assert isinstance(found, Http1Connection)
         return found
 
+    @property
+    def h2_connection(self) -> Http2Connection:
+        """The one connection of a client that there is, which speaks HTTP/2."""
+        (found,) = self.proxy.connections
+        assert isinstance(found, Http2Connection)
+        return found
+
+    def is_service_paused(self, stream: int) -> bool:
+        """Whether nothing is read from the service behind a stream of that connection."""
+        exchange = self.h2_connection.streams[stream].exchange
+        upstream = exchange.upstream if exchange is not None else None
+        return isinstance(upstream, UpstreamConnection) and is_paused(upstream.transport)
+
     def _snapshot(self, services: tuple[Service, ...], settings: dict[str, Any]) -> Snapshot:
         chosen = ProxySettings(**{**_SHORT, **settings})
         registry = Registry(settings=chosen, services=services or (service("web", self.origin),))
@@ -243,7 +260,7 @@ class Stage:
         sock.setblocking(False)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        client = Peer(sock, f"client {len(self._clients) + 1}")
+        client = self.client(sock, f"client {len(self._clients) + 1}")
         self._clients.append(client)
         async with asyncio.timeout(DEADLINE):
             await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))

@@ -16,9 +16,11 @@ from devproxy.text import shown_bytes
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 _METHOD: Final = TOKEN.removesuffix(b"++") + b"{1,64}+"
-_REQUEST_LINE: Final = re.compile(rb"(" + _METHOD + rb") ([!-\x22$-~]++) HTTP/1\.([01])\r\n")
+_TARGET: Final = rb"[!-\x22$-~]++"
+_REQUEST_LINE: Final = re.compile(rb"(" + _METHOD + rb") (" + _TARGET + rb") HTTP/1\.([01])\r\n")
+_METHOD_AND_TARGET: Final = re.compile(_METHOD + b" " + _TARGET)
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + VALUE + rb"))?\r\n")
-_ANY_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([!-\x22$-~]++) HTTP/([0-9])\.([0-9])\r\n")
+_ANY_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") (" + _TARGET + rb") HTTP/([0-9])\.([0-9])\r\n")
 
 _BEGIN: Final = re.compile(rb"(" + TOKEN + rb") ([^ \r\n]++)(?= |$)")
 _FIRST_LINE: Final = 8192  # bytes of a refused request that are looked at for its method and target
@@ -140,6 +142,13 @@ def _method_too_long(method: bytes) -> Fault:
         f"the method has more than {METHOD_LIMIT} bytes: {shown_bytes(method, 40)}",
         "use a method of HTTP, such as GET",
     )
+
+
+def request_fault(method: bytes, target: bytes) -> Fault | None:
+    """Why these cannot stand in a request line of HTTP/1.1, where another protocol has brought them."""
+    if _METHOD_AND_TARGET.fullmatch(b"%b %b" % (method, target)) is not None:
+        return None
+    return explain_request_line(b"%b %b HTTP/1.1\r\n" % (method, target))
 
 
 def explain_request_line(buffer: bytes) -> Fault:

@@ -54,7 +54,8 @@ class ResponseHead:
     who the client is to the connection; `simple` says that this head is the service's lines, each as its kind says.
     `undated` is `plain` without its empty line where the service has sent no Date, which a proxy has to add (RFC 9110
     §6.6.1): `plain` is empty then, since it would grow old. `is_own`: it is of devproxy's own pages. `pitfalls`: what
-    its service should know, None nearly always.
+    its service should know, None nearly always. `pairs`: the same head as a list for HTTP/2, once it was asked for
+    (`proxy/h2_fields.py`).
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class ResponseHead:
         "line",
         "method",
         "minor",
+        "pairs",
         "pitfalls",
         "plain",
         "reusable",
@@ -91,6 +93,7 @@ class ResponseHead:
     ):
         self.minor, self.status, self.line, _, _ = line
         self.head = head
+        self.pairs: list[tuple[bytes, bytes]] | None = None
         self.fields = fields
         self.length = length
         self.method = method
@@ -126,6 +129,7 @@ class ResponseHead:
         response.minor, response.status, response.line, response.method = self.minor, self.status, self.line, method
         response.length, response.reusable, response.idle_limit = self.length, self.reusable, self.idle_limit
         response.head = head
+        response.pairs = None
         response.fields = fields
         response.pitfalls = self.pitfalls
         response.simple, response.is_own, response.is_dated = True, False, self.is_dated

@@ -20,6 +20,7 @@ registry may say something else.
 
 import asyncio
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Final
 
 from devproxy.http1.fields import Section
@@ -27,7 +28,8 @@ from devproxy.http1.framing import CHUNKED
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, Pitfalls, ResponseHead, switch_fault
 from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, too_many_waiting
-from devproxy.proxy.decide import Reading
+from devproxy.proxy.decide import Reading, own_pages
+from devproxy.proxy.error_pages import render
 from devproxy.proxy.forward import pass_mark
 from devproxy.proxy.gates import Dormant, start_timeout
 from devproxy.proxy.in_process import connect_in_process
@@ -197,6 +199,20 @@ class Exchange(ResponseReceiver):
         self.service_id = self.service_id or respond.service
         self.finish()
         self.stream.answer(self, respond)
+
+    def rendered(self, respond: Respond, *, close: bool) -> bytes:
+        """An answer of our own, as a response of HTTP/1.1."""
+        # A head that could not be read says nothing of its client: JSON, where nothing echoed passes for markup.
+        accept = self.fields.any(b"accept") if self.reading.host else b"application/problem+json"
+        return render(
+            respond,
+            accept=accept,
+            method=self.method,
+            date=formatdate(usegmt=True),
+            close=close,
+            minor=self.reading.minor,
+            pages=own_pages(self.reading),
+        )
 
     # The request, from the stream.
 

@@ -17,7 +17,6 @@ what comes thrown away, before close_notify. A response that was cut ends withou
 import asyncio
 import time
 from contextlib import suppress
-from email.utils import formatdate
 from typing import Final, cast
 
 from devproxy.http1.fields import Section, section
@@ -26,9 +25,8 @@ from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, head_to
 from devproxy.http1.response import ResponseHead, date_line
 from devproxy.net.sockets import is_gone, reset
 from devproxy.proxy.answers import Respond
-from devproxy.proxy.decide import Reading, absolute, own_pages, read, target_fault
+from devproxy.proxy.decide import Reading, absolute, read, target_fault
 from devproxy.proxy.dispatch import dispatch
-from devproxy.proxy.error_pages import render
 from devproxy.proxy.exchange import NEVER, Exchange
 from devproxy.proxy.forward import Peer
 from devproxy.proxy.interfaces import ClientConnection, ClientStream, ProxyState, empty_request
@@ -38,6 +36,7 @@ from devproxy.proxy.tunnel import join
 from devproxy.routing.table import Route
 
 HIGH_WATER: Final = 1 << 19  # bytes that may wait for the client before its service is no longer read
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\n"  # how HTTP/2 begins, up to its empty line (RFC 9113 §3.4)
 _LINGER: Final = 2.0  # seconds after its last byte in which what a client still sends is thrown away, so that it can
 _LINGER_MOST: Final = 30.0  # read our answer; and in all
 _PIPELINE_LIMIT: Final = 65536  # bytes of later requests that wait before reading stops
@@ -152,7 +151,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
                 data = b""
                 break
             if isinstance(head, Fault):
-                self._refuse(Respond.to(head), data)
+                if not self._become_http2(data):
+                    self._refuse(Respond.to(head), data)
                 break
             self._skipped = False
             self._begin(head, data)
@@ -177,9 +177,21 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             self._refuse(Respond.to(head_too_large(partial, limit)), partial)
             return None
         fault = early_fault(partial, checked)
-        if fault is not None:
+        if fault is not None and not PREFACE.startswith(partial):
             self._refuse(Respond.to(fault), partial)
         return None
+
+    def _become_http2(self, data: bytes) -> bool:
+        """Give the connection to HTTP/2, where its client begins with that (RFC 9113 §3.3), and it is spoken here."""
+        front = self.proxy.fronts.get("h2")
+        if self._fields is not None or front is None or not data.startswith(PREFACE):
+            return False
+        self.proxy.forget(self)
+        connection = front()
+        self.transport.set_protocol(connection)
+        connection.connection_made(self.transport)
+        connection.data_received(data)
+        return True
 
     def _begin(self, head: RequestHead, data: bytes) -> None:
         """Make an exchange of a request; the bytes behind its head are in the buffer then, but for those it took."""
@@ -328,11 +340,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
 
     def address_of(self, route: Route) -> UpstreamAddress:
         if route is not self._route:
-            upstream = route.service.upstream
-            assert upstream is not None
             self._route = route
-            server_name = route.host if upstream.scheme == "https" else ""
-            address = self.proxy.pool.at(upstream, server_name, route.response_edit)
+            address = self.proxy.pool.of_route(route)
             self._address = address if self._owned is None else self._own(self._owned, address)
         return self._address
 
@@ -443,19 +452,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self._disown()
 
     def _write_answer(self, respond: Respond, exchange: Exchange) -> None:
-        # A head that could not be read says nothing of its client: JSON, where nothing echoed passes for markup.
-        accept = exchange.fields.any(b"accept") if exchange.reading.host else b"application/problem+json"
-        self.transport.write(
-            render(
-                respond,
-                accept=accept,
-                method=exchange.method,
-                date=formatdate(usegmt=True),
-                close=not self.keep_alive,
-                minor=exchange.reading.minor,
-                pages=own_pages(exchange.reading),
-            )
-        )
+        self.transport.write(exchange.rendered(respond, close=not self.keep_alive))
 
     # Between exchanges, and the end of the connection.
 

@@ -24,6 +24,7 @@ from devproxy.http1.edits import ResponseEdit
 from devproxy.http1.response import ResponseHead
 from devproxy.net.sockets import is_at_rest
 from devproxy.registry.model import Upstream
+from devproxy.routing.table import Route
 
 if TYPE_CHECKING:
     from devproxy.proxy.interfaces import ClientConnection, ResponseReceiver
@@ -211,6 +212,12 @@ class Pool:
         if address is None:
             address = self.addresses[key] = UpstreamAddress(upstream, server_name, response_edit)
         return address
+
+    def of_route(self, route: "Route") -> UpstreamAddress:
+        """The state of the address behind a route."""
+        upstream = route.service.upstream
+        assert upstream is not None
+        return self.at(upstream, route.host if upstream.scheme == "https" else "", route.response_edit)
 
     def own(self, address: UpstreamAddress, client: "ClientConnection") -> UpstreamAddress:
         """A state of the same address for one client's connection alone, until `disown`."""

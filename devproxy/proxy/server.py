@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from devproxy.addresses import LOOPBACKS, is_loopback
 from devproxy.net.sockets import is_tls
@@ -51,6 +52,16 @@ _CONTROL = Service(
 )
 
 
+def _fronts(proxy: ProxyState) -> dict[str, Callable[[], asyncio.Protocol]]:
+    """The protocols that clients may speak. The library for HTTP/2 cannot be imported everywhere."""
+    fronts: dict[str, Callable[[], asyncio.Protocol]] = {}
+    with suppress(ImportError):
+        from devproxy.proxy.h2 import Http2Connection
+
+        fronts["h2"] = partial(Http2Connection, proxy)
+    return {**fronts, "http/1.1": partial(Http1Connection, proxy)}
+
+
 class Proxy(ProxyState):
     """All connections. `connection` is the factory for `loop.create_server`, `fronts` those that ALPN may choose
     (RFC 7301), the best first.
@@ -78,7 +89,7 @@ class Proxy(ProxyState):
         self.loop = asyncio.get_running_loop()
         self.clock = self.loop.time()
         self.draining = False
-        self.fronts: dict[str, Callable[[], asyncio.Protocol]] = {"http/1.1": self.connection}
+        self.fronts = _fronts(self)
         self.connections: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
         self.held: set[Exchange] = set()

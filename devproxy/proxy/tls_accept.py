@@ -236,3 +236,6 @@ class MisplacedConnection(Http1Connection):
             reading.refusal = misplaced(reading, head[0], target, int(self.peer.port))
             reading.routes = None
         return prepared
+
+    def _become_http2(self, data: bytes) -> bool:
+        return False  # not without TLS, here

@@ -13,7 +13,9 @@ import pytest
 from tests import require
 from tests.loops import factories
 from tests.wire.asleep import Asleep
+from tests.wire.h2_peer import Http2Peer
 from tests.wire.harness import Stage
+from tests.wire.peer import Peer
 
 OVER_TLS = frozenset(
     (
@@ -69,17 +71,31 @@ def pytest_asyncio_loop_factories(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of `OVER_TLS` on the port for HTTPS, too."""
-    if "scheme" in metafunc.fixturenames:
-        both = metafunc.module.__name__.rpartition(".")[2] in OVER_TLS
-        metafunc.parametrize("scheme", ["http", "https"] if both else ["http"], ids=lambda name: name)
+    """Run every case over HTTP/1.1 and HTTP/2, but for those that are marked `http1`, and files of `OVER_TLS` there."""
+    if "front" in metafunc.fixturenames:
+        over_tls = metafunc.module.__name__.rpartition(".")[2] in OVER_TLS
+        metafunc.parametrize("front", ["http", "h2", "https"] if over_tls else ["http", "h2"], ids=lambda name: name)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of HTTP/2 what has no meaning there: the mark may stand at a case, a test or a file."""
+    left_out = {item for item in items if _is_over_http2(item) and item.get_closest_marker("http1") is not None}
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_over_http2(item: pytest.Item) -> bool:
+    case = getattr(item, "callspec", None)
+    return case is not None and case.params.get("front") == "h2"
 
 
 @pytest.fixture
-async def stage(scheme: str) -> AsyncIterator[Stage]:
+async def stage(front: str) -> AsyncIterator[Stage]:
     """A stage whose proxy the test starts."""
     on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-    stage = Stage(require.loopback("::1" if on_uvloop else "127.0.0.1"), tls=scheme == "https")
+    host = require.loopback("::1" if on_uvloop else "127.0.0.1")
+    stage = Stage(host, tls=front == "https", client=Http2Peer if front == "h2" else Peer)
     yield stage
     await stage.close()
 

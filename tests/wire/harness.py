@@ -19,9 +19,12 @@ from typing import Any, TypeVar
 
 from devproxy.net.sockets import bound_buffers
 from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.h2 import Http2Connection
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
 from devproxy.proxy.tls_accept import TlsAcceptor
+from devproxy.proxy.tunnel import is_paused
+from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from tests.clock import Clock
 from tests.ports import free_port
@@ -171,9 +174,10 @@ class Origin:
 class Stage:
     """A proxy on a loopback address, its origin, its clients. `loop_errors`: what the event loop complained about."""
 
-    def __init__(self, host: str, origin_host: str = "", *, tls: bool = False):
+    def __init__(self, host: str, origin_host: str = "", *, tls: bool = False, client: type[Peer] = Peer):
         self.host = host
         self.tls = tls
+        self.client = client
         self.origin = Origin(origin_host or host)
         self.port = 0
         self.server: asyncio.Server | TlsAcceptor
@@ -250,6 +254,19 @@ class Stage:
         assert isinstance(found, Http1Connection)
         return found
 
+    @property
+    def h2_connection(self) -> Http2Connection:
+        """The one connection of a client that there is, which speaks HTTP/2."""
+        (found,) = self.proxy.connections
+        assert isinstance(found, Http2Connection)
+        return found
+
+    def is_service_paused(self, stream: int) -> bool:
+        """Whether nothing is read from the service behind a stream of that connection."""
+        exchange = self.h2_connection.streams[stream].exchange
+        upstream = exchange.upstream if exchange is not None else None
+        return isinstance(upstream, UpstreamConnection) and is_paused(upstream.transport)
+
     def _snapshot(self, services: tuple[Service, ...], settings: dict[str, Any]) -> Snapshot:
         chosen = ProxySettings(**{**_SHORT, **settings})
         registry = Registry(settings=chosen, services=services or (service("web", self.origin),))
@@ -277,7 +294,7 @@ class Stage:
     def _client(self, sock: socket.socket) -> Peer:
         name = f"client {len(self._clients) + 1}"
         if not self.tls:
-            return Peer(sock, name)
+            return self.client(sock, name)
         from tests.wire.tls_peer import TlsPeer
 
         return TlsPeer(sock, name)

@@ -103,6 +103,7 @@ STREAMING = [downloading_a_length, downloading_chunks, duplex]
 Phase = Callable[[Stage], Awaitable[Ends]]
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("end", DEATHS)
 @pytest.mark.parametrize("phase", [*BEFORE_AN_ANSWER, *STREAMING, tunnel])
 async def test_client_dies(wire: Stage, phase: Phase, end: End) -> None:
@@ -125,6 +126,7 @@ async def test_client_that_waits_is_missed_without_the_clock(
     await up.gone()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("end", DEATHS)
 @pytest.mark.parametrize("phase", BEFORE_AN_ANSWER)
 async def test_service_dies_before_an_answer(wire: Stage, phase: Phase, end: End) -> None:
@@ -145,6 +147,7 @@ async def test_service_dies_inside_an_answer(wire: Stage, phase: Phase, end: End
     await wire.passes()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("end", DEATHS)
 async def test_service_dies_in_a_tunnel(wire: Stage, end: End) -> None:
     client, up = await tunnel(wire)
@@ -191,6 +194,7 @@ async def test_idle_client_dies_and_the_service_keeps_its_connection(wire: Stage
     await other.expect(OK)
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("end", DEATHS)
 async def test_pipelining_client_dies(wire: Stage, end: End) -> None:
     client, up, _ = await wire.ask(b"".join(get(b"/%d" % number) for number in range(50)))

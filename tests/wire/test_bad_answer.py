@@ -159,6 +159,7 @@ async def test_bad_chunk_is_a_cut(wire: Stage, bad: bytes) -> None:
     await wire.passes()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("name", ["bad size", "data too long", "bare LF at the end"])
 async def test_bad_chunk_in_the_same_read_as_the_head(wire: Stage, name: str) -> None:
     client, up, _ = await wire.ask(get())
@@ -169,6 +170,7 @@ async def test_bad_chunk_in_the_same_read_as_the_head(wire: Stage, name: str) ->
     await wire.passes()
 
 
+@pytest.mark.http1
 async def test_bad_chunk_to_http_1_0_is_a_reset_or_a_502(wire: Stage) -> None:
     """A close would look like the end of the body (RFC 9112 §8)."""
     client, up, _ = await wire.ask(crlf(b"GET / HTTP/1.0", b"Host: web.localhost"))

@@ -10,6 +10,8 @@ import pytest
 
 from tests.wire.harness import HOST, Stage, crlf
 
+pytestmark = pytest.mark.http1  # it speaks of what HTTP/1.1 alone has
+
 POST = crlf(b"POST /up HTTP/1.1", HOST, b"Transfer-Encoding: chunked")
 GOOD = b"4\r\ngood\r\n"
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.wire.harness import HOST, OK, Stage, crlf, get
 
+pytestmark = pytest.mark.http1  # it speaks of what HTTP/1.1 alone has
+
 CL, TE = b"Content-Length: 5", b"Transfer-Encoding: chunked"
 BODY = b"0\r\n\r\nG"
 

@@ -11,6 +11,8 @@ import pytest
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
 from tests.wire.peer import Head, Peer
 
+pytestmark = pytest.mark.http1  # it speaks of what HTTP/1.1 alone has
+
 Step = Callable[[Stage], Awaitable[tuple[Peer, Peer]]]
 End = Callable[[Peer], None]
 OFFERS = [

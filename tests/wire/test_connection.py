@@ -8,6 +8,8 @@ import pytest
 
 from tests.wire.harness import HOST, OK, Stage, crlf, get, service
 
+pytestmark = pytest.mark.http1  # it speaks of what HTTP/1.1 alone has
+
 GET_1_0 = crlf(b"GET /old HTTP/1.0", HOST)
 POST = crlf(b"POST /post HTTP/1.1", HOST, b"Content-Length: 5") + b"hello"
 

@@ -40,6 +40,7 @@ def readable(peer: Peer) -> bool:
     return bool(select.select([peer.sock], [], [], 0)[0])
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("upload", UPLOADS)
 @pytest.mark.parametrize("answer", [LENGTH, CLOSING, CHUNKS, INTERIM], ids=["length", "closing", "chunks", "interim"])
 async def test_the_answer_that_was_sent_is_the_answer(wire: Stage, answer: bytes, upload: str) -> None:
@@ -66,6 +67,7 @@ async def test_half_an_answer_is_none(wire: Stage) -> None:
     assert (await client.response()).status == 502
 
 
+@pytest.mark.http1
 async def test_half_a_body_is_a_cut(wire: Stage) -> None:
     client, up = await uploading(wire, *UPLOADS["chunked"])
     client.sock.send(UPLOADS["chunked"][1][:1000])
@@ -85,6 +87,7 @@ async def test_the_connection_is_not_used_again(wire: Stage) -> None:
     await wire.passes()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("upload", UPLOADS)
 async def test_a_client_that_writes_on_can_read_the_answer(wire: Stage, upload: str) -> None:
     """It reads only once it has written: what it still sends is taken, for as long as it goes on."""

@@ -66,6 +66,7 @@ NOT_FORWARDED: list[tuple[str, bytes, Logged]] = [
 ]
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize(("data", "expected"), [each[1:] for each in NOT_FORWARDED], ids=[e[0] for e in NOT_FORWARDED])
 async def test_one_of_our_own_before_any_dial(log: Log, data: bytes, expected: Logged) -> None:
     stage = log.stage
@@ -198,6 +199,7 @@ async def a_tunnel(log: Log) -> Logged:
     return ("web", b"GET", b"/a", 101, 0)
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize(
     "case",
     [
@@ -210,6 +212,7 @@ async def test_one_that_comes_later(log: Log, case: Callable[[Log], Awaitable[Lo
     await log.only(expected)
 
 
+@pytest.mark.http1
 async def test_requests_that_are_pipelined_are_counted_one_by_one(log: Log) -> None:
     client = await log.stage.connect()
     await client.send(get(b"/a", host=b"nobody.localhost") * 500)

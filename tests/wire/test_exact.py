@@ -16,6 +16,7 @@ def kept(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in fields if not name.lower().startswith(ADDED)]
 
 
+@pytest.mark.http1
 async def test_request_fields_keep_order_case_and_duplicates(wire: Stage) -> None:
     fields = [
         b"x-One: 1",
@@ -100,6 +101,7 @@ async def test_method_passes_as_it_is(wire: Stage, method: bytes) -> None:
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_nothing_is_invented(wire: Stage) -> None:
     """No Accept-Encoding, User-Agent, content type or framing on a GET that had none."""
     _, up, head = await wire.ask(get(b"/bare"))
@@ -161,6 +163,7 @@ async def test_cookies_of_one_client_do_not_reach_another(wire: Stage) -> None:
     assert (head.target, head.all(b"Cookie")) == (b"/second", [])
 
 
+@pytest.mark.http1
 async def test_websocket_fields_without_upgrade_and_odd_names_pass(wire: Stage) -> None:
     odd = [
         b"My_Header: 1",

@@ -1,6 +1,8 @@
 """What clients see of services that others can reach: a field on every response, or a refusal until it is mended; and
 of those in whose place another checkout answers."""
 
+import pytest
+
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.gates import Gate
 from tests.wire.harness import OK, Stage, crlf, get
@@ -47,6 +49,7 @@ async def test_refused_until_mended_and_nothing_reaches_the_service(wire: Stage)
     assert (await client.response()).status == 200
 
 
+@pytest.mark.http1
 async def test_refusal_closes_a_connection_whose_body_is_not_read(wire: Stage) -> None:
     wire.proxy.set_gates({"web": REFUSED})
     client = await wire.connect()

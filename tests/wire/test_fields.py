@@ -46,6 +46,7 @@ CLAIMED = [
 ]
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("field", HOP_BY_HOP)
 async def test_hop_by_hop_request_field_is_removed(wire: Stage, field: bytes) -> None:
     _, _, head = await wire.ask(get(b"/", b"Before: 1", field, b"After: 1"))
@@ -54,6 +55,7 @@ async def test_hop_by_hop_request_field_is_removed(wire: Stage, field: bytes) ->
     assert (head.one(b"Before"), head.one(b"After")) == (b"1", b"1")
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("connection", [b"X-Mine", b"x-mine, close", b"keep-alive,,X-MINE ,"])
 async def test_fields_named_in_connection_are_removed(wire: Stage, connection: bytes) -> None:
     _, _, head = await wire.ask(get(b"/", b"X-Mine: 1", b"Connection: " + connection, b"X-Other: 2", b"x-mine: 3"))
@@ -192,6 +194,7 @@ async def test_connection_close_of_the_service_is_not_the_clients(wire: Stage) -
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_absolute_form_becomes_origin_form(wire: Stage) -> None:
     _, _, head = await wire.ask(get(b"http://web.localhost:81/a%41?b//", host=b"other.localhost"))
     assert head.target == b"/a%41?b//"
@@ -199,6 +202,7 @@ async def test_absolute_form_becomes_origin_form(wire: Stage) -> None:
     assert head.one(b"X-Forwarded-Host") == b"web.localhost:81"
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize(
     ("method", "target", "forwarded"),
     [
@@ -214,6 +218,7 @@ async def test_target_forms(wire: Stage, method: bytes, target: bytes, forwarded
     assert head.line == method + b" " + forwarded + b" HTTP/1.1"
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("target", [b"/", b"http://web.localhost/"])
 async def test_host_header_upstream(stage: Stage, target: bytes) -> None:
     await stage.start(service("web", stage.origin, host_header="upstream"))
@@ -299,6 +304,7 @@ async def test_a_folded_length_in_a_trailer_is_refused(wire: Stage) -> None:
     await up.gone()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize(
     ("fields", "sent"),
     [
@@ -316,12 +322,14 @@ async def test_trailers_are_taken_where_the_client_takes_them(wire: Stage, field
     assert (b"te" in head.tokens(b"Connection")) is sent
 
 
+@pytest.mark.http1
 async def test_trailers_beside_an_upgrade(wire: Stage) -> None:
     _, _, head = await wire.ask(get(b"/", b"Connection: Upgrade, TE", b"Upgrade: foo", b"TE: trailers"))
     assert head.tokens(b"Connection") == [b"upgrade", b"te"]
     assert (head.one(b"TE"), head.one(b"Upgrade")) == (b"trailers", b"foo")
 
 
+@pytest.mark.http1
 async def test_a_client_of_http_1_0_takes_no_trailers(wire: Stage) -> None:
     _, _, head = await wire.ask(crlf(b"GET / HTTP/1.0", HOST, b"TE: trailers", b"Connection: TE"))
     assert head.all(b"TE") == []
@@ -335,6 +343,7 @@ async def test_no_service_speaks_for_devproxy(wire: Stage, status: bytes) -> Non
     assert [name for name, _ in (await client.head()).fields if name.lower().startswith(b"devproxy")] == []
 
 
+@pytest.mark.http1
 async def test_nor_does_it_in_trailers(wire: Stage) -> None:
     client, up, _ = await wire.ask(get())
     await up.send(
@@ -344,6 +353,7 @@ async def test_nor_does_it_in_trailers(wire: Stage) -> None:
     assert (await client.response()).trailers == [(b"A", b"1"), (b"B", b"2")]
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_missing_date_is_added(wire: Stage, times: int) -> None:
     """RFC 9110 §6.6.1; the second response is one that was read before."""
@@ -358,6 +368,7 @@ async def test_a_missing_date_is_added(wire: Stage, times: int) -> None:
         await up.head()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 async def test_a_missing_date_is_added_where_the_connection_ends(wire: Stage, version: bytes) -> None:
     client, up, _ = await wire.ask(crlf(b"GET / HTTP/" + version, HOST, b"Connection: close"))

@@ -107,6 +107,7 @@ async def test_response_head_leaves_before_its_body(wire: Stage) -> None:
     await client.expect(b"k")
 
 
+@pytest.mark.http1
 async def test_request_trailers_pass(wire: Stage) -> None:
     data = crlf(b"POST / HTTP/1.1", HOST, CHUNKED, b"Trailer: X-Sum, Expires")
     _, up, head = await wire.ask(data + b"2\r\nhi\r\n0\r\nX-Sum: abc\r\nx-sum: def\r\n\r\n")
@@ -114,6 +115,7 @@ async def test_request_trailers_pass(wire: Stage) -> None:
     assert await up.chunked() == (b"hi", [(b"X-Sum", b"abc"), (b"x-sum", b"def")])
 
 
+@pytest.mark.http1
 async def test_response_trailers_pass(wire: Stage) -> None:
     client, up, _ = await wire.ask(get(b"/", b"TE: trailers", b"Connection: TE"))
     await up.send(
@@ -133,6 +135,7 @@ BARRED = [
 ]
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("trailer", BARRED)
 async def test_request_trailers_cannot_frame_route_or_forward(wire: Stage, trailer: bytes) -> None:
     client, up, _ = await wire.ask(POST_CHUNKED + b"2\r\nhi\r\n")
@@ -170,6 +173,7 @@ async def test_close_delimited_response_streams(wire: Stage) -> None:
     assert (await client.chunk() if head.all(b"Transfer-Encoding") else await client.take(5)) == b"first"
 
 
+@pytest.mark.http1
 async def test_http_1_0_client_gets_no_chunks(wire: Stage) -> None:
     client, up, head = await wire.ask(crlf(b"GET / HTTP/1.0", HOST, b"Connection: keep-alive"))
     assert head.line == b"GET / HTTP/1.1"
@@ -236,6 +240,7 @@ async def test_the_same_head_means_another_body_for_another_method(wire: Stage, 
         assert (message.status, message.body) == (200, b"" if method == b"HEAD" else b"ok")
 
 
+@pytest.mark.http1
 async def test_the_same_head_for_http_1_0_and_1_1(wire: Stage) -> None:
     answer = crlf(b"HTTP/1.1 200 OK", CHUNKED) + b"2\r\nok\r\n0\r\n\r\n"
     client, up, _ = await wire.ask(get())
@@ -365,6 +370,7 @@ async def test_205_is_framed_like_any_other(wire: Stage, field: bytes) -> None:
     await client.expect(answer)
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("line", [b"5 ", b"5;", b"5;bad[=x", b"5;;a", b"5;a=", b"5 x"])
 async def test_a_chunk_line_outside_the_grammar_is_refused_from_either_side(wire: Stage, line: bytes) -> None:
     client, up, _ = await wire.ask(POST_CHUNKED)

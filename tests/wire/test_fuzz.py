@@ -31,6 +31,8 @@ from tests.wire.test_bad_head import BAD
 from tests.wire.test_interim import CONTINUE, HINTS
 from tests.wire.test_upgrade import ACCEPT, HANDSHAKE, SWITCH
 
+pytestmark = pytest.mark.http1  # it speaks of what HTTP/1.1 alone has
+
 Loop = Callable[[], asyncio.AbstractEventLoop]
 _EXAMPLES = int(os.environ.get("DEVPROXY_FUZZ", "0"))
 FUZZ = settings(

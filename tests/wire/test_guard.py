@@ -152,6 +152,7 @@ async def test_two_origins_are_no_http(stage: Stage, origins: tuple[bytes, ...],
         await stage.refuses(get(b"/", *site, *origins), 400, "bad-request")
 
 
+@pytest.mark.http1
 async def test_refused_body_is_not_the_next_request(stage: Stage) -> None:
     """A form post whose body is a request."""
     await start(stage)

@@ -15,6 +15,8 @@ from tests.wire.peer import Peer
 from tests.wire.test_bad_answer import CHUNKS, HEADS
 from tests.wire.test_fuzz import BAD_ANSWERS, FUZZ, GOOD_ANSWERS, Loop, loop_factory, mutated, running_stage
 
+pytestmark = pytest.mark.http1  # it speaks of what HTTP/1.1 alone has
+
 __all__ = ["loop_factory"]
 
 ANY_STATUS = Health(path="/", status="100-599", timeout=DEADLINE)

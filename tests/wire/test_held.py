@@ -39,6 +39,7 @@ async def test_a_body_arrives_byte_for_byte_whether_it_came_before_or_after_the_
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_chunks_and_trailers_arrive_as_they_were(asleep: Asleep) -> None:
     data = crlf(b"POST /in HTTP/1.1", HOST, b"Transfer-Encoding: chunked", b"Trailer: X-Sum")
     client = await asleep.ask(data + b"5\r\nhello\r\n3\r\n, w\r\n0\r\nX-Sum: 1\r\n\r\n")
@@ -48,6 +49,7 @@ async def test_chunks_and_trailers_arrive_as_they_were(asleep: Asleep) -> None:
     client.close()
 
 
+@pytest.mark.http1
 async def test_a_client_that_sends_much_is_not_read_further(asleep: Asleep) -> None:
     body = b"x" * (4 << 20)
     client = await asleep.ask(crlf(b"POST /in HTTP/1.1", HOST, b"Content-Length: %d" % len(body)))
@@ -61,6 +63,7 @@ async def test_a_client_that_sends_much_is_not_read_further(asleep: Asleep) -> N
     assert message.body == body
 
 
+@pytest.mark.http1
 async def test_requests_behind_one_that_waits_keep_their_order(asleep: Asleep) -> None:
     client = await asleep.ask(get(b"/1") + crlf(b"POST /2 HTTP/1.1", HOST, b"Content-Length: 2") + b"ab" + get(b"/3"))
     asleep.come_up()
@@ -72,6 +75,7 @@ async def test_requests_behind_one_that_waits_keep_their_order(asleep: Asleep) -
         await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_an_upgrade_waits_and_becomes_a_tunnel(asleep: Asleep) -> None:
     client = await asleep.ask(get(b"/ws", *UPGRADE, KEY))
     asleep.come_up()
@@ -83,6 +87,7 @@ async def test_an_upgrade_waits_and_becomes_a_tunnel(asleep: Asleep) -> None:
     await up.expect(b"ping")
 
 
+@pytest.mark.http1
 async def test_a_half_close_is_no_reason_not_to_answer(asleep: Asleep) -> None:
     client = await asleep.ask(get())
     client.half_close()
@@ -94,6 +99,7 @@ async def test_a_half_close_is_no_reason_not_to_answer(asleep: Asleep) -> None:
     await client.eof()
 
 
+@pytest.mark.http1
 async def test_a_body_that_broke_off_while_it_waited_never_looks_whole(asleep: Asleep) -> None:
     client = await asleep.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 10") + b"abc")
     connection = asleep.stage.connection
@@ -113,6 +119,7 @@ async def test_a_client_that_goes_away_is_forgotten(asleep: Asleep, how: str) ->
     await until(lambda: not asleep.stage.proxy.connections)
 
 
+@pytest.mark.http1
 async def test_one_that_goes_away_while_it_is_not_read_is_forgotten_too(asleep: Asleep) -> None:
     client = await asleep.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 9999999"))
     await client.send(b"x" * 200_000)
@@ -139,6 +146,7 @@ async def test_waiting_has_an_end_and_the_connection_goes_on(stage: Stage, metho
     assert (await up.head()).target == b"/2"
 
 
+@pytest.mark.http1
 async def test_a_body_that_nobody_reads_ends_the_connection(stage: Stage) -> None:
     asleep = Asleep(stage)
     await asleep.start(response_timeout=0.2)
@@ -175,6 +183,7 @@ async def test_one_that_is_not_trusted_any_more_is_waited_for_no_more(asleep: As
     assert (await client.response()).error == "no-upstream"
 
 
+@pytest.mark.http1
 async def test_the_end_of_the_proxy_is_the_end_of_waiting(asleep: Asleep) -> None:
     waiting, idle = await asleep.ask(get()), await asleep.stage.connect()
     await until(lambda: len(asleep.stage.proxy.connections) == 2)

@@ -27,6 +27,7 @@ async def test_each_hop_takes_one_off(wire: Stage, method: bytes) -> None:
     assert (await up.head()).all(b"max-forwards") == [b"6"]
 
 
+@pytest.mark.http1
 async def test_where_none_is_left_trace_is_answered_with_the_request(wire: Stage) -> None:
     client = await wire.connect()
     await client.send(get(b"/a?b", *SECRETS, b"Max-Forwards: 0", b"A: 1", method=b"TRACE"))

@@ -39,6 +39,7 @@ async def test_100_with_chunks(wire: Stage) -> None:
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_413_instead_of_100(wire: Stage) -> None:
     """Whether the body will still come is not known: what follows is never read as a request."""
     inner = get(b"/smuggled")
@@ -85,6 +86,7 @@ async def test_103_leaves_at_once_and_whole(wire: Stage) -> None:
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_interim_and_final_in_one_read(wire: Stage) -> None:
     client, up, _ = await wire.ask(get() + get(b"/2"))
     await up.send(crlf(b"HTTP/1.1 102 Processing") + HINTS + OK)
@@ -122,6 +124,7 @@ async def test_early_answer_while_the_body_is_coming(wire: Stage) -> None:
     assert (message.status, message.body) == (413, b"full")
 
 
+@pytest.mark.http1
 async def test_early_answer_and_close(wire: Stage) -> None:
     client, up, _ = await wire.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 1000000") + b"x" * 1000)
     await up.take(1000)
@@ -152,6 +155,7 @@ async def test_answer_streams_while_the_body_streams(wire: Stage) -> None:
     await client.expect(b"0\r\n\r\n")
 
 
+@pytest.mark.http1
 async def test_rest_of_a_body_after_its_answer_is_body(wire: Stage) -> None:
     client, up, _ = await wire.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 2000") + b"x" * 1000)
     await up.take(1000)

@@ -48,6 +48,7 @@ async def test_download_and_what_follows(wire: Stage) -> None:
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_upload_and_what_follows(wire: Stage) -> None:
     client, up = await uploading(wire)
     await both(client, PART, up, PART, SIZE)
@@ -57,6 +58,7 @@ async def test_upload_and_what_follows(wire: Stage) -> None:
     assert (await up.head()).target == b"/next"
 
 
+@pytest.mark.http1
 async def test_request_pipelined_behind_an_upload(wire: Stage) -> None:
     client, up = await uploading(wire)
     await both(client, PART, up, PART, SIZE - 100)
@@ -68,6 +70,7 @@ async def test_request_pipelined_behind_an_upload(wire: Stage) -> None:
     assert (await up.head()).target == b"/behind"
 
 
+@pytest.mark.http1
 async def test_pipelined_downloads(wire: Stage) -> None:
     client, up, _ = await wire.ask(get(b"/1") + get(b"/2"))
     for number in (1, 2):
@@ -108,6 +111,7 @@ async def test_client_dies_inside_a_download(wire: Stage, end: End) -> None:
     await wire.passes()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("end", [*DEATHS, pytest.param(Peer.half_close, id="half-closed")])
 async def test_client_dies_inside_an_upload(wire: Stage, end: End) -> None:
     client, up = await uploading(wire)
@@ -116,6 +120,7 @@ async def test_client_dies_inside_an_upload(wire: Stage, end: End) -> None:
     await wire.passes()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("end", DEATHS)
 @pytest.mark.parametrize("sending", [True, False], ids=["sending", "silent"])
 async def test_service_dies_inside_an_upload(wire: Stage, end: End, sending: bool) -> None:
@@ -128,6 +133,7 @@ async def test_service_dies_inside_an_upload(wire: Stage, end: End, sending: boo
     await wire.passes()
 
 
+@pytest.mark.http1
 async def test_half_closed_client_gets_a_whole_download(wire: Stage) -> None:
     client, up = await downloading(wire)
     client.half_close()
@@ -135,6 +141,7 @@ async def test_half_closed_client_gets_a_whole_download(wire: Stage) -> None:
     await client.eof()
 
 
+@pytest.mark.http1
 async def test_half_close_behind_a_whole_upload(wire: Stage) -> None:
     client, up = await uploading(wire)
     await both(client, PART, up, PART, SIZE)
@@ -144,6 +151,7 @@ async def test_half_close_behind_a_whole_upload(wire: Stage) -> None:
     await client.eof()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("sending", [True, False], ids=["sending", "silent"])
 async def test_early_answer_inside_an_upload(wire: Stage, sending: bool) -> None:
     client, up = await uploading(wire)
@@ -158,6 +166,7 @@ async def test_early_answer_inside_an_upload(wire: Stage, sending: bool) -> None
     assert not wire.origin.waiting()
 
 
+@pytest.mark.http1
 async def test_answer_streams_while_an_upload_does(wire: Stage) -> None:
     client, up = await uploading(wire)
     await up.send(crlf(b"HTTP/1.1 200 OK", b"Transfer-Encoding: chunked"))
@@ -170,6 +179,7 @@ async def test_answer_streams_while_an_upload_does(wire: Stage) -> None:
     await client.expect(b"0\r\n\r\n")
 
 
+@pytest.mark.http1
 async def test_upload_after_100(wire: Stage) -> None:
     client, up, _ = await wire.ask(crlf(b"PUT /big HTTP/1.1", HOST, LENGTH, b"Expect: 100-continue"))
     await up.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -179,6 +189,7 @@ async def test_upload_after_100(wire: Stage) -> None:
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_interim_answers_inside_an_upload(wire: Stage) -> None:
     client, up = await uploading(wire)
     await up.send(crlf(b"HTTP/1.1 102 Processing"))
@@ -188,6 +199,7 @@ async def test_interim_answers_inside_an_upload(wire: Stage) -> None:
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_slow_upload_is_not_a_slow_answer(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.5))
     client, up = await uploading(stage)
@@ -199,6 +211,7 @@ async def test_slow_upload_is_not_a_slow_answer(stage: Stage) -> None:
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_time_to_answer_begins_when_the_upload_is_whole(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=1.0))
     client, up = await uploading(stage)
@@ -209,6 +222,7 @@ async def test_time_to_answer_begins_when_the_upload_is_whole(stage: Stage) -> N
     await client.expect(OK)
 
 
+@pytest.mark.http1
 async def test_upload_that_stops_is_ended(stage: Stage) -> None:
     await stage.start(service("web", stage.origin, response_timeout=0.3))
     client, up = await uploading(stage)
@@ -224,6 +238,7 @@ async def test_download_that_pauses_is_not_ended(stage: Stage) -> None:
     await both(up, PART, client, PART, SIZE)
 
 
+@pytest.mark.http1
 async def test_http_1_0(wire: Stage) -> None:
     client, up, _ = await wire.ask(crlf(b"GET /big HTTP/1.0", HOST))
     await up.send(ANSWER)
@@ -232,6 +247,7 @@ async def test_http_1_0(wire: Stage) -> None:
     await client.eof()
 
 
+@pytest.mark.http1
 async def test_head_says_the_length_and_ends(wire: Stage) -> None:
     client, up, _ = await wire.ask(get(b"/big", method=b"HEAD") + get(b"/next"))
     await up.send(ANSWER)
@@ -250,6 +266,7 @@ async def test_close_of_the_service_behind_a_whole_download(wire: Stage) -> None
     assert (await fresh.head()).target == b"/next"
 
 
+@pytest.mark.http1
 async def test_reload_inside_both(wire: Stage) -> None:
     down, up_down = await downloading(wire)
     up, up_up = await uploading(wire)

@@ -22,6 +22,7 @@ def sized(total: int) -> bytes:
     return get(b"/", ACCEPT_JSON, b"X: " + b"y" * rest)
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("over", [1, 100, 100000])
 async def test_head_over_the_limit_is_431_and_says_so(stage: Stage, over: int) -> None:
     await stage.start(max_header=2048)
@@ -56,6 +57,7 @@ TOO_LARGE = {
 }
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("whole", [False, True], ids=["without an end", "whole"])
 @pytest.mark.parametrize("name", TOO_LARGE)
 async def test_what_makes_a_head_too_large_is_named(stage: Stage, name: str, whole: bool) -> None:
@@ -102,6 +104,7 @@ async def test_a_response_head_has_one_limit_however_it_comes(stage: Stage, over
         assert (message.status, message.body) == (200, b"ok")
 
 
+@pytest.mark.http1
 async def test_a_response_may_have_a_larger_head_than_a_request(wire: Stage) -> None:
     client, up, _ = await wire.ask(get())
     answer = crlf(b"HTTP/1.1 200 OK", *[b"X-Debug: " + b"y" * 1000] * 200, b"Content-Length: 2") + b"ok"
@@ -120,6 +123,7 @@ async def test_response_fields_have_a_limit_that_is_named(stage: Stage) -> None:
     assert b"32 fields, and the limit is 20 (max_headers)" in message.body
 
 
+@pytest.mark.http1
 async def test_limit_counts_each_head_of_a_pipeline_by_itself(stage: Stage) -> None:
     await stage.start(max_header=2048)
     client, up, _ = await stage.ask(sized(1500) * 3)
@@ -258,6 +262,7 @@ async def _ask_once(stage: Stage) -> tuple[Peer, Message]:
     return client, await client.response()
 
 
+@pytest.mark.http1
 async def test_connections_over_the_cap_get_503_and_it_recovers(stage: Stage) -> None:
     await stage.start(max_connections=3)
     stage.origin.always(_serve)

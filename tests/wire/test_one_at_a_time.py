@@ -65,6 +65,7 @@ async def test_what_may_not_use_the_kept_connection_closes_it(in_turn: Stage, da
     await (await ask(in_turn, data)).expect(OK)
 
 
+@pytest.mark.http1
 async def test_requests_at_once_are_all_answered(in_turn: Stage) -> None:
     for client in await at_once(in_turn):
         await in_turn.meanwhile(1.0, client.expect(OK))
@@ -79,6 +80,7 @@ async def seen(stage: Stage) -> UpstreamAddress:
             return address
 
 
+@pytest.mark.http1
 async def test_once_it_is_seen_nobody_waits_for_the_clock(in_turn: Stage) -> None:
     await seen(in_turn)
     for _ in range(3):
@@ -104,6 +106,7 @@ async def test_a_slow_service_keeps_its_connections(wire: Stage) -> None:
     assert not next(iter(wire.proxy.pool.addresses.values())).one_at_a_time
 
 
+@pytest.mark.http1
 async def test_two_answers_at_once_undo_it(in_turn: Stage) -> None:
     address = await seen(in_turn)
     await in_turn.origin.forget()

@@ -11,6 +11,8 @@ import pytest
 from tests.wire.harness import OK, Stage, crlf, get, service
 from tests.wire.peer import Message
 
+pytestmark = pytest.mark.http1  # it speaks of what HTTP/1.1 alone has
+
 ANSWERS = {
     "unknown host": ({"host": b"nobody.localhost"}, [], 404, "unknown-host"),
     "misdirected": ({"host": b"evil.example"}, [], 421, "misdirected"),

@@ -97,6 +97,7 @@ async def hours_pass(stage: Stage, stopped: Stopped) -> None:
     assert len(stage.proxy.exchanges) == 1
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("data", [get(), UPLOAD], ids=["get", "upload"])
 async def test_it_is_waited_for_as_long_as_it_stands_still(stage: Stage, stopped: Stopped, data: bytes) -> None:
     client, sending = await ask(stage, stopped, data)

@@ -104,6 +104,7 @@ async def test_stopped_reader_of_chunks(wire: Stage) -> None:
     assert body == pattern(0, TOTAL)
 
 
+@pytest.mark.http1
 async def test_stopped_reader_of_a_request(wire: Stage) -> None:
     client, up, _ = await wire.ask(crlf(b"POST /big HTTP/1.1", HOST, b"Content-Length: %d" % TOTAL))
     sent = await push(client, 0, TOTAL)
@@ -113,6 +114,7 @@ async def test_stopped_reader_of_a_request(wire: Stage) -> None:
     await client.expect(OK)
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_stopped_reader_of_a_tunnel(wire: Stage, who: str) -> None:
     client, up = await tunnel(wire)
@@ -136,6 +138,7 @@ async def test_one_stopped_reader_does_not_hold_another_client(wire: Stage) -> N
     await other.expect(OK)
 
 
+@pytest.mark.http1
 async def test_pipelined_requests_are_not_read_without_end(wire: Stage) -> None:
     """A client that sends and never reads is held."""
     client, up, _ = await wire.ask(get())
@@ -166,6 +169,7 @@ async def test_stopped_reader_dies(wire: Stage, end: Callable[[Peer], None]) -> 
     await up.gone()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("end", [Peer.reset, Peer.close], ids=["RST", "closed"])
 async def test_stopped_service_dies(wire: Stage, end: Callable[[Peer], None]) -> None:
     client, up, _ = await wire.ask(crlf(b"POST /big HTTP/1.1", HOST, b"Content-Length: %d" % TOTAL))

@@ -90,6 +90,7 @@ async def test_mounts(stage: Stage, target: bytes, name: str, seen: bytes, strip
     assert head.all(b"X-Forwarded-Prefix") == ([b"/api"] if stripped else [])
 
 
+@pytest.mark.http1
 async def test_absolute_form_is_routed_by_its_own_authority(stage: Stage) -> None:
     origins = await shop(stage)
     client = await stage.connect()
@@ -163,6 +164,7 @@ async def test_any_other_host_is_421_and_learns_nothing(wire: Stage, host: bytes
     assert b"/registry.toml" not in told
 
 
+@pytest.mark.http1
 async def test_absolute_form_with_a_foreign_authority_is_421(wire: Stage) -> None:
     await wire.refuses(get(b"http://evil.example/"), 421, "misdirected")
 
@@ -172,6 +174,7 @@ async def test_rebinding_does_not_pass_by_a_good_origin(wire: Stage) -> None:
     await wire.refuses(get(b"/", *same, host=b"evil.example"), 421, "misdirected")
 
 
+@pytest.mark.http1
 async def test_own_name_is_not_a_service(wire: Stage) -> None:
     client = await wire.connect()
     await client.send(crlf(b"GET / HTTP/1.1", b"Host: devproxy.localhost", b"Connection: close"))

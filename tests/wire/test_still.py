@@ -51,6 +51,7 @@ async def test_a_service_that_reads_slowly_is_waited_for(stage: Stage, framing: 
     await client.expect(OK)
 
 
+@pytest.mark.http1
 @framings
 async def test_a_client_that_sends_slowly_is_waited_for(stage: Stage, framing: str) -> None:
     client, up, body = await upload(stage, framing)
@@ -73,6 +74,7 @@ async def test_a_service_that_stops_reading_is_named(stage: Stage, framing: str)
     assert b"web read nothing more" in message.body
 
 
+@pytest.mark.http1
 @framings
 async def test_a_client_that_stops_sending_is_named(stage: Stage, framing: str) -> None:
     client, up, body = await upload(stage, framing)

@@ -35,6 +35,7 @@ async def test_addresses_of_clients_are_not_remembered() -> None:
         await stage.close()
 
 
+@pytest.mark.http1
 async def test_requests_at_gates_keep_so_much_together_and_no_more(
     asleep: Asleep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +58,7 @@ async def test_requests_at_gates_keep_so_much_together_and_no_more(
     assert proxy.waiting_bytes == 0
 
 
+@pytest.mark.http1
 async def test_what_comes_while_a_request_waits_is_counted(asleep: Asleep, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next requests of its connection, too."""
     monkeypatch.setattr(exchange_module, "WAITING_LIMIT", 4 * SIZE)

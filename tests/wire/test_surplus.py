@@ -31,6 +31,7 @@ async def test_between_two_requests(wire: Stage, surplus: bytes, data: bytes) ->
     await on_a_new_one(wire, client)
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("surplus", SURPLUS[:4])
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS"])
 async def test_together_with_a_safe_request(wire: Stage, surplus: bytes, method: bytes) -> None:
@@ -45,6 +46,7 @@ async def test_together_with_a_safe_request(wire: Stage, surplus: bytes, method:
     await up.gone()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("surplus", SURPLUS)
 async def test_in_the_kernel_before_a_request_that_is_not_safe(wire: Stage, surplus: bytes) -> None:
     """It is looked for before the request is written, which could not be sent again."""
@@ -78,6 +80,7 @@ async def test_a_wrong_answer_to_what_is_not_safe_is_final(wire: Stage) -> None:
     assert not wire.origin.waiting()
 
 
+@pytest.mark.http1
 async def test_a_whole_response_in_the_kernel_is_no_answer_to_a_request_that_is_not_safe(wire: Stage) -> None:
     """Before a safe one it is not looked for, which would cost each of them a system call: SECURITY.md says so."""
     client, up = await warm(wire)

@@ -34,6 +34,7 @@ async def tunnel(wire: Stage) -> tuple[Peer, Peer]:
     return client, up
 
 
+@pytest.mark.http1
 async def test_handshake_passes_both_ways(wire: Stage) -> None:
     more = [b"Sec-WebSocket-Protocol: vite-hmr, chat", b"Sec-WebSocket-Extensions: permessage-deflate", b"Cookie: a=1"]
     client, up, head = await wire.ask(get(b"/ws?token=%41", *ASK, *more))
@@ -88,6 +89,7 @@ async def test_bytes_right_behind_the_handshake_of_the_service(wire: Stage) -> N
     await up.expect(FRAME)
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("data", [b"x" * 300000, get(b"/smuggled")])
 async def test_bytes_behind_a_refused_handshake_do_not_reach_the_service_as_they_are(wire: Stage, data: bytes) -> None:
     """h2c-style smuggling: what follows is a request to be judged, or nothing."""
@@ -104,6 +106,7 @@ async def test_bytes_behind_a_refused_handshake_do_not_reach_the_service_as_they
     await sending
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_half_close_is_kept(wire: Stage, who: str) -> None:
     client, up = await tunnel(wire)
@@ -119,6 +122,7 @@ async def test_half_close_is_kept(wire: Stage, who: str) -> None:
     await first.eof()
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_a_reset_stays_a_reset(wire: Stage, who: str) -> None:
     client, up = await tunnel(wire)
@@ -130,6 +134,7 @@ async def test_a_reset_stays_a_reset(wire: Stage, who: str) -> None:
     assert second.ended == "reset"
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_what_was_sent_before_a_reset_arrives(wire: Stage, who: str) -> None:
     """The proxy hears of the end by a write that fails: the last words wait in the kernel meanwhile."""
@@ -144,6 +149,7 @@ async def test_what_was_sent_before_a_reset_arrives(wire: Stage, who: str) -> No
     assert second.ended == "reset"
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_a_close_stays_an_orderly_end(wire: Stage, who: str) -> None:
     client, up = await tunnel(wire)
@@ -154,6 +160,7 @@ async def test_a_close_stays_an_orderly_end(wire: Stage, who: str) -> None:
     assert second.ended == "fin"
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_a_reset_behind_a_half_close(wire: Stage, who: str) -> None:
     client, up = await tunnel(wire)
@@ -164,6 +171,7 @@ async def test_a_reset_behind_a_half_close(wire: Stage, who: str) -> None:
     await until(lambda: second.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
 
+@pytest.mark.http1
 async def test_half_close_right_behind_the_handshake(wire: Stage) -> None:
     client, up, _ = await wire.ask(HANDSHAKE)
     await up.send(SWITCH + FRAME)
@@ -175,6 +183,7 @@ async def test_half_close_right_behind_the_handshake(wire: Stage) -> None:
     await up.expect(FRAME)
 
 
+@pytest.mark.http1
 async def test_another_protocol(wire: Stage) -> None:
     client, up, head = await wire.ask(get(b"/", b"Upgrade: foo/1, Bar", b"connection: keep-alive, upgrade"))
     assert head.tokens(b"Upgrade") == [b"foo/1", b"bar"]
@@ -222,6 +231,7 @@ UNASKED = {
 }
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in UNASKED.items()])
 async def test_101_that_nobody_asked_for_is_502(wire: Stage, data: bytes) -> None:
     client, up, head = await wire.ask(data)
@@ -241,6 +251,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.http1
 @pytest.mark.parametrize("answer", REFUSALS)
 async def test_refused_handshake_passes_and_the_connection_lives_on(wire: Stage, answer: bytes) -> None:
     client, up, _ = await wire.ask(HANDSHAKE)
@@ -284,6 +295,7 @@ async def test_handshake_answered_by_what_is_no_http_is_502(stage: Stage, data: 
     assert (message.status, message.error) == (502, "upstream-invalid")
 
 
+@pytest.mark.http1
 async def test_upgrade_with_a_body(wire: Stage) -> None:
     """The body is the request's; the protocol begins behind it."""
     client, up, head = await wire.ask(FOO)
@@ -296,6 +308,7 @@ async def test_upgrade_with_a_body(wire: Stage) -> None:
     await up.expect(b"FOO")
 
 
+@pytest.mark.http1
 async def test_upgrade_with_a_body_that_is_refused(wire: Stage) -> None:
     client, up, _ = await wire.ask(FOO + b"hello" + get(b"/after"))
     await up.expect(b"hello")
@@ -304,6 +317,7 @@ async def test_upgrade_with_a_body_that_is_refused(wire: Stage) -> None:
     assert (await up.head()).target == b"/after"
 
 
+@pytest.mark.http1
 async def test_interim_answer_before_the_101(wire: Stage) -> None:
     client, up, _ = await wire.ask(HANDSHAKE)
     await up.send(crlf(b"HTTP/1.1 103 Early Hints", b"Link: </a>") + SWITCH + FRAME)

@@ -1,0 +1,830 @@
+"""HTTP/2 on the client's side: frames to requests, and answers to frames (RFC 9113, RFC 8441).
+
+Lives here: one connection of a client, and a ClientStream for each of its streams: flow control with back-pressure to
+the services, an orderly end, and what a hostile client may not do. The one module that knows `ngh2`, which binds
+libnghttp2: frames, HPACK, the states of streams, priorities (RFC 9218) and malformed messages are its.
+Not here: what a request says (`h2_fields.py` gives it the form of HTTP/1.1, so every rule behind is the same), what
+becomes of it (`dispatch.py`).
+
+How it works: the engine is fed what arrives, and tells events. What goes out is asked for once a turn of the loop, so
+that the answers of several services leave in one write, and in the engine's order. A section equal to the one before it
+on this connection is not read again.
+
+Memory is bounded. A client may send as much of a body as a stream's window holds, which opens only as the service
+takes it; the connection's window holds the windows of all streams, so that a slow one stalls no other. A response waits
+in the engine up to `_HIGH_WATER`, then its service is no longer read.
+"""
+
+import asyncio
+import os
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any, Final, cast
+
+from ngh2 import (
+    Configuration,
+    Connection,
+    ConnectionClosed,
+    ConnectionStateError,
+    DataReceived,
+    DenialOfServiceError,
+    Event,
+    NGH2Error,
+    PingReceived,
+    PriorityUpdateReceived,
+    RequestReceived,
+    Role,
+    Setting,
+    SettingsReceived,
+    StreamClosed,
+    TrailersReceived,
+    WindowUpdated,
+)
+
+from devproxy.http1.fields import Section, section
+from devproxy.http1.framing import ChunkError, checked_trailers
+from devproxy.http1.grammar import Fault, head_too_large, request_fault
+from devproxy.http1.response import ResponseHead
+from devproxy.proxy.answers import Respond, invalid_answer
+from devproxy.proxy.decide import Reading, read, target_fault
+from devproxy.proxy.dispatch import dispatch
+from devproxy.proxy.exchange import NEVER, Exchange
+from devproxy.proxy.forward import Peer
+from devproxy.proxy.h2_fields import (
+    WEBSOCKET,
+    Pair,
+    PseudoFields,
+    lines_of_list,
+    list_of_lines,
+    pseudo_fields,
+    request_section,
+    response_fields,
+    switched_fields,
+)
+from devproxy.proxy.interfaces import ClientConnection, ClientStream, ProxyState, empty_request
+from devproxy.proxy.pool import UpstreamAddress
+from devproxy.proxy.tunnel import join
+from devproxy.routing.table import Route
+
+STREAMS: Final = 128  # at once on a connection
+STREAM_WINDOW: Final = 1 << 18  # bytes of a request's body that may wait
+_WINDOW: Final = STREAMS * STREAM_WINDOW
+_HIGH_WATER: Final = 1 << 17  # bytes of a response that may wait for its client before its service is no longer read
+_LOW_WATER: Final = 1 << 15
+_TRANSPORT_HIGH_WATER: Final = 1 << 18  # bytes of frames that may wait for the kernel
+_AT_ONCE: Final = 1 << 18  # bytes of frames that are asked for at once
+_HEADER_ROOM: Final = 4  # times `max_header`: what is beyond that ends the connection instead of being answered
+_HEADER_COUNT_ROOM: Final = 1024  # fields above `max_headers`, likewise
+_FAREWELL: Final = 1.0  # seconds in which requests that are on their way at a shutdown may still arrive
+
+# What a client may do in vain: so many at once, and so many a second.
+_VAIN_BURST: Final = 1000.0
+_VAIN_RATE: Final = 50.0
+_SMALL_INCREMENT: Final = 1024  # bytes
+
+_NO_ERROR, _INTERNAL_ERROR, _CANCEL, _ENHANCE_YOUR_CALM, _HTTP_1_1_REQUIRED = 0x0, 0x2, 0x8, 0xB, 0xD
+_PROTOCOL_ERROR: Final = 0x1
+
+_SETTINGS: Final = {
+    Setting.MAX_CONCURRENT_STREAMS: STREAMS,
+    Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+    Setting.ENABLE_CONNECT_PROTOCOL: 1,
+    Setting.NO_RFC7540_PRIORITIES: 1,
+}
+
+
+class Http2Connection(ClientConnection, asyncio.Protocol):
+    """One connection of a client that speaks HTTP/2. `streams` are those whose exchange or tunnel is under way."""
+
+    __slots__ = (
+        "_address",
+        "_answered_early",
+        "_calm_at",
+        "_choked",
+        "_engine",
+        "_fields",
+        "_is_flushing",
+        "_known",
+        "_last_stream",
+        "_owed_pause",
+        "_reading",
+        "_retiring",
+        "_route",
+        "_vain",
+        "proxy",
+        "streams",
+    )
+
+    _address: UpstreamAddress
+    _engine: Connection
+
+    def __init__(self, proxy: ProxyState):
+        self.proxy = proxy
+        self.keep_alive = True
+        self.deadline = 0.0
+        self.peer = Peer(b"", b"http", b"")
+        self.streams: dict[int, Http2Stream] = {}
+        self._choked = False  # the transport takes no more
+        self._is_flushing = False  # or will be, in this turn of the loop
+        self._owed_pause: set[Http2Stream] = set()  # whose services are not read, since their client is slower
+        self._answered_early: set[int] = set()  # streams that end as soon as their answer has left
+        self._retiring = False
+        self._last_stream = 0
+        self._route: Route | None = None  # of the last request
+        self._known: tuple[bytes, tuple[Pair, ...], bool] | None = None  # the last section, as it came
+        self._fields: Section | None = None  # and as it was read
+        self._reading: Reading | None = None
+        self._vain = _VAIN_BURST
+        self._calm_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(_TRANSPORT_HIGH_WATER)
+        settings = self.proxy.snapshot.settings
+        self._engine = engine = Connection(
+            Role.SERVER,
+            Configuration(
+                auto_window_update=False,
+                max_inbound_header_list_size=settings.max_header * _HEADER_ROOM,
+                max_inbound_header_count=settings.max_headers + _HEADER_COUNT_ROOM,
+                max_send_header_block_length=settings.max_response_header * _HEADER_ROOM,
+            ),
+        )
+        engine.initiate_connection({**_SETTINGS, Setting.MAX_HEADER_LIST_SIZE: settings.max_header})
+        engine.set_local_window_size(_WINDOW)
+        self._calm_at = self.proxy.clock
+        refusal = self.proxy.admit(self)
+        if refusal is not None:
+            reading, fields = empty_request(self.proxy)
+            exchange = self.proxy.exchange_class(Http2Stream(self, 0), b"", b"", reading, fields)
+            exchange.status = refusal.status
+            exchange.finish()
+            self._end(_ENHANCE_YOUR_CALM)
+            return
+        self._flush()
+
+    # What arrives.
+
+    def data_received(self, data: bytes) -> None:
+        self._is_flushing = True  # at the end of this
+        engine = self._engine
+        try:
+            engine.receive_data(data)
+        except NGH2Error as error:
+            self._end(_code_of(error))
+            return
+        self._take(engine.events())
+        if self._vain < 0:
+            self._end(_ENHANCE_YOUR_CALM)
+        else:
+            self._flush()
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            kind = type(event)
+            if kind is RequestReceived:
+                self._begin(cast(RequestReceived, event))
+            elif kind is DataReceived:
+                self._take_data(cast(DataReceived, event))
+            else:
+                handler = _HANDLERS.get(kind)
+                if handler is not None:
+                    handler(self, event)
+
+    def _begin(self, event: RequestReceived) -> None:
+        """Make an exchange of a request."""
+        proxy, number, headers = self.proxy, event.stream_id, event.headers
+        self._last_stream = max(self._last_stream, number)
+        stream = Http2Stream(self, number)
+        stream.is_whole = event.end_stream
+        self.streams[number] = stream
+        self.deadline = NEVER
+        pseudo = pseudo_fields(headers)
+        stream.is_websocket = pseudo.protocol == WEBSOCKET and pseudo.method == b"CONNECT"
+        known = (pseudo.authority, headers[pseudo.end :], event.end_stream)
+        if stream.is_websocket or known != self._known:
+            fields = self._read_section(stream, pseudo, known)
+        else:
+            assert self._fields is not None
+            fields = self._fields
+        if isinstance(fields, Fault):
+            self._refuse(stream, fields, pseudo)
+            return
+        method = b"GET" if stream.is_websocket else pseudo.method
+        target = pseudo.target
+        fault = request_fault(method, target) or (target_fault(method, target) if target[:1] != b"/" else None)
+        if fault is None and pseudo.protocol and not stream.is_websocket:
+            fault = Fault(501, "unsupported-protocol", "the one protocol that CONNECT is taken for is websocket")
+        reading = self._reading
+        if fault is None and (reading is None or not reading.holds_for(fields, 1, proxy.snapshot.table)):
+            made = read(fields, 1, proxy.snapshot.table)
+            if isinstance(made, Fault):
+                fault = made
+            else:
+                reading = made
+                self._reading = made
+        if fault is not None or reading is None:
+            self._refuse(stream, fault or Fault(400, "bad-request", "no request"), pseudo)
+            return
+        stream.exchange = exchange = proxy.exchange_class(stream, method, target, reading, fields)
+        dispatch(exchange)
+
+    def _read_section(
+        self, stream: "Http2Stream", pseudo: PseudoFields, known: tuple[bytes, tuple[Pair, ...], bool]
+    ) -> Section | Fault:
+        settings = self.proxy.snapshot.settings
+        authority, headers, is_whole = known
+        key = b64encode(os.urandom(16)) if stream.is_websocket else b""
+        raw = request_section(authority, headers, has_body=not is_whole and not key, key=key)
+        if isinstance(raw, Fault):
+            return raw
+        if len(raw) + len(pseudo.target) > settings.max_header:
+            return head_too_large(b"%b %b HTTP/2\r\n%b" % (pseudo.method, pseudo.target, raw), settings.max_header)
+        fields = section(raw, settings.max_headers)
+        if not isinstance(fields, Fault) and not key:
+            self._known, self._fields = known, fields
+        return fields
+
+    def _refuse(self, stream: "Http2Stream", fault: Fault, pseudo: PseudoFields) -> None:
+        reading, fields = empty_request(self.proxy)
+        stream.exchange = exchange = self.proxy.exchange_class(stream, pseudo.method, pseudo.target, reading, fields)
+        exchange.answer(Respond.to(fault))
+
+    def _take_data(self, event: DataReceived) -> None:
+        data = event.data
+        stream = self.streams.get(event.stream_id)
+        if not data and not event.end_stream:
+            self.in_vain()
+        if stream is None:
+            self.took(event.stream_id, len(data))
+            return
+        stream.take(data, is_last=event.end_stream)
+
+    def _take_trailers(self, event: TrailersReceived) -> None:
+        stream = self.streams.get(event.stream_id)
+        if stream is not None:
+            stream.take_trailers(event.headers)
+
+    def _stream_closed(self, event: StreamClosed) -> None:
+        number = event.stream_id
+        self._answered_early.discard(number)
+        stream = self.streams.pop(number, None)
+        if stream is None:
+            return
+        self._owed_pause.discard(stream)
+        if stream.closed():
+            self.in_vain()
+        if not self.streams:
+            self._at_rest()
+
+    def _window_updated(self, event: WindowUpdated) -> None:
+        if event.increment < _SMALL_INCREMENT:
+            self.in_vain()
+
+    def _control_frame(self, _event: object) -> None:
+        self.in_vain()
+
+    def _closed(self, _event: ConnectionClosed) -> None:
+        """Either side has ended the connection, and no stream is under way."""
+        self._flush()
+        self.transport.close()
+
+    def in_vain(self) -> None:
+        """Count something that costs us and brings nobody anything: below zero there is too much of it."""
+        now = self.proxy.clock
+        if now > self._calm_at:
+            self._vain = min(_VAIN_BURST, self._vain + (now - self._calm_at) * _VAIN_RATE)
+            self._calm_at = now
+        self._vain -= 1
+
+    def eof_received(self) -> bool:
+        """A client that says no more reads no more: with HTTP/2 there is no half-close."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.proxy.forget(self)
+        streams, self.streams = self.streams, {}
+        self._owed_pause.clear()
+        for stream in streams.values():
+            stream.closed()
+
+    # What leaves.
+
+    @property
+    def engine(self) -> Connection:
+        """The state of the connection, for its streams."""
+        return self._engine
+
+    def flush_soon(self) -> None:
+        """Write what there is at the end of this turn of the loop."""
+        if not self._is_flushing:
+            self._is_flushing = True
+            self.proxy.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        engine, transport = self._engine, self.transport
+        while not self._choked and not transport.is_closing():
+            try:
+                frames = engine.data_to_send(_AT_ONCE)
+            except NGH2Error:
+                transport.abort()
+                return
+            if not frames:
+                break
+            transport.write(frames)
+            if len(frames) < _AT_ONCE:
+                break
+        self._take(engine.events())  # streams that have ended with what has left
+        if self._owed_pause:
+            self._go_on()
+        if self._answered_early and self._end_answered():
+            self._flush()
+        elif not engine.want_read and not engine.want_write and not self._choked:
+            transport.close()
+
+    def _go_on(self) -> None:
+        """Read the services again whose clients have caught up."""
+        for stream in [one for one in self._owed_pause if self._engine.queued_body_size(one.number) <= _LOW_WATER]:
+            self._owed_pause.discard(stream)
+            stream.read_service()
+
+    def _end_answered(self) -> bool:
+        """End the streams whose answer has left while their request has not all come (RFC 9113 §8.1)."""
+        engine = self._engine
+        ready = [number for number in self._answered_early if not engine.queued_body_size(number)]
+        for number in ready:
+            self._answered_early.discard(number)
+            engine.reset_stream(number, _NO_ERROR)
+        return bool(ready)
+
+    def end_when_sent(self, number: int) -> None:
+        """Let the client send no more of a request that has been answered."""
+        self._answered_early.add(number)
+
+    def await_client(self, stream: "Http2Stream") -> bool:
+        """Whether so much waits for the client of `stream` that its service is not to be read, until it has left."""
+        if self._engine.queued_body_size(stream.number) <= _HIGH_WATER:
+            return False
+        self._owed_pause.add(stream)
+        return True
+
+    def took(self, number: int, size: int) -> None:
+        """Somebody has taken `size` bytes of a request's body: its client may send as many more."""
+        if size and not self.transport.is_closing():
+            self._engine.acknowledge_received_data(size, number)
+            self.flush_soon()
+
+    def pause_writing(self) -> None:
+        self._choked = True
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self.flush_soon()
+
+    # Its end.
+
+    def _at_rest(self) -> None:
+        """No stream is under way."""
+        if self._retiring:
+            self._end(_NO_ERROR)
+        else:
+            self.deadline = self.proxy.clock + self.proxy.snapshot.settings.idle_timeout
+
+    def expire(self) -> None:
+        if self.transport.is_closing():
+            self.transport.abort()  # it does not read what it was told at the end
+        elif self._retiring and self.streams:
+            self._engine.send_goaway(_NO_ERROR)
+            self.deadline = NEVER
+            self.flush_soon()
+        else:
+            self._end(_NO_ERROR)
+
+    def retire(self) -> None:
+        """In two steps, so that no request that is on its way gets lost (RFC 9113 §6.8)."""
+        self.keep_alive = False
+        self._retiring = True
+        if not self.streams:
+            self._end(_NO_ERROR)
+        else:
+            self._engine.send_shutdown_notice()
+            self.deadline = self.proxy.clock + _FAREWELL
+            self.flush_soon()
+
+    def _end(self, code: int) -> None:
+        """Say why in a GOAWAY, and close."""
+        transport = self.transport
+        if transport.is_closing():
+            return
+        self.deadline = self.proxy.clock + _FAREWELL
+        try:
+            waiting = self._engine.data_to_send()
+        except NGH2Error:  # it has refused what came, and says nothing more
+            waiting = b""
+        transport.write(waiting + _goaway(self._last_stream, code))
+        transport.close()
+
+    # For its streams.
+
+    def address_of(self, route: Route) -> UpstreamAddress:
+        """The same for every stream of the connection that goes the same way."""
+        if route is not self._route:
+            self._route = route
+            self._address = self.proxy.pool.of_route(route)
+        return self._address
+
+
+def _goaway(last_stream: int, code: int) -> bytes:
+    """The frame GOAWAY (RFC 9113 §6.8)."""
+    return b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + last_stream.to_bytes(4, "big") + code.to_bytes(4, "big")
+
+
+def _code_of(error: NGH2Error) -> int:
+    """What to say of an error that ends the connection."""
+    # A connection that is terminating has been reset too often: the one end that the engine calls by itself.
+    return _ENHANCE_YOUR_CALM if isinstance(error, DenialOfServiceError | ConnectionStateError) else _PROTOCOL_ERROR
+
+
+_HANDLERS: Final[dict[type, Callable[[Http2Connection, Any], None]]] = {
+    TrailersReceived: Http2Connection._take_trailers,
+    StreamClosed: Http2Connection._stream_closed,
+    WindowUpdated: Http2Connection._window_updated,
+    PingReceived: Http2Connection._control_frame,
+    SettingsReceived: Http2Connection._control_frame,
+    PriorityUpdateReceived: Http2Connection._control_frame,
+    ConnectionClosed: Http2Connection._closed,
+}
+
+
+class Http2Stream(ClientStream):
+    """One stream: the client's side of one exchange, or of one WebSocket.
+
+    `is_whole`: all of the request has come.
+    """
+
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_has_ended",
+        "_is_body_wanted",
+        "_is_paused",
+        "_trailers",
+        "_untaken",
+        "exchange",
+        "is_websocket",
+        "is_whole",
+        "number",
+        "peer",
+        "proxy",
+        "tunnel",
+    )
+
+    def __init__(self, connection: Http2Connection, number: int):
+        self._connection = connection
+        self.proxy = connection.proxy
+        self.peer = connection.peer
+        self.number = number
+        self.exchange: Exchange | None = None
+        self.tunnel: StreamTransport | None = None
+        self.is_whole = False
+        self.is_websocket = False
+        self._body = b""  # what has come of it while nobody takes it
+        self._trailers = b""
+        self._is_body_wanted = False  # the exchange takes it as it comes
+        self._is_paused = False
+        self._untaken = 0  # bytes that were passed on while the service is slower, and for which the window is shut
+        self._has_ended = False  # the response is whole
+
+    # The request.
+
+    def take(self, data: bytes, *, is_last: bool) -> None:
+        """More of the body has come."""
+        if is_last:
+            self.is_whole = True
+        if self.tunnel is not None:
+            self.tunnel.receive(data, is_last=is_last)
+            return
+        exchange = self.exchange
+        if exchange is None or exchange.ended:
+            self._connection.took(self.number, len(data))
+        elif self._is_body_wanted and exchange.wants_body:
+            self._pass_on(exchange, data)
+            if is_last and not exchange.ended:
+                exchange.on_request_end(b"")
+        else:
+            self._body += data
+            if exchange in self.proxy.held:
+                exchange.keep_waiting(len(data))
+
+    def take_trailers(self, fields: tuple[Pair, ...]) -> None:
+        """The request has ended with trailers."""
+        self.is_whole = True
+        exchange = self.exchange
+        if exchange is None or exchange.ended:
+            return
+        try:
+            self._trailers = checked_trailers(lines_of_list(fields)) if fields else b""
+        except ChunkError as fault:
+            exchange.refuse_body(Fault(400, "bad-request", str(fault)))
+            return
+        if self._is_body_wanted and exchange.wants_body:
+            exchange.on_request_end(self._trailers)
+
+    def send_request_body(self, exchange: Exchange) -> None:
+        self._is_body_wanted = True
+        data, self._body = self._body, b""
+        self._pass_on(exchange, data)
+        if self.is_whole and not exchange.ended and exchange.wants_body:
+            exchange.on_request_end(self._trailers)
+        if not exchange.ended:
+            exchange.start()
+
+    def _pass_on(self, exchange: Exchange, data: bytes) -> None:
+        exchange.progress()
+        if data:
+            exchange.on_request_body(data)
+            self._count(len(data))
+
+    def _count(self, size: int) -> None:
+        if self._is_paused:
+            self._untaken += size
+        else:
+            self._connection.took(self.number, size)
+
+    def waiting(self) -> int:
+        return len(self._body)
+
+    def pause(self) -> None:
+        self._is_paused = True
+
+    def resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            size, self._untaken = self._untaken, 0
+            self._connection.took(self.number, size)
+
+    def closed(self) -> bool:
+        """The stream is gone, whoever ended it; whether that was in the middle."""
+        exchange, self.exchange = self.exchange, None
+        tunnel, self.tunnel = self.tunnel, None
+        self._connection.took(self.number, self._untaken + len(self._body))
+        self._untaken, self._body = 0, b""
+        if tunnel is not None:
+            tunnel.lose(None if self._has_ended and self.is_whole else ConnectionResetError("the stream was reset"))
+        if exchange is None or exchange.ended:
+            return False
+        exchange.abandon()
+        return True
+
+    # The response.
+
+    def address_of(self, route: Route) -> UpstreamAddress:
+        return self._connection.address_of(route)
+
+    def splice_end(self) -> asyncio.Transport | None:
+        return None  # frames have to be made
+
+    @property
+    def _is_open(self) -> bool:
+        return self.number in self._connection.streams
+
+    def inform(self, response: ResponseHead) -> None:
+        if self._is_open and not self.is_websocket:
+            self._connection.engine.send_informational_response(self.number, response_fields(response))
+            self._connection.flush_soon()
+
+    def head(self, exchange: Exchange, response: ResponseHead, body: bytes) -> None:
+        if not self._is_open:
+            return
+        if self.is_websocket and response.status < 300:
+            fault = Fault(
+                502, "upstream-invalid", f"it answered {response.status} to a WebSocket's handshake, and not 101"
+            )
+            exchange.status = fault.status
+            self._send_answer(exchange, invalid_answer(exchange.route.service, fault))
+            return
+        if response.binds:  # it ties who its client is to the connection, and this one is many requests' at once
+            self._has_ended = True
+            self._reset(_HTTP_1_1_REQUIRED)
+            return
+        pairs = response.pairs
+        if pairs is None:
+            pairs = response.pairs = response_fields(response)
+        if not response.is_dated or exchange.added:
+            date = [] if response.is_dated else [(b"date", formatdate(int(time.time()), usegmt=True).encode())]
+            pairs = [*pairs, *date, *list_of_lines(exchange.added)]
+        engine, number = self._connection.engine, self.number
+        length = response.length
+        if length == 0:
+            self._has_ended = True
+            engine.send_response(number, pairs, end_stream=True)
+        else:
+            engine.send_response(number, pairs)
+            if body:
+                self._has_ended = len(body) == length
+                engine.send_data(number, body, end_stream=self._has_ended)
+                self._slow_down(exchange)
+        self._connection.flush_soon()
+
+    def body(self, data: bytes) -> None:
+        if self._is_open and not self._has_ended:
+            self._connection.engine.send_data(self.number, data)
+            if self.exchange is not None:
+                self._slow_down(self.exchange)
+            self._connection.flush_soon()
+
+    def _slow_down(self, exchange: Exchange) -> None:
+        if exchange.upstream is not None and self._connection.await_client(self):
+            exchange.upstream.pause()
+
+    def read_service(self) -> None:
+        """The client has caught up."""
+        if self.tunnel is not None:
+            self.tunnel.sent()
+        elif self.exchange is not None and self.exchange.upstream is not None:
+            self.exchange.upstream.resume()
+
+    def end(self, exchange: Exchange, trailers: bytes) -> None:
+        self.exchange = None
+        if not self._is_open:
+            return
+        if not self._has_ended:
+            self._has_ended = True
+            if trailers:
+                self._connection.engine.send_trailers(self.number, list_of_lines(trailers))
+            else:
+                self._connection.engine.end_stream(self.number)
+        if not self.is_whole:
+            self._connection.end_when_sent(self.number)
+        self._connection.flush_soon()
+
+    def answer(self, exchange: Exchange, respond: Respond) -> None:
+        if self._is_open:
+            self._send_answer(exchange, respond)
+        self.end(exchange, b"")
+
+    def _send_answer(self, exchange: Exchange, respond: Respond) -> None:
+        head, _, body = exchange.rendered(respond, close=False).partition(b"\r\n\r\n")
+        lines = head.partition(b"\r\n")[2] + b"\r\n"
+        engine = self._connection.engine
+        engine.send_response(
+            self.number, [(b":status", b"%d" % respond.status), *list_of_lines(lines)], end_stream=not body
+        )
+        if body:
+            engine.send_data(self.number, body, end_stream=True)
+        self._has_ended = True
+
+    def cut(self, exchange: Exchange) -> None:
+        self.exchange = None
+        self._reset(_INTERNAL_ERROR)
+
+    def _reset(self, code: int) -> None:
+        if self._is_open:
+            self._connection.engine.reset_stream(self.number, code)
+            self._connection.flush_soon()
+
+    def switch(self, exchange: Exchange, service: asyncio.Transport, response: ResponseHead, first: bytes) -> None:
+        self.exchange = None
+        if not self._is_open:
+            service.abort()
+            return
+        connection = self._connection
+        connection.engine.send_response(self.number, switched_fields(response, exchange.added))
+        self.tunnel = tunnel = StreamTransport(self, connection)
+        near, far = join(tunnel, service, self.proxy, exchange.address.upstream)
+        self.proxy.tunnels.add(near)
+        self.proxy.tunnels.add(far)
+        if first:
+            tunnel.write(first)
+        data, self._body = self._body, b""
+        tunnel.receive(data, is_last=self.is_whole)
+        connection.flush_soon()
+
+    def has_sent_all(self) -> None:
+        """What is written to the tunnel has its end."""
+        self._has_ended = True
+
+
+class StreamTransport(asyncio.Transport):
+    """A stream as a transport, for a tunnel: what is written leaves as DATA (RFC 8441 §5)."""
+
+    def __init__(self, stream: Http2Stream, connection: Http2Connection):
+        super().__init__()
+        self._stream = stream
+        self._connection = connection
+        self._protocol: asyncio.Protocol | None = None
+        self._received = b""  # while reading is paused
+        self._has_finished = False  # the client says no more
+        self._told_of_end = False
+        self._paused = False
+        self._writer_paused = False
+        self._eof_sent = False
+        self._closing = False
+        self._lost = False
+
+    # What the tunnel calls.
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast(asyncio.Protocol, protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        assert self._protocol is not None
+        return self._protocol
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default  # there is no socket of its own
+
+    def is_closing(self) -> bool:
+        return self._closing or self._lost
+
+    def is_reading(self) -> bool:
+        return not self._paused
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        data, self._received = self._received, b""
+        self.receive(data, is_last=self._has_finished)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self._lost else self._connection.engine.queued_body_size(self._stream.number)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not data or self._lost or self._eof_sent:
+            return
+        self._connection.engine.send_data(self._stream.number, data)
+        self._connection.flush_soon()
+        if not self._writer_paused and self._connection.await_client(self._stream):
+            self._writer_paused = True
+            assert self._protocol is not None
+            self._protocol.pause_writing()
+
+    def write_eof(self) -> None:
+        if not self._lost and not self._eof_sent:
+            self._eof_sent = True
+            self._stream.has_sent_all()
+            self._connection.engine.end_stream(self._stream.number)
+            self._connection.flush_soon()
+
+    def close(self) -> None:
+        """End; what was written before still leaves."""
+        if not self._closing and not self._lost:
+            self._closing = True
+            self.write_eof()
+            if not self._has_finished:
+                self._connection.end_when_sent(self._stream.number)
+            self._connection.proxy.loop.call_soon(self._lose_now)
+
+    def abort(self) -> None:
+        if self._lost:
+            return
+        self._closing = True
+        if not self._eof_sent or not self._has_finished:
+            self._connection.engine.reset_stream(self._stream.number, _CANCEL)
+            self._connection.flush_soon()
+        self._connection.proxy.loop.call_soon(self._lose_now)
+
+    def _lose_now(self) -> None:
+        self._stream.tunnel = None
+        self.lose(None)
+
+    # What the stream calls.
+
+    def receive(self, data: bytes, *, is_last: bool) -> None:
+        """The client has sent `data`, and says no more where it `is_last`."""
+        self._has_finished = is_last
+        if self._closing or self._lost or self._protocol is None:
+            self._connection.took(self._stream.number, len(data))
+        elif self._paused:
+            self._received += data  # the window bounds it
+        else:
+            if data:
+                self._protocol.data_received(data)
+                self._connection.took(self._stream.number, len(data))
+            if is_last and not self._told_of_end:
+                self._told_of_end = True
+                if not self._protocol.eof_received():
+                    self.close()
+
+    def sent(self) -> None:
+        """The client has caught up."""
+        if self._writer_paused and self._protocol is not None:
+            self._writer_paused = False
+            self._protocol.resume_writing()
+
+    def lose(self, error: Exception | None) -> None:
+        """It is over."""
+        if not self._lost:
+            self._lost = True
+            self._connection.took(self._stream.number, len(self._received))
+            self._received = b""
+            if self._protocol is not None:
+                self._protocol.connection_lost(error)

@@ -212,8 +212,8 @@ class ProxyState:
     the answers so far by service id (empty for none) and status. `exchanges` are all that have not ended, `held` those
     of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class` is what every
     request becomes: a recorder is another one. `https_port` is where https is, None where it is off. `pitfalls` is what
-    services should know of their own answers, by id and code; `on_pitfall` hears whose there is a new one of. `fronts` make the
-    protocol of a connection, by its name in ALPN, the best first (RFC 7301): without `h2` where its library is not there.
+    services should know of their own answers, by id and code; `on_pitfall` hears whose there is a new one of. `fronts`
+    make the protocol of a connection, by its name in ALPN (RFC 7301), the best first; `h2` only where its library is.
     """
 
     snapshot: Snapshot

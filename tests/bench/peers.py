@@ -178,7 +178,7 @@ class Nginx(Peer):
         return site.folder / "nginx.conf"
 
     def text(self, site: Site) -> str:
-        ssl, pem = " ssl" if site.pem else "", site.pem
+        ssl, pem = " ssl http2" if site.pem else "", site.pem
         routes = [
             NGINX_ROUTE.format(name=name, port=site.port, origin=port, ssl=ssl) for name, port in site.routes.items()
         ]

@@ -112,7 +112,7 @@ def tcp_table(results: Results) -> str:
 def render(results: Results, watches: dict[str, str]) -> str:
     """The whole report."""
     has = {key for figures in results.samples.values() for key in figures}
-    workloads = ("same", "varied", "tls_same", "tls_varied")
+    workloads = ("same", "varied", "tls_same", "tls_varied", "h2_same")
     parts = [load_table(results, workload) for workload in workloads if f"{workload}_cpu_us" in has]
     if has & {key for _, key, _ in OTHER_COLUMNS}:
         parts.append(other_table(results, watches))

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import bulk, change, cpu, idle, load, monitor, parsers, startup, tcp, tls
+from tests.bench import bulk, change, cpu, http2, idle, load, monitor, parsers, startup, tcp, tls
 from tests.bench.origin import http_origin
 from tests.bench.peers import PEERS, Peer, Site
 from tests.bench.process import BenchError, Cores, Running, environment, free_port, started, wait_ready
@@ -237,7 +237,7 @@ class Bench:
             self.results.add_tcp(name, key, value)
 
     def https(self, here: list[Peer]) -> None:
-        """HTTPS/1.1: the same small answers and large bodies, and the first byte on a new connection."""
+        """HTTPS/1.1 and HTTP/2: the same small answers and large bodies, and the first byte on a new connection."""
         folder = self.folder / "tls"
         folder.mkdir()
         pem, hosts = tls.certificate(folder, HOST), tls.hosts_file(folder, HOST)
@@ -284,6 +284,11 @@ class Bench:
                 add(name, f"tls_{workload}_{key}", value)
             if result.errors:
                 self.results.fail(f"{name} tls {workload}", f"{result.errors} errors or answers that were not 2xx")
+        many = http2.measure(process.pid, site.port, HOST, settings.seconds, self.cores)
+        for key, value in many.figures().items():
+            add(name, f"h2_same_{key}", value)
+        if many.errors:
+            self.results.fail(f"{name} h2", f"{many.errors} errors or answers that were not 2xx")
         add(name, "tls_cpu_ms_per_100mb", tls.downloads(process.pid, site.port, HOST, settings.downloads))
         add(name, "tls_first_byte_ms", tls.first_bytes(site.port, HOST))
 

@@ -54,7 +54,7 @@ class Haproxy(Peer):
         return site.folder / "haproxy.cfg"
 
     def text(self, site: Site) -> str:
-        tls = f" ssl crt {site.pem} alpn http/1.1" if site.pem else ""
+        tls = f" ssl crt {site.pem} alpn h2,http/1.1" if site.pem else ""
         backends = "".join(f"backend {name}\n  server s 127.0.0.1:{port}\n" for name, port in site.routes.items())
         rules = "".join(
             f"  use_backend {name} if {{ hdr(host),field(1,:) -i {name}.localhost }}\n" for name in site.routes

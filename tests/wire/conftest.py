@@ -63,6 +63,13 @@ OVER_TLS = frozenset(
 )
 
 
+# Where a connection's end matters, which the loops report differently, TLS and HTTP/2 are run on both of them, too; on
+# the one that devproxy runs on else.
+ON_BOTH_LOOPS = frozenset(
+    ("test_abort", "test_connection", "test_h2", "test_large", "test_pressure", "test_reload", "test_upgrade")
+)
+
+
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -78,16 +85,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out of HTTP/2 what has no meaning there: the mark may stand at a case, a test or a file."""
-    left_out = {item for item in items if _is_over_http2(item) and item.get_closest_marker("http1") is not None}
+    """Leave out what has no meaning in HTTP/2, where the mark stands at a case, a test or a file; and some loops."""
+    left_out = {item for item in items if _has_no_meaning(item) or _is_told_by_the_other_loop(item)}
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
 
-def _is_over_http2(item: pytest.Item) -> bool:
+def _has_no_meaning(item: pytest.Item) -> bool:
+    return _front(item) == "h2" and item.get_closest_marker("http1") is not None
+
+
+def _is_told_by_the_other_loop(item: pytest.Item) -> bool:
+    if _front(item) in ("http", "") or len(factories()) == 1 or "[asyncio-" not in item.name:
+        return False
+    return item.path.stem not in ON_BOTH_LOOPS
+
+
+def _front(item: pytest.Item) -> str:
     case = getattr(item, "callspec", None)
-    return case is not None and case.params.get("front") == "h2"
+    return "" if case is None else str(case.params.get("front", ""))
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import ensure_private
 from devproxy.storage import files, locks
 from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import quote, safe
@@ -237,7 +238,8 @@ def _missing(found: Iterable[Authority], tlds: Iterable[str], now: dt.datetime) 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ensure_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
     _check_folder(folder)
     with locks.exclusive(folder / "authority"):
         yield

@@ -39,13 +39,15 @@ class ServiceEvent(Event, frozen=True):
 
 
 class Started(Event, frozen=True):
-    """The proxy listens; `http` is its port."""
+    """The proxy listens; `http` is its port, `https` that of https, None without."""
 
     version: str
     http: int
+    https: int | None = None
 
     def text(self) -> str:
-        return f"devproxy {self.version} started on port {self.http}"
+        https = f" and {self.https} (https)" if self.https else ""
+        return f"devproxy {self.version} started on port {self.http}{https}"
 
 
 class Services(Event, frozen=True):

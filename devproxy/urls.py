@@ -1,10 +1,11 @@
 """URLs: the one place that makes them.
 
-Lives here: how scheme, host, port and path become a URL (RFC 3986), what a service is reached at by a person, and
-where devproxy's own pages are. All of them are without a `/` at their end, so that a script can put a path behind it.
+Lives here: how scheme, host, port and path become a URL (RFC 3986), which scheme a person is told, what a service is
+reached at, and where devproxy's own pages are. All of them are without a `/` at their end, so that a script can put a
+path behind it.
 """
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from devproxy.text import bracketed, host_port
 
@@ -28,15 +29,37 @@ def host_url(scheme: str, host: str, port: int | None, path: str = "") -> str:
     return url(scheme, bracketed(host) if known or port is None else host_port(host, port), path)
 
 
+WebScheme = Literal["http", "https"]
+UrlScheme = Literal["auto", "http", "https"]
+
+
 class Ports(NamedTuple):
-    """The ports that the proxy has, one a scheme; None where it has none, or nobody knows."""
+    """The ports that the proxy has, one a scheme; None where it has none, or nobody knows. `scheme` is the one that
+    URLs bear (`url_scheme`)."""
 
     http: int | None = None
     https: int | None = None
+    scheme: WebScheme = "http"
 
     @property
     def known(self) -> tuple[int, ...]:
-        return tuple(port for port in self if port is not None)
+        return tuple(port for port in (self.http, self.https) if port is not None)
+
+    @property
+    def port(self) -> int | None:
+        """The port of URLs."""
+        return self.https if self.scheme == "https" else self.http
+
+    def url(self, host: str, path: str = "") -> str:
+        """The URL that a person opens to reach `host`."""
+        return host_url(self.scheme, host, self.port, path)
+
+
+def url_scheme(wanted: UrlScheme, https: int | None, *, trusted: bool) -> WebScheme:
+    """The scheme of URLs, by `[proxy] url_scheme`; `trusted`: no client of this machine would warn of https."""
+    if wanted != "auto":
+        return wanted
+    return "https" if https is not None and trusted else "http"
 
 
 def service_url(service: "Service", ports: Ports) -> str:
@@ -50,7 +73,7 @@ def service_url(service: "Service", ports: Ports) -> str:
         if not host:
             return service.upstream.text if service.upstream else ""
         return url(service.scheme or "tcp", host_port(host, port), service.path)
-    return host_url("http", service.hosts[0], ports.http) if service.hosts else ""
+    return ports.url(service.hosts[0]) if service.hosts else ""
 
 
 def client_place(service: "Service") -> tuple[str, int]:
@@ -75,13 +98,13 @@ def client_address(service: "Service", ports: Ports) -> ClientAddress | None:
     if not found:
         return None
     if service.protocol == "http":
-        return ClientAddress(service.hosts[0], ports.http or STANDARD_PORTS["http"], found)
+        return ClientAddress(service.hosts[0], ports.port or STANDARD_PORTS[ports.scheme], found)
     return ClientAddress(*client_place(service), found)
 
 
 def mount_url(mount: "Mount", ports: Ports) -> str:
     """The URL of a path below another service's host."""
-    return host_url("http", mount.host, ports.http, mount.path)
+    return ports.url(mount.host, mount.path)
 
 
 def control_hosts(tlds: "Sequence[str]") -> frozenset[str]:
@@ -96,4 +119,4 @@ def control_link(tlds: "Sequence[str]", port: int | None) -> str:
 
 def control_url(tlds: "Sequence[str]", ports: Ports) -> str:
     """Where devproxy's own pages are: `http://devproxy.localhost:7080`."""
-    return host_url("http", f"{CONTROL_LABEL}.{tlds[0]}", ports.http)
+    return ports.url(f"{CONTROL_LABEL}.{tlds[0]}")

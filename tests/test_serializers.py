@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devproxy.daemon.runtime import ports_for_urls
+from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import (
     HeaderEdits,
@@ -114,9 +115,10 @@ def test_a_url_of_a_tcp_service_is_where_it_is_unless_the_proxy_listens_for_it(u
         assert service_url(db, Ports(80)) == f"postgresql://{where}/shop"
 
 
-def test_urls_have_the_port_that_is_given() -> None:
+def test_urls_have_the_port_that_is_given(tmp_path: Path) -> None:
     registry = Registry(settings=ProxySettings(http=8080), services=(service(),))
-    assert service_rows(registry, ports_for_urls(None, registry.settings))[0]["url"].endswith(":8080")
+    ports = ports_for_urls(Paths(tmp_path, tmp_path), None, registry.settings)
+    assert service_rows(registry, ports)[0]["url"].endswith(":8080")
     assert service_rows(registry, Ports(7080))[0]["url"].endswith(":7080")
 
 

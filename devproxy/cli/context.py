@@ -74,7 +74,7 @@ def load_context(registry: Registry | None = None) -> CommandContext:
     registry, running = registry or read(paths), read_running(paths)  # the one load of a command that reads
     if running is not None and running.in_force is not None and registry.has_errors:
         registry = msgspec.structs.replace(running.in_force, problems=registry.problems)
-    return CommandContext(paths, registry, running, ports_for_urls(running, registry.settings))
+    return CommandContext(paths, registry, running, ports_for_urls(paths, running, registry.settings))
 
 
 def _still_so(

@@ -101,7 +101,7 @@ def _check(view: CommandContext, services: Sequence[Service]) -> Mapping[str, Co
     from devproxy.health.runs import command_runs, read_runs
 
     known = read_health(view.paths)
-    own = view.running.ports.known if view.running else ()
+    own = view.running.own_ports if view.running else ()
     owners, runs = known.owners if known else None, command_runs(read_runs(view.paths))
     return asyncio.run(check_once(view.registry, services, own_ports=own, owners=owners, runs=runs))
 

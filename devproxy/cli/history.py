@@ -97,7 +97,7 @@ class _ReadRuns:
 
 
 def _own(view: CommandContext) -> tuple[int, ...]:
-    ports = view.running.ports.known if view.running else ()
+    ports = view.running.own_ports if view.running else ()
     return tuple(port for port in ports if port)
 
 

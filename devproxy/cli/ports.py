@@ -65,7 +65,7 @@ def _row(view: CommandContext, listener: "Listener", scan: "Scan") -> dict[str, 
 def _services(view: CommandContext, listener: "Listener") -> list[str]:
     from devproxy.health.exposure import takes
 
-    if view.running and listener.port in view.running.ports.known and listener.pid == view.running.pid:
+    if view.running and listener.port in view.running.own_ports and listener.pid == view.running.pid:
         return [ITSELF]
     addresses: list[tuple[str, Upstream | ListenAddress | None]] = []
     is_ours = view.running is not None and listener.pid == view.running.pid

@@ -3,19 +3,24 @@
 Not here: either half (`stop.py`, `start.py`).
 """
 
+from typing import TYPE_CHECKING
+
 import click
 
 from devproxy.cli.arguments import complete_service
-from devproxy.cli.serve import port_number
+from devproxy.cli.serve import port_options
 from devproxy.cli.start import start_services, tell
 from devproxy.cli.stop import end
 from devproxy.errors import Exit
 
+if TYPE_CHECKING:
+    from devproxy.registry.model import HttpsPort
+
 
 @click.command("restart")
 @click.argument("names", nargs=-1, metavar="[SERVICE...]", shell_complete=complete_service)
-@click.option("--http", callback=port_number, metavar="PORT", help="Instead of the registry's [proxy] http.")
-def command(names: tuple[str, ...], http: int | None) -> int:
+@port_options
+def command(names: tuple[str, ...], http: int | None, https: "HttpsPort") -> int:
     """End the proxy, or SERVICE, and run it again.
 
     Without SERVICE the proxy, in the background: needed after an update of devproxy, and after another port in [proxy];
@@ -29,6 +34,6 @@ def command(names: tuple[str, ...], http: int | None) -> int:
     if names:
         return start_services(paths, names, "restart")
     end(paths)
-    launched = start(paths, http=http)
+    launched = start(paths, http=http, https=https)
     tell(launched)
     return Exit.GOOD

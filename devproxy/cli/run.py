@@ -73,7 +73,7 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
 
 def _take_the_place(paths: Paths, registry: Registry, name: str | None, argv: tuple[str, ...]) -> None:
     """Become the command if the service that is meant runs already, and we are a part of it; else return."""
-    from devproxy.run.command import prepare
+    from devproxy.run.command import prepare, with_certificates
     from devproxy.run.nested import execute, given_port, own_leases, refuse_endless
     from devproxy.run.selection import select_service
 
@@ -86,8 +86,9 @@ def _take_the_place(paths: Paths, registry: Registry, name: str | None, argv: tu
     if lease is None or service is None:
         return
     refuse_endless(lease, argv)
-    ports = ports_for_urls(read_running(paths), registry.settings)
+    ports = ports_for_urls(paths, read_running(paths), registry.settings)
     prepared = prepare(service, port=given_port(lease), registry=registry, ports=ports, argv=argv)
+    prepared = with_certificates(prepared, service, paths, ports)
     for note in prepared.notes:
         remark(note)
     execute(prepared)
@@ -97,7 +98,7 @@ def _proxy(paths: Paths, settings: ProxySettings) -> Ports:
     """The ports of the proxy, started if none runs; those it would take where it does not start."""
     from devproxy.cli.start import ensure_proxy
 
-    return ports_for_urls(ensure_proxy(paths, settings), settings)
+    return ports_for_urls(paths, ensure_proxy(paths, settings), settings)
 
 
 def _announce(ready: Any, ports: Ports) -> None:

@@ -13,7 +13,7 @@ import click
 
 from devproxy.cli.arguments import complete_service
 from devproxy.cli.output import remark, say
-from devproxy.cli.serve import port_number
+from devproxy.cli.serve import port_options
 from devproxy.errors import DevproxyError, Exit
 from devproxy.text import devproxy_command
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from devproxy.daemon.control import Launched
     from devproxy.daemon.runtime import Running
     from devproxy.paths import Paths
-    from devproxy.registry.model import Lease, ProxySettings
+    from devproxy.registry.model import HttpsPort, Lease, ProxySettings
     from devproxy.run.group_state import Request
 
 
 @click.command("start")
 @click.argument("names", nargs=-1, metavar="[SERVICE...]", shell_complete=complete_service)
-@click.option("--http", callback=port_number, metavar="PORT", help="Instead of the registry's [proxy] http.")
-def command(names: tuple[str, ...], http: int | None) -> int:
+@port_options
+def command(names: tuple[str, ...], http: int | None, https: "HttpsPort") -> int:
     """Run the proxy in the background, or SERVICE.
 
     Without SERVICE the proxy: it outlives this terminal, and takes connections when the command returns. If it runs
@@ -41,11 +41,14 @@ def command(names: tuple[str, ...], http: int | None) -> int:
     paths = Paths.from_environment()
     if names:
         return start_services(paths, names, "start")
-    launched = start(paths, http=http)
+    launched = start(paths, http=http, https=https)
     tell(launched)
-    if not launched.is_new and http not in {None, 0, launched.running.http}:
-        move = devproxy_command("restart", "--http", str(http))
-        remark(f"it stays on port {launched.running.http}; to move it: {move}", fg="yellow")
+    for scheme, port in (("http", http), ("https", https)):
+        stays = getattr(launched.running, scheme) or "off"
+        if not launched.is_new and port not in {None, 0, stays}:
+            move = devproxy_command("restart", f"--{scheme}", str(port))
+            where = f"on port {stays}" if isinstance(stays, int) else "without https"
+            remark(f"it stays {where}; to move it: {move}", fg="yellow")
     if launched.is_new:
         remark(f"its log: {paths.proxy_log}")
     return Exit.GOOD
@@ -107,7 +110,7 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
     code: int = Exit.GOOD
     if asked:
         states = wait_settled(paths, asked, remark, services)
-        code = tell_states(paths, states, ports_for_urls(read_running(paths), registry.settings), began)
+        code = tell_states(paths, states, ports_for_urls(paths, read_running(paths), registry.settings), began)
     return max(code, start_in_background(paths, others)) if others else code
 
 
@@ -125,5 +128,6 @@ def tell(launched: "Launched") -> None:
     from devproxy.urls import control_url
 
     state = "started" if launched.is_new else "running already"
-    pages = control_url(load_context().registry.settings.tlds, launched.running.ports)
+    view = load_context()
+    pages = control_url(view.registry.settings.tlds, view.ports)
     say(f"{state} (pid {launched.running.pid}): {pages}")

@@ -76,7 +76,7 @@ def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
     if not plan.todo:
         return Exit.GOOD
     settings = plan.registry.settings
-    ports = ports_for_urls(read_running(paths), settings)
+    ports = ports_for_urls(paths, read_running(paths), settings)
     return run_group(paths, plan.todo, plan.outside, ports=ports, show=None, settings=settings, requested=ids)
 
 
@@ -221,7 +221,7 @@ def _proxy_ports(paths: Paths, plan: UpPlan) -> Ports:
 
     settings = plan.registry.settings
     running = ensure_proxy(paths, settings)
-    ports = ports_for_urls(running, settings)
+    ports = ports_for_urls(paths, running, settings)
     if running is None:
         _write_env_files(plan, ports)
     return ports

@@ -21,7 +21,7 @@ def routes(view: ControlContext) -> Iterator[web.RouteDef]:
 
     async def services(_: web.Request) -> web.Response:
         await view.look()
-        return json_answer(service_rows(view.registry(), view.ports, view.conditions(), view.waiting()))
+        return json_answer(service_rows(view.registry(), view.ports(), view.conditions(), view.waiting()))
 
     async def health(_: web.Request) -> web.Response:
         await view.look()

@@ -23,8 +23,8 @@ async def _seen() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlContext:
-    """`registry`, `notices`, `conditions` and `waiting` (by service id) return what is in force now; `history` what
-    happened to one service or all, oldest first, and blocks (disk); `answers` how many there were since the start,
+    """`registry`, `notices`, `ports`, `conditions` and `waiting` (by service id) return what is in force now; `history`
+    what happened to one service or all, oldest first, and blocks (disk); `answers` how many there were since the start,
     by service id (empty for none) and status; `started` is in seconds since 1970. After `look`, `conditions` are no
     older than that: what a command has just said is so for who asks next."""
 
@@ -32,7 +32,7 @@ class ControlContext:
     notices: Callable[[], Sequence[str]]
     events: EventLog
     paths: Paths
-    ports: Ports
+    ports: Callable[[], Ports]
     addresses: tuple[str, ...]
     pid: int
     started: float
@@ -49,14 +49,15 @@ class ControlContext:
 
     def status(self) -> dict[str, Any]:
         """What `/api/status` answers; times in seconds, `addresses` as `127.0.0.1:80`."""
-        registry, conditions = self.registry(), self.conditions().values()
+        registry, conditions, ports = self.registry(), self.conditions().values(), self.ports()
         return {
             "version": __version__,
             "pid": self.pid,
             "started": self.started,
             "uptime": round(max(0.0, time.time() - self.started), 3),
-            "http": self.ports.http,
-            "https": self.ports.https,
+            "http": ports.http,
+            "https": ports.https,
+            "url_scheme": ports.scheme,
             "addresses": list(self.addresses),
             "loop": self.loop,
             "config": str(self.paths.config),

@@ -17,8 +17,8 @@ from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding, WaitingRequests
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
-from devproxy.text import devproxy_command, plural, safe_html
-from devproxy.urls import Ports, host_url, mount_url, service_url
+from devproxy.text import devproxy_command, listed, plural, safe_html
+from devproxy.urls import Ports, mount_url, service_url
 
 MOST_FINDINGS = 100
 UNKNOWN = Condition()
@@ -99,7 +99,7 @@ def dashboard(view: ControlContext) -> str:
             _notices(view.notices()),
             findings(conditions),
             _problems(registry.problems),
-            _services(registry.services, view.ports, conditions, view.waiting()),
+            _services(registry.services, view.ports(), conditions, view.waiting()),
             _events(view.events.since(0)),
         )
     )
@@ -122,7 +122,11 @@ def _summary(view: ControlContext) -> str:
         *counts(view.conditions()),
         *([plural(len(registry.problems), "problem")] * bool(registry.problems)),
     ]
-    return f'<p class="summary">{" · ".join(facts)} · port {view.ports.http}, this machine only</p>'
+    return f'<p class="summary">{" · ".join(facts)} · {_where(view.ports())}, this machine only</p>'
+
+
+def _where(ports: Ports) -> str:
+    return listed([f"port {ports.http}", *([f"{ports.https} (https)"] if ports.https else [])])
 
 
 def _notices(notices: Iterable[str]) -> str:
@@ -221,7 +225,7 @@ def _hosts(service: Service, ports: Ports) -> Iterable[str]:
             yield safe_html(address)
         return
     for host in service.hosts:
-        yield safe_html(host) if "*" in host else _link(host_url("http", host, ports.http, "/"), host)
+        yield safe_html(host) if "*" in host else _link(ports.url(host, "/"), host)
 
 
 def _mounts(service: Service, ports: Ports) -> Iterable[str]:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from devproxy.daemon.runtime import Running, read_running
 from devproxy.errors import DevproxyError
 from devproxy.paths import Paths, as_root
+from devproxy.registry.model import HttpsPort
 from devproxy.run.detach import spawn
 from devproxy.storage.locks import exclusive
 from devproxy.storage.process_identity import is_same
@@ -37,10 +38,11 @@ class Launched(NamedTuple):
     is_new: bool
 
 
-def start(paths: Paths, *, http: int | None = None) -> Launched:
+def start(paths: Paths, *, http: int | None = None, https: HttpsPort = None) -> Launched:
     """The running proxy, started if there was none; returns once it takes connections. Blocks.
 
-    `http` (0: any free port) takes the place of the registry's setting. Raises DevproxyError where it does not start.
+    `http` and `https` (0: any free port) take the place of the registry's settings. Raises DevproxyError where it does
+    not start.
     """
     if running := read_running(paths):
         return Launched(running, False)
@@ -49,7 +51,8 @@ def start(paths: Paths, *, http: int | None = None) -> Launched:
     with exclusive(log):
         if running := read_running(paths):
             return Launched(running, False)
-        process = spawn(paths, ["serve", "--detached", *(["--http", str(http)] if http is not None else [])], log)
+        ports = [f"--{name}={port}" for name, port in (("http", http), ("https", https)) if port is not None]
+        process = spawn(paths, ["serve", "--detached", *ports], log)
         return _ready(paths, process, log)
 
 

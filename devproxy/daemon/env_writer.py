@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 class EnvWriter:
-    """Writes the files that `registry()` has, with URLs at `ports`."""
+    """Writes the files that `registry()` has, with URLs at `ports()`."""
 
-    def __init__(self, registry: Callable[[], Registry], ports: Ports):
+    def __init__(self, registry: Callable[[], Registry], ports: Callable[[], Ports]):
         self._registry = registry
         self._ports = ports
         self._wanted = asyncio.Event()
@@ -47,9 +47,10 @@ class EnvWriter:
 
     def _write(self, registry: Registry) -> None:
         failed: dict[str, str] = {}
+        ports = self._ports()
         for file in registry.env_files:
             try:
-                if write_env_file(file, registry, self._ports):
+                if write_env_file(file, registry, ports):
                     _log.info("%s says where the services of %s are now", file.path, file.project)
             except DevproxyError as error:
                 failed[file.path] = str(error)

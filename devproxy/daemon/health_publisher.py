@@ -20,6 +20,7 @@ from devproxy.errors import DevproxyError
 from devproxy.events import AnyEvent, Entry, EventLog, Exposed, Found, Unanswered
 from devproxy.health import history
 from devproxy.health.board import Board
+from devproxy.health.findings import find_in_answers
 from devproxy.health.model import Check, Condition, Listener, RunRecord, WaitingRequests
 from devproxy.health.monitor import Monitor, MonitorHooks
 from devproxy.health.runs import RunsReader
@@ -71,6 +72,7 @@ class HealthPublisher:
         self._waits = WaitWatch()
         self._pauses = PauseWatch(self._monitor.processes, self.tell, proxy.loop.time)
         proxy.is_paused, proxy.on_waits = self._pauses.is_paused, self._see_waits
+        proxy.on_pitfall = self._see_answers
         self._unsubscribe = events.subscribe(self._keep)
         self.starts: Callable[[], Mapping[str, Dormant]] = dict  # gates of services that are being started, or ended
 
@@ -98,7 +100,17 @@ class HealthPublisher:
     def registry_changed(self) -> None:
         """Look at once; what the policy makes of what is known holds from now on."""
         self.publish()
+        self._board.follow(self._registry().services)
+        for identity in self._proxy.pitfalls:
+            self._see_answers(identity)
         self._monitor.wake()
+
+    def _see_answers(self, identity: str) -> None:
+        """The proxy has seen something in the answers of a service that it should know."""
+        record = self._board.records.get(identity)
+        if record is not None:
+            self._board.record_answers(identity, find_in_answers(record.service, self._proxy.pitfalls[identity]))
+            self._monitor.wake()
 
     def saw(self, service: Service, check: Check) -> None:
         """Somebody else has made a check: it counts as if we had."""

@@ -15,9 +15,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from devproxy import __version__
 from devproxy.control.app import build_app, runner
@@ -30,17 +30,19 @@ from devproxy.daemon.env_writer import EnvWriter
 from devproxy.daemon.health_publisher import HealthPublisher
 from devproxy.daemon.log import DaemonLog
 from devproxy.daemon.reload import MOST_TOLD, RegistryChange, Reloader
-from devproxy.daemon.runtime import Running, read_running
+from devproxy.daemon.runtime import Running, read_running, with_scheme
+from devproxy.daemon.tls_server import TlsServer
 from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
 from devproxy.health.model import Condition, Listener, WaitingRequests
-from devproxy.net.loopback import BACKLOG, HTTP, Listening, listen
+from devproxy.net.loopback import BACKLOG, Listening, endpoints, listen_all
 from devproxy.paths import Paths
 from devproxy.problems import PORT_TAKEN
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
+from devproxy.proxy.tls_accept import TlsAcceptor
 from devproxy.registry.loader import Loader
-from devproxy.registry.model import Upstream
+from devproxy.registry.model import HttpsPort, Upstream
 from devproxy.storage import files
 from devproxy.storage.process_identity import start_time
 from devproxy.storage.rotating_file import RotatedFile
@@ -54,22 +56,32 @@ INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 _log = logging.getLogger(__name__)
 
 
-def run(paths: Paths, *, http: int | None = None, access_log: bool | None = None, watched: bool = True) -> int:
+class Override(NamedTuple):
+    """What takes the place of the registry's settings: the ports (0: any free one), and the log of requests."""
+
+    http: int | None = None
+    https: HttpsPort = None
+    access_log: bool | None = None
+
+
+AS_REGISTERED = Override()
+
+
+def run(paths: Paths, override: Override = AS_REGISTERED, *, watched: bool = True) -> int:
     """Serve until a signal comes; returns the exit code. Raises DevproxyError where it cannot start.
 
-    `http` (0: any free port) and `access_log` take the place of the registry's settings. `watched`: somebody reads
-    stderr, so the log is shown there, too.
+    `watched`: somebody reads stderr, so the log is shown there, too.
     """
-    return process.run(serve(paths, http=http, access_log=access_log, watched=watched))
+    return process.run(serve(paths, override, watched=watched))
 
 
-async def serve(paths: Paths, *, http: int | None = None, access_log: bool | None = None, watched: bool = True) -> int:
+async def serve(paths: Paths, override: Override = AS_REGISTERED, *, watched: bool = True) -> int:
     """`run`, on an event loop that is there."""
     paths.make(paths.config)
     claim = process.claim(paths)
     try:
         with DaemonLog(paths, watched=watched):
-            return await Daemon(paths, http, access_log).run()
+            return await Daemon(paths, override).run()
     finally:
         claim.release()
 
@@ -77,10 +89,9 @@ async def serve(paths: Paths, *, http: int | None = None, access_log: bool | Non
 class Daemon:
     """One run of the proxy, from `run` to its return."""
 
-    def __init__(self, paths: Paths, http: int | None, access_log: bool | None):
+    def __init__(self, paths: Paths, override: Override):
         self._paths = paths
-        self._http = http
-        self._access_log_wanted = access_log
+        self._override = override
         self._access_log: AccessLog | None = None
         self._started = start_time(os.getpid()) or time.time()
         self._events = EventLog(time.time)
@@ -89,30 +100,34 @@ class Daemon:
         self._at_once = asyncio.Event()
         self._notices: list[str] = []
         self._servers: list[asyncio.Server] = []
+        self._own_ports: dict[str, int] = {}
+        self._env_writer = EnvWriter(lambda: self._reloader.registry, self._url_ports)
 
     async def run(self) -> int:
         """Start, serve, end."""
         self._handle_signals()
         limit = process.raise_descriptor_limit()
         settings = (await self._reloader.load()).settings
-        listening = listen(HTTP._replace(port=settings.http if self._http is None else self._http))
-        self._notices = listening.notices
-        self._ports = Ports(http=listening.port)
+        listening = listen_all(endpoints(settings, self._override.http, self._override.https))
+        self._notices = [notice for one in listening for notice in one.notices]
+        self._own_ports = {one.scheme: one.port for one in listening if one.port}
         try:
             self._control = runner(build_app(self._view(listening)))
             await self._control.setup()
             connections = max(16, (limit - RESERVED_DESCRIPTORS) // 2)
-            snapshot = Snapshot.of(await self._reloader.load(self._ports.known))
+            snapshot = Snapshot.of(await self._reloader.load(self._known_ports))
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
             self._forwarder = Forwarder(self._proxy, limit=connections)
+            certificates = TlsServer(self._paths, self._proxy, self._notice)
+            self._tls = TlsAcceptor(self._proxy, certificates.context, self._proxy.fronts)
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
             self._watch_health_of_services()
-            self._env_writer = EnvWriter(lambda: self._reloader.registry, self._ports)
             await self._accept(listening)
             await self._forwarder.follow(self._reloader.registry.services)
         except BaseException:
-            listening.close()
+            for one in listening:
+                one.close()
             raise
         self._announce(listening)
         process.settle_memory()
@@ -127,11 +142,20 @@ class Daemon:
         await self._stop.wait()
         return await self._end(tasks)
 
+    @property
+    def _known_ports(self) -> tuple[int, ...]:
+        return tuple(self._own_ports.values())
+
+    def _url_ports(self) -> Ports:
+        """The ports that there are, with the scheme that URLs bear now."""
+        http, https = self._own_ports.get("http"), self._own_ports.get("https")
+        return with_scheme(self._paths, self._reloader.registry.settings, http, https)
+
     def _watch_health_of_services(self) -> None:
         """Begin to watch the services; devproxy's own sockets are audited by the same code."""
         registry = self._reloader
         self._publisher = HealthPublisher(
-            self._paths, self._proxy, self._events, lambda: registry.registry, self._ports.known
+            self._paths, self._proxy, self._events, lambda: registry.registry, self._known_ports
         )
 
         def stop() -> None:
@@ -154,7 +178,7 @@ class Daemon:
         """When a service last answered a request or had a connection, on the loop's clock."""
         return max(self._publisher.answered(upstream), self._forwarder.last_used(upstream))
 
-    def _view(self, listening: Listening) -> ControlContext:
+    def _view(self, listening: Sequence[Listening]) -> ControlContext:
         return ControlContext(
             registry=lambda: self._reloader.registry,
             notices=lambda: self._notices,
@@ -165,8 +189,8 @@ class Daemon:
             look=self._look,
             events=self._events,
             paths=self._paths,
-            ports=self._ports,
-            addresses=tuple(listening.addresses),
+            ports=self._url_ports,
+            addresses=tuple(_addresses(listening)),
             pid=os.getpid(),
             started=self._started,
             loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
@@ -190,10 +214,15 @@ class Daemon:
         assert server is not None
         return server()
 
-    async def _accept(self, listening: Listening) -> None:
+    async def _accept(self, listening: Sequence[Listening]) -> None:
         loop = asyncio.get_running_loop()
-        for sock in listening.sockets:
-            self._servers.append(await loop.create_server(self._proxy.connection, sock=sock, backlog=BACKLOG))
+        self._proxy.https_port = self._own_ports.get("https")
+        for one in listening:
+            for sock in one.sockets:
+                if one.scheme == "https":
+                    self._tls.listen(sock)
+                else:
+                    self._servers.append(await loop.create_server(self._proxy.connection, sock=sock, backlog=BACKLOG))
 
     # While it runs
 
@@ -203,7 +232,7 @@ class Daemon:
         self._publisher.registry_changed()
         self._env_writer.look()
         self._switch_access_log()
-        self._notice_port(change)
+        self._notice_ports(change)
         self._tell(change)
         if change.problems_differ or change.registry.has_errors:
             try:
@@ -212,7 +241,7 @@ class Daemon:
                 _log.error("%s", error)
 
     def _switch_access_log(self) -> None:
-        wanted = self._access_log_wanted
+        wanted = self._override.access_log
         if wanted is None:
             wanted = self._reloader.registry.settings.access_log
         if wanted and self._access_log is None:
@@ -220,13 +249,19 @@ class Daemon:
             self._access_log = AccessLog(file)
         self._proxy.access_log = self._access_log if wanted else None
 
-    def _notice_port(self, change: RegistryChange) -> None:
+    def _notice_ports(self, change: RegistryChange) -> None:
         """A port is chosen once: open connections and printed URLs hang on it."""
-        port = change.registry.settings.http
-        if change.old.settings.http == port or self._http is not None or port == self._ports.http:
-            return
-        message = f"[proxy] http is {port or 'the standard port'} now: restart devproxy to listen there"
-        self._notices.append(message)
+        for scheme in ("http", "https"):
+            port = getattr(change.registry.settings, scheme)
+            is_old = getattr(change.old.settings, scheme) == port or getattr(self._override, scheme) is not None
+            if is_old or port == self._own_ports.get(scheme, "off"):
+                continue
+            then = "stop listening" if port == "off" else "listen there"
+            message = f"[proxy] {scheme} is {port or 'the standard port'} now: restart devproxy to {then}"
+            self._notices.append(message)
+            self._notice(message)
+
+    def _notice(self, message: str) -> None:
         self._events.add(Notice(message))
         _log.warning("%s", message)
 
@@ -248,20 +283,21 @@ class Daemon:
         running = Running(
             pid=os.getpid(),
             started=self._started,
-            http=self._ports.http,
-            https=self._ports.https,
+            http=self._own_ports.get("http"),
+            https=self._own_ports.get("https"),
             version=__version__,
             problems=registry.problems,
             in_force=registry if registry.has_errors else None,
         )
         files.write_json(self._paths.proxy, running)
 
-    def _announce(self, listening: Listening) -> None:
-        self._events.add(Started(__version__, listening.port))
+    def _announce(self, listening: Sequence[Listening]) -> None:
+        self._events.add(Started(__version__, self._own_ports["http"], self._own_ports.get("https")))
         for notice in self._notices:
             self._events.add(Notice(notice))
-        _log.debug("listening on %s", ", ".join(listening.addresses))
-        text = announcement(self._reloader.registry, listening.addresses, self._ports, self._notices)
+        addresses = _addresses(listening)
+        _log.debug("listening on %s", ", ".join(addresses))
+        text = announcement(self._reloader.registry, addresses, self._url_ports(), self._notices)
         # Whoever started us may have closed the pipe, or read one line of it: no reason not to serve.
         with contextlib.suppress(OSError, ValueError):
             print(text, flush=True)
@@ -277,7 +313,12 @@ class Daemon:
             return
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        loop.add_signal_handler(signal.SIGHUP, self._reloader.request)
+        loop.add_signal_handler(signal.SIGHUP, self._look_again)
+
+    def _look_again(self) -> None:
+        """Read the registry, and see whether the CA is trusted by now: URLs in files depend on it."""
+        self._reloader.request()
+        self._env_writer.look()
 
     def _interrupt(self) -> None:
         (self._at_once if self._stop.is_set() else self._stop).set()
@@ -285,6 +326,7 @@ class Daemon:
     async def _end(self, tasks: list[asyncio.Task[None]]) -> int:
         for server in self._servers:
             server.close()
+        self._tls.close()
         self._forwarder.stop()
         self._withdraw()
         for task in tasks:
@@ -322,6 +364,10 @@ class Daemon:
         if running is not None and running.pid == os.getpid():
             with contextlib.suppress(DevproxyError):
                 files.remove(self._paths.proxy)
+
+
+def _addresses(listening: Sequence[Listening]) -> list[str]:
+    return [address for one in listening for address in one.addresses]
 
 
 def _exposed(listener: Listener) -> DevproxyError:

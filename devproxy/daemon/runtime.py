@@ -11,7 +11,7 @@ from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, ProxySettings, Registry
 from devproxy.storage.process_identity import is_same
-from devproxy.urls import Ports
+from devproxy.urls import Ports, url_scheme
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +30,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     in_force: Registry | None = None
 
     @property
-    def ports(self) -> Ports:
-        return Ports(self.http, self.https)
+    def own_ports(self) -> tuple[int, ...]:
+        return tuple(port for port in (self.http, self.https) if port is not None)
 
 
 def read_running(paths: Paths) -> Running | None:
@@ -43,13 +43,28 @@ def read_running(paths: Paths) -> Running | None:
     return running if is_same(running.pid, running.started) else None
 
 
-def ports_for_urls(running: Running | None, settings: ProxySettings) -> Ports:
-    """The ports that URLs bear: those the proxy has, or where none runs those that it would take at this moment."""
-    if running is not None and running.ports.known:
-        return running.ports
-    from devproxy.net.loopback import HTTP, would_take
+def ports_for_urls(paths: Paths, running: Running | None, settings: ProxySettings) -> Ports:
+    """The ports and the scheme that URLs bear: those of the proxy that runs, or where none does those that it would
+    take at this moment."""
+    if running is not None and (running.http or running.https):
+        return with_scheme(paths, settings, running.http, running.https)
+    from devproxy.net.loopback import endpoints, would_take
 
-    return Ports(http=would_take(HTTP._replace(port=settings.http)))
+    taken = {endpoint.scheme: would_take(endpoint) for endpoint in endpoints(settings)}
+    return with_scheme(paths, settings, taken["http"], taken.get("https"))
+
+
+def with_scheme(paths: Paths, settings: ProxySettings, http: int | None, https: int | None) -> Ports:
+    """These ports, with the scheme that URLs bear now. Blocks (disk)."""
+    trusted = settings.url_scheme == "auto" and https is not None and _is_trusted(paths, settings)
+    return Ports(http, https, url_scheme(settings.url_scheme, https, trusted=trusted))
+
+
+def _is_trusted(paths: Paths, settings: ProxySettings) -> bool:
+    """Whether clients of this machine trust the certificates that names below our top-level domains get."""
+    from devproxy.tls.trust_record import is_trusted
+
+    return is_trusted(paths, settings.tlds)
 
 
 def _read_project(kind: type, text: object) -> Project:

@@ -47,6 +47,7 @@ class ServiceRecord:
     __slots__ = (
         "announced",
         "announced_at",
+        "answers",
         "asked",
         "condition",
         "due",
@@ -70,6 +71,7 @@ class ServiceRecord:
         self.owner = owner  # whose process it was when it last was as it should be
         self.announced: State = "unknown"  # the last state that an event told, and when
         self.announced_at = 0.0
+        self.answers: tuple[Finding, ...] = ()  # findings of what it answers to requests
         self.failures = 0
         self.failed_at = 0.0  # on the loop's clock
         self.listening_since: float | None = None
@@ -201,12 +203,25 @@ class Board:
             exposure=exam.exposure,
             exposure_why=exam.why,
             listeners=exam.listeners,
-            findings=exam.findings,
+            findings=(*exam.findings, *record.answers),
         )
         if new != old:
             self._set(record, new)
             self._announce_findings(record, old.findings, new, exam.owner)
         self._remember_owner(record, exam.owner, now)
+
+    def record_answers(self, identity: str, findings: tuple[Finding, ...]) -> None:
+        """Take in what was found in the answers of a service; an event tells even of notes, once."""
+        record = self.records.get(identity)
+        if record is None or record.answers == findings:
+            return
+        known = {finding.code for finding in record.answers}
+        for finding in findings:
+            if finding.code not in known:
+                self._events.append(events.Found(identity, finding.code, finding.message, finding.fix))
+        others = (finding for finding in record.condition.findings if finding not in record.answers)
+        record.answers = findings
+        self._set(record, msgspec.structs.replace(record.condition, findings=(*others, *findings)))
 
     def _remember_owner(self, record: ServiceRecord, now_owner: ServiceOwner | None, now: float) -> None:
         if now_owner is None or record.condition.state != "up":

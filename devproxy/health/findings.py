@@ -17,6 +17,8 @@ since (`monitor.py`, `board.py`). Pure: a scan and plain values come in.
 | self | it points at the proxy |
 | checkout | what answers runs in another checkout of the same project |
 | user | only another user of this machine answers on its port: it gets no requests |
+| insecure-url | its answer to a request by https names a URL of ours by http:// |
+| hsts, alt-svc | it sends the field, which is not passed on |
 """
 
 import shlex
@@ -420,6 +422,37 @@ def _are_twins(one: Service, other: Service) -> bool:
     if not one.project or not other.project:
         return False
     return one.name == other.name and one.project.base == other.project.base
+
+
+# What it answers
+
+
+def find_in_answers(service: Service, seen: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Findings for what the proxy has seen in its answers (`proxy/pitfalls.py`), by code."""
+    found = []
+    if "insecure-url" in seen:
+        message = f"its answer to a request by https names an address by http ({seen['insecure-url']})"
+        fix = (
+            "let it believe X-Forwarded-Proto (its framework's setting for proxies), or take the scheme out of its URLs"
+        )
+        found.append(_finding("insecure-url", message, fix))
+    if "hsts" in seen and service.hsts == "drop":
+        message = (
+            "it sends Strict-Transport-Security, which devproxy does not pass on: browsers would insist on https for"
+            " every port of its name, for months"
+        )
+        found.append(
+            _finding("hsts", message, f"leave it out in development; to pass it on: {_setting(service, 'hsts')}")
+        )
+    if "alt-svc" in seen and service.alt_svc == "drop":
+        message = "it sends Alt-Svc, which devproxy does not pass on: browsers would go past devproxy to another port"
+        fix = f"leave it out in development; to pass it on: {_setting(service, 'alt_svc')}"
+        found.append(_finding("alt-svc", message, fix))
+    return tuple(found)
+
+
+def _setting(service: Service, name: str) -> str:
+    return f'{name} = "pass" under [services.{service.name}], {service.source.file}'
 
 
 # How it reads

@@ -30,7 +30,20 @@ State = Literal["up", "down", "starting", "running", "done", "stopped", "failed"
 Verdict = Literal["loopback", "exposed", "unknown"]
 FindingSeverity = Literal["error", "warning", "note"]
 # What can be wrong with a service: `findings.py` says when. Stable: scripts may rely on them.
-Code = Literal["exposed", "owner", "checkout", "user", "shadowed", "conflict", "self", "family", "unknown"]
+Code = Literal[
+    "exposed",
+    "owner",
+    "checkout",
+    "user",
+    "shadowed",
+    "conflict",
+    "self",
+    "family",
+    "unknown",
+    "insecure-url",
+    "hsts",
+    "alt-svc",
+]
 SEVERITIES: Mapping[Code, FindingSeverity] = {
     "exposed": "warning",  # or what the registry says of it: `exposure`
     "owner": "warning",
@@ -41,6 +54,9 @@ SEVERITIES: Mapping[Code, FindingSeverity] = {
     "self": "error",
     "family": "note",
     "unknown": "note",
+    "insecure-url": "warning",
+    "hsts": "note",
+    "alt-svc": "note",
 }
 
 NO_PORT = "nothing says which port it has"

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from devproxy.http1.fields import BINDING, LOOKED_AT, PLAIN, fold, kind_of_name
+from devproxy.http1.fields import BINDING, LOOKED_AT, PINNING, PLAIN, fold, kind_of_name
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -31,7 +31,7 @@ _URL: Final = re.compile(rb"((?:[Hh][Tt][Tt][Pp][Ss]?:)?//)([^/?#]*)(.*)", re.DO
 def is_editable(name: bytes) -> bool:
     """Whether a registry may change the fields of this name, which is a token."""
     lower = name.lower()
-    return kind_of_name(lower) in (PLAIN, LOOKED_AT, BINDING) and lower not in _NOT_EDITABLE
+    return kind_of_name(lower) in (PLAIN, LOOKED_AT, BINDING, PINNING) and lower not in _NOT_EDITABLE
 
 
 class FieldEdit(NamedTuple):
@@ -141,10 +141,12 @@ def _host(authority: bytes) -> bytes:
 
 
 class ResponseEdit(NamedTuple):
-    """What becomes of the lines of a service's responses on one route."""
+    """What becomes of the lines of a service's responses on one route. `passes` are the names, of those that pin a
+    browser to something (`PINNING`), that may pass."""
 
     fields: FieldEdit
     move: PathMove | None
+    passes: frozenset[bytes] = frozenset()
 
     def apply(self, lines: bytes) -> bytes:
         """`lines` as they go to the client."""

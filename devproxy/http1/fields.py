@@ -26,7 +26,7 @@ from devproxy.http1.grammar import TOKEN, Fault, explain_fields
 _NAME: Final = re.compile(TOKEN)
 _CONTROLS: Final = bytes((*range(9), *range(10, 32), 127))  # what RFC 9110 §5.5 keeps out of a value
 
-PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS, BINDING = range(6)
+PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS, BINDING, PINNING = range(7)
 _KINDS: Final = {
     **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"), HOP_BY_HOP),
     **dict.fromkeys((b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
@@ -34,6 +34,9 @@ _KINDS: Final = {
     **dict.fromkeys((b"host", b"origin", b"max-forwards", b"sec-websocket-key", b"sec-websocket-accept"), LOOKED_AT),
     **dict.fromkeys((b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-user"), LOOKED_AT),
     **dict.fromkeys((b"sec-purpose", b"purpose", b"x-purpose", b"x-moz", b"user-agent"), LOOKED_AT),
+    **dict.fromkeys((b"location", b"access-control-allow-origin"), LOOKED_AT),
+    # What a browser would keep for a name, whatever answers there next (RFC 6797, RFC 7838)
+    **dict.fromkeys((b"strict-transport-security", b"alt-svc"), PINNING),
     **dict.fromkeys((b"authorization", b"www-authenticate", b"proxy-support", b"persistent-auth"), BINDING),
 }
 # What devproxy sets itself: a client's goes no further. Other fields of that family (X-Forwarded-User) are not ours.
@@ -44,6 +47,7 @@ _FOLDED: Final = bytes(code if chr(code).isalnum() and code < 128 else 0x2D for 
 _BINDS: Final = re.compile(
     rb"(?:^|,)[ \t]*(?:ntlm|negotiate|nego2|kerberos|session-based-authentication|true)(?![^ \t,])", re.I
 )
+_UNPINNED: Final = b"clear"  # RFC 7838 §3; HSTS has `max-age=0`, and nothing to forget where none was passed on
 _PROXY_AUTHENTICATION: Final = frozenset((b"proxy-authenticate", b"proxy-authorization"))
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
@@ -122,11 +126,13 @@ def _read(line: bytes) -> Field:
     if not colon or len(text.translate(None, _CONTROLS)) != len(text):
         raise _MalformedError
     value = text.strip(b" \t")
-    if kind == BINDING and _BINDS.search(value) is None:
+    if (kind == BINDING and _BINDS.search(value) is None) or (kind == PINNING and value.lower() == _UNPINNED):
         kind = PLAIN
     if kind <= LOOKED_AT or kind == BINDING:
         whole = line + b"\r\n"
         return _made(Field, (name, value, kind, whole, whole))
+    if kind == PINNING:
+        return Field(name, value, kind, line + b"\r\n", b"")
     if kind == HOP_BY_HOP:
         return Field(name, value, kind, b"", b"")
     if kind == FRAMING:
@@ -308,6 +314,11 @@ def response_lines(fields: Section, unwanted: frozenset[bytes] = _NO_OPTIONS, *,
     if not chunks and b"transfer-encoding" in fields.found:
         dropped |= _CODING
     return _without(fields.down, dropped) if dropped else fields.down
+
+
+def pinning_lines(fields: Section, names: frozenset[bytes]) -> bytes:
+    """The lines of `names` that do not pass by themselves."""
+    return b"".join(field.up for field in fields.special if field.kind == PINNING and field.name in names)
 
 
 def own_lines(fields: Section) -> bytes:

@@ -10,13 +10,15 @@ from base64 import b64encode
 from email.utils import formatdate
 from functools import lru_cache
 from hashlib import sha1
-from typing import Final
+from typing import Final, NamedTuple
 
 from devproxy.http1.edits import ResponseEdit
 from devproxy.http1.fields import (
+    PINNING,
     Section,
     nominated,
     own_lines,
+    pinning_lines,
     response_lines,
     section,
     upgrade_protocols,
@@ -35,6 +37,14 @@ INTERIM_LIMIT: Final = 64
 ENDLESS_INTERIM: Final = Fault(502, "upstream-invalid", "an endless run of 1xx responses")
 
 
+class Pitfalls(NamedTuple):
+    """What of a response does not do, behind a proxy that speaks TLS, what its service may think. `withheld` are the
+    names of fields that are not passed on, `insecure` those that name a URL of http://, with it."""
+
+    withheld: tuple[bytes, ...]
+    insecure: tuple[tuple[bytes, bytes], ...]
+
+
 class ResponseHead:
     """A response head, and what it means for the request's method.
 
@@ -43,7 +53,8 @@ class ResponseHead:
     stays open, empty where that cannot be, or where more is to be done; `binds` says that the service ties
     who the client is to the connection; `simple` says that this head is the service's lines, each as its kind says.
     `undated` is `plain` without its empty line where the service has sent no Date, which a proxy has to add (RFC 9110
-    §6.6.1): `plain` is empty then, since it would grow old. `is_own`: it is of devproxy's own pages.
+    §6.6.1): `plain` is empty then, since it would grow old. `is_own`: it is of devproxy's own pages. `pitfalls`: what
+    its service should know, None nearly always.
     """
 
     __slots__ = (
@@ -59,6 +70,7 @@ class ResponseHead:
         "line",
         "method",
         "minor",
+        "pitfalls",
         "plain",
         "reusable",
         "simple",
@@ -94,6 +106,7 @@ class ResponseHead:
         else:
             self._unwanted = _NOTHING
         self.binds = self.reusable and fields.binds
+        self.pitfalls = None if _LOOKED_AT.isdisjoint(fields.found) else _pitfalls(fields, self.status, edit)
         plain = self.towards(1, b"") if delimited(length, 1) and not self.binds else b""
         self.plain, self.undated = (plain, b"") if self.is_dated else (b"", plain[:-2])
         self.simple = bool(plain) and self.status != 426 and not (nominated(fields) or self._unwanted or is_own or edit)
@@ -114,6 +127,7 @@ class ResponseHead:
         response.length, response.reusable, response.idle_limit = self.length, self.reusable, self.idle_limit
         response.head = head
         response.fields = fields
+        response.pitfalls = self.pitfalls
         response.simple, response.is_own, response.is_dated = True, False, self.is_dated
         response.binds, response._unwanted, response._edit = False, _NOTHING, None
         if self.is_dated:
@@ -128,7 +142,7 @@ class ResponseHead:
             own_lines(self.fields) if self.is_own else response_lines(self.fields, self._unwanted, chunks=minor == 1)
         )
         if self._edit is not None:
-            lines = self._edit.apply(lines)
+            lines = self._edit.apply(lines + pinning_lines(self.fields, self._edit.passes))
         protocols = upgrade_protocols(self.fields) if self.status in (101, 426) else b""
         if protocols:
             lines += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocols
@@ -138,6 +152,16 @@ class ResponseHead:
 
 
 _NOTHING: Final = frozenset[bytes]()
+_LOOKED_AT: Final = frozenset((b"strict-transport-security", b"alt-svc", b"location", b"access-control-allow-origin"))
+
+
+def _pitfalls(fields: Section, status: int, edit: ResponseEdit | None) -> Pitfalls | None:
+    passes = _NOTHING if edit is None else edit.passes
+    pinning = dict.fromkeys(field.name for field in fields.special if field.kind == PINNING)
+    names = [b"access-control-allow-origin", *([b"location"] if 300 <= status < 400 else [])]
+    insecure = [(name, value) for name in names for value in fields.all(name) if value[:7].lower() == b"http://"]
+    withheld = tuple(name for name in pinning if name not in passes)
+    return Pitfalls(withheld, tuple(insecure)) if withheld or insecure else None
 
 
 def _is_dated(head: bytes, fields: Section) -> bool:

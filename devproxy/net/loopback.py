@@ -2,16 +2,16 @@
 
 Lives here: the choice of a port (the one asked for; or the standard one, else a fallback), binding it on 127.0.0.1 and
 ::1, or for a TCP service where it is to be reached, whether that could be done (`is_free`), and taking over sockets
-that systemd holds (sd_listen_fds(3)).
+that systemd holds (sd_listen_fds(3)), each for the scheme that its name (`FileDescriptorName=`), else its port, says.
 Not here: which addresses are loopback (`devproxy/addresses.py`), what is served on the sockets (`proxy/`, `tcp/`), who
 listens elsewhere (`health/`), connecting (`net/dial.py`), who holds a port that is taken (`net/port_owner.py`), and the
 one other bind(): the proof of exposure binds the near end of the connections that it makes, and never listens
 (`health/reachability.py`).
 
-HTTP listens on the addresses of `LOOPBACKS` and nowhere else; they are no parameter of `listen`. A TCP service may have
-an address of its own (`listen_at`): one that is not loopback is refused before anything is bound to it, so there is
-nothing that a setting, a flag or an environment variable could widen. What was bound is read back (`getsockname`) and
-checked all the same.
+HTTP and HTTPS listen on the addresses of `LOOPBACKS` and nowhere else; they are no parameter of `listen`. A TCP service
+may have an address of its own (`listen_at`): one that is not loopback is refused before anything is bound to it, so
+there is nothing that a setting, a flag or an environment variable could widen. What was bound is read back
+(`getsockname`) and checked all the same.
 
 A port is ours only if both families give it to us. With one of them somebody else's, half of the clients
 (those that try the other address first) would talk to a stranger.
@@ -24,6 +24,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from devproxy.addresses import LOOPBACKS, is_loopback
@@ -31,7 +32,7 @@ from devproxy.errors import DevproxyError, Exit
 from devproxy.net.port_owner import holder
 from devproxy.net.sockets import bound_buffers, family_of
 from devproxy.paths import as_root
-from devproxy.registry.model import ListenAddress
+from devproxy.registry.model import HttpsPort, ListenAddress, ProxySettings
 from devproxy.text import bracketed, host_port
 
 BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn (listen(2))
@@ -45,13 +46,15 @@ class Endpoint(NamedTuple):
     """What is to be listened for, on every loopback address: a scheme, and how its port is chosen.
 
     `port` is the one asked for, 0 any that is free, None the `standard` one, else the `fallback` with a notice; it is
-    set by the key of [proxy] that is called like the scheme.
+    set by the key of [proxy] that is called like the scheme. `optional`: where neither of those can be had, devproxy
+    does without, and says so.
     """
 
     scheme: str
     standard: int
     fallback: int
     port: int | None = None
+    optional: bool = False
 
     @property
     def setting(self) -> str:
@@ -60,13 +63,25 @@ class Endpoint(NamedTuple):
 
 
 HTTP = Endpoint("http", standard=80, fallback=7080)
+HTTPS = Endpoint("https", standard=443, fallback=7443, optional=True)
+
+
+def endpoints(settings: ProxySettings, http: int | None = None, https: HttpsPort = None) -> list[Endpoint]:
+    """What the proxy listens for, by [proxy]; `http` and `https` take the place of those settings.
+
+    Where http gets any free port, another proxy may have the usual ones: https gets any free one, too.
+    """
+    http = settings.http if http is None else http
+    https = settings.https if https is None else https
+    if https == "off":
+        return [HTTP._replace(port=http)]
+    return [HTTP._replace(port=http), HTTPS._replace(port=0 if https is None and http == 0 else https)]
 
 
 @dataclass(slots=True)
 class Listening:
-    """Sockets that listen for one scheme, all on `port` unless systemd handed over several.
-
-    `notices` are for a person.
+    """Sockets that listen for one scheme, all on `port` unless systemd handed over several; none, and port 0, where an
+    optional endpoint could not be had. `notices` are for a person.
     """
 
     scheme: str
@@ -164,14 +179,39 @@ def would_take(endpoint: Endpoint) -> int | None:
 
 
 def listen(endpoint: Endpoint) -> Listening:
-    """Listen for `endpoint`, on both loopback addresses.
+    """`listen_all` for one endpoint."""
+    return listen_all([endpoint])[0]
 
-    Sockets that systemd handed over come first. Raises DevproxyError: where the port asked for (or both of
-    the standard ones) cannot be had, naming who holds it; exit 4 where a socket handed over is not on loopback.
+
+def listen_all(endpoints: Sequence[Endpoint]) -> list[Listening]:
+    """Listen for each endpoint, on both loopback addresses; to be called once, since what systemd hands over is taken.
+
+    Sockets that systemd handed over come first. Raises DevproxyError, with nothing left open: where the port asked for
+    (or both of the standard ones) cannot be had, naming who holds it; exit 4 where a socket handed over is not on
+    loopback.
     """
+    made: list[Listening] = []
     handed_over = _from_systemd()
-    if handed_over:
-        return _take_over(handed_over, endpoint)
+    try:
+        schemes = [_scheme_for(one, endpoints) for one in handed_over]
+        for endpoint in endpoints:
+            ours = [one.sock for one, scheme in zip(handed_over, schemes, strict=True) if scheme == endpoint.scheme]
+            made.append(_take_over(ours, endpoint) if ours else _listen_for(endpoint))
+        wanted = {endpoint.scheme for endpoint in endpoints}
+        for one, scheme in zip(handed_over, schemes, strict=True):
+            if scheme not in wanted:
+                made[0].notices.append(f"systemd handed over port {one.port} for {scheme}, which is off: it is closed")
+                one.sock.close()
+    except BaseException:
+        for listening in made:
+            listening.close()
+        for one in handed_over:
+            one.sock.close()
+        raise
+    return made
+
+
+def _listen_for(endpoint: Endpoint) -> Listening:
     if endpoint.port is not None:
         return _listen_asked(endpoint, endpoint.port)
     try:
@@ -181,15 +221,23 @@ def listen(endpoint: Endpoint) -> Listening:
     try:
         listening = _listen_on(endpoint.scheme, endpoint.fallback)
     except _Unavailable as refusal:
-        raise DevproxyError(
-            f"neither port {endpoint.standard} nor port {endpoint.fallback} can be had",
-            why=f"{first.why()}; {refusal.why()}",
-            fix=f"stop one of them, or choose a free port: {endpoint.setting} = {endpoint.fallback + 100} in "
-            "registry.toml",
-        ) from None
+        return _without(endpoint, first, refusal)
     fix = f" ({first.fix(endpoint)})" if first.forbidden else ""
     listening.notices.insert(0, f"listening on port {endpoint.fallback}, because {first.why()}{fix}")
     return listening
+
+
+def _without(endpoint: Endpoint, first: _Unavailable, second: _Unavailable) -> Listening:
+    """What there is where neither port can be had. Raises DevproxyError unless the endpoint is optional."""
+    why = f"{first.why()}; {second.why()}"
+    choice = f"{endpoint.setting} = {endpoint.fallback + 100} in registry.toml"
+    if endpoint.optional:
+        return Listening(endpoint.scheme, [], 0, [f"there is no {endpoint.scheme}: {why} (another port: {choice})"])
+    raise DevproxyError(
+        f"neither port {endpoint.standard} nor port {endpoint.fallback} can be had",
+        why=why,
+        fix=f"stop one of them, or choose a free port: {choice}",
+    ) from None
 
 
 def _listen_asked(endpoint: Endpoint, port: int) -> Listening:
@@ -276,20 +324,48 @@ def _check(sock: socket.socket) -> None:
     raise DevproxyError(
         f"refusing to listen on {text}",
         why="devproxy listens on loopback addresses only: anyone on the network could reach this one",
-        fix="in the .socket unit: ListenStream=127.0.0.1:80 and ListenStream=[::1]:80",
+        fix="in the .socket unit: ListenStream=127.0.0.1:80 and ListenStream=[::1]:80 (443 for https)",
         exit_code=Exit.REFUSED,
     )
 
 
-def _from_systemd() -> list[socket.socket]:
+class _HandedOver(NamedTuple):
+    """A socket of systemd's, and its name there (`FileDescriptorName=`; the unit's name without one)."""
+
+    name: str
+    sock: socket.socket
+
+    @property
+    def port(self) -> int:
+        return int(self.sock.getsockname()[1])
+
+
+def _from_systemd() -> list[_HandedOver]:
     """The sockets of `LISTEN_FDS`, if they are meant for this process; the variables are unset either way."""
     pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
-    for name in ("LISTEN_FDNAMES", "LISTEN_PIDFDID"):
-        os.environ.pop(name, None)
+    names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
+    os.environ.pop("LISTEN_PIDFDID", None)
     if sys.platform == "win32" or pid != str(os.getpid()) or not count.isdecimal():
         return []
-    # Opened one by one, so that an absurd count fails at the first descriptor that is not there.
-    return [_adopt(FIRST_HANDED_OVER + index) for index in range(int(count))]
+    found: list[_HandedOver] = []
+    try:
+        for index in range(int(count)):  # one by one: an absurd count fails at the first one that is not there
+            sock = _adopt(FIRST_HANDED_OVER + index)
+            found.append(_HandedOver(names[index] if index < len(names) else "", sock))
+    except BaseException:
+        for one in found:
+            one.sock.close()
+        raise
+    return found
+
+
+def _scheme_for(one: _HandedOver, endpoints: Sequence[Endpoint]) -> str:
+    """What a socket is for: its name says so, else its port does; one that nothing speaks for is http."""
+    if one.name in (HTTP.scheme, HTTPS.scheme):
+        return one.name
+    asked = (endpoint.scheme for endpoint in endpoints if endpoint.port == one.port)
+    usual = (endpoint.scheme for endpoint in (HTTP, HTTPS) if one.port in (endpoint.standard, endpoint.fallback))
+    return next(chain(asked, usual), HTTP.scheme)
 
 
 def _adopt(descriptor: int) -> socket.socket:

@@ -43,6 +43,11 @@ def socket_of(connected: Connected) -> Any:
     return connected if isinstance(connected, socket.socket) else connected.get_extra_info("socket")
 
 
+def is_tls(transport: "asyncio.BaseTransport") -> bool:
+    """Whether what is written to a transport is encrypted by it."""
+    return transport.get_extra_info("sslcontext") is not None
+
+
 def _state(connected: Connected) -> int | None:
     if sys.platform != "linux":
         return None
@@ -117,7 +122,7 @@ def unread(transport: "asyncio.BaseTransport") -> bytes:
     Nothing where TLS would have to be taken off, and on Windows.
     """
     sock = transport.get_extra_info("socket")
-    if sock is None or sys.platform == "win32" or transport.get_extra_info("sslcontext") is not None:
+    if sock is None or sys.platform == "win32" or is_tls(transport):
         return b""
     found = bytearray()
     with contextlib.suppress(OSError):

@@ -23,6 +23,7 @@ class Respond(NamedTuple):
     after the answer; `lines` are the last ones of a log; `service` the id of the service it is about, empty for none.
     `run` is a whole command line that mends it; `command` what is running, `since` then, in seconds since 1970 (0: not
     known). `content` is what to send instead of a page: bytes, and one field line that goes with them.
+    `location` is where a redirect leads.
     """
 
     status: int
@@ -40,6 +41,7 @@ class Respond(NamedTuple):
     command: str = ""
     since: float = 0.0
     content: tuple[bytes, str] | None = None
+    location: str = ""
 
     @classmethod
     def to(cls, fault: Fault) -> "Respond":

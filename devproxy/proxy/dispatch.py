@@ -9,6 +9,7 @@ from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Control, decide, read
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.gates import Dormant, shows_page
+from devproxy.proxy.https_redirect import may_redirect, to_https
 from devproxy.routing.table import Route
 
 
@@ -20,6 +21,8 @@ def dispatch(exchange: Exchange) -> None:
             _to_control(exchange)
         else:
             exchange.answer(_excused(exchange, decision) if decision.code == "no-upstream" else decision)
+        return
+    if decision.redirects and _redirected(exchange, decision):
         return
     gates = exchange.proxy.gates
     gate = gates.get(decision.service.id) if gates else None
@@ -33,6 +36,19 @@ def dispatch(exchange: Exchange) -> None:
     else:
         exchange.added = gate.field
         exchange.forward(decision)
+
+
+def _redirected(exchange: Exchange, route: Route | None = None) -> bool:
+    """Whether a request that came by http was sent to https."""
+    port, reading = exchange.proxy.https_port, exchange.reading
+    if port is None or exchange.stream.peer.scheme != b"http":
+        return False
+    if not may_redirect(reading, exchange.method, exchange.target):
+        return False
+    if route is not None:
+        exchange.concerns(route)
+    exchange.answer(to_https(reading, exchange.target, port))
+    return True
 
 
 def _excused(exchange: Exchange, respond: Respond) -> Respond:
@@ -84,6 +100,8 @@ def _at_dormant(exchange: Exchange, route: Route, dormant: Dormant) -> None:
 
 def _to_control(exchange: Exchange) -> None:
     """To devproxy's own pages, an upstream like any other but that it is in this process."""
+    if exchange.proxy.snapshot.settings.redirect and _redirected(exchange):
+        return
     if exchange.proxy.control is None:
         exchange.answer(Respond(404, "unknown-host", "devproxy's own pages are not served here", close=True))
     else:

@@ -92,6 +92,8 @@ def render(
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
     ]
+    if answer.location:
+        lines.append(f"Location: {answer.location}")
     if answer.status >= 400:
         lines.append(f"Devproxy-Error: {answer.code}")
     if answer.content is None:

@@ -25,13 +25,14 @@ from typing import Final
 from devproxy.http1.fields import Section
 from devproxy.http1.framing import CHUNKED
 from devproxy.http1.grammar import Fault
-from devproxy.http1.response import ENDLESS_INTERIM, ResponseHead, switch_fault
+from devproxy.http1.response import ENDLESS_INTERIM, Pitfalls, ResponseHead, switch_fault
 from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, too_many_waiting
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import pass_mark
 from devproxy.proxy.gates import Dormant, start_timeout
 from devproxy.proxy.in_process import connect_in_process
 from devproxy.proxy.interfaces import ClientStream, ResponseReceiver
+from devproxy.proxy.pitfalls import note_pitfalls
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
 from devproxy.proxy.retry import Retry
 from devproxy.proxy.splice import Splice, splice
@@ -293,6 +294,9 @@ class Exchange(ResponseReceiver):
     def on_informational(self, response: ResponseHead) -> None:
         self._informed = True
         self.stream.inform(response)
+
+    def on_pitfalls(self, pitfalls: Pitfalls) -> None:
+        note_pitfalls(self, pitfalls)
 
     def on_head(self, response: ResponseHead, body: bytes) -> None:
         self.responded = True

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from devproxy.http1.fields import Section
 from devproxy.http1.grammar import Fault
-from devproxy.http1.response import ResponseHead
+from devproxy.http1.response import Pitfalls, ResponseHead
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import Peer
@@ -145,6 +145,10 @@ class ClientConnection:
         """End now if nothing is under way, else after that."""
         raise NotImplementedError
 
+    def abort(self) -> None:
+        """End now, whatever is under way."""
+        self.transport.abort()
+
 
 class ResponseReceiver:
     """Who a connection to a service tells what it reads: one exchange."""
@@ -161,6 +165,10 @@ class ResponseReceiver:
 
     def on_informational(self, response: ResponseHead) -> None:
         """A 1xx has come."""
+        raise NotImplementedError
+
+    def on_pitfalls(self, pitfalls: Pitfalls) -> None:
+        """What of a response head, which is read for the first time, its service should know."""
         raise NotImplementedError
 
     def on_head(self, response: ResponseHead, body: bytes) -> None:
@@ -203,7 +211,8 @@ class ProxyState:
     whole. `is_paused` says whether a service's process stands still, None while that is being looked at. `counts` are
     the answers so far by service id (empty for none) and status. `exchanges` are all that have not ended, `held` those
     of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class` is what every
-    request becomes: a recorder is another one.
+    request becomes: a recorder is another one. `https_port` is where https is, None where it is off. `pitfalls` is what
+    services should know of their own answers, by id and code; `on_pitfall` hears whose there is a new one of.
     """
 
     snapshot: Snapshot
@@ -217,15 +226,22 @@ class ProxyState:
     waiting_bytes: int
     tunnels: set[TunnelEnd]
     exchange_class: "type[Exchange]"
+    https_port: int | None
     control: "Callable[[], asyncio.BaseProtocol] | None"
     control_route: Route
     counts: defaultdict[str, defaultdict[int, int]]
     access_log: Callable[[AccessRecord], None] | None
+    pitfalls: dict[str, dict[str, str]]
+    on_pitfall: Callable[[str], None]
     is_paused: Callable[[str, float], bool | None]
     wake: Callable[[str], None]
 
     def admit(self, connection: "ClientConnection") -> Respond | None:
         """Take in a new connection, or say why not."""
+        raise NotImplementedError
+
+    def admit_handshake(self, connection: "ClientConnection") -> None:
+        """Count a connection whose handshake has yet to come, and give it its deadline."""
         raise NotImplementedError
 
     def forget(self, connection: "ClientConnection") -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from devproxy.addresses import LOOPBACKS, is_loopback
+from devproxy.net.sockets import is_tls
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.dispatch import look_again
 from devproxy.proxy.exchange import Exchange
@@ -51,7 +52,8 @@ _CONTROL = Service(
 
 
 class Proxy(ProxyState):
-    """All connections. `connection` is the factory for `loop.create_server`.
+    """All connections. `connection` is the factory for `loop.create_server`, `fronts` those that ALPN may choose
+    (RFC 7301), the best first.
 
     `control` makes the protocol that serves devproxy's own pages; `access_log` takes one AccessRecord an exchange;
     `connection_limit` is how many clients the descriptor limit bears; `exchange_class` what requests become.
@@ -71,10 +73,12 @@ class Proxy(ProxyState):
         self.control_route = Route(_CONTROL, CONTROL_LABEL, b"", strip=False)
         self.access_log = access_log
         self.exchange_class = exchange_class
+        self.https_port: int | None = None
         self.pool = Pool()
         self.loop = asyncio.get_running_loop()
         self.clock = self.loop.time()
         self.draining = False
+        self.fronts: dict[str, Callable[[], asyncio.Protocol]] = {"http/1.1": self.connection}
         self.connections: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
         self.held: set[Exchange] = set()
@@ -84,13 +88,15 @@ class Proxy(ProxyState):
         self.gates: Mapping[str, Gate] = {}
         self.counts: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         self.wake: Callable[[str], None] = lambda _: None  # somebody asks for a service that is dormant
+        self.pitfalls: dict[str, dict[str, str]] = {}
+        self.on_pitfall: Callable[[str], None] = lambda _: None
         self.is_paused: Callable[[str, float], bool | None] = lambda *_: False
         self.on_gates: Callable[[], None] = lambda: None  # `gates` are not what they were
         self.on_waits: Callable[[Mapping[str, ServiceWait]], None] = lambda _: None  # once a second, while some wait
         self._had_waits = False
         self._seen: Mapping[str, Gate] = {}
         self._connection_limit = connection_limit
-        self._peers: dict[tuple[str, int], Peer] = {}
+        self._peers: dict[tuple[str, int, bytes], Peer] = {}
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._relieved: list[tuple[UpstreamAddress, list[Exchange]]] = []  # for whom room was made at the last tick
@@ -104,6 +110,8 @@ class Proxy(ProxyState):
     def swap(self, snapshot: Snapshot) -> None:
         """Use another registry from the next request on; what is under way is not disturbed."""
         self.snapshot = snapshot
+        for identity in self.pitfalls.keys() - snapshot.table.services.keys():
+            del self.pitfalls[identity]
         self._gather_gates()
 
     def set_gates(self, seen: Mapping[str, Gate]) -> None:
@@ -143,19 +151,27 @@ class Proxy(ProxyState):
                 "close some, or raise max_connections under [proxy] (and the descriptor limit, ulimit -n)",
                 close=True,
             )
-        connection.peer = self._peer(host, port)
+        connection.peer = self._peer(host, port, b"https" if is_tls(transport) else b"http")
         connection.deadline = self.clock + self.snapshot.settings.idle_timeout
         self.connections.add(connection)
         return None
 
-    def _peer(self, host: str, port: int) -> Peer:
+    def _peer(self, host: str, port: int, scheme: bytes) -> Peer:
         """Where it comes from. Shared for the usual addresses alone: 127/8 has sixteen million."""
-        known = self._peers.get((host, port))
+        known = self._peers.get((host, port, scheme))
         if known is None:
-            known = Peer(host.encode(), b"http", b"%d" % port)
+            known = Peer(host.encode(), scheme, b"%d" % port)
             if host in _COMMON:
-                self._peers[(host, port)] = known
+                self._peers[(host, port, scheme)] = known
         return known
+
+    def admit_handshake(self, connection: ClientConnection) -> None:
+        if self._timer is None:
+            self._tick()
+        connection.deadline = self.clock + self.snapshot.settings.header_timeout
+        self.connections.add(connection)
+        if self.draining:
+            connection.retire()
 
     def forget(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
@@ -290,7 +306,7 @@ class Proxy(ProxyState):
     def close(self) -> None:
         """Abort everything that is left."""
         for connection in list(self.connections):
-            connection.transport.abort()
+            connection.abort()
         for end in list(self.tunnels):
             end.transport.abort()
         self.pool.close()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from devproxy.net.kernel_pipe import KernelPipe
+from devproxy.net.sockets import is_tls
 
 WORTHWHILE: Final = 1 << 20  # bytes left, below which the set-up costs more than it saves
 _TURN: Final = 4 << 20  # bytes moved before other connections get their turn
@@ -31,7 +32,7 @@ def possible(source: asyncio.Transport, sink: asyncio.Transport) -> bool:
 
 
 def _is_plain_socket(transport: asyncio.Transport) -> bool:
-    return transport.get_extra_info("socket") is not None and transport.get_extra_info("sslcontext") is None
+    return transport.get_extra_info("socket") is not None and not is_tls(transport)
 
 
 def splice(

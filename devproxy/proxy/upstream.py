@@ -139,7 +139,10 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
         if response.status == 101:
             exchange.on_switch(response, buffer[len(response.head) :])
             return
-        if len(response.head) <= _REMEMBERED:
+        pitfalls = response.pitfalls
+        if pitfalls is not None:
+            exchange.on_pitfalls(pitfalls)
+        if len(response.head) <= _REMEMBERED and (pitfalls is None or not pitfalls.insecure):
             self.address.last_response = response
         self._respond(exchange, response, buffer, len(response.head))
 

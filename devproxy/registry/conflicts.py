@@ -33,7 +33,7 @@ class OwnPorts:
 
     def __init__(self, proxy: ProxySettings, real: Iterable[int]):
         chosen = {"http": proxy.http, "https": proxy.https}
-        self.certain = frozenset([*real, *(port for port in chosen.values() if port is not None)])
+        self.certain = frozenset([*real, *(port for port in chosen.values() if isinstance(port, int))])
         self.likely = frozenset(port for key, ports in STANDARD.items() if chosen[key] is None for port in ports)
 
     def check(self, declared: Declared, service: Service) -> tuple[bool, list[Problem]]:

@@ -15,7 +15,7 @@ from devproxy.addresses import LOOPBACKS
 from devproxy.problems import Problem
 from devproxy.registry import hostnames
 from devproxy.text import host_port
-from devproxy.urls import url
+from devproxy.urls import UrlScheme, url
 
 Scheme = Literal["http", "https", "h2c", "tcp"]
 Protocol = Literal["http", "tcp"]
@@ -23,11 +23,13 @@ HostHeader = Literal["keep", "upstream"]
 CrossSite = Literal["refuse", "allow"] | tuple[str, ...]  # or the origins that may use the service
 ExposurePolicy = Literal["warn", "refuse", "allow"]
 OtherUserPolicy = Literal["refuse", "allow"]
+PinPolicy = Literal["drop", "pass"]
 CrossProtocolPolicy = Literal["refuse", "allow"]
 AddressKind = Literal["shared", "own"]
 StartPolicy = Literal["manual", "on-request"]
 RestartPolicy = Literal["never", "on-failure", "always"]
 ServiceKind = Literal["server", "worker", "task"]
+HttpsPort = int | Literal["off"] | None
 StopSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL"]
 
 # Seconds that nothing waits for: `never`. Not infinity, which JSON does not have: registries are written and read back.
@@ -274,12 +276,16 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     cross_site: CrossSite = "refuse"
     exposure: ExposurePolicy = "warn"
     other_user: OtherUserPolicy = "refuse"
+    redirect: bool = False
+    hsts: PinPolicy = "drop"
+    alt_svc: PinPolicy = "drop"
     health: Health = Health()
     command: str | tuple[str, ...] | None = None
     cwd: str = ""
     env: tuple[tuple[str, str], ...] = ()
     env_file: tuple[str, ...] = ()
     env_names: EnvNames = EnvNames()
+    ca_bundle: bool = True
     depends_on: tuple[str, ...] = ()
     start: StartPolicy = "manual"
     restart: RestartPolicy = "on-failure"
@@ -326,13 +332,17 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """`[proxy]` with defaults. Times in seconds, sizes in bytes.
 
-    `http` and `https` None mean "the standard port, else 7080 / 7443". `max_connections` None means as many as the
-    descriptor limit bears. `ports` is the first and the last port that `run` allocates from, `listen_ports` those that
-    `listen = "auto"` is one of.
+    `http` and `https` None mean "the standard port, else 7080 / 7443", and `https` "off" none at all. `max_connections`
+    None means as many as the descriptor limit bears. `ports` is the first and the last port that `run` allocates from,
+    `listen_ports` those that `listen = "auto"` is one of.
     """
 
     http: int | None = None
-    https: int | None = None
+    https: HttpsPort = None
+    url_scheme: UrlScheme = "auto"
+    redirect: bool = False
+    hsts: PinPolicy = "drop"
+    alt_svc: PinPolicy = "drop"
     tlds: tuple[str, ...] = ("localhost",)
     host_template: str = "{service}.{project}.{tld}"
     hold: float = 3.0
@@ -352,6 +362,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[int, int] = (20000, 29999)
     listen_ports: tuple[int, int] = (10000, 19999)
     autostart: bool = True
+    ca_bundle: bool = True
     access_log: bool = False
     trusted_forwarded: bool = False
 

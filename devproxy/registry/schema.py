@@ -20,12 +20,14 @@ from devproxy.registry.model import (
     ExposurePolicy,
     HostHeader,
     OtherUserPolicy,
+    PinPolicy,
     Protocol,
     RestartPolicy,
     ServiceKind,
     StartPolicy,
     StopSignal,
 )
+from devproxy.urls import UrlScheme as UrlSchemeSetting
 
 T = TypeVar("T")
 Maybe: TypeAlias = T | UnsetType
@@ -63,6 +65,9 @@ PortOrText = Annotated[
 PortOrAuto = Annotated[
     Annotated[int, Meta(ge=1, le=65535)] | Literal["auto"], _kind('a port from 1 to 65535, or "auto"', "5432")
 ]
+PortOrOff = Annotated[
+    Annotated[int, Meta(ge=1, le=65535)] | Literal["off"], _kind('a port from 1 to 65535, or "off"', "7443")
+]
 UrlScheme = Annotated[str, _kind("the scheme of a URL", '"postgresql"', pattern=r"^[a-z][a-z0-9+.-]*$", max_length=40)]
 UrlPath = Annotated[str, _kind("a path that begins with `/`", '"/shop"', pattern=r"^/[\x21\x22\x24-\x7e]*$")]
 FieldCount = Annotated[int, _kind("a whole number from 16 to 10000", "256", ge=16, le=10000)]
@@ -99,8 +104,10 @@ ServiceNames = Annotated[list[ServiceName], _kind("a list of service names", '["
 Text = Annotated[str, _kind("a string that is not empty", '"web"', min_length=1)]
 Template = Annotated[str, _kind("a template", '"{service}.{project}.{tld}"', pattern=r"\{service\}.*\.\{tld\}$")]
 LoopbackAddress = Annotated[str, _kind("an address on this machine", '"http://127.0.0.1:9000"', min_length=1)]
+UrlSchemeChoice = Annotated[UrlSchemeSetting, _one_of(UrlSchemeSetting)]
 Exposure = Annotated[ExposurePolicy, _one_of(ExposurePolicy)]
 OtherUser = Annotated[OtherUserPolicy, _one_of(OtherUserPolicy)]
+Pin = Annotated[PinPolicy, _one_of(PinPolicy)]
 Origin = Annotated[
     str, _kind("an origin", '"https://login.example.com"', pattern="^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]+$")
 ]
@@ -389,6 +396,16 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             key("Whether another user of this machine may answer for the service; the setting of [proxy] if absent."),
         ]
     ] = UNSET
+    redirect: Maybe[
+        Annotated[
+            Switch,
+            key("Redirect GET and HEAD on http:// to https://; the setting of [proxy] if absent."),
+        ]
+    ] = UNSET
+    hsts: Maybe[
+        Annotated[Pin, key("What becomes of its Strict-Transport-Security; the setting of [proxy] if absent.")]
+    ] = UNSET
+    alt_svc: Maybe[Annotated[Pin, key("What becomes of its Alt-Svc; the setting of [proxy] if absent.")]] = UNSET
     health: Maybe[HealthTable] = UNSET
     command: Maybe[
         Annotated[
@@ -425,6 +442,14 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
                 " is by its last word, such as URL, HOST or PORT.",
                 None,
                 '{ url = "DATABASE_URL", host = "PGHOST", port = "PGPORT" }',
+            ),
+        ]
+    ] = UNSET
+    ca_bundle: Maybe[
+        Annotated[
+            Switch,
+            key(
+                "Have its command trust devproxy's certificates (`SSL_CERT_FILE` …); the setting of [proxy] if absent."
             ),
         ]
     ] = UNSET
@@ -487,7 +512,53 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
         Annotated[Port, key("Port for http://. Without it: 80, or 7080 where 80 cannot be had.", None, "7080")]
     ] = UNSET
     https: Maybe[
-        Annotated[Port, key("Port for https://. Without it: 443, or 7443 where 443 cannot be had.", None, "7443")]
+        Annotated[
+            PortOrOff,
+            key(
+                'Port for https://, or "off". Without it: 443, or 7443 where 443 cannot be had, or none at all where'
+                " neither can.",
+                None,
+                "7443",
+            ),
+        ]
+    ] = UNSET
+    url_scheme: Maybe[
+        Annotated[
+            UrlSchemeChoice,
+            key(
+                "The scheme of the URLs that you are told: `http`, `https`, or `auto`, which is https once devproxy's"
+                " certificates are trusted (`devproxy trust`).",
+                "auto",
+            ),
+        ]
+    ] = UNSET
+    redirect: Maybe[
+        Annotated[
+            Switch,
+            key(
+                "Redirect GET and HEAD on http:// to https://, but no WebSocket, and nothing where https is off.", False
+            ),
+        ]
+    ] = UNSET
+    hsts: Maybe[
+        Annotated[
+            Pin,
+            key(
+                "What becomes of Strict-Transport-Security in a service's responses: `drop`, for a browser would"
+                " remember it for every port of the name, and for months; or `pass`.",
+                "drop",
+            ),
+        ]
+    ] = UNSET
+    alt_svc: Maybe[
+        Annotated[
+            Pin,
+            key(
+                "What becomes of Alt-Svc in a service's responses: `drop`, for it leads the browser past devproxy; or"
+                " `pass`. `Alt-Svc: clear` passes.",
+                "drop",
+            ),
+        ]
     ] = UNSET
     tlds: Maybe[
         Annotated[
@@ -589,6 +660,16 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     ports: Maybe[Annotated[PortRange, key("Ports that `devproxy run` allocates from.", "20000-29999")]] = UNSET
     listen_ports: Maybe[
         Annotated[PortRange, key('Ports that `listen = "auto"` of a TCP service is one of.', "10000-19999")]
+    ] = UNSET
+    ca_bundle: Maybe[
+        Annotated[
+            Switch,
+            key(
+                "Once there is a local CA, commands get files of certificates, the system's and devproxy's, in"
+                " `SSL_CERT_FILE`, `NODE_EXTRA_CA_CERTS` and their like. A variable that is set already stays.",
+                True,
+            ),
+        ]
     ] = UNSET
     autostart: Maybe[
         Annotated[Switch, key("`devproxy run` starts the proxy in the background if none runs.", True)]

@@ -74,6 +74,11 @@ def browser_port(port: int) -> int:
     return port
 
 
+def browser_port_or_off(port: int | str) -> int | str:
+    """A port that browsers open, or `off`. Raises Wrong."""
+    return port if isinstance(port, str) else browser_port(port)
+
+
 class PAIRS(msgspec.Struct, frozen=True):
     """The parsers for the names and the values of a table with keys of the writer's choice."""
 
@@ -110,7 +115,7 @@ CHECKS: dict[type[msgspec.Struct], dict[str, Callable[[Any], object] | EACH | PA
     },
     schema.ProxyTable: {
         "http": browser_port,
-        "https": browser_port,
+        "https": browser_port_or_off,
         "tlds": EACH(tld),
         "host_template": host_template,
         "hold": duration,

@@ -38,6 +38,7 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     request_edit: FieldEdit = FieldEdit()  # what the registry changes, made ready once
     response_edit: ResponseEdit | None = None
     move: PathMove | None = None
+    redirects: bool = False  # a request by http is to come again by https
 
     def __post_init__(self) -> None:
         service, mount = self.service, self.mount
@@ -51,8 +52,9 @@ class Route(msgspec.Struct, frozen=True, eq=False):
             "name": service.id.encode(),
             "as_sent": service.host_header == "keep" and move is None and request == _UNEDITED,
             "request_edit": request,
-            "response_edit": None if response == _UNEDITED and move is None else ResponseEdit(response, move),
+            "response_edit": _response_edit(response, move, _passing(service)),
             "move": move,
+            "redirects": service.redirect,
         }
         for name, value in found.items():
             msgspec.structs.force_setattr(self, name, value)
@@ -66,6 +68,15 @@ class Route(msgspec.Struct, frozen=True, eq=False):
 
 
 _UNEDITED: Final = FieldEdit()
+
+
+def _response_edit(fields: FieldEdit, move: PathMove | None, passes: frozenset[bytes]) -> ResponseEdit | None:
+    return None if fields == _UNEDITED and move is None and not passes else ResponseEdit(fields, move, passes)
+
+
+def _passing(service: Service) -> frozenset[bytes]:
+    policies = ((b"strict-transport-security", service.hsts), (b"alt-svc", service.alt_svc))
+    return frozenset(name for name, policy in policies if policy == "pass")
 
 
 def _edit(edits: HeaderEdits) -> FieldEdit:

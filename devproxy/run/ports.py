@@ -101,7 +101,7 @@ def declared_ports(registry: Registry, except_for: str = "") -> frozenset[int]:
     upstreams = {service.upstream.port for service in others if service.upstream is not None}
     forwarded = {service.listen.port for service in registry.services if service.listen is not None}
     fixed = {service.listens for service in registry.services if isinstance(service.listens, int)}
-    own = {port for port in (registry.settings.http, registry.settings.https) if port is not None}
+    own = {port for port in (registry.settings.http, registry.settings.https) if isinstance(port, int)}
     return frozenset((upstreams | forwarded | fixed | own) - {0})
 
 

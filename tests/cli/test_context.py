@@ -32,7 +32,7 @@ WEB = Service(
 def view(setting: int | None, running: int | None) -> CommandContext:
     registry = Registry(settings=ProxySettings(http=setting), services=(WEB,))
     found = Running(pid=1, started=1.0, http=running) if running else None
-    return CommandContext(PATHS, registry, found, ports_for_urls(found, registry.settings))
+    return CommandContext(PATHS, registry, found, ports_for_urls(PATHS, found, registry.settings))
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Pages:
             notices=lambda: self.notices,
             events=self.events,
             paths=Paths(Path("/c"), Path("/s")),
-            ports=Ports(7080),
+            ports=lambda: Ports(7080),
             addresses=("127.0.0.1:7080", "[::1]:7080"),
             pid=42,
             started=1_700_000_000.0,

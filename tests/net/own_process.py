@@ -19,11 +19,15 @@ _CHILD = """
 import fcntl, json, os, socket, sys
 from devproxy.errors import DevproxyError
 from devproxy.net import loopback
-def report(http=None):
+def report(http=None, https="off"):
     left = lambda: [name for name in os.environ if name.startswith("LISTEN_")]
     try:
-        got = loopback.listen(loopback.HTTP._replace(port=http))
-        print(json.dumps({"addresses": got.addresses, "port": got.port, "notices": got.notices, "left": left()}))
+        asked = [loopback.HTTP._replace(port=http)]
+        if https != "off":
+            asked.append(loopback.HTTPS._replace(port=https))
+        got, *more = loopback.listen_all(asked)
+        said = {"addresses": got.addresses, "port": got.port, "notices": got.notices, "left": left()}
+        print(json.dumps({**said, **{one.scheme: one.addresses for one in more}}))
     except DevproxyError as e:
         print(json.dumps({"error": e.what, "why": e.why, "fix": e.fix, "code": int(e.exit_code), "left": left()}))
 """

@@ -15,8 +15,8 @@ import pytest
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net import loopback
-from devproxy.net.loopback import HTTP, Endpoint, Listening, listen, listen_at
-from devproxy.registry.model import ListenAddress
+from devproxy.net.loopback import HTTP, HTTPS, Endpoint, Listening, endpoints, listen, listen_all, listen_at
+from devproxy.registry.model import HttpsPort, ListenAddress, ProxySettings
 from tests import require
 from tests.net.own_process import ROOT, child
 from tests.ports import free_port
@@ -122,6 +122,45 @@ def test_both_busy_is_an_error_that_names_both_holders() -> None:
     assert f"port {first} on 127.0.0.1" in caught.value.why
     assert f"port {second} on 127.0.0.1" in caught.value.why
     assert caught.value.why.count(f"(pid {os.getpid()})") == 2
+
+
+def test_without_a_port_for_https_it_goes_on_and_says_so() -> None:
+    with squatter("127.0.0.1") as first, squatter("127.0.0.1") as second:
+        https = HTTPS._replace(standard=first, fallback=second)
+        http, nothing = listen_all([HTTP._replace(port=0), https])
+        assert (nothing.sockets, nothing.port) == ([], 0)
+        assert f"there is no https: port {first} on 127.0.0.1 is held by" in nothing.notices[0]
+        http.close()
+        with pytest.raises(DevproxyError, match=f"cannot listen on port {first}"):
+            listen(https._replace(port=first))
+
+
+def test_what_was_had_is_given_back_where_the_next_one_cannot_be_had() -> None:
+    port = free_port()
+    with squatter("127.0.0.1") as busy, pytest.raises(DevproxyError):
+        listen_all([HTTP._replace(port=port), HTTPS._replace(port=busy)])
+    with listened(port):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "http", "https", "ports"),
+    [
+        (ProxySettings(), None, None, {"http": None, "https": None}),
+        (ProxySettings(http=8080, https=8443), None, None, {"http": 8080, "https": 8443}),
+        (ProxySettings(http=8080, https=8443), 81, 444, {"http": 81, "https": 444}),
+        (ProxySettings(https="off"), None, None, {"http": None}),
+        (ProxySettings(https=8443), None, "off", {"http": None}),
+        (ProxySettings(https="off"), None, 8443, {"http": None, "https": 8443}),
+        (ProxySettings(), 0, None, {"http": 0, "https": 0}),
+        (ProxySettings(https=8443), 0, None, {"http": 0, "https": 8443}),
+        (ProxySettings(http=8080), None, None, {"http": 8080, "https": None}),
+    ],
+)
+def test_what_is_listened_for_is_what_the_settings_say(
+    settings: ProxySettings, http: int | None, https: HttpsPort, ports: dict[str, int | None]
+) -> None:
+    assert {one.scheme: one.port for one in endpoints(settings, http, https)} == ports
 
 
 # In a process of its own
@@ -236,7 +275,7 @@ def test_no_environment_variable_widens_it() -> None:
 
 def test_listen_takes_a_port_and_no_address() -> None:
     assert list(listen.__annotations__) == ["endpoint", "return"]
-    assert Endpoint.__annotations__.keys() == {"scheme", "standard", "fallback", "port"}
+    assert Endpoint.__annotations__.keys() == {"scheme", "standard", "fallback", "port", "optional"}
 
 
 def test_nothing_else_in_devproxy_listens() -> None:

@@ -12,7 +12,7 @@ from tests.net.own_process import child
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="systemd")
 
 
-def hand_over(*lines: str, pid: str = "os.getpid()") -> str:
+def hand_over(*lines: str, pid: str = "os.getpid()", names: str = "a:b", report: str = "report(0)") -> str:
     """Code that puts the sockets which `lines` evaluate to on descriptors 3, 4, … as systemd does, and listens."""
     made = ", ".join(lines)
     return f"""
@@ -24,8 +24,9 @@ def tcp(host, family=socket.AF_INET, listening=True):
 made = [{made}]
 copies = [fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD, 50) for sock in made]
 for number, copy in enumerate(copies): os.dup2(copy, 3 + number)
-os.environ.update(LISTEN_PID=str({pid}), LISTEN_FDS=str(len(made)), LISTEN_FDNAMES="a:b", LISTEN_PIDFDID="1")
-report(0)
+os.environ.update(LISTEN_PID=str({pid}), LISTEN_FDS=str(len(made)), LISTEN_FDNAMES="{names}", LISTEN_PIDFDID="1")
+port = lambda number: made[number].getsockname()[1]
+{report}
 """
 
 
@@ -77,3 +78,34 @@ def test_a_count_that_is_none_hands_nothing_over(count: str) -> None:
 def test_a_count_beyond_what_is_open_is_refused() -> None:
     got = child("os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='99999999'); report(0)")
     assert got["code"] == Exit.REFUSED
+
+
+FOUR = ("tcp('127.0.0.1')", "tcp('::1', socket.AF_INET6)", "tcp('127.0.0.1')", "tcp('::1', socket.AF_INET6)")
+
+
+@pytest.mark.parametrize("order", ["http:http:https:https", "https:https:http:http", "x:http:https:https"])
+def test_a_name_says_which_scheme_a_socket_is_for(order: str) -> None:
+    require.ipv6()
+    got = child(hand_over(*FOUR, names=order, report="report(0, 0)"))
+    assert [address.rpartition(":")[0] for address in got["addresses"]] == ["127.0.0.1", "[::1]"]
+    assert [address.rpartition(":")[0] for address in got["https"]] == ["127.0.0.1", "[::1]"]
+    assert set(got["addresses"]).isdisjoint(got["https"])
+
+
+def test_a_socket_without_a_name_is_for_the_scheme_whose_port_it_has() -> None:
+    got = child(hand_over("tcp('127.0.0.1')", "tcp('127.0.0.1')", names="", report="report(0, port(0))"))
+    assert (len(got["addresses"]), len(got["https"])) == (1, 1)
+    assert got["https"][0] != got["addresses"][0]
+
+
+def test_sockets_for_http_alone_leave_https_to_us() -> None:
+    require.ipv6()
+    got = child(hand_over("tcp('127.0.0.1')", "tcp('::1', socket.AF_INET6)", names="http:http", report="report(0, 0)"))
+    assert len(got["addresses"]) == len(got["https"]) == 2
+    assert len({address.rpartition(":")[2] for address in got["https"]}) == 1
+
+
+def test_a_socket_for_https_is_closed_where_that_is_off() -> None:
+    got = child(hand_over("tcp('127.0.0.1')", "tcp('127.0.0.1')", names="http:https"))
+    assert len(got["addresses"]) == 1
+    assert "for https, which is off: it is closed" in got["notices"][-1]

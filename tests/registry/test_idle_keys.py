@@ -9,7 +9,7 @@ from devproxy.problems import Problem
 from devproxy.registry.decode import decode_user
 from devproxy.registry.keys import keys
 from devproxy.registry.merge import merge
-from devproxy.registry.schema import ProxyTable, ServiceTable
+from devproxy.registry.schema import ServiceTable
 from tests.registry.merging import USER
 
 WAYS = {
@@ -35,11 +35,15 @@ IDLE: dict[str, tuple[str, set[str]]] = {
     "response_timeout": ('"5s"', REQUESTS),
     "hold": ('"5s"', CLIENTS),
     "cross_site": ('"allow"', REQUESTS),
+    "redirect": ("true", REQUESTS),
+    "hsts": ('"pass"', REQUESTS),
+    "alt_svc": ('"pass"', REQUESTS),
     "start": ('"on-request"', CLIENTS | COMMANDS),
     "idle_stop": ('"5m"', set(WAYS)),  # without `start`
     "restart": ('"never"', COMMANDS),
     "listens": ("3001", COMMANDS),
     "env_file": ('".env"', COMMANDS),
+    "ca_bundle": ("false", COMMANDS),
     "stop_signal": ('"SIGINT"', COMMANDS),
     "stop_grace": ('"5s"', COMMANDS),
     "origin_header": ('"upstream"', set(WAYS)),  # without `host_header`
@@ -86,10 +90,11 @@ def test_one_that_does_nothing_is_told(name: str, way: str) -> None:
     assert all(f"`{name}" in one.message and one.fix for one in found)
 
 
-def test_the_port_for_https_is_told() -> None:
-    (found,) = merge(decode_user("[proxy]\nhttps = 7443\n", USER)).problems
-    assert (found.code, found.severity) == ("does-not-apply", "warning")
-    assert "https" in keys(ProxyTable)
+@pytest.mark.parametrize("line", ["redirect = true", 'url_scheme = "https"'])
+def test_what_leads_to_https_is_told_where_that_is_off(line: str) -> None:
+    (found,) = merge(decode_user(f'[proxy]\nhttps = "off"\n{line}\n', USER)).problems
+    assert (found.code, found.severity, found.line) == ("does-not-apply", "warning", 3)
+    assert merge(decode_user(f"[proxy]\nhttps = 7443\n{line}\n", USER)).problems == ()
 
 
 def test_of_what_listens_nowhere_no_key_about_listening_passes_in_silence() -> None:

@@ -106,6 +106,10 @@ ALL_SETTINGS = """\
 [proxy]
 http = 8080
 https = 8443
+url_scheme = "https"
+redirect = true
+hsts = "pass"
+alt_svc = "pass"
 tlds = ["Test", "localhost", "test"]
 host_template = "{service}-{project}.{tld}"
 hold = "1s"
@@ -130,10 +134,14 @@ trusted_forwarded = true
 
 def test_every_setting_arrives() -> None:
     registry = merge(decode_user(ALL_SETTINGS, USER))
-    assert [problem.message for problem in registry.problems] == ["`https` does nothing here"]
+    assert registry.problems == ()
     assert registry.settings == ProxySettings(
         http=8080,
         https=8443,
+        url_scheme="https",
+        redirect=True,
+        hsts="pass",
+        alt_svc="pass",
         tlds=("test", "localhost"),
         host_template="{service}-{project}.{tld}",
         hold=1.0,

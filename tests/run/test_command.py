@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from devproxy.daemon.runtime import Running, ports_for_urls
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError
+from devproxy.paths import Paths
 from devproxy.programs.scripts import ScriptCall
 from devproxy.registry.model import (
     HostHeader,
@@ -84,11 +85,11 @@ def test_the_services_own_variables_win_and_are_filled_in() -> None:
     ],
 )
 def test_the_url_has_the_port_that_the_proxy_has_or_will_take(
-    http_port: int | None, setting: int | None, url: str
+    http_port: int | None, setting: int | None, url: str, tmp_path: Path
 ) -> None:
     registry = replace(REGISTRY, settings=ProxySettings(http=setting))
     running = Running(pid=1, started=1.0, http=http_port) if http_port else None
-    ports = ports_for_urls(running, registry.settings)
+    ports = ports_for_urls(Paths(tmp_path, tmp_path), running, registry.settings)
     assert prepare(WEB, port=24000, registry=registry, ports=ports).env["DEVPROXY_URL"] == url
 
 

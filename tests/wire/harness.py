@@ -12,6 +12,7 @@ A test reads like the wire: `client.send`, `up.head`, `up.send`, `client.expect`
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from devproxy.net.sockets import bound_buffers
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
+from devproxy.proxy.tls_accept import TlsAcceptor
 from devproxy.registry.model import ProxySettings, Registry, Service, Source, Upstream
 from tests.clock import Clock
 from tests.ports import free_port
@@ -169,10 +171,12 @@ class Origin:
 class Stage:
     """A proxy on a loopback address, its origin, its clients. `loop_errors`: what the event loop complained about."""
 
-    def __init__(self, host: str, origin_host: str = ""):
+    def __init__(self, host: str, origin_host: str = "", *, tls: bool = False):
         self.host = host
+        self.tls = tls
         self.origin = Origin(origin_host or host)
         self.port = 0
+        self.server: asyncio.Server | TlsAcceptor
         self.loop_errors: list[str] = []
         self._others: list[Origin] = []
         self._clients: list[Peer] = []
@@ -195,7 +199,23 @@ class Stage:
         bound_buffers(sock)  # as net/loopback.py does for every listener
         sock.bind((self.host, 0))
         self.port = sock.getsockname()[1]
-        self.server = await loop.create_server(self.proxy.connection, sock=sock)
+        if self.tls:
+            await self._start_tls(sock)
+        else:
+            self.server = await loop.create_server(self.proxy.connection, sock=sock)
+
+    async def _start_tls(self, sock: socket.socket) -> None:
+        from tests.wire.tls_peer import server_context
+
+        context = server_context()
+
+        async def accepted_with() -> ssl.SSLContext:
+            return context
+
+        sock.listen(100)
+        self.proxy.https_port = self.port
+        self.server = TlsAcceptor(self.proxy, accepted_with, self.proxy.fronts)
+        self.server.listen(sock)
 
     async def pass_time(self, seconds: float) -> None:
         """Let the proxy's clock go on, and the proxy look at it; it stands still else."""
@@ -235,19 +255,32 @@ class Stage:
         registry = Registry(settings=chosen, services=services or (service("web", self.origin),))
         return Snapshot.of(registry)
 
-    async def connect(self, *, receive_buffer: int = 0, source: str = "") -> Peer:
-        """A new client; `receive_buffer` (bytes) makes one whose kernel takes little, `source` gives it an address."""
+    async def connect(self, *, receive_buffer: int = 0, source: str = "", handshake: bool = True) -> Peer:
+        """A new client; `receive_buffer` (bytes) makes one whose kernel takes little, `source` gives it an address.
+
+        Without `handshake` one that has only connected.
+        """
         sock = socket.socket(family_of(self.host), socket.SOCK_STREAM)
         if source:
             sock.bind((source, 0))
         sock.setblocking(False)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        client = Peer(sock, f"client {len(self._clients) + 1}")
+        client = self._client(sock)
         self._clients.append(client)
         async with asyncio.timeout(DEADLINE):
             await asyncio.get_running_loop().sock_connect(sock, (self.host, self.port))
+        if self.tls and handshake:
+            await client.handshake()  # type: ignore[attr-defined]
         return client
+
+    def _client(self, sock: socket.socket) -> Peer:
+        name = f"client {len(self._clients) + 1}"
+        if not self.tls:
+            return Peer(sock, name)
+        from tests.wire.tls_peer import TlsPeer
+
+        return TlsPeer(sock, name)
 
     async def ask(self, data: bytes) -> tuple[Peer, Peer, Head]:
         """Send a request on a new client; returns that, the origin's connection it arrives on, and the head there."""

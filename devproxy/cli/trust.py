@@ -179,7 +179,7 @@ def _tell(wanted: _Wanted, done: Sequence[Done], after: Sequence[TrustStore]) ->
     if not after:
         remark("none of the stores that devproxy knows is on this machine", fg="yellow")
     for kind in sorted(changed):
-        if later := KINDS[kind].afterwards:
+        if later := KINDS[kind].after_adding:
             remark(f"{kind}: {later}")
     if "java" in changed:
         _tell_java(after)

@@ -272,7 +272,8 @@ def test_somebody_elses_certificate_in_the_keychain_is_not_ours(place: Place, ke
 def test_the_current_users_store_of_windows(place: Place) -> None:
     listing = base64.b64encode(ONE.der).decode()
     place.program(
-        "powershell.exe", f'case "$*" in *ReadOnly*) echo {listing};; *) echo "$*" >> {place.bin}/said;; esac'
+        "powershell.exe",
+        f'case "$*" in *ReadOnly*) echo a warning; echo {listing};; *) echo "$*" >> {place.bin}/said;; esac',
     )
     (store,) = look(place, "win32")
     assert held(store) == {ONE.fingerprint}

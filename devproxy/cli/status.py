@@ -45,6 +45,7 @@ def status(view: CommandContext) -> dict[str, Any]:
         "version": running.version if running else None,
         "http": running.http if running else None,
         "https": running.https if running else None,
+        "protocols": list(running.protocols) if running and running.https else [],
         "url_scheme": view.ports.scheme,
         "services": len(services),
         **_health(view),
@@ -71,7 +72,7 @@ def _print(view: CommandContext, facts: dict[str, Any]) -> None:
             ("proxy", f"running (pid {facts['pid']}), version {facts['version']}"),
             ("since", _since(facts["started"])),
             ("http", f"port {facts['http']} on this machine only" if facts["http"] else "off"),
-            ("https", f"port {facts['https']} on this machine only" if facts["https"] else "off"),
+            ("https", f"port {facts['https']} on this machine only{_spoken(facts)}" if facts["https"] else "off"),
         ]
     if facts["http"]:
         lines.append(("pages", control_url(view.registry.settings.tlds, view.ports)))
@@ -81,6 +82,10 @@ def _print(view: CommandContext, facts: dict[str, Any]) -> None:
     lines.append(("registry", facts["registry"]))
     for line in aligned(lines):
         say(line)
+
+
+def _spoken(facts: dict[str, Any]) -> str:
+    return "" if "h2" in facts["protocols"] else ", without HTTP/2 (the library ngh2 cannot be imported)"
 
 
 def _remarks(view: CommandContext) -> None:

@@ -291,6 +291,7 @@ class Daemon:
             started=self._started,
             http=self._own_ports.get("http"),
             https=self._own_ports.get("https"),
+            protocols=tuple(self._proxy.fronts),
             version=__version__,
             problems=registry.problems,
             in_force=registry if registry.has_errors else None,

@@ -17,14 +17,16 @@ from devproxy.urls import Ports, url_scheme
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """What a running proxy says about itself.
 
-    `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has; `in_force`
-    is the registry it routes by while a file has an error, and the last good content of that file stays.
+    `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has; `protocols`
+    are the names in ALPN of what it speaks over TLS (RFC 7301); `in_force` is the registry it routes by while a file has
+    an error, and the last good content of that file stays.
     """
 
     pid: int
     started: float
     http: int | None = None
     https: int | None = None
+    protocols: tuple[str, ...] = ()
     version: str = ""
     problems: tuple[Problem, ...] = ()
     in_force: Registry | None = None

@@ -30,6 +30,14 @@ def test_a_running_proxy_tells_its_ports(home: Home) -> None:
     assert lines[2:4] == ["http      port 7080 on this machine only", "https     off"]
 
 
+def test_without_the_library_for_http_2_it_says_so(home: Home) -> None:
+    pretend_running(home, 7080, https=7443, protocols=["http/1.1"])
+    line = home.run("status").out.splitlines()[3]
+    assert line == "https     port 7443 on this machine only, without HTTP/2 (the library ngh2 cannot be imported)"
+    pretend_running(home, 7080, https=7443, protocols=["h2", "http/1.1"])
+    assert home.run("status").out.splitlines()[3] == "https     port 7443 on this machine only"
+
+
 def test_its_pages_are_below_the_first_tld(home: Home) -> None:
     home.write('[proxy]\ntlds = ["test", "localhost"]\n')
     pretend_running(home, 7080)
@@ -47,6 +55,8 @@ def test_json_of_a_stopped_proxy(home: Home) -> None:
         "version": None,
         "http": None,
         "https": None,
+        "protocols": [],
+        "url_scheme": "http",
         "services": 0,
         "up": None,
         "down": None,

@@ -1,6 +1,7 @@
 """What all connections share: admission, the clock that stops, who is looked after, and the orderly end."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -259,3 +260,14 @@ def test_a_snapshot_is_all_that_requests_need_of_a_registry() -> None:
     assert found.upstreams == frozenset({LOCAL})
     assert found.table.tlds == ("test",)
     assert Snapshot.of(Registry()).upstreams == frozenset[Upstream]()
+
+
+async def test_where_the_library_for_http_2_cannot_be_imported_http_1_1_is_offered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "devproxy.proxy.h2", None)
+    async with running(Origin().play) as here:
+        assert list(here.proxy.fronts) == ["http/1.1"]
+        reader, writer = await here.connect()
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 505 ")

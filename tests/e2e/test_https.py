@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -114,30 +115,36 @@ def large_digest() -> str:
     return found.hexdigest()
 
 
-def test_curl_gets_what_the_service_says(serve_tls: Start) -> None:
+VERSIONS = pytest.mark.parametrize("version", ["1.1", "2"])
+
+
+@VERSIONS
+def test_curl_gets_what_the_service_says(serve_tls: Start, version: str) -> None:
     with origin(saying("over tls")) as up:
         devproxy = serve_tls(upstream(up.port))
-        assert curl(devproxy, "-w", " %{http_version} %{ssl_verify_result}") == "over tls 1.1 0"
+        written = curl(devproxy, f"--http{version}", "-w", " %{http_version} %{ssl_verify_result}")
+        assert written == f"over tls {version} 0"
         assert up.record.requests[-1].headers["x-forwarded-proto"] == "https"
         assert up.record.requests[-1].headers["x-forwarded-port"] == str(devproxy.https_port)
 
 
 @pytest.mark.slow
-def test_a_hundred_megabytes_arrive_as_they_were_sent(serve_tls: Start, tmp_path: Path) -> None:
-    file = tmp_path / "large"
+@VERSIONS
+def test_a_hundred_megabytes_arrive_as_they_were_sent(serve_tls: Start, tmp_path: Path, version: str) -> None:
+    spoken, file = f"--http{version}", tmp_path / "large"
     with file.open("wb") as out:
         for number in range(LARGE >> 20):
             out.write(block(number))
     with origin(digest) as up:
         devproxy = serve_tls(upstream(up.port))
-        assert curl(devproxy, "-T", str(file)) == large_digest()
-        assert curl(devproxy, "-H", "Transfer-Encoding: chunked", "-T", str(file)) == large_digest()
+        assert curl(devproxy, spoken, "-T", str(file)) == large_digest()
+        assert curl(devproxy, spoken, "-H", "Transfer-Encoding: chunked", "-T", str(file)) == large_digest()
     with origin(send_large) as up:
         devproxy.write(upstream(up.port))
         target = tmp_path / "got"
 
         def arrives() -> bool:
-            curl(devproxy, "-o", str(target))
+            curl(devproxy, spoken, "-o", str(target))
             return target.stat().st_size == LARGE
 
         wait_until(arrives, "the new port")
@@ -270,3 +277,54 @@ def test_a_browser_has_a_secure_context_and_our_pages(serve_tls: Start, secure_p
             shown.goto("https:" + path.format(devproxy.https_port))  # type: ignore[attr-defined]
             shown.wait_for_selector("main")  # type: ignore[attr-defined]
         assert not [url for url in loaded if url.startswith("http:")]
+
+
+STREAMS_PAGE = b"""<!doctype html><title>waiting</title><script>
+const streams = Array.from({length: 12}, (_, n) => new Promise(open => {
+  const stream = new EventSource("/events?" + n)
+  stream.onmessage = () => open()
+}))
+const socket = new Promise(echoed => {
+  const ws = new WebSocket("wss://" + location.host + "/ws")
+  ws.onopen = () => ws.send("hello")
+  ws.onmessage = event => echoed(event.data)
+})
+Promise.all([socket, ...streams]).then(async ([said]) => {
+  const [entry] = performance.getEntriesByType("navigation")
+  document.title = [said, await (await fetch("/more")).text(), entry.nextHopProtocol].join(" ")
+})
+</script>"""
+
+
+def test_a_browser_has_more_streams_than_http_1_1_and_a_websocket(
+    serve_tls: Start, secure_page: Callable[[], object]
+) -> None:
+    """Six connections to a host would all be taken by event streams; and the WebSocket goes over HTTP/2, too."""
+    stop = threading.Event()
+
+    def app(handler: Handler) -> None:
+        if handler.path.startswith("/events"):
+            handler.send_response(200)
+            handler.send_header("Content-Type", "text/event-stream")
+            handler.end_headers()
+            handler.wfile.write(b"data: 1\n\n")
+            stop.wait(DEADLINE)
+            handler.close_connection = True
+        elif handler.path == "/ws":
+            handler.switch()
+            frame = handler.connection.recv(65536)
+            mask, payload = frame[2:6], frame[6:11]
+            handler.connection.sendall(b"\x81\x05" + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload)))
+            stop.wait(DEADLINE)
+        else:
+            body = STREAMS_PAGE if handler.path == "/" else b"more"
+            handler.reply(body, ("Content-Type", "text/html"))
+
+    with origin(app) as up:
+        devproxy = serve_tls(upstream(up.port))
+        shown = secure_page()
+        shown.goto(f"https://{NAME}:{devproxy.https_port}/")  # type: ignore[attr-defined]
+        shown.wait_for_function("document.title == 'hello more h2'")  # type: ignore[attr-defined]
+        (handshake,) = [seen for seen in up.record.requests if seen.path == "/ws"]
+        assert "sec-websocket-extensions" in handshake.headers
+        stop.set()

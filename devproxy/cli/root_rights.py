@@ -31,6 +31,8 @@ def user_behind_sudo() -> int | None:
 
 def who_asks() -> str:
     """The name of whoever types the command, also by sudo, for a file that all users share; else the number."""
+    if sys.platform == "win32":
+        return "user"  # a store that users share is never changed there
     uid = user_behind_sudo() or os.geteuid()
     user = user_name(uid)
     return user if re.fullmatch(USER_NAME, user) else str(uid)

@@ -103,7 +103,7 @@ def _do(known: KnownRoots, plans: Sequence[Plan], kinds: tuple[str, ...], as_jso
         known.write(done, after, kinds, kept=failed)
     for one in done:
         if one.plan.steps and one.error is None and not as_json:
-            later = KINDS[one.plan.store.kind].afterwards
+            later = KINDS[one.plan.store.kind].after_removal
             say(f"{one.plan.store.kind}: removed ({short(str(one.plan.store.place))})", fg="green")
             remark(f"{one.plan.store.kind}: {later}") if later else None
     return done

@@ -166,7 +166,8 @@ class StoreKind(NamedTuple):
     remove: Callable[[TrustStore, Sequence[HeldRoot]], Iterator[Step]]
     needs_root: bool = False
     is_for_urls: bool = True  # whether a person's URLs are believed by what reads it
-    afterwards: str = ""  # what running programs have to do
+    after_adding: str = ""  # what a program that runs has to do
+    after_removal: str = ""
 
 
 class AnchorFolder(NamedTuple):
@@ -179,6 +180,7 @@ class AnchorFolder(NamedTuple):
     bundle: str
     links: str = ""  # the folder of which hooks are told
     hooks: str = ""
+    sign: str = ""  # a file by which it is known, where another has the same folder
 
 
 ANCHORS: Final = (
@@ -202,6 +204,14 @@ ANCHORS: Final = (
         ("update-ca-trust",),
         ("update-ca-trust",),
         "etc/ca-certificates/extracted/tls-ca-bundle.pem",
+    ),
+    AnchorFolder(
+        "Alpine",
+        "usr/local/share/ca-certificates",
+        ("update-ca-certificates",),
+        ("update-ca-certificates",),
+        "etc/ssl/certs/ca-certificates.crt",
+        sign="etc/alpine-release",
     ),
     AnchorFolder(
         "Debian, Ubuntu",
@@ -346,29 +356,38 @@ def _remove_java(store: TrustStore, held: Sequence[HeldRoot]) -> Iterator[Step]:
         yield RemoveFile(Path(store.place))
 
 
+_RESTART_PROGRAMS: Final = "programs that are running read it when they are started again"
+_RESTART_BROWSER: Final = "a browser that is running may have to be started again"
+
 KINDS: Final[Mapping[str, StoreKind]] = {
     "system": StoreKind(
         "curl, Python, Go, Ruby, PHP and most programs",
         _add_files,
         _remove_files,
         needs_root=True,
-        afterwards="a program that runs reads it when it is started again",
+        after_adding=_RESTART_PROGRAMS,
+        after_removal=_RESTART_PROGRAMS,
     ),
     "chrome": StoreKind("Chromium, Chrome, Edge, Brave", _add_nss, _remove_nss),
     "firefox": StoreKind(
-        "Firefox, a profile each", _add_nss, _remove_nss, afterwards="restart Firefox where it is running"
+        "Firefox, a profile each",
+        _add_nss,
+        _remove_nss,
+        after_removal="a Firefox that is running believes it until it is started again",
     ),
     "keychain": StoreKind(
         "Safari, Chrome, curl of macOS, Firefox from 120 on",
         _add_keychain,
         _remove_keychain,
-        afterwards="restart the browser where it is running",
+        after_adding=_RESTART_BROWSER,
+        after_removal=_RESTART_BROWSER,
     ),
     "windows": StoreKind(
         "Edge, Chrome, curl of Windows, Firefox from 120 on",
         _add_windows,
         _remove_windows,
-        afterwards="restart the browser where it is running",
+        after_adding=_RESTART_BROWSER,
+        after_removal=_RESTART_BROWSER,
     ),
     "java": StoreKind("Java, where JAVA_TOOL_OPTIONS names it", _add_java, _remove_java, is_for_urls=False),
 }

@@ -8,6 +8,7 @@ Not here: which steps there are (`trust_stores.py`), rights of root (`cli/trust.
 """
 
 import base64
+import binascii
 import contextlib
 import os
 import subprocess
@@ -92,7 +93,11 @@ def survey(search: Search) -> list[TrustStore]:
     found: list[TrustStore] = []
     for kind, find in _FINDERS.get(search.machine.platform, ()):
         if not search.kinds or kind in search.kinds:
-            found += find(search)
+            try:
+                found += find(search)
+            except OSError as error:
+                place = Path(error.filename if isinstance(error.filename, str) else search.machine.root)
+                found.append(TrustStore(kind, place, fault=StoreFault(*why_and_fix(error, place))))
     return [store._replace(is_made=store.is_made or str(store.place) in search.made) for store in found]
 
 
@@ -106,7 +111,8 @@ def _system(search: Search) -> Iterator[TrustStore]:
     for anchors in ANCHORS:
         folder = machine.root / anchors.folder
         program = machine.program(anchors.update[0])
-        if folder.is_dir() and program is not None:
+        is_this = _is_folder(folder) and (not anchors.sign or _is_file(machine.root / anchors.sign))
+        if is_this and program is not None:
             yield _anchored(machine, anchors, TrustStore("system", folder, program, anchors, owner=machine.owner))
             return
     fix = "let it trust the root by hand: devproxy trust --json says where it is"
@@ -126,7 +132,7 @@ def _anchored(machine: Machine, anchors: AnchorFolder, store: TrustStore) -> Tru
         if is_anchor_of(file.name, machine.owner, fingerprint):
             held.append(HeldRoot(fingerprint, file.name, fingerprint in believed))
     hooks = machine.root / anchors.hooks
-    programs = sorted(hooks.iterdir()) if anchors.hooks and hooks.is_dir() else []
+    programs = sorted(hooks.iterdir()) if anchors.hooks and _is_folder(hooks) else []
     return store._replace(held=tuple(held), hooks=tuple(str(one) for one in programs if os.access(one, os.X_OK)))
 
 
@@ -140,7 +146,7 @@ def _content(file: Path) -> bytes:
 def _chrome(search: Search) -> Iterator[TrustStore]:
     machine = search.machine
     folders = nss.chromium_folders(machine.home, machine.variables)
-    there = [folder for folder in folders if (folder / nss.DATABASE).is_file()]
+    there = [folder for folder in folders if _is_file(folder / nss.DATABASE)]
     for folder in _distinct(there):
         yield _nss_store(machine, "chrome", folder, search.known)
     is_wanted = "chrome" in search.kinds or any(
@@ -149,8 +155,8 @@ def _chrome(search: Search) -> Iterator[TrustStore]:
     first = folders[0]
     # Every version reads the first place, and no other one where that folder is. Which one it makes itself depends on
     # the version.
-    if first not in there and (first.is_dir() or (is_wanted and not there)):
-        yield _usable(machine, TrustStore("chrome", first, is_new=True, is_made=not first.is_dir()))
+    if first not in there and (_is_folder(first) or (is_wanted and not there)):
+        yield _usable(machine, TrustStore("chrome", first, is_new=True, is_made=not _is_folder(first)))
 
 
 def _firefox(search: Search) -> Iterator[TrustStore]:
@@ -160,13 +166,22 @@ def _firefox(search: Search) -> Iterator[TrustStore]:
         named = nss.profiles(_content(base / "profiles.ini"), base)
         # Profiles of a profile group are in no profiles.ini, but beside those that are.
         beside = sorted(base.iterdir()) if _may_list(base) else []
-        found += [folder for folder in (*named, *beside) if (folder / nss.DATABASE).is_file()]
+        found += [folder for folder in (*named, *beside) if _is_file(folder / nss.DATABASE)]
     for folder in _distinct(found):
         yield _nss_store(machine, "firefox", folder, search.known)
 
 
 def _may_list(folder: Path) -> bool:
-    return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+    return _is_folder(folder) and os.access(folder, os.R_OK | os.X_OK)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; what we may not look at is not there for us."""
+    return os.path.isfile(path)  # noqa: PTH113 (pathlib's raises where rights are missing)
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _distinct(folders: Sequence[Path]) -> list[Path]:
@@ -223,7 +238,7 @@ def _keychain(search: Search) -> Iterator[TrustStore]:
 def _windows(search: Search) -> Iterator[TrustStore]:
     machine = search.machine
     tool = machine.program("powershell.exe")
-    if tool is None and (machine.root / _POWERSHELL).is_file():
+    if tool is None and _is_file(machine.root / _POWERSHELL):
         tool = str(machine.root / _POWERSHELL)
     store = TrustStore("windows", PureWindowsPath(r"Cert:\CurrentUser\Root"), tool or "")
     if tool is None:
@@ -235,7 +250,14 @@ def _windows(search: Search) -> Iterator[TrustStore]:
     if listing.returncode:
         yield store._replace(fault=StoreFault(f"PowerShell says: {_said(listing)[-200:]}"))
         return
-    yield store._replace(held=_by_sha1(list(map(base64.b64decode, listing.stdout.split())), search.known))
+    yield store._replace(held=_by_sha1(list(_decoded(listing.stdout)), search.known))
+
+
+def _decoded(output: bytes) -> Iterator[bytes]:
+    """The certificates in what PowerShell has printed; a line of another kind is passed over."""
+    for line in output.split():
+        with contextlib.suppress(binascii.Error):
+            yield base64.b64decode(line, validate=True)
 
 
 def _by_sha1(found: Sequence[bytes], known: Collection[str]) -> tuple[HeldRoot, ...]:
@@ -263,7 +285,7 @@ def _java(search: Search) -> Iterator[TrustStore]:
     machine = search.machine
     home = machine.variables.get("JAVA_HOME", "")
     own = Path(home, "bin", "keytool.exe" if machine.platform == "win32" else "keytool")
-    keytool = str(own) if home and own.is_file() else machine.program("keytool")
+    keytool = str(own) if home and _is_file(own) else machine.program("keytool")
     if keytool is None and "java" not in search.kinds and machine.program("java") is None:
         return
     file = machine.state / java_keystore.NAME

@@ -4,6 +4,8 @@ store: that is this machine's (`tests/e2e/test_trust.py` has one of its own)."""
 import json
 import sqlite3
 import subprocess
+import sys
+import tempfile
 import termios
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -47,6 +49,21 @@ class Browsers:
         assert "Warning" not in done.err
         return done
 
+    def as_user(self, *argv: str, foreign: Path, mode: int = 0o700) -> Result:
+        """devproxy as a user without rights, who owns all of this but the folder `foreign`, which is root's."""
+        subprocess.run(["chown", "-R", f"{UID}:{UID}", str(self.home.folder)], check=True)
+        subprocess.run(["chown", "-R", "0:0", str(foreign)], check=True)
+        foreign.chmod(mode)
+        user = ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups"]
+        env = {**self.home.environment(), **self.environment()}
+        trial = [*user, sys.executable, "-c", "import devproxy.cli.app, msgspec"]
+        if subprocess.run(trial, env=env, cwd=self.user, capture_output=True, check=False).returncode:
+            require.missing("a Python that other users may run")
+        words = [*user, *PROGRAM, *argv]
+        done = subprocess.run(words, env=env, cwd=self.user, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+        return Result(done.returncode, done.stdout, done.stderr)
+
     def database(self, path: str, password: str = "") -> Path:
         folder = self.user / path
         folder.mkdir(parents=True)
@@ -79,6 +96,18 @@ class Browsers:
 @pytest.fixture
 def browsers(home: Home) -> Browsers:
     return Browsers(home)
+
+
+@pytest.fixture
+def shared() -> Iterator[Browsers]:
+    """In a folder that other users may enter, for `as_user`."""
+    require.root()
+    require.program("setpriv")
+    with tempfile.TemporaryDirectory(prefix="devproxy-trust-") as folder:
+        Path(folder).chmod(0o755)
+        home = Home(Path(folder, "home"))
+        home.folder.mkdir(mode=0o700)
+        yield Browsers(home)
 
 
 def test_every_profile_is_trusted_and_left_as_it_was(browsers: Browsers) -> None:
@@ -156,7 +185,7 @@ def test_one_failing_store_does_not_stop_the_next(browsers: Browsers) -> None:
         assert str(folder) in done.err
     assert "damaged, or another program has locked it" in done.err
     assert "fix: close Firefox and try again" in done.err
-    assert not is_trusted(browsers.paths, ["localhost"])
+    assert is_trusted(browsers.paths, ["localhost"])
     states = {Path(row["place"]).name: row["state"] for row in browsers.rows("trust", "--check", *FIREFOX)}
     assert states == {"a": "unusable", "b": "missing", "c": "trusted"}
     assert browsers.devproxy("trust", "--check", *FIREFOX).code == Exit.BAD_NEWS
@@ -205,25 +234,28 @@ def test_a_primary_password_is_asked_for_on_a_terminal(browsers: Browsers, typed
     assert browsers.listing(profile) == []
 
 
-def test_a_read_only_database(browsers: Browsers) -> None:
-    require.root()
-    (profile,) = browsers.firefox("a")
-    subprocess.run(["chown", "-R", f"{UID}:{UID}", str(browsers.home.folder)], check=True)
-    subprocess.run(["chown", "-R", "0:0", str(profile)], check=True)
-    profile.chmod(0o755)
+def test_a_read_only_database(shared: Browsers) -> None:
+    (profile,) = shared.firefox("a")
     for file in profile.iterdir():
         file.chmod(0o644)
-    for folder in browsers.home.folder.parents:
-        if "pytest" in str(folder):
-            folder.chmod(0o755)
-    argv = ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups", *PROGRAM, "trust", *FIREFOX]
-    env = {**browsers.home.environment(), **browsers.environment()}
-    done = subprocess.run(argv, env=env, cwd=browsers.user, capture_output=True, text=True, check=False)
-    if "Permission denied" in done.stderr and "site-packages" in done.stderr:
-        require.missing("a Python that other users may run")
-    assert done.returncode == Exit.BAD_NEWS, done.stderr
-    assert "the database is read-only" in done.stderr
-    assert browsers.listing(profile) == []
+    done = shared.as_user("trust", *FIREFOX, foreign=profile, mode=0o755)
+    assert done.code == Exit.BAD_NEWS, done.err
+    assert "the database is read-only" in done.err
+    assert shared.listing(profile) == []
+
+
+def test_profiles_that_cannot_be_looked_at_are_passed_over(shared: Browsers) -> None:
+    """In another user's folder, on a disk that is not there, and a file where a folder should be."""
+    (good,) = shared.firefox("a")
+    locked = shared.database("locked/b")
+    (shared.user / "file").touch()
+    ini = shared.user / ".mozilla/firefox/profiles.ini"
+    others = (locked, shared.user / "gone", shared.user / "file")
+    sections = (f"[Profile{number}]\nIsRelative=0\nPath={path}\n" for number, path in enumerate(others, 1))
+    ini.write_text(ini.read_text() + "\n" + "\n".join(sections))
+    done = shared.as_user("trust", *FIREFOX, foreign=locked.parent)
+    assert done.code == Exit.GOOD, done.err
+    assert [len(shared.listing(profile)) for profile in (good, locked)] == [1, 0]
 
 
 def test_a_missing_certutil_is_told(browsers: Browsers) -> None:

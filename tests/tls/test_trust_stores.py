@@ -51,6 +51,9 @@ def held(store: TrustStore) -> set[str]:
 def test_a_distributions_anchors(place: Place, anchors: AnchorFolder) -> None:
     """The program that makes the bundle is played by one that joins the files; everything else is done."""
     folder = place.folder(anchors.folder)
+    if anchors.sign:
+        (place.root / anchors.sign).parent.mkdir(exist_ok=True)
+        (place.root / anchors.sign).touch()
     bundle = place.root / anchors.bundle
     bundle.parent.mkdir(parents=True, exist_ok=True)
     public = new_root().pem
@@ -269,7 +272,8 @@ def test_somebody_elses_certificate_in_the_keychain_is_not_ours(place: Place, ke
 def test_the_current_users_store_of_windows(place: Place) -> None:
     listing = base64.b64encode(ONE.der).decode()
     place.program(
-        "powershell.exe", f'case "$*" in *ReadOnly*) echo {listing};; *) echo "$*" >> {place.bin}/said;; esac'
+        "powershell.exe",
+        f'case "$*" in *ReadOnly*) echo a warning; echo {listing};; *) echo "$*" >> {place.bin}/said;; esac',
     )
     (store,) = look(place, "win32")
     assert held(store) == {ONE.fingerprint}

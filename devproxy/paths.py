@@ -129,6 +129,8 @@ class Paths:
         """A name in the folder that is locked while a port is chosen; the file of ports has a lock of its own."""
         return self.state / "ports" / "choice"
 
+    # state/ca/
+
     @property
     def authorities(self) -> Path:
         """The local certificate authorities, a folder each, and which of them are trusted where."""
@@ -138,6 +140,21 @@ class Paths:
     def trusted(self) -> Path:
         """Which stores were asked to trust our authorities, and do."""
         return self.authorities / "trusted.json"
+
+    # state/bundles/: files of CA certificates for the programs that `run` and `up` start
+
+    @property
+    def bundles(self) -> Path:
+        return self.state / "bundles"
+
+    @property
+    def own_roots(self) -> Path:
+        """The roots of our own authorities alone."""
+        return self.bundles / "devproxy.pem"
+
+    def bundle(self, label: str) -> Path:
+        """The system's and ours; `label` tells those apart that have more than that."""
+        return self.bundles / (f"bundle-{label}.pem" if label else "bundle.pem")
 
     # state/log/: devproxy's own logs beside those of the services
 

@@ -125,7 +125,7 @@ OUR_OWN = {
         "run/ending.py",
     ),
     *("run/logs.py", "run/detach.py", "run/supervisor.py", "storage/process_identity.py", "cli/app.py"),
-    *("storage/files.py", "storage/locks.py", "storage/rotating_file.py"),
+    *("storage/files.py", "storage/locks.py", "storage/rotating_file.py", "tls/authority.py"),
 }
 
 

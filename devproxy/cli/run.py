@@ -73,7 +73,7 @@ def _run(paths: Paths, name: str | None, argv: tuple[str, ...], force: bool) -> 
 
 def _take_the_place(paths: Paths, registry: Registry, name: str | None, argv: tuple[str, ...]) -> None:
     """Become the command if the service that is meant runs already, and we are a part of it; else return."""
-    from devproxy.run.command import prepare
+    from devproxy.run.command import prepare, with_certificates
     from devproxy.run.nested import execute, given_port, own_leases, refuse_endless
     from devproxy.run.selection import select_service
 
@@ -88,6 +88,7 @@ def _take_the_place(paths: Paths, registry: Registry, name: str | None, argv: tu
     refuse_endless(lease, argv)
     ports = ports_for_urls(paths, read_running(paths), registry.settings)
     prepared = prepare(service, port=given_port(lease), registry=registry, ports=ports, argv=argv)
+    prepared = with_certificates(prepared, service, paths, ports)
     for note in prepared.notes:
         remark(note)
     execute(prepared)

@@ -56,7 +56,7 @@ def command(*, dry_run: bool, check: bool, kinds: tuple[str, ...], as_json: bool
 
     \b
     devproxy trust --dry-run         what it would do
-    devproxy trust                   a local CA, if there is none, into every store
+    devproxy trust                   a local CA (made at first), into every store
     devproxy trust --store firefox   into the profiles of Firefox alone
     devproxy trust --check           which stores have it
 
@@ -131,7 +131,7 @@ def _do(wanted: _Wanted, plans: Sequence[Plan], as_json: bool) -> int:
         words = ("trust", "--stdin-for", who_asks())
         by_sudo(plan.store.place, words, content, piped=f"cat {files}", quiet=as_json)
 
-    done = carry_out(plans, by_root, quiet=as_json)
+    done = carry_out(plans, by_root)
     after = wanted.survey()
     wanted.known.write(done, after, wanted.kinds)
     failed = [one for one in done if one.error is not None]

@@ -87,23 +87,21 @@ def check_kinds(kinds: Sequence[str]) -> None:
             raise DevproxyError(f"there is no store `{kind}` on this system", fix=fix, exit_code=Exit.USAGE)
 
 
-def carry_out(plans: Sequence[Plan], by_root: ByRoot, *, quiet: bool) -> list[Done]:
+def carry_out(plans: Sequence[Plan], by_root: ByRoot) -> list[Done]:
     """Carry out every plan, whatever becomes of the others."""
-    return [_carry_out(plan, by_root, quiet=quiet) for plan in plans]
+    return [_carry_out(plan, by_root) for plan in plans]
 
 
-def _carry_out(plan: Plan, by_root: ByRoot, *, quiet: bool) -> Done:
+def _carry_out(plan: Plan, by_root: ByRoot) -> Done:
     store = plan.store
     if store.fault is not None:
         return Done(plan, DevproxyError(f"{store.kind}: {store.place}", why=store.fault.why, fix=store.fault.fix))
     on_terminal = sys.stdin.isatty() and sys.stderr.isatty()
-    if on_terminal and not quiet and plan.steps and store.kind == "firefox":
-        remark("where a profile has a primary password, it is asked for (Password or Pin for NSS Certificate DB)")
     try:
         if KINDS[store.kind].needs_root and plan.steps and not is_root():
             by_root(plan)
         else:
-            perform(plan, on_terminal=on_terminal)
+            perform(plan, remark if on_terminal else None)
     except DevproxyError as error:
         return Done(plan, error)
     return Done(plan)
@@ -161,7 +159,7 @@ def system_search(owner: str, known: Collection[str]) -> Search:
 
 def finish_as_root(plans: Sequence[Plan]) -> int:
     """Carry out the plans of the process that root runs, and say what failed."""
-    done = carry_out(plans, lambda _: None, quiet=True)
+    done = carry_out(plans, lambda _: None)
     tell_failures(done)
     return Exit.BAD_NEWS if any(one.error for one in done) else Exit.GOOD
 

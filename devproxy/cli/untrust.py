@@ -96,7 +96,7 @@ def _do(known: KnownRoots, plans: Sequence[Plan], kinds: tuple[str, ...], as_jso
         printed = " ".join(quote(held.fingerprint) for held in plan.store.held)
         by_sudo(plan.store.place, words, lines.encode(), piped=f"printf '%s\\n' {printed}", quiet=as_json)
 
-    done = carry_out(plans, by_root, quiet=as_json)
+    done = carry_out(plans, by_root)
     if known.paths.authorities.is_dir():
         failed = {(one.plan.store.kind, str(one.plan.store.place)) for one in done if one.error is not None}
         after = [store for store in survey(known.search(kinds, who_asks())) if store.held]

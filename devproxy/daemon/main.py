@@ -118,7 +118,8 @@ class Daemon:
             snapshot = Snapshot.of(await self._reloader.load(self._known_ports))
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
             self._forwarder = Forwarder(self._proxy, limit=connections)
-            self._tls = TlsAcceptor(self._proxy, TlsServer(self._paths, self._proxy).context, self._proxy.fronts)
+            certificates = TlsServer(self._paths, self._proxy, self._notice)
+            self._tls = TlsAcceptor(self._proxy, certificates.context, self._proxy.fronts)
             self._switch_access_log()
             await asyncio.to_thread(self._write_state)
             self._watch_health_of_services()
@@ -258,8 +259,11 @@ class Daemon:
             then = "stop listening" if port == "off" else "listen there"
             message = f"[proxy] {scheme} is {port or 'the standard port'} now: restart devproxy to {then}"
             self._notices.append(message)
-            self._events.add(Notice(message))
-            _log.warning("%s", message)
+            self._notice(message)
+
+    def _notice(self, message: str) -> None:
+        self._events.add(Notice(message))
+        _log.warning("%s", message)
 
     def _tell(self, change: RegistryChange) -> None:
         for event in change.events:

@@ -7,6 +7,7 @@ Not here: certificates and contexts (`tls/`), accepting (`proxy/tls_accept.py`).
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from devproxy.errors import DevproxyError
@@ -14,17 +15,20 @@ from devproxy.paths import Paths
 from devproxy.proxy.server import Proxy
 
 if TYPE_CHECKING:
+    from devproxy.tls.authority import Authority
     from devproxy.tls.contexts import ServerContexts
 
 _log = logging.getLogger(__name__)
 
 
 class TlsServer:
-    """The contexts for the names of `proxy`'s registry."""
+    """The contexts for the names of `proxy`'s registry. `tell` gets what a person should know once, in the loop."""
 
-    def __init__(self, paths: Paths, proxy: Proxy):
+    def __init__(self, paths: Paths, proxy: Proxy, tell: Callable[[str], None]):
         self._paths = paths
         self._proxy = proxy
+        self._tell_once = tell
+        self._loop = asyncio.get_running_loop()
         self._contexts: ServerContexts | None = None
         self._turn = asyncio.Lock()
 
@@ -39,11 +43,12 @@ class TlsServer:
     def _load(self) -> "ServerContexts":
         """Blocks: imports, and reads or makes the authority."""
         from devproxy.tls.authority import AuthorityStore
-        from devproxy.tls.contexts import ServerContexts
+        from devproxy.tls.contexts import ServerContexts, ignore_undecodable_names
 
+        ignore_undecodable_names()
         proxy = self._proxy
         contexts = ServerContexts(
-            AuthorityStore(self._paths.authorities),
+            AuthorityStore(self._paths.authorities, self._is_trusted, self._announce),
             lambda: proxy.snapshot.settings.tlds,
             self._is_registered,
             tuple(proxy.fronts),
@@ -54,6 +59,17 @@ class TlsServer:
         except DevproxyError as error:
             self._tell(error)
         return contexts
+
+    def _is_trusted(self, fingerprint: str) -> bool:
+        from devproxy.tls.trust_record import read_record
+
+        return read_record(self._paths).is_root_trusted(fingerprint)
+
+    def _announce(self, made: "Authority", predecessor: "Authority | None") -> None:
+        """From any thread."""
+        from devproxy.tls.authority import announcement
+
+        self._loop.call_soon_threadsafe(self._tell_once, announcement(made, predecessor))
 
     def _is_registered(self, hostname: str) -> bool:
         """Whether there may be a certificate for a hostname: a route leads from it, or to our own pages."""

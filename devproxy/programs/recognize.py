@@ -22,6 +22,10 @@ _STARTERS = frozenset(
 )
 # What dies of a SIGTERM, or waits for its child, without having passed it on; others that start a program do pass it on
 _PASSES_NOTHING_ON = SHELLS | {"npm", "npx", "pnpm", "pnpx", "pnx", "yarn", "bunx", "conda", "hatch", "pdm", "pipenv"}
+_JAVA = frozenset(
+    {"java", "mvn", "mvnw", "mvnd", "gradle", "gradlew", "quarkus", "sbt", "mill", "lein", "clj", "clojure", "kotlin"}
+    | {"jshell", "jbang", "scala", "groovy", "grails", "catalina.sh", "elasticsearch"}
+)
 _INTERPRETERS = frozenset({"node", "python", "pypy"})
 
 
@@ -92,6 +96,11 @@ def is_worker(argv: Sequence[str]) -> bool:
 def is_migration(argv: Sequence[str]) -> bool:
     """Whether a command brings a database up to date, and ends."""
     return _is_one_of(MIGRATIONS, argv)
+
+
+def starts_java(argv: Sequence[str]) -> bool:
+    """Whether a command starts a Java virtual machine, as far as its text says."""
+    return any(not command.names.isdisjoint(_JAVA) for command in parsed_commands(argv))
 
 
 def _is_one_of(rows: Sequence[Portless], argv: Sequence[str]) -> bool:

@@ -285,6 +285,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     env: tuple[tuple[str, str], ...] = ()
     env_file: tuple[str, ...] = ()
     env_names: EnvNames = EnvNames()
+    ca_bundle: bool = True
     depends_on: tuple[str, ...] = ()
     start: StartPolicy = "manual"
     restart: RestartPolicy = "on-failure"
@@ -361,6 +362,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[int, int] = (20000, 29999)
     listen_ports: tuple[int, int] = (10000, 19999)
     autostart: bool = True
+    ca_bundle: bool = True
     access_log: bool = False
     trusted_forwarded: bool = False
 

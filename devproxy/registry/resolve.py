@@ -48,7 +48,10 @@ _DURATIONS = frozenset(
     ("hold", "header_timeout", "idle_timeout", "grace", "idle_stop", "stop_grace", "interval", "timeout")
 )
 
-_INHERITED = ("response_timeout", "hold", "cross_site", "exposure", "other_user", "redirect", "hsts", "alt_svc")
+_INHERITED = (
+    *("response_timeout", "hold", "cross_site", "exposure", "other_user", "redirect", "hsts", "alt_svc"),
+    "ca_bundle",
+)
 
 _AS_WRITTEN = (
     "kind",
@@ -57,6 +60,7 @@ _AS_WRITTEN = (
     "host_header",
     "exposure",
     "other_user",
+    "ca_bundle",
     "start",
     "restart",
     "stop_signal",
@@ -300,7 +304,9 @@ _OF_SERVERS = frozenset(
 _OF_TCP = ("listen", "address", "scheme", "path", "cross_protocol")
 _OF_REQUESTS = frozenset({"host_header", "response_timeout", "cross_site", "redirect", "hsts", "alt_svc"})
 _OF_CLIENTS = frozenset({"start", "idle_stop", "hold", "cross_protocol"})
-_OF_COMMANDS = frozenset({"start", "idle_stop", "listens", "kind", "restart", "stop_signal", "stop_grace", "env_file"})
+_OF_COMMANDS = frozenset(
+    {"start", "idle_stop", "listens", "kind", "restart", "stop_signal", "stop_grace", "env_file", "ca_bundle"}
+)
 _EXPECTED_ANYWAY = {  # values that say what would be so without them
     ("start", "manual"),
     ("kind", "server"),

@@ -445,6 +445,14 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             ),
         ]
     ] = UNSET
+    ca_bundle: Maybe[
+        Annotated[
+            Switch,
+            key(
+                "Have its command trust devproxy's certificates (`SSL_CERT_FILE` …); the setting of [proxy] if absent."
+            ),
+        ]
+    ] = UNSET
     depends_on: Maybe[Annotated[ServiceNames, key("Services that are started first.", [])]] = UNSET
     start: Maybe[
         Annotated[
@@ -652,6 +660,16 @@ class ProxyTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     ports: Maybe[Annotated[PortRange, key("Ports that `devproxy run` allocates from.", "20000-29999")]] = UNSET
     listen_ports: Maybe[
         Annotated[PortRange, key('Ports that `listen = "auto"` of a TCP service is one of.', "10000-19999")]
+    ] = UNSET
+    ca_bundle: Maybe[
+        Annotated[
+            Switch,
+            key(
+                "Once there is a local CA, commands get files of certificates, the system's and devproxy's, in"
+                " `SSL_CERT_FILE`, `NODE_EXTRA_CA_CERTS` and their like. A variable that is set already stays.",
+                True,
+            ),
+        ]
     ] = UNSET
     autostart: Maybe[
         Annotated[Switch, key("`devproxy run` starts the proxy in the background if none runs.", True)]

@@ -1,6 +1,6 @@
 """A service's command as it is started: placeholders, the flags of its framework, environment, folder.
 
-Lives here: `prepare`.
+Lives here: `prepare`, and the variables for certificates (`with_certificates`).
 Not here: the scripts that `npm run` and its kin lead to (`detect/scripts.py`), starting it (`session.py`), which flags
 a framework needs (`programs/flags.py`).
 
@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from devproxy.detect.files import is_file
 from devproxy.detect.scripts import package_scripts
 from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import Paths
 from devproxy.programs.flags import AdaptedCommand, adapt, hostname_variables
+from devproxy.programs.recognize import starts_java
 from devproxy.registry.conflicts import NO_PROJECT, find
 from devproxy.registry.model import Registry, Service
 from devproxy.registry.values import PROJECT_PLACEHOLDERS, fill, project_value
@@ -87,6 +90,22 @@ def prepare(
     return PreparedCommand(
         argv=list(adapted.argv), env=env, cwd=cwd, port=adapted.port, notes=[safe(note) for note in notes]
     )
+
+
+def with_certificates(prepared: PreparedCommand, service: Service, paths: Paths, ports: Ports) -> PreparedCommand:
+    """With the variables by which its programs trust our certificates, where there are any to be trusted (`ca_bundle`,
+    `tls/bundle.py`). Blocks (disk)."""
+    if not service.ca_bundle or ports.https is None:
+        return prepared
+    from devproxy.tls.bundle import trust_variables
+
+    environment = {**os.environ, **prepared.env}
+    try:
+        added = trust_variables(paths, environment, jvm=starts_java(prepared.argv))
+    except DevproxyError as error:
+        note = safe(f"it is not told to trust devproxy's certificates: {error.what}: {error.why}")
+        return structs.replace(prepared, notes=[*prepared.notes, note])
+    return structs.replace(prepared, env=prepared.env | added)
 
 
 def _command(service: Service, argv: Sequence[str] | None) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from devproxy.registry.leases import remove_lease, replace_lease, take_lease
 from devproxy.registry.loader import read
 from devproxy.registry.model import Lease, ProxySettings, Registry, Service
 from devproxy.registry.resolve import with_lease
-from devproxy.run.command import PreparedCommand, prepare
+from devproxy.run.command import PreparedCommand, prepare, with_certificates
 from devproxy.run.ports import declared_ports, reserve
 from devproxy.run.selection import SelectedService
 from devproxy.storage.process_identity import start_time
@@ -75,6 +75,7 @@ def launch(
         if isinstance(service.listens, int):  # the name leads there; for PORT there is another one
             port = _reserved_port(paths, selected, registry, {lease.port})
         prepared = prepare(service, port=port, registry=registry, ports=ports, argv=argv or None)
+        prepared = with_certificates(prepared, service, paths, ports)
         if prepared.port != port:
             changed = structs.replace(lease, port=prepared.port)
             lease = changed if replace_lease(paths, lease, changed) else lease

@@ -35,9 +35,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import ensure_private
 from devproxy.storage import files, locks
 from devproxy.storage.system_errors import why_and_fix
-from devproxy.text import quote
+from devproxy.text import quote, safe
 from devproxy.tls.names import is_below
 from devproxy.tls.pem import fingerprint
 
@@ -125,11 +126,21 @@ class Authority:
 
 
 class AuthorityStore:
-    """The authorities in `folder`. `is_trusted` says of a root, by its fingerprint, whether some store has it."""
+    """The authorities in `folder`.
 
-    def __init__(self, folder: Path, is_trusted: Callable[[str], bool] = lambda _: False):
+    `is_trusted` says of a root, by its fingerprint, whether some store of the system has it; `on_made` is told of each
+    authority that this process has made, and of the one whose place it takes, if it does (`announcement` says it).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        is_trusted: Callable[[str], bool] = lambda _: False,
+        on_made: Callable[[Authority, Authority | None], None] = lambda *_: None,
+    ):
         self.folder = folder
         self._is_trusted = is_trusted
+        self._on_made = on_made
         self._read: dict[str, Authority] = {}
 
     def ensure(self, tlds: Sequence[str], now: dt.datetime) -> tuple[Authority, ...]:
@@ -140,11 +151,17 @@ class AuthorityStore:
         wanted = tuple(dict.fromkeys(("localhost", *tlds)))
         found = self._all()
         if _missing(found, wanted, now):
+            made = None
             with _explained(self.folder), _locked(self.folder):
-                found = self._all()  # another process may have been first
-                if missing := _missing(found, wanted, now):
-                    _make(self.folder, missing, now)
-                    found = self._all()
+                if missing := _missing(self._all(), wanted, now):  # else another process was first
+                    made = _make(self.folder, missing, now)
+            found = self._all()
+            if made:
+                new = self._read[made.name]
+                ending = (
+                    one for one in found if one.is_valid(now) and one is not new and is_below(one.tlds[0], new.tlds)
+                )
+                self._on_made(new, next(ending, None))
         return tuple(authority for authority in found if authority.is_valid(now))
 
     def choose(self, authorities: Iterable[Authority], hostname: str, now: dt.datetime) -> Authority | None:
@@ -161,6 +178,13 @@ class AuthorityStore:
             for one in found
         )
 
+    def version(self) -> int:
+        """Another number when an authority was made or removed, or what is known of the trust in them was written."""
+        try:
+            return self.folder.stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def _all(self) -> list[Authority]:
         """Those on the disk, the oldest first."""
         folders = authority_folders(self.folder)
@@ -168,11 +192,20 @@ class AuthorityStore:
         return sorted(self._read.values(), key=lambda one: (one.not_before, one.fingerprint))
 
 
+def announcement(made: Authority, predecessor: Authority | None) -> str:
+    """What a person is told of a new authority, once."""
+    text = f"a local CA for {', '.join(made.tlds)} was made: `devproxy trust` has browsers and programs accept it"
+    if predecessor is None:
+        return text
+    return f"{text}; until then, the one before it is used, which ends on {predecessor.not_after:%Y-%m-%d}"
+
+
 def authority_folders(folder: Path) -> list[Path]:
     """The folder of each authority. Raises DevproxyError where somebody else could have put them there."""
     with _explained(folder):
         try:
-            names = sorted(entry.name for entry in os.scandir(folder) if _FOLDER.fullmatch(entry.name))
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries if _FOLDER.fullmatch(entry.name))
         except FileNotFoundError:
             return []
         _check_folder(folder)
@@ -205,17 +238,20 @@ def _missing(found: Iterable[Authority], tlds: Iterable[str], now: dt.datetime) 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ensure_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
     _check_folder(folder)
     with locks.exclusive(folder / "authority"):
         yield
 
 
-def _make(folder: Path, tlds: Sequence[str], now: dt.datetime) -> None:
-    """Only under the lock, for it removes what a killed process has left."""
+def _make(folder: Path, tlds: Sequence[str], now: dt.datetime) -> Path:
+    """The folder of a new authority. Only under the lock, for it removes what a killed process has left."""
     from devproxy.tls import certificates
 
-    for leftover in folder.glob(f"{_UNFINISHED}*"):
+    with os.scandir(folder) as entries:
+        leftovers = [entry.path for entry in entries if entry.name.startswith(_UNFINISHED)]
+    for leftover in leftovers:
         shutil.rmtree(leftover, ignore_errors=True)
     new = certificates.make_authority(tlds, _whose(), now)
     unfinished = folder / f"{_UNFINISHED}{os.getpid()}"
@@ -223,7 +259,7 @@ def _make(folder: Path, tlds: Sequence[str], now: dt.datetime) -> None:
     (unfinished / _LEAVES).mkdir(mode=0o700)
     for name, content in ((_ROOT, new.root), (_INTERMEDIATE, new.intermediate), (_KEY, new.key)):
         files.write(unfinished / name, content.decode("ascii"))
-    unfinished.rename(folder / fingerprint(new.root)[:16])
+    return unfinished.rename(folder / fingerprint(new.root)[:16])
 
 
 def _whose() -> str:
@@ -232,8 +268,7 @@ def _whose() -> str:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):
         user = "unknown"
-    whose = f"{user}@{socket.gethostname()}"
-    return "".join(char if char.isprintable() else "?" for char in whose)
+    return safe(f"{user}@{socket.gethostname()}")
 
 
 # Files

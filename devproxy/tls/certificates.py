@@ -41,7 +41,7 @@ LEAF_LIFE: Final = dt.timedelta(days=397)
 LEAF_RENEWED: Final = dt.timedelta(days=45)  # so long before its end it is made anew
 
 _LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-_LONGEST: Final = 64  # characters of a part of a subject (RFC 5280, appendix A: ub-common-name and its like)
+_LONGEST: Final = 64  # bytes of a part of a subject (RFC 5280, appendix A: ub-common-name and its like)
 _NOT_OURS: Final = (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound)
 _PKCS8: Final = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -171,7 +171,8 @@ def _subject(kind: str, label: str, whose: str, tlds: Sequence[str]) -> x509.Nam
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    raw = text.encode()
+    return text if len(raw) <= _LONGEST else raw[: _LONGEST - 3].decode(errors="ignore") + "..."
 
 
 def _whole(moment: dt.datetime) -> dt.datetime:

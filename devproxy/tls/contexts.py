@@ -1,16 +1,17 @@
 """The TLS contexts of the port for HTTPS: which certificate a client gets, and when it is made.
 
 A server accepts with one context, `ServerContexts.context`, which has no certificate. Its callback for SNI (RFC 6066
-§3) swaps in the context of the host that was asked for: one a hostname, made when the first client asks, kept (the
-least recently used goes), looked at again after an hour, so that a certificate is renewed, and an authority that takes
-the place of an older one used, without a restart.
+§3) swaps in the context of the host that was asked for: one a hostname, made when the first client asks, and kept (the
+least recently used goes). It is looked at again after an hour, and when the folder of authorities changes: so a
+certificate is renewed, and an authority that takes the place of an older one is used, without a restart.
 
 - No name, or one that nobody has: the alert unrecognized_name, and nothing of a certificate.
 - The TLS of asyncio and of uvloop closes a connection whose handshake has failed before the alert is sent, so that a
   browser says "the connection was reset". Connections here (`sslobject_class`) tell of the failure only when they are
   asked the next time; until then the loop believes that the handshake waits for the client, and sends what is there.
 - Sessions are resumed across the swap: OpenSSL makes and reads tickets, and keeps sessions, by the context that a
-  connection began with, which is always the same one; Python gives all of its contexts one session id context.
+  connection began with, which is always the same one; Python gives all of its contexts one session id context. The
+  callback runs for them too: up to TLS 1.2 with the name that the session was made for, whatever name comes with it.
 - The version is chosen before the callback runs, ALPN and the cipher after it: every context has all of the settings.
 
 The callback runs in the event loop, so what it does is short: making a certificate takes under 1 ms, once
@@ -43,6 +44,11 @@ def _utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def _is_recent(moment: dt.datetime, now: dt.datetime) -> bool:
+    """Also false where the clock was put back."""
+    return dt.timedelta() <= now - moment < LOOKED_AT_AGAIN
+
+
 def _ignore(_: object) -> None:
     pass
 
@@ -65,8 +71,8 @@ class AlertedConnection(ssl.SSLObject):
 
 
 def ignore_undecodable_names() -> None:
-    """Keep names in SNI that are not ASCII from printing a traceback, beside the alert that they get: Python decodes the
-    name before it calls the callback, where no caller can catch what that raises."""
+    """Keep names in SNI that are not ASCII from printing a traceback, beside the alert that they get: Python decodes
+    the name before it calls the callback, where no caller can catch what that raises."""
     previous = sys.unraisablehook
 
     def hook(unraisable: "sys.UnraisableHookArgs") -> None:
@@ -79,15 +85,15 @@ def ignore_undecodable_names() -> None:
 @dataclass(slots=True)
 class _HostContext:
     context: ssl.SSLContext
-    file: Path
-    content: bytes
+    written: tuple[Path, int, int]  # the file, and which one it was
+    version: int
     looked_at: dt.datetime
 
 
 class ServerContexts:
     """The contexts for the hosts that `is_registered` says a certificate may exist for (it gets them in lower case).
 
-    `on_authority` is told of each authority that was made here, `on_error` of what is wrong with the CA, once.
+    `on_error` is told what is wrong with the CA, once.
     """
 
     def __init__(
@@ -98,7 +104,6 @@ class ServerContexts:
         alpn: Sequence[str] = ("h2", "http/1.1"),
         *,
         now: Callable[[], dt.datetime] = _utc_now,
-        on_authority: Callable[[Authority], None] = _ignore,
         on_error: Callable[[DevproxyError], None] = _ignore,
     ):
         self._store = store
@@ -106,11 +111,10 @@ class ServerContexts:
         self._is_registered = is_registered
         self._alpn = list(alpn)
         self._now = now
-        self._on_authority = on_authority
         self._on_error = on_error
         self._told = ""  # the error that was told last
         self._authorities: tuple[Authority, ...] = ()
-        self._ensured: tuple[tuple[str, ...], dt.datetime] | None = None  # for which TLDs, and when
+        self._ensured: tuple[tuple[str, ...], int, dt.datetime] | None = None  # for which TLDs, what of, and when
         self._hosts: dict[str, _HostContext] = {}  # the least recently used first
         self.context = self._new_context()
         self.context.sni_callback = self._swap
@@ -125,7 +129,7 @@ class ServerContexts:
             return None
         now = self._now()
         known = self._hosts.pop(hostname, None)
-        if known is None or not dt.timedelta() <= now - known.looked_at < LOOKED_AT_AGAIN:
+        if known is None or known.version != self._store.version() or not _is_recent(known.looked_at, now):
             known = self._look(hostname, known, now)
             if known is None:
                 return None
@@ -142,6 +146,7 @@ class ServerContexts:
         except DevproxyError as error:
             self._tell(error)
             return _INTERNAL
+        self._told = ""
         if context is None:
             return _UNRECOGNIZED
         connection.context = context
@@ -155,28 +160,25 @@ class ServerContexts:
             return None
         try:
             file = authority.issue(hostname, now)
-            content = file.read_bytes()
-            if known is not None and (file, content) == (known.file, known.content):
+            status = file.stat()
+            written = file, status.st_ino, status.st_mtime_ns
+            if known is not None and written == known.written:
                 context = known.context
             else:
                 context = self._new_context()
                 context.load_cert_chain(file)
         except OSError as error:  # ssl.SSLError is one
             raise DevproxyError(f"the certificate of {hostname} cannot be used", why=str(error)) from error
-        return _HostContext(context, file, content, now)
+        return _HostContext(context, written, self._store.version(), now)
 
     def _ensure(self, now: dt.datetime) -> None:
         tlds = tuple(self._tlds())
         if self._ensured is not None:
-            for_tlds, at = self._ensured
-            if for_tlds == tlds and dt.timedelta() <= now - at < LOOKED_AT_AGAIN:
+            for_tlds, version, at = self._ensured
+            if (for_tlds, version) == (tlds, self._store.version()) and _is_recent(at, now):
                 return
-        before = {one.fingerprint for one in self._store.roots(now)}
         self._authorities = self._store.ensure(tlds, now)
-        self._ensured = (tlds, now)
-        for one in self._authorities:
-            if one.fingerprint not in before:
-                self._on_authority(one)
+        self._ensured = (tlds, self._store.version(), now)
 
     def _tell(self, error: DevproxyError) -> None:
         self._ensured = None  # somebody may mend it

@@ -1,8 +1,8 @@
 """Looking at the trust stores of this machine, and changing them: the shell around `trust_stores.py`.
 
 `survey` finds the stores that are here and what of ours each holds. `perform` runs one plan; a failure is told in words
-and ends that plan alone. No step asks anybody anything, but a program that needs a password does so itself, on a
-terminal.
+and ends that plan alone. No step asks anybody anything, but a program that needs a password does so itself, on
+a terminal.
 
 Not here: which steps there are (`trust_stores.py`), rights of root (`cli/trust.py`), the record (`trust_record.py`).
 """
@@ -147,7 +147,7 @@ def _chrome(search: Search) -> Iterator[TrustStore]:
         not program.startswith("/snap/") for program in filter(None, map(machine.program, nss.CHROMIUMS))
     )
     first = folders[0]
-    # Every version reads the first place, and none another where that folder is; which one it makes by itself depends on
+    # Every version reads the first place, and no other one where that folder is. Which one it makes itself depends on
     # the version.
     if first not in there and (first.is_dir() or (is_wanted and not there)):
         yield _usable(machine, TrustStore("chrome", first, is_new=True, is_made=not first.is_dir()))
@@ -288,18 +288,24 @@ _FINDERS: Final[dict[str, tuple[tuple[str, _Finder], ...]]] = {
 # Doing
 
 
-def perform(plan: Plan, *, on_terminal: bool) -> None:
-    """Take the steps of one plan. Raises DevproxyError at the first that fails."""
+Announce = Callable[[str], None]
+
+
+def perform(plan: Plan, announce: Announce | None = None) -> None:
+    """Take the steps of one plan. Raises DevproxyError at the first that fails.
+
+    `announce` says what a program is about to ask for on the terminal; without it there is none, and nothing is asked.
+    """
     for step in plan.steps:
         try:
-            _take(plan.store, step, on_terminal)
+            _take(plan.store, step, announce)
         except OSError as error:
             path = Path(error.filename if isinstance(error.filename, str) else plan.store.place)
             why, fix = why_and_fix(error, path)
             raise _failed(plan.store, step, why, fix) from error
 
 
-def _take(store: TrustStore, step: Step, on_terminal: bool) -> None:
+def _take(store: TrustStore, step: Step, announce: Announce | None) -> None:
     match step:
         case WriteFile(path, content):
             files.change_bytes(path, lambda _: content)
@@ -314,7 +320,7 @@ def _take(store: TrustStore, step: Step, on_terminal: bool) -> None:
             public = pem.certificates(listing) or pem.certificates(_bundle())
             files.write_disposable(path, java_keystore.merged([anchor.der for anchor in anchors], public))
         case RunTool():
-            _run_tool(store, step, on_terminal)
+            _run_tool(store, step, announce)
 
 
 def _bundle() -> bytes:
@@ -322,17 +328,26 @@ def _bundle() -> bytes:
     return next(filter(None, (_content(Path("/", anchors.bundle)) for anchors in ANCHORS)), b"")
 
 
-def _run_tool(store: TrustStore, step: RunTool, on_terminal: bool) -> None:
+def _run_tool(store: TrustStore, step: RunTool, announce: Announce | None) -> None:
     done = _run(step.argv, step.stdin)
-    if done.returncode and step.asking and on_terminal and nss.needs_password(_said(done)):
-        done = _run(step.asking, step.stdin, patience=None)
+    try:
+        if done.returncode and step.asking and announce is not None and nss.needs_password(_said(done)):
+            announce(f"{store.place} has a password, which certutil asks for; to leave it alone: Ctrl-C")
+            done = _run(step.asking, step.stdin, patience=None)
+    except KeyboardInterrupt:
+        _undo(step)
+        raise
     if not done.returncode:
         return
-    if step.undo:
-        _run(step.undo)
+    _undo(step)
     if store.kind in ("chrome", "firefox"):
         raise _failed(store, step, *_nss_fault(store.kind, done))
     raise _failed(store, step, f"{Path(step.argv[0]).name} has ended with {done.returncode}: {_said(done)[-500:]}", "")
+
+
+def _undo(step: RunTool) -> None:
+    if step.undo:
+        _run(step.undo)
 
 
 def _failed(store: TrustStore, step: Step, why: str, fix: str) -> DevproxyError:

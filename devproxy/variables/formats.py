@@ -18,6 +18,7 @@ from typing import Final
 from devproxy.text import json_text
 
 FORMATS: Final = ("shell", "dotenv", "json", "fish", "powershell", "github")
+SHELLS: Final = ("shell", "fish", "powershell")
 _SHELL_BARE = "[A-Za-z0-9_./:@%+,-]*"
 _POWERSHELL_QUOTES = "(['\u2018\u2019\u201a\u201b])"
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"}

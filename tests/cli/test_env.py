@@ -1,13 +1,17 @@
 """`devproxy env`: variables on stdout and nothing else, what is said on stderr, a block in a file, exit codes."""
 
+import datetime as dt
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from devproxy.tls.authority import AuthorityStore
+from devproxy.tls.bundle import ADDED, WHOLE
 from tests import require
 from tests.cli.command import Home, pretend_running, write_all
 from tests.waiting import PROGRAM_DEADLINE
@@ -177,3 +181,63 @@ def test_on_github(home: Home, shop: Path) -> None:
     file.write_text("A=1\n")
     run(["bash", "-c", 'devproxy env db --format github >> "$GITHUB_ENV"'], home, shop, GITHUB_ENV=str(file))
     assert file.read_text() == f"A=1\n{DB}"
+
+
+# Certificates
+
+
+CERTIFICATES = {*WHOLE, *ADDED}
+
+
+@pytest.fixture
+def with_ca(home: Home, shop: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the project; its proxy has a port for HTTPS, and there is a local CA."""
+    for name in CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    pretend_running(home, 7080, https=7443)
+    AuthorityStore(home.state / "ca").ensure(("localhost",), dt.datetime.now(dt.UTC))
+    return shop
+
+
+def names(output: str) -> set[str]:
+    return set(re.findall(r"^(?:export |set -gx |\$env:)?(\w+)", output, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("kind", "has"), [("shell", True), ("fish", True), ("powershell", True), ("dotenv", False)])
+def test_a_shell_is_told_which_certificates_to_trust(home: Home, with_ca: Path, kind: str, has: bool) -> None:
+    done = home.run("env", "--format", kind, cwd=with_ca)
+    assert (done.code, done.err) == (0, "")
+    assert names(done.out) & CERTIFICATES == (CERTIFICATES if has else set())
+    if kind == "shell":
+        assert f"export NODE_EXTRA_CA_CERTS='{home.state}/bundles/devproxy.pem'\n" in done.out
+
+
+def test_a_variable_of_the_shell_stays(home: Home, with_ca: Path) -> None:
+    done = home.run("env", cwd=with_ca, SSL_CERT_FILE="/mine.pem")
+    assert names(done.out) & CERTIFICATES == CERTIFICATES - {"SSL_CERT_FILE"}
+
+
+@pytest.mark.parametrize("why", ["no https", "switched off", "damaged"])
+def test_a_shell_is_not_told_where_there_is_nothing_to_trust(home: Home, with_ca: Path, why: str) -> None:
+    said = ""
+    if why == "no https":
+        pretend_running(home, 7080)
+    elif why == "switched off":
+        home.write(f"[proxy]\nca_bundle = false\n{home.registry.read_text()}")
+    else:
+        next((home.state / "ca").glob("*/root.pem")).unlink()
+        said = "root.pem is missing"
+    done = home.run("env", cwd=with_ca)
+    assert done.code == 0
+    assert not names(done.out) & CERTIFICATES
+    assert said in done.err
+    assert bool(done.err) == bool(said)
+
+
+@pytest.mark.parametrize("switch", ["", "ca_bundle = false\n"])
+def test_a_command_is_told_which_certificates_to_trust(home: Home, with_ca: Path, switch: str) -> None:
+    file = with_ca / "devproxy.toml"
+    file.write_text(f'{file.read_text()}\n[services.job]\nkind = "task"\ncommand = "env"\n{switch}')
+    done = home.run("run", "job", cwd=with_ca)
+    assert done.code == 0, done
+    assert names(done.out) & CERTIFICATES == (set() if switch else CERTIFICATES)

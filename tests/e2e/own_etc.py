@@ -122,3 +122,14 @@ def own_etc(*, mount_point: bool = False, also: Sequence[str] = (), addresses: S
         made = OwnEtc(folder, mount_point=mount_point, also=also, addresses=addresses)
         stack.callback(made.close)
         yield made
+
+
+def sudo_stand_in(folder: Path) -> Path:
+    """A `sudo` that keeps what it is to run, and its standard input, instead of running it."""
+    tools = folder / "bin"
+    tools.mkdir()
+    sudo = tools / "sudo"
+    sudo.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > {folder}/argv\ncat > {folder}/stdin\n", "utf-8")
+    sudo.chmod(0o755)
+    folder.chmod(0o777)
+    return tools

@@ -18,7 +18,7 @@ import pytest
 
 from devproxy.errors import Exit
 from tests import require
-from tests.e2e.own_etc import BEFORE, PROGRAM, OwnEtc, own_etc
+from tests.e2e.own_etc import BEFORE, PROGRAM, OwnEtc, own_etc, sudo_stand_in
 from tests.e2e.processes import running
 from tests.e2e.run import OnTerminal
 from tests.health.servers import postgres
@@ -287,17 +287,6 @@ def test_a_system_that_does_not_ask_the_file_is_told_of(etc: OwnEtc) -> None:
 
 
 # Rights.
-
-
-def sudo_stand_in(folder: Path) -> Path:
-    """A `sudo` that keeps what it is to run, and its standard input, instead of running it."""
-    tools = folder / "bin"
-    tools.mkdir()
-    sudo = tools / "sudo"
-    sudo.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > {folder}/argv\ncat > {folder}/stdin\n", "utf-8")
-    sudo.chmod(0o755)
-    folder.chmod(0o777)
-    return tools
 
 
 @pytest.mark.parametrize("action", ["--apply", "--remove"])

@@ -4,6 +4,8 @@ namespace of the test's own, so that nothing of this machine's is touched."""
 import datetime as dt
 import hashlib
 import ipaddress
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from devproxy.errors import Exit
 from devproxy.tls.authority import AuthorityStore
@@ -32,8 +34,10 @@ from tests.e2e.believers import (
     nss_believes,
     who_believes,
 )
-from tests.e2e.own_etc import OwnEtc, own_etc
+from tests.e2e.own_etc import PROGRAM, OwnEtc, own_etc, sudo_stand_in
 from tests.e2e.processes import APPS, running
+from tests.e2e.run import OnTerminal
+from tests.other_user import UID
 
 pytestmark = pytest.mark.e2e
 
@@ -48,6 +52,8 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     also = [path for path in getattr(request, "param", ()) if Path(path).is_dir()]
     with own_etc(also=also, addresses=[ADDRESS]) as etc:
         etc.write(HOSTS.encode())
+        if not any("dpkg" in path for path in also):  # which Java's hook writes to
+            shutil.rmtree(etc.etc / "ca-certificates/update.d", ignore_errors=True)
         home = etc.folder / "user"
         home.mkdir()
         yield Machine(etc, home, etc.folder / "server.log")
@@ -95,7 +101,7 @@ def sign(authority: Path, name: str) -> bytes:
 
 
 def state(etc: OwnEtc) -> dict[str, str]:
-    """Every file and link of the system's store as it is, but for Java's keystore: it is new each time it is written."""
+    """Every file and link of the system's store as it is, but for Java's keystore: each time it is another one."""
     found = {}
     for root in (etc.etc / "ssl", etc.etc / "ca-certificates", etc.folder / "usr-local-share-ca-certificates"):
         for file in sorted(root.rglob("*")):
@@ -166,3 +172,93 @@ def test_firefox(served: Machine) -> None:
     assert served.devproxy("untrust").code == Exit.GOOD
     assert not nss_believes(served, profile, OURS)
     assert not firefox_believes(served, OURS)
+
+
+# Whose rights
+
+
+@pytest.fixture
+def anchors(machine: Machine) -> Path:
+    """The folder of the system's store, as it is seen from outside."""
+    return machine.etc.folder / COPIED[0].strip("/").replace("/", "-")
+
+
+def names(anchors: Path) -> list[str]:
+    return sorted(file.name for file in anchors.iterdir() if file.name.startswith("devproxy-"))
+
+
+SYSTEM = ("--store", "system")
+ONLY_ANCHORS = pytest.mark.parametrize("machine", [COPIED[:1]], indirect=True, ids=["anchors"])
+
+
+@ONLY_ANCHORS
+def test_sudo_is_asked_for_the_systems_store_alone(machine: Machine, anchors: Path) -> None:
+    """It gets the certificate, later the fingerprint, on its standard input, and nothing of the user's to read."""
+    etc = machine.etc
+    tools = sudo_stand_in(etc.folder)
+    env = {**machine.environment(), "PATH": f"{tools}:{os.environ['PATH']}"}
+    machine.home.chmod(0o777)
+    for action, expected in (("trust", [f"devproxy-{UID}-"]), ("untrust", [])):
+        typed = OnTerminal(etc.as_user(*PROGRAM, action, *SYSTEM), cwd=etc.home.folder, env=env)
+        try:
+            typed.wait_seen("belongs to root: sudo writes it")
+            typed.wait()
+        finally:
+            typed.close()
+        argv = (etc.folder / "argv").read_text().split("\0")[1:-1]
+        given = (etc.folder / "stdin").read_bytes()
+        done = etc.run(*argv, env={"PATH": os.environ["PATH"], "HOME": "/root"}, stdin=given)
+        assert (done.code, done.out, done.err) == (Exit.GOOD, "", "")
+        assert [name[: len(f"devproxy-{UID}-")] for name in names(anchors)] == expected
+        assert str(etc.home.folder) not in " ".join(argv)
+
+
+@ONLY_ANCHORS
+def test_without_a_terminal_the_commands_to_type_are_said(machine: Machine, anchors: Path) -> None:
+    etc = machine.etc
+    machine.home.chmod(0o777)
+    for action, count in (("trust", 1), ("untrust", 0)):
+        argv = etc.as_user(*PROGRAM, action, *SYSTEM)
+        done = etc.run(*argv[argv.index("setpriv") :], env=machine.environment())
+        assert done.code == Exit.BAD_NEWS, done.err
+        (fix,) = [line for line in done.err.splitlines() if "fix: " in line]
+        typed = fix.partition("fix: ")[2].removeprefix("do it as root: ").replace("| sudo ", "| ")
+        assert etc.run("sh", "-c", typed, env={"PATH": os.environ["PATH"]}).code == Exit.GOOD, typed
+        assert len(names(anchors)) == count
+
+
+@ONLY_ANCHORS
+def test_root_takes_no_certificate_but_one_that_is_limited(machine: Machine, anchors: Path) -> None:
+    """A public root, our intermediate, a leaf, one that only says that it is ours: whoever pipes them, none gets in."""
+    store = AuthorityStore(machine.etc.home.state / "ca")
+    (authority,) = store.ensure(["localhost"], dt.datetime.now(dt.UTC))
+    leaf = authority.issue(OURS, dt.datetime.now(dt.UTC)).read_bytes()
+    public = next(iter(sorted(Path("/usr/share/ca-certificates/mozilla").glob("*.crt")))).read_bytes()
+    intermediate = (authority.folder / "intermediate.pem").read_bytes()
+    for given in (public, intermediate, leaf, authority.root_pem + public, unlimited(), b"nothing", b""):
+        done = machine.etc.run(*PROGRAM, "trust", "--stdin-for", "me", stdin=given)
+        assert done.code in (Exit.REFUSED, Exit.USAGE), given
+        assert "Traceback" not in done.err
+    for given in (b"../../etc/passwd", b"zz" * 32, b"\xff"):
+        assert machine.etc.run(*PROGRAM, "untrust", "--stdin-for", "me", stdin=given).code == Exit.USAGE
+    assert names(anchors) == []
+
+
+def unlimited() -> bytes:
+    """A root that is called as ours are, for every name there is."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "devproxy root 01234567 me@here")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=99))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@ONLY_ANCHORS
+def test_another_users_root_is_left_alone(machine: Machine, anchors: Path) -> None:
+    done = machine.devproxy("trust", *SYSTEM)
+    assert done.code == Exit.GOOD, done.err
+    (name,) = names(anchors)
+    theirs = name.replace("devproxy-root-", "devproxy-alice-")
+    (anchors / theirs).write_bytes((anchors / name).read_bytes())
+    assert machine.devproxy("untrust").code == Exit.GOOD
+    assert names(anchors) == [theirs]

@@ -43,6 +43,7 @@ IDLE: dict[str, tuple[str, set[str]]] = {
     "restart": ('"never"', COMMANDS),
     "listens": ("3001", COMMANDS),
     "env_file": ('".env"', COMMANDS),
+    "ca_bundle": ("false", COMMANDS),
     "stop_signal": ('"SIGINT"', COMMANDS),
     "stop_grace": ('"5s"', COMMANDS),
     "origin_header": ('"upstream"', set(WAYS)),  # without `host_header`

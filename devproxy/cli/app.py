@@ -52,7 +52,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "restart": "End the proxy, or SERVICE, and run it again.",
         "rm": "Take a service out of your registry.",
         "unlink": "Take a project out of your registry.",
-        "untrust": "Take back what trust has done.",
+        "untrust": "Take the local CA out of every store that trusts it.",
         "completion": "Teach your shell to complete names and commands.",
         "help": "Tell more about COMMAND.",
     },

@@ -52,7 +52,7 @@ _NOT_MADE = Anchor(b"", "<fingerprint>")  # what a dry run plans with where ther
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.option("--stdin-for", "owner", metavar="USER", help="As root: trust the roots that USER's devproxy gives.")
 def command(*, dry_run: bool, check: bool, kinds: tuple[str, ...], as_json: bool, owner: str | None) -> int:
-    """Have browsers and programs on this machine believe https://web.localhost.
+    """Have browsers and programs believe https:// names of services on this machine.
 
     \b
     devproxy trust --dry-run         what it would do
@@ -121,15 +121,17 @@ class _Wanted(NamedTuple):
         return survey(self.known.search(self.kinds, who_asks()))
 
     def file(self, fingerprint: str) -> Path:
-        return self.known.paths.authorities / fingerprint[:16] / "root.pem"
+        from devproxy.tls.authority import root_file
+
+        return root_file(self.known.paths.authorities, fingerprint)
 
 
 def _do(wanted: _Wanted, plans: Sequence[Plan], as_json: bool) -> int:
     def by_root(plan: Plan) -> None:
-        files = " ".join(quote(wanted.file(root.fingerprint)) for root in wanted.roots)
+        piped = " ".join(("cat", *(quote(wanted.file(root.fingerprint)) for root in wanted.roots)))
         content = b"".join(anchor.pem for anchor in wanted.anchors)
         words = ("trust", "--stdin-for", who_asks())
-        by_sudo(plan.store.place, words, content, piped=f"cat {files}", quiet=as_json)
+        by_sudo(plan.store.place, words, content, piped=piped, quiet=as_json)
 
     done = carry_out(plans, by_root)
     after = wanted.survey()

@@ -212,6 +212,11 @@ def authority_folders(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def root_file(folder: Path, fingerprint: str) -> Path:
+    """Where the root with this fingerprint stands in `folder`, that of all authorities."""
+    return folder / fingerprint[:16] / _ROOT
+
+
 def read_root(folder: Path) -> bytes:
     """The root certificate of the authority in `folder`, as PEM. Raises DevproxyError where it is not the one that the
     folder is named after; `cryptography` is not needed for it."""

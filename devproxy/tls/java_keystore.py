@@ -19,7 +19,7 @@ PASSWORD: Final = "changeit"  # noqa: S105 (what Java's own keystore has; only c
 
 
 def options(file: Path) -> str:
-    """The value of JAVA_TOOL_OPTIONS (JDK-3.0: every runtime reads it) that makes Java use `file`."""
+    """The value of JAVA_TOOL_OPTIONS (JVM Tool Interface: every runtime reads it) that makes Java use `file`."""
     return (
         f"-Djavax.net.ssl.trustStore={_option(file)} -Djavax.net.ssl.trustStoreType=PKCS12 "
         f"-Djavax.net.ssl.trustStorePassword={PASSWORD}"

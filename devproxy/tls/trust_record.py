@@ -1,8 +1,8 @@
 """Where our roots are trusted: `state/ca/trusted.json`, which `devproxy trust` and `untrust` write.
 
-It is what URLs go by (`is_trusted`): `https://` is printed once no store that was asked to trust the CA has refused.
-So it is read often, and says everything that is needed: no certificate is read, no store is asked. Whoever takes a root
-out of a store by hand is told by `devproxy trust --check`, which looks.
+It is what URLs go by (`is_trusted`): `https://` is printed once no kind of store that was asked to trust the CA is
+without it. So it is read often, and says everything that is needed: no certificate is read, no store is asked. Whoever
+takes a root out of a store by hand is told by `devproxy trust --check`, which looks.
 
 Not here: the stores (`trust_stores.py`).
 """
@@ -47,9 +47,12 @@ class TrustRecord(msgspec.Struct, frozen=True):
     stores: tuple[RecordedStore, ...] = ()
 
     def is_root_trusted(self, fingerprint: str) -> bool:
-        """Whether every store that was asked, and that URLs depend on, trusts this root, and there is one."""
-        stores = [store for store in self.stores if store.is_for_urls]
-        return bool(stores) and all(fingerprint in store.roots for store in stores)
+        """Whether this root is trusted by a store of each kind that was asked, and that URLs depend on.
+
+        One of a kind is enough: an old profile of Firefox that is damaged must not keep every URL at http.
+        """
+        asked = {store.kind for store in self.stores if store.is_for_urls}
+        return bool(asked) and asked == {store.kind for store in self.stores if fingerprint in store.roots} & asked
 
     def covers(self, tlds: Iterable[str], now: float) -> bool:
         """Whether each of `tlds` has a root that is trusted and has not ended."""

@@ -179,6 +179,7 @@ class AnchorFolder(NamedTuple):
     bundle: str
     links: str = ""  # the folder of which hooks are told
     hooks: str = ""
+    sign: str = ""  # a file by which it is known, where another has the same folder
 
 
 ANCHORS: Final = (
@@ -202,6 +203,14 @@ ANCHORS: Final = (
         ("update-ca-trust",),
         ("update-ca-trust",),
         "etc/ca-certificates/extracted/tls-ca-bundle.pem",
+    ),
+    AnchorFolder(
+        "Alpine",
+        "usr/local/share/ca-certificates",
+        ("update-ca-certificates",),
+        ("update-ca-certificates",),
+        "etc/ssl/certs/ca-certificates.crt",
+        sign="etc/alpine-release",
     ),
     AnchorFolder(
         "Debian, Ubuntu",

@@ -106,7 +106,8 @@ def _system(search: Search) -> Iterator[TrustStore]:
     for anchors in ANCHORS:
         folder = machine.root / anchors.folder
         program = machine.program(anchors.update[0])
-        if folder.is_dir() and program is not None:
+        is_this = folder.is_dir() and (not anchors.sign or (machine.root / anchors.sign).is_file())
+        if is_this and program is not None:
             yield _anchored(machine, anchors, TrustStore("system", folder, program, anchors, owner=machine.owner))
             return
     fix = "let it trust the root by hand: devproxy trust --json says where it is"

@@ -85,5 +85,6 @@ def test_the_main_module_runs_it(home: Home) -> None:
 
 def test_every_file_of_the_package_is_a_command_or_known() -> None:
     parts = {"__init__", "app", "arguments", "context", "errors", "history", "output", "registry_edit", "shell_startup"}
+    parts |= {"root_rights", "trust_changes"}
     files = {file.stem for file in Path(some_command.__file__).parent.glob("*.py")}
     assert files - parts == set(SUMMARIES)

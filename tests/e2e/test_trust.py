@@ -38,6 +38,7 @@ from tests.e2e.own_etc import PROGRAM, OwnEtc, own_etc, sudo_stand_in
 from tests.e2e.processes import APPS, running
 from tests.e2e.run import OnTerminal
 from tests.other_user import UID
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -172,6 +173,32 @@ def test_firefox(served: Machine) -> None:
     assert served.devproxy("untrust").code == Exit.GOOD
     assert not nss_believes(served, profile, OURS)
     assert not firefox_believes(served, OURS)
+
+
+@pytest.mark.slow
+def test_the_proxy_is_believed_without_a_restart(machine: Machine) -> None:
+    """The URL that `devproxy url` prints is http first, https once the CA is trusted; Chromium opens it."""
+    page = machine.etc.folder / "site"
+    page.mkdir()
+    (page / "index.html").write_text("<!doctype html><title>it</title><p>believed</p>")
+    port = 8000  # the network is this test's own
+    machine.etc.home.write(f"[services.web]\nport = {port}\n")
+    server = ["/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(page), str(port)]
+    argv = machine.etc.command(server)
+    with running(argv, machine.log, cwd=page):
+        assert machine.devproxy("start").code == Exit.GOOD
+        try:
+            wait_until(lambda: machine.devproxy("url", "web").out.startswith("http://web.localhost"), "the proxy")
+            assert not believes(machine, CHROMIUM, OURS)
+            done = machine.devproxy("trust", "--store", "chrome")
+            assert done.code == Exit.GOOD, done.err
+            assert machine.devproxy("url", "web").out == "https://web.localhost\n"
+            assert believes(machine, CHROMIUM, OURS)
+            assert machine.devproxy("untrust").code == Exit.GOOD
+            assert machine.devproxy("url", "web").out.startswith("http://web.localhost")
+            assert not believes(machine, CHROMIUM, OURS)
+        finally:
+            machine.devproxy("stop")
 
 
 # Whose rights

@@ -36,6 +36,7 @@ def store(*roots: str, kind: str = "system", is_for_urls: bool = True) -> Record
         (record(store(A, B)), ["nottest"], False),
         (record(store(A), store(kind="chrome")), ["localhost"], False),  # a browser that was asked, and refuses
         (record(store(A), store(A, kind="chrome")), ["localhost"], True),
+        (record(store(A, kind="firefox"), store(kind="firefox")), ["localhost"], True),  # an old profile is damaged
         (record(store(A), store(kind="java", is_for_urls=False)), ["localhost"], True),
         (record(store(A, kind="java", is_for_urls=False)), ["localhost"], False),
         (record(), ["localhost"], False),

@@ -18,7 +18,8 @@ from tests.waiting import PROGRAM_DEADLINE, wait_until
 
 
 class Devproxy:
-    """`home` is its DEVPROXY_HOME; `port` the HTTP port that its registry sets, `https_port` that of HTTPS (0: off); `under` a command that runs `serve`."""
+    """`home` is its DEVPROXY_HOME; `port` the HTTP port that its registry sets, `https_port` that of HTTPS (0: off);
+    `under` a command that runs `serve`."""
 
     def __init__(self, home: Path):
         self.home = home

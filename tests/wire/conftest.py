@@ -7,6 +7,7 @@ Not here: how they work (`harness.py`); loops and families crossed (`test_famili
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,28 +16,25 @@ from tests.loops import factories
 from tests.wire.asleep import Asleep
 from tests.wire.harness import Stage
 
+HERE = Path(__file__).parent
 OVER_TLS = frozenset(
     (
         "test_abort",
-        "test_aiohttp",
         "test_bad_answer",
         "test_bad_body",
         "test_bad_head",
         "test_bound",
         "test_connection",
-        "test_dial",
         "test_dormant",
         "test_early_answer",
         "test_edits",
         "test_every_answer",
         "test_exact",
         "test_exposed",
-        "test_families",
         "test_fields",
         "test_framing",
         "test_fuzz",
         "test_guard",
-        "test_health_agrees",
         "test_held",
         "test_hop_limit",
         "test_interim",
@@ -55,7 +53,6 @@ OVER_TLS = frozenset(
         "test_still",
         "test_sums",
         "test_surplus",
-        "test_tls_service",
         "test_upgrade",
     )
 )
@@ -68,18 +65,29 @@ def pytest_asyncio_loop_factories(
     return factories()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Over TLS leave asyncio's loop to `test_https.py`: the other one is used wherever it can be had."""
+    if "uvloop" not in factories():
+        return
+    twice = [item for item in items if "[asyncio-https" in item.name and item.path.parent == HERE]
+    config.hook.pytest_deselected(items=twice)
+    left_out = set(map(id, twice))
+    items[:] = [item for item in items if id(item) not in left_out]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of `OVER_TLS` on the port for HTTPS, too."""
-    if "scheme" in metafunc.fixturenames:
-        both = metafunc.module.__name__.rpartition(".")[2] in OVER_TLS
-        metafunc.parametrize("scheme", ["http", "https"] if both else ["http"], ids=lambda name: name)
+    if "client_scheme" in metafunc.fixturenames:
+        file, plain = metafunc.module.__name__.rpartition(".")[2], metafunc.definition.get_closest_marker("plain")
+        both = file in OVER_TLS and plain is None
+        metafunc.parametrize("client_scheme", ["http", "https"] if both else ["http"], ids=lambda name: name)
 
 
 @pytest.fixture
-async def stage(scheme: str) -> AsyncIterator[Stage]:
+async def stage(client_scheme: str) -> AsyncIterator[Stage]:
     """A stage whose proxy the test starts."""
     on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-    stage = Stage(require.loopback("::1" if on_uvloop else "127.0.0.1"), tls=scheme == "https")
+    stage = Stage(require.loopback("::1" if on_uvloop else "127.0.0.1"), tls=client_scheme == "https")
     yield stage
     await stage.close()
 

@@ -128,6 +128,7 @@ async def test_service_dies_inside_an_upload(wire: Stage, end: End, sending: boo
     await wire.passes()
 
 
+@pytest.mark.plain
 async def test_half_closed_client_gets_a_whole_download(wire: Stage) -> None:
     client, up = await downloading(wire)
     client.half_close()
@@ -135,6 +136,7 @@ async def test_half_closed_client_gets_a_whole_download(wire: Stage) -> None:
     await client.eof()
 
 
+@pytest.mark.plain
 async def test_half_close_behind_a_whole_upload(wire: Stage) -> None:
     client, up = await uploading(wire)
     await both(client, PART, up, PART, SIZE)

@@ -48,6 +48,12 @@ def is_tls(transport: "asyncio.BaseTransport") -> bool:
     return transport.get_extra_info("sslcontext") is not None
 
 
+def ends_gently(transport: "asyncio.BaseTransport") -> bool:
+    """Whether a TLS transport that is closed throws away what still comes; asyncio's resets the connection instead,
+    and what the peer has not read yet is lost."""
+    return type(transport).__module__.startswith("uvloop")
+
+
 def _state(connected: Connected) -> int | None:
     if sys.platform != "linux":
         return None
@@ -155,9 +161,35 @@ def reset(transport: "asyncio.Transport") -> None:
 
 
 def reset_when_sent(transport: "asyncio.Transport") -> None:
-    """Close with RST once the kernel has taken what waits to be sent."""
+    """Close with RST once the kernel has taken what waits to be sent; over TLS without close_notify, which would say
+    that all of it has been."""
+    if is_tls(transport):
+        transport.pause_reading()
+        _reset_soon(transport, _LOOKS)
+        return
     _close_with_reset(transport)
     transport.close()
+
+
+_LOOKS: Final = 250
+_LOOK_EVERY: Final = 0.02  # seconds
+
+
+def _reset_soon(transport: "asyncio.Transport", looks: int) -> None:
+    """Look a little later whether it has been sent: no loop tells when the transport below one of TLS is done, but the
+    kernel tells what it holds."""
+    import asyncio
+
+    asyncio.get_running_loop().call_later(_LOOK_EVERY, _reset_if_sent, transport, looks - 1)
+
+
+def _reset_if_sent(transport: "asyncio.Transport", looks: int) -> None:
+    if transport.is_closing():
+        return
+    if looks and (transport.get_write_buffer_size() or _queued(transport, received=False) > SEND // 2):
+        _reset_soon(transport, looks)
+    else:
+        reset(transport)
 
 
 def _close_with_reset(transport: "asyncio.Transport") -> None:

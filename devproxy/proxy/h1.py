@@ -11,7 +11,7 @@ at both (`server.py`).
 
 Over TLS nothing can be half-closed: to the libraries of either side close_notify means that both ways end. So who ends
 its side while it waits for an answer has gone; and where more of a request may come, an answer is left to be read, and
-what comes thrown away, before close_notify. A response that was cut ends without one.
+what comes thrown away, before close_notify (`ends_gently`). A response that was cut ends without one.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from devproxy.http1.fields import Section, section
 from devproxy.http1.framing import CHUNKED, ChunkedReader, ChunkError, chunk, delimited, last_chunk
 from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, head_too_large, known_request, request_head
 from devproxy.http1.response import ResponseHead, date_line
-from devproxy.net.sockets import is_gone, reset
+from devproxy.net.sockets import ends_gently, is_gone, reset
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading, absolute, read, target_fault
 from devproxy.proxy.dispatch import dispatch
@@ -483,13 +483,14 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         """
         self.keep_alive = False
         self._buffer = b""
-        ends_now = not more and not self.transport.get_write_buffer_size()
-        if self._eof or (ends_now if self.is_tls else not self.transport.can_write_eof()):
+        waits = not self.is_tls or (more and not ends_gently(self.transport))
+        can_end = not (waits or self.transport.get_write_buffer_size())
+        if self._eof or (can_end if self.is_tls else not self.transport.can_write_eof()):
             self._close()
             return
         self._lingering = True
         self._paused = True  # a body on its way may have been moved without the transport
-        self.deadline = self.proxy.clock + (_LINGER if more or not self.is_tls else 0.0)
+        self.deadline = self.proxy.clock + (_LINGER if waits else 0.0)
         self._lingers_until = self.proxy.clock + _LINGER_MOST
         if not self.is_tls:
             with suppress(OSError):  # it was reset, and the loop has not told us yet

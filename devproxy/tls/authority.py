@@ -370,11 +370,12 @@ def _make_room(folder: Path) -> None:
     with _explained(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         with os.scandir(folder) as entries:
-            found = sorted((entry.stat(follow_symlinks=False).st_mtime, entry.path) for entry in entries)
+            found = list(entries)
         if len(found) >= MOST_LEAVES:
-            for _, path in found[: len(found) // 2]:
+            found.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
+            for entry in found[: len(found) // 2]:
                 with contextlib.suppress(OSError):
-                    Path(path).unlink()
+                    Path(entry.path).unlink()
 
 
 @contextlib.contextmanager

@@ -20,25 +20,21 @@ from tests.wire.peer import Peer
 OVER_TLS = frozenset(
     (
         "test_abort",
-        "test_aiohttp",
         "test_bad_answer",
         "test_bad_body",
         "test_bad_head",
         "test_bound",
         "test_connection",
-        "test_dial",
         "test_dormant",
         "test_early_answer",
         "test_edits",
         "test_every_answer",
         "test_exact",
         "test_exposed",
-        "test_families",
         "test_fields",
         "test_framing",
         "test_fuzz",
         "test_guard",
-        "test_health_agrees",
         "test_held",
         "test_hop_limit",
         "test_interim",
@@ -57,14 +53,12 @@ OVER_TLS = frozenset(
         "test_still",
         "test_sums",
         "test_surplus",
-        "test_tls_service",
         "test_upgrade",
     )
 )
 
 
-# Where a connection's end matters, which the loops report differently, TLS and HTTP/2 are run on both of them, too; on
-# the one that devproxy runs on else.
+# Where a connection's end matters, which the loops report differently, HTTP/2 is run on both of them.
 ON_BOTH_LOOPS = frozenset(
     ("test_abort", "test_connection", "test_h2", "test_large", "test_pressure", "test_reload", "test_upgrade")
 )
@@ -78,14 +72,14 @@ def pytest_asyncio_loop_factories(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every case over HTTP/1.1 and HTTP/2, but for those that are marked `http1`, and files of `OVER_TLS` there."""
+    """Run every case over HTTP/1.1 and HTTP/2, and those of the files in `OVER_TLS` on the port for HTTPS, too."""
     if "front" in metafunc.fixturenames:
         over_tls = metafunc.module.__name__.rpartition(".")[2] in OVER_TLS
         metafunc.parametrize("front", ["http", "h2", "https"] if over_tls else ["http", "h2"], ids=lambda name: name)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has no meaning in HTTP/2, where the mark stands at a case, a test or a file; and some loops."""
+    """Leave out what has no meaning on a front, by the marks of a case, a test or a file; and the loop that is rare."""
     left_out = {item for item in items if _has_no_meaning(item) or _is_told_by_the_other_loop(item)}
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -93,13 +87,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _has_no_meaning(item: pytest.Item) -> bool:
-    return _front(item) == "h2" and item.get_closest_marker("http1") is not None
+    mark = {"h2": "http1", "https": "plain"}.get(_front(item))
+    return mark is not None and item.get_closest_marker(mark) is not None
 
 
 def _is_told_by_the_other_loop(item: pytest.Item) -> bool:
-    if _front(item) in ("http", "") or len(factories()) == 1 or "[asyncio-" not in item.name:
+    """TLS on asyncio's loop is `test_https.py`'s: the other one is used wherever it can be had."""
+    if "uvloop" not in factories() or "[asyncio-" not in item.name:
         return False
-    return item.path.stem not in ON_BOTH_LOOPS
+    front = _front(item)
+    return front == "https" or (front == "h2" and item.path.stem not in ON_BOTH_LOOPS)
 
 
 def _front(item: pytest.Item) -> str:

@@ -105,6 +105,10 @@ class Peer:
         async with asyncio.timeout(DEADLINE):
             await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
+    def send_some(self, data: bytes) -> int:
+        """Write at once what of `data` is taken; how many bytes. Raises BlockingIOError where that is none."""
+        return self.sock.send(data)
+
     async def try_send(self, data: bytes) -> None:
         """Write what the other end takes; that it hung up is not an error."""
         with contextlib.suppress(ConnectionError):

@@ -160,6 +160,7 @@ async def test_bad_chunk_is_a_cut(wire: Stage, bad: bytes) -> None:
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 @pytest.mark.parametrize("name", ["bad size", "data too long", "bare LF at the end"])
 async def test_bad_chunk_in_the_same_read_as_the_head(wire: Stage, name: str) -> None:
     client, up, _ = await wire.ask(get())

@@ -257,6 +257,7 @@ async def test_a_tls_handshake_is_answered_at_once_with_a_sentence(wire: Stage, 
     await wire.passes()
 
 
+@pytest.mark.plain
 async def test_a_tls_client_says_what_it_met(wire: Stage) -> None:
     """Python's ssl names an HTTP answer: it has read ours, and not waited for the end of a deadline."""
     context = ssl.create_default_context()

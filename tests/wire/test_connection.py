@@ -150,6 +150,7 @@ async def test_http_1_0_post(wire: Stage) -> None:
     await client.eof()
 
 
+@pytest.mark.plain
 async def test_fin_after_a_complete_request_is_a_half_close(wire: Stage) -> None:
     client, up, _ = await wire.ask(get(b"/half"))
     client.half_close()
@@ -161,6 +162,7 @@ async def test_fin_after_a_complete_request_is_a_half_close(wire: Stage) -> None
     await client.eof()
 
 
+@pytest.mark.plain
 async def test_fin_right_behind_a_request(wire: Stage) -> None:
     client = await wire.connect()
     await client.send(POST)
@@ -173,6 +175,7 @@ async def test_fin_right_behind_a_request(wire: Stage) -> None:
     await client.eof()
 
 
+@pytest.mark.plain
 async def test_fin_behind_pipelined_requests(wire: Stage) -> None:
     client, up, _ = await wire.ask(get(b"/1") + get(b"/2") + get(b"/3"))
     client.half_close()

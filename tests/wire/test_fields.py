@@ -89,6 +89,7 @@ async def test_connection_cannot_remove_a_coding(wire: Stage) -> None:
     await up.expect(b"0\r\n\r\n")
 
 
+@pytest.mark.plain
 async def test_forwarded_fields_come_from_the_connection(wire: Stage) -> None:
     _, _, head = await wire.ask(get(host=b"web.localhost:1234"))
     assert head.one(b"X-Forwarded-For") == wire.host.encode()
@@ -97,6 +98,7 @@ async def test_forwarded_fields_come_from_the_connection(wire: Stage) -> None:
     assert head.one(b"X-Forwarded-Port") == str(wire.port).encode()
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("field", CLAIMED)
 async def test_what_the_client_claims_is_dropped(wire: Stage, field: bytes) -> None:
     _, _, head = await wire.ask(get(b"/", b"Before: 1", field, b"After: 2"))
@@ -114,6 +116,7 @@ async def test_names_that_only_look_like_ours_pass(wire: Stage, field: bytes) ->
     assert head.one(field.split(b":")[0]) == b"1"
 
 
+@pytest.mark.plain
 async def test_a_trusted_proxy_tells_the_way_so_far_and_we_go_on(stage: Stage) -> None:
     await stage.start(trusted_forwarded=True)
     claimed = [
@@ -137,6 +140,7 @@ async def test_a_trusted_proxy_tells_the_way_so_far_and_we_go_on(stage: Stage) -
     assert [head.all(name) for name in (b"X_Forwarded_For", b"X-Real-IP")] == [[], []]
 
 
+@pytest.mark.plain
 async def test_where_a_trusted_proxy_says_nothing_we_say_what_we_see(stage: Stage) -> None:
     await stage.start(trusted_forwarded=True)
     _, _, head = await stage.ask(get(b"/", host=b"web.localhost:81"))

@@ -298,6 +298,7 @@ async def test_framing_of_a_body_that_never_comes(wire: Stage, name: str) -> Non
     await client.expect(OK)
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("name", BODILESS)
 @pytest.mark.parametrize("judge", ["h11", "http.client", "curl"])
 async def test_no_client_waits_for_a_body_that_never_comes(wire: Stage, name: str, judge: str) -> None:

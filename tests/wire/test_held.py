@@ -88,6 +88,7 @@ async def test_an_upgrade_waits_and_becomes_a_tunnel(asleep: Asleep) -> None:
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 async def test_a_half_close_is_no_reason_not_to_answer(asleep: Asleep) -> None:
     client = await asleep.ask(get())
     client.half_close()
@@ -100,6 +101,7 @@ async def test_a_half_close_is_no_reason_not_to_answer(asleep: Asleep) -> None:
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 async def test_a_body_that_broke_off_while_it_waited_never_looks_whole(asleep: Asleep) -> None:
     client = await asleep.ask(crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 10") + b"abc")
     connection = asleep.stage.connection
@@ -184,6 +186,7 @@ async def test_one_that_is_not_trusted_any_more_is_waited_for_no_more(asleep: As
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 async def test_the_end_of_the_proxy_is_the_end_of_waiting(asleep: Asleep) -> None:
     waiting, idle = await asleep.ask(get()), await asleep.stage.connect()
     await until(lambda: len(asleep.stage.proxy.connections) == 2)

@@ -255,6 +255,52 @@ async def test_a_large_response_to_a_slow_reader_that_wants_the_end_is_whole(tls
     await tls.meanwhile(1, client.eof())
 
 
+WEBSOCKET = (
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+SWITCH = crlf(
+    b"HTTP/1.1 101 Switching Protocols",
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+)
+
+
+async def tunnel(stage: Stage) -> tuple[TlsPeer, Peer]:
+    client, up, _ = await stage.ask(get(b"/", *WEBSOCKET))
+    await up.send(SWITCH)
+    assert (await client.head()).status == 101
+    return cast(TlsPeer, client), up
+
+
+async def test_a_tunnel_that_breaks_ends_without_close_notify(tls: Stage) -> None:
+    client, up = await tunnel(tls)
+    await up.send(b"the last words")
+    await client.until(b"words")
+    up.reset()
+    await client.gone()
+    assert client.ended == "reset"
+
+
+async def test_a_tunnel_that_ends_well_ends_with_it(tls: Stage) -> None:
+    client, up = await tunnel(tls)
+    await client.send(b"a")
+    await up.expect(b"a")
+    await up.send(b"the last words")
+    up.close()
+    assert await client.rest() == b"the last words"
+
+
+async def test_a_tunnel_that_the_client_ends_ends_at_the_service(tls: Stage) -> None:
+    client, up = await tunnel(tls)
+    await client.send(b"the last words")
+    client.half_close()
+    assert await up.gone() == b"the last words"
+
+
 # What an app does not know about https
 
 

@@ -134,6 +134,7 @@ async def test_service_dies_inside_an_upload(wire: Stage, end: End, sending: boo
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 async def test_half_closed_client_gets_a_whole_download(wire: Stage) -> None:
     client, up = await downloading(wire)
     client.half_close()
@@ -142,6 +143,7 @@ async def test_half_closed_client_gets_a_whole_download(wire: Stage) -> None:
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 async def test_half_close_behind_a_whole_upload(wire: Stage) -> None:
     client, up = await uploading(wire)
     await both(client, PART, up, PART, SIZE)

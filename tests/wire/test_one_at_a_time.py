@@ -53,7 +53,7 @@ async def ask(stage: Stage, data: bytes) -> Peer:
 async def at_once(stage: Stage) -> list[Peer]:
     clients = [await stage.connect() for _ in range(6)]
     for client in clients:  # nothing runs meanwhile
-        client.sock.send(get())
+        client.send_some(get())
     return clients
 
 

@@ -98,6 +98,7 @@ async def test_bodies_go_both_ways_whole(wire: Stage, pages: Pages) -> None:
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 async def test_a_client_that_reads_nothing_stops_the_page_and_takes_no_memory(wire: Stage, pages: Pages) -> None:
     client = await wire.connect(receive_buffer=4096)
     await client.send(get(b"/big", host=OWN) * 10)

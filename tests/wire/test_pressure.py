@@ -33,7 +33,7 @@ async def push(peer: Peer, sent: int, total: int) -> int:
     while sent < total:
         block = pattern(sent, min(65536, total - sent))
         try:
-            sent += peer.sock.send(block)
+            sent += peer.send_some(block)
         except BlockingIOError:
             if not await _writable(loop, peer.sock):
                 break
@@ -147,7 +147,7 @@ async def test_pipelined_requests_are_not_read_without_end(wire: Stage) -> None:
     loop = asyncio.get_running_loop()
     while sent < TOTAL:
         try:
-            sent += client.sock.send(block)
+            sent += client.send_some(block)
         except BlockingIOError:
             if not await _writable(loop, client.sock):
                 break

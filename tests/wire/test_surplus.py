@@ -37,8 +37,8 @@ async def test_between_two_requests(wire: Stage, surplus: bytes, data: bytes) ->
 async def test_together_with_a_safe_request(wire: Stage, surplus: bytes, method: bytes) -> None:
     """Nothing runs between the two: the request is written before the surplus is read."""
     client, up = await warm(wire)
-    client.sock.send(get(b"/next", method=method))
-    up.sock.send(surplus)
+    client.send_some(get(b"/next", method=method))
+    up.send_some(surplus)
     fresh = await wire.origin.accept()
     assert (await fresh.request()).head.target == b"/next"
     await fresh.send(crlf(b"HTTP/1.1 200 OK", b"Content-Length: 0"))
@@ -51,8 +51,8 @@ async def test_together_with_a_safe_request(wire: Stage, surplus: bytes, method:
 async def test_in_the_kernel_before_a_request_that_is_not_safe(wire: Stage, surplus: bytes) -> None:
     """It is looked for before the request is written, which could not be sent again."""
     client, up = await warm(wire)
-    client.sock.send(POST)
-    up.sock.send(surplus)
+    client.send_some(POST)
+    up.send_some(surplus)
     await on_a_new_one(wire, client)
     assert POST not in up.received
 
@@ -84,7 +84,7 @@ async def test_a_wrong_answer_to_what_is_not_safe_is_final(wire: Stage) -> None:
 async def test_a_whole_response_in_the_kernel_is_no_answer_to_a_request_that_is_not_safe(wire: Stage) -> None:
     """Before a safe one it is not looked for, which would cost each of them a system call: SECURITY.md says so."""
     client, up = await warm(wire)
-    client.sock.send(POST)
-    up.sock.send(crlf(b"HTTP/1.1 200 OK", b"Content-Length: 4") + b"evil")
+    client.send_some(POST)
+    up.send_some(crlf(b"HTTP/1.1 200 OK", b"Content-Length: 4") + b"evil")
     await on_a_new_one(wire, client)
     assert POST not in up.received

@@ -107,6 +107,7 @@ async def test_bytes_behind_a_refused_handshake_do_not_reach_the_service_as_they
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_half_close_is_kept(wire: Stage, who: str) -> None:
     client, up = await tunnel(wire)
@@ -135,6 +136,7 @@ async def test_a_reset_stays_a_reset(wire: Stage, who: str) -> None:
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_what_was_sent_before_a_reset_arrives(wire: Stage, who: str) -> None:
     """The proxy hears of the end by a write that fails: the last words wait in the kernel meanwhile."""
@@ -142,8 +144,8 @@ async def test_what_was_sent_before_a_reset_arrives(wire: Stage, who: str) -> No
     first, second = (client, up) if who == "client" else (up, client)
     await second.send(FRAME)
     await first.more("the frame, so that it is the proxy's turn no more")
-    second.sock.send(FRAME)  # nothing runs between these three
-    first.sock.send(b"the last words")
+    second.send_some(FRAME)  # nothing runs between these three
+    first.send_some(b"the last words")
     first.reset()
     assert await second.gone() == b"the last words"
     assert second.ended == "reset"
@@ -161,6 +163,7 @@ async def test_a_close_stays_an_orderly_end(wire: Stage, who: str) -> None:
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 @pytest.mark.parametrize("who", ["client", "service"])
 async def test_a_reset_behind_a_half_close(wire: Stage, who: str) -> None:
     client, up = await tunnel(wire)
@@ -172,6 +175,7 @@ async def test_a_reset_behind_a_half_close(wire: Stage, who: str) -> None:
 
 
 @pytest.mark.http1
+@pytest.mark.plain
 async def test_half_close_right_behind_the_handshake(wire: Stage) -> None:
     client, up, _ = await wire.ask(HANDSHAKE)
     await up.send(SWITCH + FRAME)

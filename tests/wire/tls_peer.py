@@ -46,6 +46,7 @@ class TlsPeer(Peer):
     """`handshake` comes first; after that it is a Peer."""
 
     _ended_ours = False
+    _unsent = b""
 
     def begin(self, name: str = "web.localhost", context: ssl.SSLContext | None = None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -71,9 +72,25 @@ class TlsPeer(Peer):
             self.tls.write(data[start : start + (1 << 20)])
             await self._flush()
 
+    def send_some(self, data: bytes) -> int:
+        """What is encrypted counts as taken; the next one waits until it is."""
+        self._send_rest()
+        if self._unsent:
+            raise BlockingIOError
+        self.tls.write(data)
+        self._unsent = self._outgoing.read()
+        self._send_rest()
+        return len(data)
+
+    def _send_rest(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._unsent:
+                self._unsent = self._unsent[self.sock.send(self._unsent) :]
+
     async def _flush(self) -> None:
-        if self._outgoing.pending:
-            await super().send(self._outgoing.read())
+        unsent, self._unsent = self._unsent + self._outgoing.read(), b""
+        if unsent:
+            await super().send(unsent)
 
     async def _receive(self, what: str) -> bool:
         """Take in what comes next; False at the end."""

@@ -385,15 +385,15 @@ class TestCommands:
 
 def test_what_is_seen_in_its_answers_is_told_once_and_stays_until_it_is_no_more() -> None:
     made, record = board()
-    seen = find_in_answers(record.service, {"hsts": "", "insecure-url": "Location: http://web.localhost/"})
+    seen = find_in_answers(record.service, {"hsts": "", "insecure": "Location: http://web.localhost/"})
     for _ in range(2):
         made.record_answers("web", seen)
     told = [event for event in made.take_events() if isinstance(event, events.Found)]
-    assert [event.code for event in told] == ["insecure-url", "hsts"]
+    assert [event.code for event in told] == ["insecure", "hsts"]
     see(made, record, at("127.0.0.1"))
-    assert [one.code for one in record.condition.findings if one in seen] == ["insecure-url", "hsts"]
+    assert [one.code for one in record.condition.findings if one in seen] == ["insecure", "hsts"]
     made.record_answers("web", seen[:1])
-    assert [one.code for one in record.condition.findings if one in seen] == ["insecure-url"]
+    assert [one.code for one in record.condition.findings if one in seen] == ["insecure"]
     assert [type(event) for event in made.take_events()] == []
     made.record_answers("nobody", seen)
 

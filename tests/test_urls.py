@@ -5,8 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from devproxy.registry.model import Mount
-from devproxy.urls import Ports, control_hosts, control_url, host_url, mount_url, url
+from devproxy.registry.model import Mount, Service, Source
+from devproxy.urls import (
+    Ports,
+    UrlScheme,
+    client_address,
+    control_hosts,
+    control_url,
+    host_url,
+    mount_url,
+    service_url,
+    url,
+    url_scheme,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +53,30 @@ def test_our_own_pages_have_a_name_below_every_tld() -> None:
 def test_a_url_is_read_back_as_what_it_was_made_of(scheme: str, host: str, port: int, path: str) -> None:
     read = URL(host_url(scheme, host, port, path), encoded=True)
     assert (read.scheme, read.host, read.port, read.raw_path) == (scheme, host, port, path or "/")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "https", "trusted", "scheme"),
+    [
+        ("auto", 443, True, "https"),
+        ("auto", 443, False, "http"),
+        ("auto", None, True, "http"),
+        ("https", 7443, False, "https"),
+        ("http", 443, True, "http"),
+    ],
+)
+def test_the_scheme_of_urls_is_chosen_by_one_rule(
+    wanted: UrlScheme, https: int | None, trusted: bool, scheme: str
+) -> None:
+    assert url_scheme(wanted, https, trusted=trusted) == scheme
+
+
+def test_whoever_has_the_ports_has_the_scheme() -> None:
+    ports = Ports(80, 7443, "https")
+    assert (ports.known, ports.port) == ((80, 7443), 7443)
+    web = Service(id="web", name="web", project=None, hosts=("web.localhost",), source=Source("", 0))
+    assert service_url(web, ports) == "https://web.localhost:7443"
+    assert client_address(web, ports) == ("web.localhost", 7443, "https://web.localhost:7443")
+    assert client_address(web, Ports(scheme="https")) == ("web.localhost", 443, "https://web.localhost")
+    assert mount_url(Mount("shop.localhost", "/api"), ports) == "https://shop.localhost:7443/api"
+    assert control_url(("localhost",), Ports(80, 443, "https")) == "https://devproxy.localhost"

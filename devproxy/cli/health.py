@@ -97,14 +97,17 @@ def _chosen(view: CommandContext, names: tuple[str, ...]) -> Sequence[Service]:
 def _check(view: CommandContext, services: Sequence[Service]) -> Mapping[str, Condition]:
     import asyncio
 
-    from devproxy.daemon.runtime import read_health
+    from devproxy.daemon.runtime import read_health, watched
+    from devproxy.health.findings import with_answers
     from devproxy.health.one_shot import check_once
     from devproxy.health.runs import command_runs, read_runs
 
     known = read_health(view.paths)
     own = view.running.own_ports if view.running else ()
     owners, runs = known.owners if known else None, command_runs(read_runs(view.paths))
-    return asyncio.run(check_once(view.registry, services, own_ports=own, owners=owners, runs=runs))
+    found = asyncio.run(check_once(view.registry, services, own_ports=own, owners=owners, runs=runs))
+    seen = watched(view.paths, view.running)
+    return found if seen is None else with_answers(found, seen.services)
 
 
 def _print_json(view: CommandContext, services: Sequence[Service], conditions: Mapping[str, Condition]) -> None:

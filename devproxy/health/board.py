@@ -219,7 +219,7 @@ class Board:
         for finding in findings:
             if finding.code not in known:
                 self._events.append(events.Found(identity, finding.code, finding.message, finding.fix))
-        others = (finding for finding in record.condition.findings if finding not in record.answers)
+        others = [finding for finding in record.condition.findings if finding not in record.answers]
         record.answers = findings
         self._set(record, msgspec.structs.replace(record.condition, findings=(*others, *findings)))
 

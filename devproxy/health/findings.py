@@ -17,13 +17,14 @@ since (`monitor.py`, `board.py`). Pure: a scan and plain values come in.
 | self | it points at the proxy |
 | checkout | what answers runs in another checkout of the same project |
 | user | only another user of this machine answers on its port: it gets no requests |
-| insecure-url | its answer to a request by https names a URL of ours by http:// |
+| insecure | its answer to a request by https names a URL of ours by http:// |
 | hsts, alt-svc | it sends the field, which is not passed on |
 """
 
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
+from typing import Final
 
 import msgspec
 
@@ -40,6 +41,7 @@ from devproxy.health.model import (
     NOT_TRIED,
     SEVERITIES,
     Code,
+    Condition,
     Finding,
     FindingSeverity,
     JudgedListener,
@@ -430,12 +432,12 @@ def _are_twins(one: Service, other: Service) -> bool:
 def find_in_answers(service: Service, seen: Mapping[str, str]) -> tuple[Finding, ...]:
     """Findings for what the proxy has seen in its answers (`proxy/pitfalls.py`), by code."""
     found = []
-    if "insecure-url" in seen:
-        message = f"its answer to a request by https names an address by http ({seen['insecure-url']})"
+    if "insecure" in seen:
+        message = f"its answer to a request by https names an address by http ({seen['insecure']})"
         fix = (
             "let it believe X-Forwarded-Proto (its framework's setting for proxies), or take the scheme out of its URLs"
         )
-        found.append(_finding("insecure-url", message, fix))
+        found.append(_finding("insecure", message, fix))
     if "hsts" in seen and service.hsts == "drop":
         message = (
             "it sends Strict-Transport-Security, which devproxy does not pass on: browsers would insist on https for"
@@ -449,6 +451,19 @@ def find_in_answers(service: Service, seen: Mapping[str, str]) -> tuple[Finding,
         fix = f"leave it out in development; to pass it on: {_setting(service, 'alt_svc')}"
         found.append(_finding("alt-svc", message, fix))
     return tuple(found)
+
+
+_OF_ANSWERS: Final = frozenset[Code](("insecure", "hsts", "alt-svc"))
+
+
+def with_answers(found: Mapping[str, Condition], seen: Mapping[str, Condition]) -> dict[str, Condition]:
+    """Conditions, by service id, with what the running proxy has `seen` of answers: no check can tell."""
+    together = {}
+    for identity, condition in found.items():
+        known = seen[identity].findings if identity in seen else ()
+        answers = tuple(finding for finding in known if finding.code in _OF_ANSWERS)
+        together[identity] = msgspec.structs.replace(condition, findings=(*condition.findings, *answers))
+    return together
 
 
 def _setting(service: Service, name: str) -> str:

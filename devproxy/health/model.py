@@ -40,7 +40,7 @@ Code = Literal[
     "self",
     "family",
     "unknown",
-    "insecure-url",
+    "insecure",
     "hsts",
     "alt-svc",
 ]
@@ -54,7 +54,7 @@ SEVERITIES: Mapping[Code, FindingSeverity] = {
     "self": "error",
     "family": "note",
     "unknown": "note",
-    "insecure-url": "warning",
+    "insecure": "warning",
     "hsts": "note",
     "alt-svc": "note",
 }

@@ -4,7 +4,7 @@
 |---|---|
 | hsts | it sends Strict-Transport-Security, which is not passed on (`hsts`) |
 | alt-svc | it sends Alt-Svc, which is not passed on (`alt_svc`) |
-| insecure-url | a redirect, or what CORS allows, names a URL of ours by http:// though the request came by https |
+| insecure | a redirect, or what CORS allows, names a URL of ours by http:// though the request came by https |
 
 Seen where a response head is read for the first time (`http1/response.py`): other requests pay nothing. Nothing is
 changed but the fields that do not pass. Not here: how a person hears of it (`health/findings.py`).
@@ -31,11 +31,11 @@ def note_pitfalls(exchange: "Exchange", pitfalls: Pitfalls) -> None:
     before = len(known)
     for name in pitfalls.withheld:
         known.setdefault(_CODES[name], "")
-    if pitfalls.insecure and "insecure-url" not in known and exchange.stream.peer.scheme == b"https":
+    if pitfalls.insecure and "insecure" not in known and exchange.stream.peer.scheme == b"https":
         asked = exchange.fields.get(b"origin")
         for name, value in pitfalls.insecure:
             if value != asked and _is_ours(value, proxy.snapshot.table):  # a page of http may well be allowed
-                known["insecure-url"] = f"{_SHOWN[name]}: {shown_bytes(value)}"
+                known["insecure"] = f"{_SHOWN[name]}: {shown_bytes(value)}"
     if len(known) != before:
         proxy.on_pitfall(identity)
 

@@ -4,7 +4,7 @@ import msgspec
 
 from devproxy import events
 from devproxy.health.board import ADOPTED, STARTING, Board, ServiceRecord
-from devproxy.health.findings import examine
+from devproxy.health.findings import examine, find_in_answers
 from devproxy.health.model import Check, CommandRun, Listener, RunEvent, RunPhase, RunRecord, ServiceOwner
 from devproxy.registry.model import ExposurePolicy, Upstream
 from tests.health.things import PYTHON, VITE, at, scan, service
@@ -378,3 +378,33 @@ class TestCommands:
         made.record_runs(self.followed("failed"), 1.0)
         made.follow([service(port=None, command="vite")])
         assert made.records["web"].condition.state == "failed"
+
+
+# What it answers
+
+
+def test_what_is_seen_in_its_answers_is_told_once_and_stays_until_it_is_no_more() -> None:
+    made, record = board()
+    seen = find_in_answers(record.service, {"hsts": "", "insecure": "Location: http://web.localhost/"})
+    for _ in range(2):
+        made.record_answers("web", seen)
+    told = [event for event in made.take_events() if isinstance(event, events.Found)]
+    assert [event.code for event in told] == ["insecure", "hsts"]
+    see(made, record, at("127.0.0.1"))
+    assert [one.code for one in record.condition.findings if one in seen] == ["insecure", "hsts"]
+    made.record_answers("web", seen[:1])
+    assert [one.code for one in record.condition.findings if one in seen] == ["insecure"]
+    assert [type(event) for event in made.take_events()] == []
+    made.record_answers("nobody", seen)
+
+
+def test_what_a_setting_passes_on_is_no_finding() -> None:
+    _, record = board()
+    passing = msgspec.structs.replace(record.service, hsts="pass", alt_svc="pass")
+    seen = {"hsts": "", "alt-svc": ""}
+    assert [(one.code, one.severity) for one in find_in_answers(record.service, seen)] == [
+        ("hsts", "note"),
+        ("alt-svc", "note"),
+    ]
+    assert all('= "pass" under [services.web]' in one.fix for one in find_in_answers(record.service, seen))
+    assert find_in_answers(passing, seen) == ()

@@ -327,14 +327,14 @@ async def test_an_answer_that_names_our_http_is_told_and_not_changed(
     head = crlf(*answer, b"Content-Length: 0")
     await up.send(head)
     await client.expect(head)
-    assert ("insecure-url" in tls.proxy.pitfalls.get("web", {})) == told
+    assert ("insecure" in tls.proxy.pitfalls.get("web", {})) == told
 
 
 async def test_a_page_of_http_may_be_allowed(tls: Stage) -> None:
     client, up, _ = await tls.ask(get(b"/", b"Origin: http://web.localhost"))
     await up.send(crlf(b"HTTP/1.1 200 OK", b"Access-Control-Allow-Origin: http://web.localhost", b"Content-Length: 0"))
     assert (await client.response()).status == 200
-    assert "insecure-url" not in tls.proxy.pitfalls.get("web", {})
+    assert "insecure" not in tls.proxy.pitfalls.get("web", {})
 
 
 async def test_it_is_told_although_the_same_answer_went_to_http_before(tls: Stage) -> None:
@@ -347,4 +347,4 @@ async def test_it_is_told_although_the_same_answer_went_to_http_before(tls: Stag
     await up.head()
     await up.send(head)
     await client.expect(head)
-    assert "insecure-url" in tls.proxy.pitfalls["web"]
+    assert "insecure" in tls.proxy.pitfalls["web"]

@@ -133,7 +133,11 @@ def _do(wanted: _Wanted, plans: Sequence[Plan], as_json: bool) -> int:
         words = ("trust", "--stdin-for", who_asks())
         by_sudo(plan.store.place, words, content, piped=piped, quiet=as_json)
 
-    done = carry_out(plans, by_root)
+    try:
+        done = carry_out(plans, by_root)
+    except KeyboardInterrupt:  # at a password: what was done before is written down, so that it can be taken back
+        wanted.known.write([Done(plan) for plan in plans], wanted.survey(), wanted.kinds)
+        raise
     after = wanted.survey()
     wanted.known.write(done, after, wanted.kinds)
     failed = [one for one in done if one.error is not None]

@@ -112,9 +112,9 @@ def show_plan(plans: Sequence[Plan]) -> None:
     for plan in plans:
         if plan.steps:
             rights = " (as root)" if KINDS[plan.store.kind].needs_root and not is_root() else ""
-            say(f"{plan.store.kind}{rights}", bold=True)
+            say(f"{plan.store.kind}: {short(str(plan.store.place))}{rights}", bold=True)
         for step in plan.steps:
-            say(f"  {short(step.says)}")
+            say(f"  {step.says}")
 
 
 def short(text: str) -> str:

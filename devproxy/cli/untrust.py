@@ -29,6 +29,7 @@ from devproxy.cli.trust_changes import (
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths, check_private
 from devproxy.text import devproxy_command, quote
+from devproxy.tls.trust_record import read_record
 from devproxy.tls.trust_stores import KINDS, Plan, untrust_plan
 from devproxy.tls.trusting import survey
 
@@ -54,8 +55,6 @@ def command(*, dry_run: bool, kinds: tuple[str, ...], delete: bool, as_json: boo
     """
     if owner is not None:
         return _untrust_given(owner)
-    if delete and kinds:
-        raise click.UsageError("--delete goes with every store: a CA that some store trusts is not deleted")
     refuse_sudo(devproxy_command("untrust"))
     check_kinds(kinds)
     known = _known(Paths.from_environment())
@@ -73,7 +72,7 @@ def command(*, dry_run: bool, kinds: tuple[str, ...], delete: bool, as_json: boo
     failed = [one for one in done if one.error is not None]
     tell_failures(failed)
     if delete and not dry_run:
-        _delete(known.paths, failed, quiet=as_json)
+        _delete(known.paths, quiet=as_json)
     return Exit.BAD_NEWS if failed else Exit.GOOD
 
 
@@ -109,12 +108,12 @@ def _do(known: KnownRoots, plans: Sequence[Plan], kinds: tuple[str, ...], as_jso
     return done
 
 
-def _delete(paths: Paths, failed: Sequence[Done], *, quiet: bool) -> None:
-    """Remove the CA. Raises DevproxyError while a store may still trust it: its fingerprints are needed then."""
-    if failed:
-        raise DevproxyError(
-            "the CA was not deleted", why="a store may still trust it", fix="mend that, then do it again"
-        )
+def _delete(paths: Paths, *, quiet: bool) -> None:
+    """Remove the CA. Raises DevproxyError while a store trusts it: its fingerprints are needed then."""
+    left = sorted({store.kind for store in read_record(paths).stores if store.roots})
+    if left:
+        why, fix = f"still trusted by: {', '.join(left)}", f"{devproxy_command('untrust')}, then do it again"
+        raise DevproxyError("the CA was not deleted", why=why, fix=fix)
     folder = paths.authorities
     check_private(folder)
     if not folder.is_dir():

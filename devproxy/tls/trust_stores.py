@@ -92,7 +92,7 @@ class WriteFile(NamedTuple):
 
     @property
     def says(self) -> str:
-        return f"write {self.path}"
+        return f"write {self.path.name}"
 
 
 class RemoveFile(NamedTuple):
@@ -100,7 +100,7 @@ class RemoveFile(NamedTuple):
 
     @property
     def says(self) -> str:
-        return f"remove {self.path}"
+        return f"remove {self.path.name}"
 
 
 class MakeFolder(NamedTuple):
@@ -110,7 +110,7 @@ class MakeFolder(NamedTuple):
 
     @property
     def says(self) -> str:
-        return f"make {self.path}"
+        return "make the folder"
 
 
 class RemoveDatabase(NamedTuple):
@@ -120,7 +120,7 @@ class RemoveDatabase(NamedTuple):
 
     @property
     def says(self) -> str:
-        return f"remove {self.path}, if nothing else is in it"
+        return "remove the database, if nothing else is in it"
 
 
 class MakeKeystore(NamedTuple):
@@ -132,7 +132,7 @@ class MakeKeystore(NamedTuple):
 
     @property
     def says(self) -> str:
-        return f"write {self.path}: the roots of Java and ours"
+        return f"write {self.path.name}: the roots of Java, and ours"
 
 
 class RunTool(NamedTuple):
@@ -265,23 +265,22 @@ def _remove_files(store: TrustStore, held: Sequence[HeldRoot]) -> Iterator[Step]
 
 def _add_nss(store: TrustStore, anchors: Sequence[Anchor]) -> Iterator[Step]:
     database = f"sql:{store.place}"
-    where = f"certutil: {{}} {store.place}"
     if store.is_new:
         yield MakeFolder(Path(store.place))
-        yield RunTool(where.format("make"), (store.tool, "-N", "-d", database, "--empty-password"))
+        yield RunTool("certutil: make the database", (store.tool, "-N", "-d", database, "--empty-password"))
     for anchor in anchors:
         name = nss.nickname(anchor.fingerprint)
         argv = (store.tool, "-A", "-d", database, "-t", nss.TRUST, "-n", name)
         undo = (store.tool, "-D", "-d", database, "-n", name)
         # with a password, certutil adds the certificate, and only then fails to say that it is trusted
         is_there = any(held.fingerprint == anchor.fingerprint for held in store.held)
-        yield RunTool(where.format("add it to"), (*argv, "-f", "/dev/null"), anchor.pem, argv, () if is_there else undo)
+        yield RunTool("certutil: add it", (*argv, "-f", "/dev/null"), anchor.pem, argv, () if is_there else undo)
 
 
 def _remove_nss(store: TrustStore, held: Sequence[HeldRoot]) -> Iterator[Step]:
     for one in held:
         argv = (store.tool, "-D", "-d", f"sql:{store.place}", "-n", one.label)
-        yield RunTool(f"certutil: remove it from {store.place}", (*argv, "-f", "/dev/null"), b"", argv)
+        yield RunTool("certutil: remove it", (*argv, "-f", "/dev/null"), b"", argv)
     if store.is_made:
         yield RemoveDatabase(Path(store.place))
 
@@ -293,7 +292,7 @@ def _add_keychain(store: TrustStore, anchors: Sequence[Anchor]) -> Iterator[Step
     keychain = str(store.place)
     for anchor in anchors:
         yield RunTool(
-            f"security: add it to {keychain}; macOS asks for your password",
+            "security: add it; macOS asks for your password",
             (
                 store.tool,
                 *("add-trusted-cert", "-r", "trustRoot", "-p", "ssl", "-p", "basic", "-k", keychain),
@@ -307,7 +306,7 @@ def _add_keychain(store: TrustStore, anchors: Sequence[Anchor]) -> Iterator[Step
 def _remove_keychain(store: TrustStore, held: Sequence[HeldRoot]) -> Iterator[Step]:
     for one in held:
         argv = (store.tool, "delete-certificate", "-Z", one.label, "-t", str(store.place))
-        yield RunTool(f"security: remove it from {store.place}; macOS may ask for your password", argv)
+        yield RunTool("security: remove it; macOS may ask for your password", argv)
 
 
 STDIN_FILE: Final = "{stdin}"  # in an argv: a file with what is to be read, for who reads no standard input
@@ -334,16 +333,14 @@ def _add_windows(store: TrustStore, anchors: Sequence[Anchor]) -> Iterator[Step]
             f"[Security.Cryptography.X509Certificates.X509Certificate2]::new([Convert]::FromBase64String('{content}'))"
         )
         script = f"{_ROOT_STORE.format(mode='ReadWrite')}$s.Add({certificate});$s.Close()"
-        yield RunTool(
-            f"PowerShell: add it to {store.place}; Windows asks you to confirm", powershell(store.tool, script)
-        )
+        yield RunTool("PowerShell: add it; Windows asks you to confirm", powershell(store.tool, script))
 
 
 def _remove_windows(store: TrustStore, held: Sequence[HeldRoot]) -> Iterator[Step]:
     for one in held:
         found = f"$s.Certificates.Find('FindByThumbprint','{one.label}',$false)"
         script = f"{_ROOT_STORE.format(mode='ReadWrite')}{found}|ForEach-Object{{$s.Remove($_)}};$s.Close()"
-        says = f"PowerShell: remove it from {store.place}; Windows asks you to confirm"
+        says = "PowerShell: remove it; Windows asks you to confirm"
         yield RunTool(says, powershell(store.tool, script))
 
 

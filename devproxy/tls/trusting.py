@@ -373,7 +373,7 @@ def _undo(step: RunTool) -> None:
 
 
 def _failed(store: TrustStore, step: Step, why: str, fix: str) -> DevproxyError:
-    return DevproxyError(f"{store.kind}: {step.says}: this failed", why=why.strip(), fix=fix)
+    return DevproxyError(f"{store.kind}: {store.place}: {step.says}: this failed", why=why.strip(), fix=fix)
 
 
 def _run(

@@ -27,6 +27,7 @@ from tests.tls.stores import new_root
 from tests.waiting import wait_until
 
 FIREFOX = ("--store", "firefox")
+BOTH = ("--store", "chrome", "--store", "firefox")
 PASSWORD = "correct horse"
 
 
@@ -44,6 +45,7 @@ class Browsers:
         return {"HOME": str(self.user), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", **extra}
 
     def devproxy(self, *argv: str, **extra: str) -> Result:
+        assert {"--store", "--help", "--stdin-for"} & set(argv), "the system's store is this machine's"
         done = self.home.run(*argv, cwd=None, stdin="", **self.environment(**extra))
         assert "Traceback" not in done.err
         assert "Warning" not in done.err
@@ -149,7 +151,7 @@ def test_a_dry_run_does_nothing(browsers: Browsers) -> None:
         assert done.code == Exit.GOOD, done.err
     done = browsers.devproxy("trust", "--dry-run", "--store", "firefox", "--store", "chrome")
     assert "make a local CA for *.localhost" in done.out
-    assert f"add it to ~/{profile.relative_to(browsers.user)}" in done.out
+    assert f"firefox: ~/{profile.relative_to(browsers.user)}\n  certutil: add it\n" in done.out
     assert not browsers.paths.authorities.exists()
     assert browsers.listing(profile) == []
     assert not (browsers.user / ".pki").exists()
@@ -161,7 +163,7 @@ def test_a_database_for_chromium_is_made_and_taken_away(browsers: Browsers) -> N
     assert folder.stat().st_mode & 0o777 == 0o700
     assert len(browsers.listing(folder)) == 1
     assert browsers.devproxy("trust", "--store", "chrome").code == Exit.GOOD  # which must not forget who has made it
-    assert browsers.devproxy("untrust").code == Exit.GOOD
+    assert browsers.devproxy("untrust", *BOTH).code == Exit.GOOD
     assert not (browsers.user / ".pki").exists()
 
 
@@ -169,7 +171,7 @@ def test_a_database_that_somebody_has_used_stays(browsers: Browsers) -> None:
     assert browsers.devproxy("trust", "--store", "chrome").code == Exit.GOOD
     folder = browsers.user / ".pki/nssdb"
     browsers.tool("-A", "-n", "mine", "-t", "CT,C,", folder=folder, stdin=new_root().pem)
-    assert browsers.devproxy("untrust").code == Exit.GOOD
+    assert browsers.devproxy("untrust", *BOTH).code == Exit.GOOD
     assert [line.split()[0] for line in browsers.listing(folder)] == ["mine"]
 
 
@@ -189,7 +191,7 @@ def test_one_failing_store_does_not_stop_the_next(browsers: Browsers) -> None:
     states = {Path(row["place"]).name: row["state"] for row in browsers.rows("trust", "--check", *FIREFOX)}
     assert states == {"a": "unusable", "b": "missing", "c": "trusted"}
     assert browsers.devproxy("trust", "--check", *FIREFOX).code == Exit.BAD_NEWS
-    assert browsers.devproxy("untrust").code == Exit.GOOD  # nothing of ours is in what cannot be read
+    assert browsers.devproxy("untrust", *BOTH).code == Exit.GOOD  # nothing of ours is in what cannot be read
     assert browsers.listing(good) == []
 
 
@@ -215,7 +217,8 @@ def test_a_primary_password_is_asked_for_on_a_terminal(browsers: Browsers, typed
     profile = browsers.database(".mozilla/firefox/a", PASSWORD)
     (browsers.user / ".mozilla/firefox/profiles.ini").write_text("[Profile0]\nPath=a\n")
     env = {**browsers.home.environment(), **browsers.environment()}
-    terminal = OnTerminal([*PROGRAM, "trust", *FIREFOX], cwd=browsers.home.folder, env=env)
+    argv = [*PROGRAM, "trust", "--store", "chrome", *FIREFOX]
+    terminal = OnTerminal(argv, cwd=browsers.home.folder, env=env)
     try:
         terminal.wait_seen("has a password, which certutil asks for")
         terminal.wait_seen("Enter Password or Pin")
@@ -229,9 +232,11 @@ def test_a_primary_password_is_asked_for_on_a_terminal(browsers: Browsers, typed
     finally:
         terminal.close()
     assert [line.endswith("C,,  ") for line in browsers.listing(profile)] == ([True] if is_right else [])
+    assert len(browsers.listing(browsers.user / ".pki/nssdb")) == 1
     # taking it out needs no password
-    assert browsers.devproxy("untrust", *FIREFOX).code == Exit.GOOD
+    assert browsers.devproxy("untrust", *BOTH).code == Exit.GOOD
     assert browsers.listing(profile) == []
+    assert not (browsers.user / ".pki").exists()
 
 
 def test_a_read_only_database(shared: Browsers) -> None:
@@ -283,7 +288,7 @@ def test_roots_of_earlier_cas_go_too(browsers: Browsers) -> None:
     browsers.tool("-A", "-n", "by hand", "-t", "C,,", folder=profile, stdin=by_hand.pem)
     assert browsers.devproxy("trust", *FIREFOX).code == Exit.GOOD
     assert len(browsers.listing(profile)) == 5
-    assert browsers.devproxy("untrust").code == Exit.GOOD
+    assert browsers.devproxy("untrust", *BOTH).code == Exit.GOOD
     names = [line.split("  ")[0] for line in browsers.listing(profile)]
     assert names == ["by hand", f"devproxy root {'0' * 16}"]
 
@@ -301,7 +306,7 @@ def test_a_tld_that_is_added_later_needs_trust_again(browsers: Browsers) -> None
     assert "has a CA of its own" in done.err
     assert is_trusted(browsers.paths, ["localhost", "test"])
     assert len(browsers.listing(profile)) == 2
-    assert browsers.devproxy("untrust").code == Exit.GOOD
+    assert browsers.devproxy("untrust", *BOTH).code == Exit.GOOD
     assert browsers.listing(profile) == []
 
 
@@ -309,9 +314,10 @@ def test_delete_takes_the_ca_away(browsers: Browsers) -> None:
     (profile,) = browsers.firefox("a")
     assert browsers.devproxy("trust", *FIREFOX).code == Exit.GOOD
     first = json.loads(browsers.paths.trusted.read_text())["roots"]
-    assert browsers.devproxy("untrust", "--delete", *FIREFOX).code == Exit.USAGE
+    done = browsers.devproxy("untrust", "--delete", "--store", "chrome")
+    assert (done.code, "still trusted by: firefox" in done.err) == (Exit.BAD_NEWS, True)
     assert browsers.paths.authorities.exists()
-    assert browsers.devproxy("untrust", "--delete").code == Exit.GOOD
+    assert browsers.devproxy("untrust", "--delete", *BOTH).code == Exit.GOOD
     assert not browsers.paths.authorities.exists()
     assert browsers.listing(profile) == []
     assert browsers.devproxy("trust", *FIREFOX).code == Exit.GOOD
@@ -322,11 +328,11 @@ def test_a_ca_that_a_store_may_still_trust_is_not_deleted(browsers: Browsers) ->
     (profile,) = browsers.firefox("a")
     assert browsers.devproxy("trust", *FIREFOX).code == Exit.GOOD
     with locking(profile):
-        done = browsers.devproxy("untrust", "--delete")
+        done = browsers.devproxy("untrust", "--delete", *BOTH)
     assert done.code == Exit.BAD_NEWS
-    assert "a store may still trust it" in done.err
+    assert "still trusted by: firefox" in done.err
     assert is_trusted(browsers.paths, ["localhost"])
-    assert browsers.devproxy("untrust", "--delete").code == Exit.GOOD
+    assert browsers.devproxy("untrust", "--delete", *BOTH).code == Exit.GOOD
     assert browsers.listing(profile) == []
 
 
@@ -336,7 +342,7 @@ def test_a_damaged_ca_does_not_keep_its_root_in_the_stores(browsers: Browsers) -
     (folder,) = (entry for entry in browsers.paths.authorities.iterdir() if entry.is_dir())
     (folder / "root.pem").write_text("damaged")
     assert browsers.devproxy("trust", *FIREFOX).code == Exit.BAD_NEWS
-    assert browsers.devproxy("untrust").code == Exit.GOOD
+    assert browsers.devproxy("untrust", *BOTH).code == Exit.GOOD
     assert browsers.listing(profile) == []
 
 
@@ -351,9 +357,9 @@ def test_json(browsers: Browsers) -> None:
     (store,) = shown["stores"]
     assert (store["kind"], store["place"], store["state"], store["error"]) == ("firefox", str(profile), "trusted", None)
     assert [held["fingerprint"] for held in store["held"]] == [root["fingerprint"]]
-    assert store["steps"] == [f"certutil: add it to {profile}"]
+    assert store["steps"] == ["certutil: add it"]
     (store,) = json.loads(browsers.devproxy("untrust", "--json", *FIREFOX).out)["stores"]
-    assert store["steps"] == [f"certutil: remove it from {profile}"]
+    assert store["steps"] == ["certutil: remove it"]
 
 
 @pytest.mark.parametrize(
@@ -362,7 +368,7 @@ def test_json(browsers: Browsers) -> None:
         ("trust", "--store", "nothing"),
         ("trust", "--store", "keychain"),
         ("untrust", "--store", "windows", "--store", "keychain"),
-        ("trust", "--check", "--dry-run"),
+        ("trust", "--check", "--dry-run", *FIREFOX),
         ("trust", "--stdin-for", "me"),
         ("trust", "--stdin-for", "../me"),
         ("untrust", "--stdin-for", "me"),

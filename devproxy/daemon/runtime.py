@@ -18,8 +18,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """What a running proxy says about itself.
 
     `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has; `protocols`
-    are the names in ALPN of what it speaks over TLS (RFC 7301); `in_force` is the registry it routes by while a file has
-    an error, and the last good content of that file stays.
+    are the names in ALPN of what it speaks over TLS (RFC 7301); `in_force` is the registry it routes by while a file
+    has an error, and the last good content of that file stays.
     """
 
     pid: int

@@ -29,7 +29,7 @@ from devproxy.routing.table import Route
 if TYPE_CHECKING:
     from devproxy.proxy.interfaces import ClientConnection, ResponseReceiver
 
-IDLE_CONNECTIONS: Final = 64  # kept per address; more may be open while they are in use
+IDLE_CONNECTIONS: Final = 128  # kept per address, a connection of HTTP/2 has as many streams; more may be in use
 _FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
 _IN_VAIN: Final = 3.0  # seconds until room is made once more where it did not help
 _STRIKES: Final = 2  # times in a row that a request was answered as soon as idle connections were closed

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from devproxy.errors import DevproxyError, Exit
+from devproxy.paths import ensure_private
 from devproxy.storage import files, locks
 from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import quote, safe
@@ -242,7 +243,8 @@ def _missing(found: Iterable[Authority], tlds: Iterable[str], now: dt.datetime) 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ensure_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
     _check_folder(folder)
     with locks.exclusive(folder / "authority"):
         yield
@@ -368,11 +370,12 @@ def _make_room(folder: Path) -> None:
     with _explained(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         with os.scandir(folder) as entries:
-            found = sorted((entry.stat(follow_symlinks=False).st_mtime, entry.path) for entry in entries)
+            found = list(entries)
         if len(found) >= MOST_LEAVES:
-            for _, path in found[: len(found) // 2]:
+            found.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
+            for entry in found[: len(found) // 2]:
                 with contextlib.suppress(OSError):
-                    Path(path).unlink()
+                    Path(entry.path).unlink()
 
 
 @contextlib.contextmanager

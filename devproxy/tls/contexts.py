@@ -10,7 +10,8 @@ certificate is renewed, and an authority that takes the place of an older one is
   browser says "the connection was reset". Connections here (`sslobject_class`) tell of the failure only when they are
   asked the next time; until then the loop believes that the handshake waits for the client, and sends what is there.
 - Sessions are resumed across the swap: OpenSSL makes and reads tickets, and keeps sessions, by the context that a
-  connection began with, which is always the same one; Python gives all of its contexts one session id context.
+  connection began with, which is always the same one; Python gives all of its contexts one session id context. The
+  callback runs for them too: up to TLS 1.2 with the name that the session was made for, whatever name comes with it.
 - The version is chosen before the callback runs, ALPN and the cipher after it: every context has all of the settings.
 
 The callback runs in the event loop, so what it does is short: making a certificate takes under 1 ms, once
@@ -145,6 +146,7 @@ class ServerContexts:
         except DevproxyError as error:
             self._tell(error)
             return _INTERNAL
+        self._told = ""
         if context is None:
             return _UNRECOGNIZED
         connection.context = context

@@ -10,6 +10,7 @@ wrk runs as fast as the proxy answers (a closed loop), so the latencies are thos
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,15 +98,17 @@ def script(workload: str, host: str) -> str:
     )
 
 
-def wrk(url: str, lua: Path, seconds: float, connections: int, core: int) -> dict[str, int]:
-    """Run wrk (one thread) for `seconds`, rounded up to wrk's whole seconds; what its `done` wrote."""
+def wrk(url: str, lua: Path, seconds: float, connections: int, core: int, under: Sequence[str] = ()) -> dict[str, int]:
+    """Run wrk (one thread) for `seconds`, rounded up to wrk's whole seconds, by the command `under`; what its `done`
+    wrote.
+    """
     program = shutil.which("wrk")
     if program is None:
         raise BenchError("wrk is not installed: apt-get install wrk")
     whole_seconds = max(1, round(seconds))
     command = [program, "-t1", f"-c{connections}", f"-d{whole_seconds}s", "-s", str(lua), url]
     done = subprocess.run(
-        ["taskset", "-c", str(core), *command],
+        ["taskset", "-c", str(core), *under, *command],
         env=environment({}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -120,12 +123,13 @@ def wrk(url: str, lua: Path, seconds: float, connections: int, core: int) -> dic
     return result
 
 
-def measure(pid: int, port: int, lua: Path, seconds: float, connections: int, cores: Cores) -> Load:
+def measure(
+    pid: int, url: str, lua: Path, seconds: float, connections: int, cores: Cores, under: Sequence[str] = ()
+) -> Load:
     """Warm up for a second, then measure `seconds` of load on the proxy whose process tree begins at `pid`."""
-    url = f"http://127.0.0.1:{port}/"
-    wrk(url, lua, 1, connections, cores.rest)
+    wrk(url, lua, 1, connections, cores.rest, under)
     before = used(pid)
-    result = wrk(url, lua, seconds, connections, cores.rest)
+    result = wrk(url, lua, seconds, connections, cores.rest, under)
     cpu = used(pid) - before
     return Load(
         requests=result["requests"],

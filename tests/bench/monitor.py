@@ -108,7 +108,9 @@ def _loaded(proxies: Mapping[str, tuple[Running, int]], lua: Path, seconds: floa
     """CPU µs per request with and without, of both at the same time."""
     with ThreadPoolExecutor(len(proxies)) as threads:
         loads = {
-            label: threads.submit(load.measure, running.pid, port, lua, seconds, CONNECTIONS, cores)
+            label: threads.submit(
+                load.measure, running.pid, f"http://127.0.0.1:{port}/", lua, seconds, CONNECTIONS, cores
+            )
             for label, (running, port) in proxies.items()
         }
         return loads["with"].result().cpu_us, loads["without"].result().cpu_us

@@ -16,18 +16,20 @@ from pathlib import Path
 
 from tests.bench import install
 from tests.bench.origin import nginx_command, nginx_config, nginx_program
-from tests.bench.process import BenchError
+from tests.bench.process import BenchError, free_port
 
 ROOT = Path(__file__).resolve().parents[2]  # so that devproxy is found where it is not installed
 
 
 @dataclass
 class Site:
-    """Where one proxy lives during the run: its folder, its port, and names → origin ports (the routes)."""
+    """Where one proxy lives during the run: its folder, its port, and names → origin ports (the routes). With `pem`, a
+    key and a certificate, it speaks TLS at the port."""
 
     folder: Path
     port: int
     routes: dict[str, int] = field(default_factory=dict)
+    pem: Path | None = None
 
 
 class Peer(ABC):
@@ -107,7 +109,8 @@ class Devproxy(Peer):
 
     def text(self, site: Site) -> str:
         services = [f"[services.{name}]\nport = {port}\n" for name, port in site.routes.items()]
-        return "\n".join([f"[proxy]\nhttp = {site.port}\n", *services])
+        ports = f"http = {free_port()}\nhttps = {site.port}" if site.pem else f'http = {site.port}\nhttps = "off"'
+        return "\n".join([f"[proxy]\n{ports}\n", *services])
 
     def command(self, site: Site) -> list[str]:
         return [*self.program(), "serve"]
@@ -149,11 +152,12 @@ NGINX_PREFACE = """\
     proxy_set_header X-Forwarded-Host $http_host;
     proxy_set_header X-Forwarded-Port $server_port;
     proxy_read_timeout 1h;
-    server {{ listen 127.0.0.1:{port} default_server backlog=4096; return 404; }}
+    {certificate}
+    server {{ listen 127.0.0.1:{port}{ssl} default_server backlog=4096; return 404; }}
 """
 NGINX_ROUTE = """\
     upstream {name} {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
-    server {{ listen 127.0.0.1:{port}; server_name {name}.localhost; location / {{ proxy_pass http://{name}; }} }}
+    server {{ listen 127.0.0.1:{port}{ssl}; server_name {name}.localhost; location / {{ proxy_pass http://{name}; }} }}
 """
 
 
@@ -174,8 +178,13 @@ class Nginx(Peer):
         return site.folder / "nginx.conf"
 
     def text(self, site: Site) -> str:
-        routes = [NGINX_ROUTE.format(name=name, port=site.port, origin=port) for name, port in site.routes.items()]
-        return nginx_config(site.folder, NGINX_PREFACE.format(port=site.port) + "".join(routes))
+        ssl, pem = " ssl" if site.pem else "", site.pem
+        routes = [
+            NGINX_ROUTE.format(name=name, port=site.port, origin=port, ssl=ssl) for name, port in site.routes.items()
+        ]
+        names = f"ssl_certificate {pem}; ssl_certificate_key {pem}; ssl_protocols TLSv1.2 TLSv1.3;" if pem else ""
+        preface = NGINX_PREFACE.format(port=site.port, ssl=ssl, certificate=names)
+        return nginx_config(site.folder, preface + "".join(routes))
 
     def command(self, site: Site) -> list[str]:
         return nginx_command(site.folder, self.file(site))
@@ -202,7 +211,9 @@ class Caddy(Peer):
     def text(self, site: Site) -> str:
         options = "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n"
         routes = [
-            f"http://{name}.localhost:{site.port} {{\n\tbind 127.0.0.1\n\treverse_proxy 127.0.0.1:{port}\n}}\n"
+            f"{'https' if site.pem else 'http'}://{name}.localhost:{site.port} {{\n\tbind 127.0.0.1\n"
+            f"{f'{chr(9)}tls {site.pem} {site.pem}{chr(10)}' if site.pem else ''}"
+            f"\treverse_proxy 127.0.0.1:{port}\n}}\n"
             for name, port in site.routes.items()
         ]
         return options + "".join(routes)
@@ -225,7 +236,8 @@ class Traefik(Peer):
         return site.folder / "dynamic" / "routes.toml"
 
     def text(self, site: Site) -> str:
-        return "".join(
+        tls = f'[[tls.certificates]]\ncertFile = "{site.pem}"\nkeyFile = "{site.pem}"\n' if site.pem else ""
+        return tls + "".join(
             f'[http.routers.{name}]\nrule = "Host(`{name}.localhost`)"\nservice = "{name}"\n'
             f'[[http.services.{name}.loadBalancer.servers]]\nurl = "http://127.0.0.1:{port}"\n'
             for name, port in site.routes.items()
@@ -235,6 +247,7 @@ class Traefik(Peer):
         return [
             *self.program(),
             f"--entrypoints.web.address=127.0.0.1:{site.port}",
+            *(["--entrypoints.web.http.tls=true"] if site.pem else []),
             f"--providers.file.directory={self.file(site).parent}",
             "--providers.file.watch=true",
             "--global.checknewversion=false",
@@ -272,7 +285,8 @@ class Portless(Peer):
         self.file(site).write_text((site.folder / "next").read_text(encoding="utf-8"), encoding="utf-8")
 
     def command(self, site: Site) -> list[str]:
-        return [*self.program(), "proxy", "start", "--no-tls", "--foreground", "-p", str(site.port)]
+        tls = ["--cert", str(site.pem), "--key", str(site.pem)] if site.pem else ["--no-tls"]
+        return [*self.program(), "proxy", "start", *tls, "--foreground", "-p", str(site.port)]
 
     def env(self, site: Site) -> Mapping[str, str]:
         return {

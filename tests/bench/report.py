@@ -48,6 +48,22 @@ def ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}×"
 
 
+TLS_COLUMNS = (("CPU ms/100 MB", "tls_cpu_ms_per_100mb", 1), ("first byte ms", "tls_first_byte_ms", 2))
+
+
+def tls_table(results: Results) -> str:
+    """Large bodies and new connections over TLS, and both as a multiple of nginx's."""
+    rows = []
+    for name in results.names():
+        cells = [
+            cell
+            for _, key, decimals in TLS_COLUMNS
+            for cell in (number(results.median(name, key), decimals), ratio(results.ratio(name, key)))
+        ]
+        rows.append([name, *cells])
+    return table(["TLS", *(cell for heading, _, _ in TLS_COLUMNS for cell in (heading, f"× {REFERENCE}"))], rows)
+
+
 def load_table(results: Results, workload: str) -> str:
     """Small answers: the figures of one workload, and CPU as a multiple of nginx's; `lowest` is the best round's."""
     rows = []
@@ -62,7 +78,11 @@ def load_table(results: Results, workload: str) -> str:
 def other_table(results: Results, watches: dict[str, str]) -> str:
     """What a proxy costs besides, and how it learns of a change."""
     rows = [
-        [name, *(number(results.median(name, key), decimals) for _, key, decimals in OTHER_COLUMNS), watches[name]]
+        [
+            name,
+            *(number(results.median(name, key), decimals) for _, key, decimals in OTHER_COLUMNS),
+            watches.get(name, ""),
+        ]
         for name in results.names()
     ]
     return table(["", *(heading for heading, _, _ in OTHER_COLUMNS), "learns of a change"], rows)
@@ -92,9 +112,12 @@ def tcp_table(results: Results) -> str:
 def render(results: Results, watches: dict[str, str]) -> str:
     """The whole report."""
     has = {key for figures in results.samples.values() for key in figures}
-    parts = [load_table(results, workload) for workload in ("same", "varied") if f"{workload}_cpu_us" in has]
+    workloads = ("same", "varied", "tls_same", "tls_varied")
+    parts = [load_table(results, workload) for workload in workloads if f"{workload}_cpu_us" in has]
     if has & {key for _, key, _ in OTHER_COLUMNS}:
         parts.append(other_table(results, watches))
+    if has & {key for _, key, _ in TLS_COLUMNS}:
+        parts.append(tls_table(results))
     if results.tcp:
         parts.append(tcp_table(results))
     if results.monitor:

@@ -17,13 +17,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import bulk, change, cpu, idle, load, monitor, parsers, startup, tcp
+from tests.bench import bulk, change, cpu, idle, load, monitor, parsers, startup, tcp, tls
 from tests.bench.origin import http_origin
 from tests.bench.peers import PEERS, Peer, Site
 from tests.bench.process import BenchError, Cores, Running, environment, free_port, started, wait_ready
 from tests.bench.results import Results
 
-PARTS = ("load", "bulk", "change", "idle", "monitor", "watched", "startup", "parser", "tcp")
+PARTS = ("load", "bulk", "change", "idle", "monitor", "watched", "startup", "parser", "tcp", "tls")
 HOST = "app.localhost"
 
 
@@ -68,6 +68,7 @@ class Bench:
         self.stage("startup", lambda: self.startup(here))
         self.stage("parser", self.parser)
         self.stage("tcp", self.tcp_forwarding)
+        self.stage("tls", lambda: self.https(here))
         return self.results
 
     def stage(self, part: str, measure: Callable[[], None]) -> None:
@@ -133,7 +134,8 @@ class Bench:
     def one_load(self, name: str, workload: str, site: Site, running: Running, lua: Path) -> None:
         settings = self.settings
         try:
-            result = load.measure(running.pid, site.port, lua, settings.seconds, settings.connections, self.cores)
+            url = f"http://127.0.0.1:{site.port}/"
+            result = load.measure(running.pid, url, lua, settings.seconds, settings.connections, self.cores)
         except BenchError as error:
             self.results.fail(f"{name} {workload}", str(error))
             return
@@ -233,6 +235,57 @@ class Bench:
             return
         for key, value in figures.items():
             self.results.add_tcp(name, key, value)
+
+    def https(self, here: list[Peer]) -> None:
+        """HTTPS/1.1: the same small answers and large bodies, and the first byte on a new connection."""
+        folder = self.folder / "tls"
+        folder.mkdir()
+        pem, hosts = tls.certificate(folder, HOST), tls.hosts_file(folder, HOST)
+        lua = {}
+        for workload in load.WORKLOADS:
+            lua[workload] = folder / f"{workload}.lua"
+            lua[workload].write_text(load.script(workload, HOST), encoding="utf-8")
+        with ExitStack() as stack:
+            origin = stack.enter_context(http_origin(folder / "origin", self.cores))
+            running = self.start_tls(stack, [*here, tls.Haproxy()], origin, pem)
+            for _ in range(self.settings.rounds):
+                for name, (site, process) in running.items():
+                    try:
+                        self.one_https(name, site, process, lua, hosts)
+                    except (BenchError, OSError) as error:
+                        self.results.fail(f"{name} tls", str(error))
+
+    def start_tls(self, stack: ExitStack, here: list[Peer], origin: int, pem: Path) -> dict[str, tuple[Site, Running]]:
+        running = {}
+        for peer in here:
+            site = Site(self.folder / f"{peer.name}-tls", free_port(), {"app": origin}, pem)
+            try:
+                peer.fetch()
+                self.results.versions.setdefault(peer.name, version(peer))
+                peer.place(site)
+                process = stack.enter_context(
+                    started(peer.command(site), self.cores.proxy, peer.env(site), site.folder / "log")
+                )
+                tls.wait_ready(process, site.port, HOST)
+            except BenchError as error:
+                self.results.missing[f"{peer.name} (TLS)"] = str(error)
+            else:
+                running[peer.name] = (site, process)
+        return running
+
+    def one_https(self, name: str, site: Site, process: Running, lua: dict[str, Path], hosts: Path) -> None:
+        settings, add = self.settings, self.results.add
+        url = f"https://{HOST}:{site.port}/"
+        for workload in load.WORKLOADS:
+            result = tls.measure(
+                process.pid, url, lua[workload], settings.seconds, settings.connections, self.cores, hosts
+            )
+            for key, value in result.figures().items():
+                add(name, f"tls_{workload}_{key}", value)
+            if result.errors:
+                self.results.fail(f"{name} tls {workload}", f"{result.errors} errors or answers that were not 2xx")
+        add(name, "tls_cpu_ms_per_100mb", tls.downloads(process.pid, site.port, HOST, settings.downloads))
+        add(name, "tls_first_byte_ms", tls.first_bytes(site.port, HOST))
 
 
 def version(peer: Peer | tcp.TcpPeer) -> str:

@@ -63,7 +63,9 @@ class Team:
 
     def configure(self, *lines: str) -> None:
         """Make these the settings, beside the ports that are ours."""
-        self.home.write("\n".join(["[proxy]", f"http = {self.port}", f'ports = "{self._ports}"', *lines, ""]))
+        self.home.write(
+            "\n".join(["[proxy]", f"http = {self.port}", 'https = "off"', f'ports = "{self._ports}"', *lines, ""])
+        )
 
     def project(self, *services: str) -> None:
         (self.folder / "devproxy.toml").write_text('project = "shop"\n\n' + "".join(services), "utf-8")

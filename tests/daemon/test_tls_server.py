@@ -23,13 +23,13 @@ MADE = "a local CA for localhost was made: `devproxy trust`"
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with daemon_in(tmp_path) as made:
-        made.settings = f"https = {free_port()}"
+        made.https_port = free_port()
         made.write("[services.web]\nport = 3000\n")
         yield made
 
 
 def https(daemon: Daemon) -> tuple[str, int]:
-    return "127.0.0.1", int(daemon.settings.partition("= ")[2].partition("\n")[0])
+    return "127.0.0.1", daemon.https_port
 
 
 def raw(daemon: Daemon, data: bytes) -> bytes:
@@ -74,7 +74,7 @@ def test_an_authority_is_made_for_the_first_client_told_once_and_used_again(daem
 def test_a_tld_that_is_added_gets_an_authority_of_its_own(daemon: Daemon) -> None:
     daemon.start()
     raw(daemon, client_hello(b"web.localhost"))
-    daemon.settings += '\ntlds = ["localhost", "test"]'
+    daemon.settings = 'tlds = ["localhost", "test"]'
     daemon.write('[services.web]\nport = 3000\nhosts = ["web.test"]\n')
 
     def roots() -> str:

@@ -18,11 +18,12 @@ from tests.waiting import PROGRAM_DEADLINE, wait_until
 
 
 class Devproxy:
-    """`home` is its DEVPROXY_HOME; `port` the HTTP port that its registry sets; `under` a command that runs `serve`."""
+    """`home` is its DEVPROXY_HOME; `port` the HTTP port that its registry sets, `https_port` that of HTTPS (0: off); `under` a command that runs `serve`."""
 
     def __init__(self, home: Path):
         self.home = home
         self.port = free_port()
+        self.https_port = 0
         self.registry = home / "config" / "registry.toml"
         self.state = home / "state" / "proxy.json"
         self.log = home.parent / f"{home.name}.log"
@@ -47,7 +48,8 @@ class Devproxy:
 
     def text(self, services: str) -> str:
         """A whole user registry: our `[proxy]` table, then `services`."""
-        return f"[proxy]\nhttp = {self.port}\n{self.settings}\n{services}"
+        https = str(self.https_port) if self.https_port else '"off"'
+        return f"[proxy]\nhttp = {self.port}\nhttps = {https}\n{self.settings}\n{services}"
 
     def write(self, services: str) -> None:
         self.registry.write_text(self.text(services), "utf-8")
@@ -57,6 +59,11 @@ class Devproxy:
         self.program = Program([*self.under, *self.argv("serve")], self.log, cwd=self.home, env=self.env)
         wait_until(self._ready, "devproxy to be ready", log=self.output)
         return self
+
+    def root(self) -> Path:
+        """The certificate of its CA, which is made with the first connection."""
+        (found,) = (self.home / "state" / "ca").glob("*/root.pem")
+        return found
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

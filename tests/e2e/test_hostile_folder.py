@@ -37,7 +37,9 @@ class Repository:
         home = scratch / "home"
         config = home / "config"
         config.mkdir(mode=0o700, parents=True)
-        (config / "registry.toml").write_text(f"[proxy]\nhttp = {self.port}\nexposure_proof = false\n", "utf-8")
+        (config / "registry.toml").write_text(
+            f'[proxy]\nhttp = {self.port}\nhttps = "off"\nexposure_proof = false\n', "utf-8"
+        )
         self.env = clean_environment({"DEVPROXY_HOME": str(home), "PYTHONPATH": str(ROOT)})
         for name in TRAPS:
             trap = self.folder / name

@@ -138,7 +138,7 @@ def test_everything_is_closed_to_others(tmp_path: Path) -> None:
         made(folder).issue("web.shop.localhost", NOW)
     finally:
         os.umask(old)
-    for one in (folder, *folder.rglob("*")):
+    for one in (folder.parent, folder, *folder.rglob("*")):
         assert stat.S_IMODE(one.stat().st_mode) == (0o700 if one.is_dir() else 0o600), one
 
 
@@ -401,7 +401,7 @@ def test_a_symlink_in_the_place_of_a_key_is_refused(tmp_path: Path, place: str) 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
-    with pytest.raises(DevproxyError, match="cannot be used for the local CA") as caught:
+    with pytest.raises(DevproxyError) as caught:
         made(tmp_path / "state" / "ca")
     assert caught.value.why
     assert caught.value.fix

@@ -189,6 +189,18 @@ def test_a_session_is_resumed_through_the_swap_of_contexts(folder: Path, version
         assert again.client.selected_alpn_protocol() == "h2"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_for_a_name_that_is_gone_is_not_resumed(folder: Path, version: ssl.TLSVersion) -> None:
+    registered = set(REGISTERED)
+    server = served(folder, is_registered=registered.__contains__)
+    client = client_context(roots(folder), version=version)
+    session = shake(client, server.context, REGISTERED[0]).session()
+    registered.remove(REGISTERED[0])
+    again = shake(client, server.context, REGISTERED[0], session=session)
+    assert again.server_bytes == UNRECOGNIZED_NAME
+    assert not again.client.session_reused
+
+
 @pytest.mark.parametrize("option", ["no_tls1_3", "tls1_3", "no_ticket"])
 def test_openssl_resumes_its_session(folder: Path, option: str) -> None:
     command = [require.program("openssl"), "s_client", "-servername", REGISTERED[0], "-ign_eof"]

@@ -122,6 +122,7 @@ def test_a_wide_socket_of_systemd_ends_it_with_4(daemon: Daemon, host: str) -> N
 def test_sockets_of_systemd_are_served(daemon: Daemon) -> None:
     require.ipv6()
     pairs = [("127.0.0.1", int(socket.AF_INET)), ("::1", int(socket.AF_INET6))]
+    daemon.write("")  # where HTTPS is off
     code = SYSTEMD.format(pairs=pairs).replace("(host, 0)", f"(host, {daemon.port})")
     program = subprocess.Popen(
         [sys.executable, "-c", code], env=clean_environment(daemon.env), stdout=subprocess.DEVNULL

@@ -8,7 +8,7 @@ Chromium resolves `*.localhost` to loopback by itself, as the Fetch standard's s
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from tests.require import module, program
@@ -32,18 +32,19 @@ _FLAGS = (
 
 
 @contextlib.contextmanager
-def page(*rules: str, flags: Sequence[str] = ()) -> Iterator["Page"]:
-    """A page in a browser of its own; `rules` are for `--host-resolver-rules` (`MAP evil.test 127.0.0.1`)."""
+def page(*rules: str, believes: bool = False) -> Iterator["Page"]:
+    """A page in a browser of its own; `rules` are for `--host-resolver-rules` (`MAP evil.test 127.0.0.1`). With
+    `believes` it takes any certificate: whether ours is taken is `test_trust.py`'s."""
     executable = program("chromium", "chromium-browser", "google-chrome")
     module("playwright.sync_api")
     from playwright.sync_api import sync_playwright
 
-    arguments = [*_FLAGS, *flags, *([f"--host-resolver-rules={','.join(rules)}"] if rules else [])]
+    flags = [*_FLAGS, *([f"--host-resolver-rules={','.join(rules)}"] if rules else [])]
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments, env=dict(environment))
+        browser = playwright.chromium.launch(executable_path=executable, args=flags, env=dict(environment))
         try:
-            context = browser.new_context()
+            context = browser.new_context(ignore_https_errors=believes)
             context.set_default_timeout(DEADLINE * 1000)
             yield context.new_page()
         finally:

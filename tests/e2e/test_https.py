@@ -11,13 +11,11 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.e2e.browser import page
 from tests.e2e.clients import read_answer, read_head
@@ -247,36 +245,22 @@ def test_what_an_app_should_know_is_in_health(serve_tls: Start) -> None:
         wait_until(lambda: "hsts" not in devproxy.cli("health", "up").stdout, "the end of the finding")
 
 
-@pytest.fixture
-def secure_page(devproxy: Devproxy) -> Iterator[Callable[[], object]]:
-    """A page of Chromium that believes our intermediate, by its key."""
-    with ExitStack() as stack:
-
-        def opened() -> object:
-            (pem,) = (devproxy.home / "state" / "ca").glob("*/intermediate.pem")
-            key = x509.load_pem_x509_certificate(pem.read_bytes()).public_key()
-            pin = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-            flag = f"--ignore-certificate-errors-spki-list={base64.b64encode(pin).decode()}"
-            return stack.enter_context(page(flags=[flag, f"--user-data-dir={devproxy.home / 'chromium'}"]))
-
-        yield opened
-
-
-def test_a_browser_has_a_secure_context_and_our_pages(serve_tls: Start, secure_page: Callable[[], object]) -> None:
+def test_a_browser_has_a_secure_context_and_our_pages_load_nothing_by_http(serve_tls: Start) -> None:
     def html(handler: Handler) -> None:
         handler.reply(b"<!doctype html><title>up</title>", ("Content-Type", "text/html"))
 
     with origin(html) as up:
-        devproxy = serve_tls(upstream(up.port))
-        shown = secure_page()
-        loaded: list[str] = []
-        shown.on("request", lambda request: loaded.append(request.url))  # type: ignore[attr-defined]
-        shown.goto(f"https://{NAME}:{devproxy.https_port}/")  # type: ignore[attr-defined]
-        assert shown.evaluate("isSecureContext && location.protocol") == "https:"  # type: ignore[attr-defined]
-        for path in ("//devproxy.localhost:{}/", "//nobody.localhost:{}/"):
-            shown.goto("https:" + path.format(devproxy.https_port))  # type: ignore[attr-defined]
-            shown.wait_for_selector("main")  # type: ignore[attr-defined]
-        assert not [url for url in loaded if url.startswith("http:")]
+        devproxy = serve_tls(f"{upstream(up.port)}[services.down]\nport = {free_port()}\n")
+        with page(believes=True) as shown:
+            loaded: list[str] = []
+            shown.on("request", lambda request: loaded.append(request.url))
+            shown.goto(f"https://{NAME}:{devproxy.https_port}/")
+            assert shown.evaluate("isSecureContext && location.protocol") == "https:"
+            for host in ("devproxy.localhost", "down.localhost"):
+                shown.goto(f"https://{host}:{devproxy.https_port}/")
+                shown.wait_for_selector("main")
+            assert len(loaded) > 3
+            assert not [url for url in loaded if url.startswith("http:")]
 
 
 STREAMS_PAGE = b"""<!doctype html><title>waiting</title><script>
@@ -296,9 +280,7 @@ Promise.all([socket, ...streams]).then(async ([said]) => {
 </script>"""
 
 
-def test_a_browser_has_more_streams_than_http_1_1_and_a_websocket(
-    serve_tls: Start, secure_page: Callable[[], object]
-) -> None:
+def test_a_browser_has_more_streams_than_http_1_1_and_a_websocket(serve_tls: Start) -> None:
     """Six connections to a host would all be taken by event streams; and the WebSocket goes over HTTP/2, too."""
     stop = threading.Event()
 
@@ -322,9 +304,9 @@ def test_a_browser_has_more_streams_than_http_1_1_and_a_websocket(
 
     with origin(app) as up:
         devproxy = serve_tls(upstream(up.port))
-        shown = secure_page()
-        shown.goto(f"https://{NAME}:{devproxy.https_port}/")  # type: ignore[attr-defined]
-        shown.wait_for_function("document.title == 'hello more h2'")  # type: ignore[attr-defined]
+        with page(believes=True) as shown:
+            shown.goto(f"https://{NAME}:{devproxy.https_port}/")
+            shown.wait_for_function("document.title == 'hello more h2'")
         (handshake,) = [seen for seen in up.record.requests if seen.path == "/ws"]
         assert "sec-websocket-extensions" in handshake.headers
         stop.set()

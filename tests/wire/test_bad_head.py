@@ -170,8 +170,13 @@ async def test_other_version_is_505(wire: Stage, version: bytes) -> None:
     await wire.refuses(head(line=b"GET / " + version), 505, "unsupported-version")
 
 
-async def test_http_2_preface_is_505(wire: Stage) -> None:
-    await wire.refuses(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "unsupported-version")
+async def test_http_2_preface_behind_a_request_is_505(wire: Stage) -> None:
+    """At the front of a connection it begins HTTP/2 (`test_h2.py`)."""
+    client, up, _ = await wire.ask(get(b"/good") + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    await up.send(OK)
+    await client.expect(OK)
+    assert (await client.response()).status == 505
+    await client.gone()
 
 
 @pytest.mark.parametrize("name", ["framing: CL+TE", "field: space before colon", "line: fragment", "host: two Hosts"])

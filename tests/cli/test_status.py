@@ -47,6 +47,7 @@ def test_json_of_a_stopped_proxy(home: Home) -> None:
         "version": None,
         "http": None,
         "https": None,
+        "url_scheme": "http",
         "services": 0,
         "up": None,
         "down": None,

@@ -19,6 +19,7 @@ from tests import require
 from tests.daemon.process import Daemon, both, daemon_in
 from tests.e2e.origin import origin, saying
 from tests.e2e.processes import clean_environment
+from tests.ports import free_port
 from tests.waiting import DEADLINE, PROGRAM_DEADLINE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and sockets as POSIX has them")
@@ -35,6 +36,15 @@ def test_it_listens_on_both_loopback_addresses_and_on_nothing_else(daemon: Daemo
     daemon.write("")
     daemon.start()
     assert daemon.bound() == both(daemon.port)
+
+
+def test_https_is_on_both_as_well_and_on_nothing_else(daemon: Daemon) -> None:
+    require.ipv6()
+    daemon.https_port = free_port()
+    daemon.write("")
+    daemon.start()
+    assert daemon.bound() == sorted([*both(daemon.port), *both(daemon.https_port)])
+    assert daemon.pid_file["https"] == daemon.https_port
 
 
 def test_no_variable_and_no_setting_widens_it(daemon: Daemon) -> None:
@@ -121,6 +131,7 @@ def test_a_wide_socket_of_systemd_ends_it_with_4(daemon: Daemon, host: str) -> N
 
 def test_sockets_of_systemd_are_served(daemon: Daemon) -> None:
     require.ipv6()
+    daemon.write("")
     pairs = [("127.0.0.1", int(socket.AF_INET)), ("::1", int(socket.AF_INET6))]
     daemon.write("")  # where HTTPS is off
     code = SYSTEMD.format(pairs=pairs).replace("(host, 0)", f"(host, {daemon.port})")

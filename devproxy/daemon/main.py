@@ -226,7 +226,7 @@ class Daemon:
         for one in listening:
             for sock in one.sockets:
                 if one.scheme == "https":
-                    self._tls.listen(sock)
+                    self._tls.accept_on(sock)
                 else:
                     self._servers.append(await loop.create_server(self._proxy.connection, sock=sock, backlog=BACKLOG))
 

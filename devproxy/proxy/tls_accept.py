@@ -53,7 +53,7 @@ class TlsAcceptor:
         self._listeners: set[socket.socket] = set()
         self._resting: asyncio.TimerHandle | None = None
 
-    def listen(self, sock: socket.socket) -> None:
+    def accept_on(self, sock: socket.socket) -> None:
         """Accept on `sock`, which listens and does not block, until `close`."""
         self._listeners.add(sock)
         if self._resting is None:

@@ -41,6 +41,7 @@ def serving(home: Home, *argv: str) -> "Iterator[subprocess.Popen[bytes]]":
 def test_no_option_widens_where_it_listens() -> None:
     assert {option for parameter in command.params for option in parameter.opts} == {
         "--http",
+        "--https",
         "--access-log",
         "--detached",
     }

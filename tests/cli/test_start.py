@@ -12,7 +12,7 @@ from tests.cli.command import Home
 @pytest.mark.parametrize("command", [start.command, stop.command, restart.command])
 def test_no_option_widens_where_the_proxy_listens(command: click.Command) -> None:
     options = {option for one in command.params if isinstance(one, click.Option) for option in one.opts}
-    assert options <= {"--http"}
+    assert options <= {"--http", "--https"}
 
 
 def test_a_port_is_a_port(home: Home) -> None:

@@ -219,7 +219,7 @@ class Stage:
         sock.listen(100)
         self.proxy.https_port = self.port
         self.server = TlsAcceptor(self.proxy, accepted_with, self.proxy.fronts)
-        self.server.listen(sock)
+        self.server.accept_on(sock)
 
     async def pass_time(self, seconds: float) -> None:
         """Let the proxy's clock go on, and the proxy look at it; it stands still else."""

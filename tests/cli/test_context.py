@@ -14,7 +14,6 @@ from devproxy.net import loopback
 from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import Mount, ProxySettings, Registry, Service, Source
-from devproxy.urls import Ports
 from tests.cli.command import Home
 from tests.ports import free_port, listening
 
@@ -86,4 +85,6 @@ def test_without_a_proxy_every_command_names_the_port_that_it_would_take(
             open_.command.main(["web"], standalone_mode=False)
         settings = ProxySettings(autostart=False)
         plan = up.UpPlan(Registry(settings=settings), [], [], [])
-        assert up._proxy_ports(paths, plan) == run._proxy(paths, settings) == Ports(http=port)
+        found = up._proxy_ports(paths, plan)
+        assert found == run._proxy(paths, settings)
+        assert found.http == port

@@ -27,11 +27,12 @@ from devproxy.http1.fields import Section
 from devproxy.http1.framing import CHUNKED
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, Pitfalls, ResponseHead, switch_fault
-from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, too_many_waiting
+from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, reset_early, too_many_waiting
 from devproxy.proxy.decide import Reading, own_pages
 from devproxy.proxy.error_pages import render
 from devproxy.proxy.forward import pass_mark
 from devproxy.proxy.gates import Dormant, start_timeout
+from devproxy.proxy.h2_fields import INTERNAL_ERROR
 from devproxy.proxy.in_process import connect_in_process
 from devproxy.proxy.interfaces import ClientStream, ResponseReceiver
 from devproxy.proxy.pitfalls import note_pitfalls
@@ -221,7 +222,9 @@ class Exchange(ResponseReceiver):
 
         An upload gets a new one: a kept one may have ended unnoticed, and what is sent on it could not be sent again.
         """
-        if not self.request_done and (self.length > _HELD_LIMIT or self.length == CHUNKED):
+        if self.address.multiplexes and not self.reading.upgrade:
+            pooled = self.address.open_stream()
+        elif not self.request_done and (self.length > _HELD_LIMIT or self.length == CHUNKED):
             pooled = self.address.take_none()
         else:
             pooled = self.address.take(self.proxy.clock, repeatable=self.method in SAFE)
@@ -260,9 +263,10 @@ class Exchange(ResponseReceiver):
     def splice_request(self, data: bytes, left: int, ended: Callable[[str | None], None]) -> bool:
         """Let the kernel move `data` and the `left` bytes behind it to the service; False where it cannot."""
         source = self.stream.splice_end()
-        if source is None or self.upstream is None or self.splice is not None:
+        sink = self.upstream.splice_end() if self.upstream is not None else None
+        if source is None or sink is None or self.splice is not None:
             return False
-        self.splice = splice(source, self.upstream.transport, data, left, ended)
+        self.splice = splice(source, sink, data, left, ended)
         self._sent_body = True
         return self.splice is not None
 
@@ -284,6 +288,8 @@ class Exchange(ResponseReceiver):
             return
         held, self._held = self._held, b""
         self._sent_body = True
+        if self.request_done and self.address.multiplexes and len(held) <= _HELD_LIMIT:
+            self._held = held  # until it is answered: the service may refuse the stream, and another takes it
         connection.begin_with_body(self, self._head, held, self._held_trailers)
         self.stream.resume()
 
@@ -297,6 +303,16 @@ class Exchange(ResponseReceiver):
             self._dial()  # it had been idle: the service may have closed it before it saw the request
         elif not (repeatable and self.method in SAFE and self._schedule_retry()):
             self.answer(closed_early(self.route.service, error, answered=answered))
+
+    def on_reset(self, code: int, *, untouched: bool) -> None:
+        self.upstream = None
+        is_kept = not self._sent_body or (self.request_done and bool(self._held))
+        if untouched and is_kept and (self._pooled or self._schedule_retry()):
+            self._sent_body = False
+            if self._pooled:
+                self._dial()
+        else:
+            self.answer(reset_early(self.route.service, code))
 
     def _schedule_retry(self) -> bool:
         if self.address.is_in_process:
@@ -320,6 +336,7 @@ class Exchange(ResponseReceiver):
         self.address.alive_at = self.proxy.clock
         self.deadline = NEVER
         self.bytes_out = len(body)
+        self._held = b""
         self.stream.head(self, response, body)
 
     def on_body(self, data: bytes) -> None:
@@ -381,11 +398,11 @@ class Exchange(ResponseReceiver):
         upstream.discard()
         self._dial()
 
-    def cut(self) -> None:
+    def cut(self, code: int = INTERNAL_ERROR) -> None:
         self.release()
         if not self.ended:
             self.finish()
-            self.stream.cut(self)
+            self.stream.cut(self, code)
 
     def refuse_body(self, fault: Fault) -> None:
         """A fault in the request's body: the service must never see it end well."""

@@ -66,6 +66,7 @@ class Exchange(ResponseReceiver):
         "_held",
         "_held_trailers",
         "_informed",
+        "_keeps_body",
         "_moved_at",
         "_pooled",
         "_retry",
@@ -128,6 +129,7 @@ class Exchange(ResponseReceiver):
         self._held = b""  # the body so far while no connection is there to take it
         self._held_trailers: bytes | None = None  # and its trailers, once it is whole
         self._sent_body = False
+        self._keeps_body = False  # of what was sent, in `_held`
         self._waiting = 0  # bytes that it keeps while it is held
         self._informed = False
         self._was_paused = False
@@ -258,7 +260,15 @@ class Exchange(ResponseReceiver):
                 self.stream.pause()
         else:
             self._sent_body = True
+            if self._keeps_body:
+                self._keep(payload)
             self.upstream.send_body(payload)
+
+    def _keep(self, payload: bytes) -> None:
+        """Keep what was sent until it is answered: the service may refuse the stream, and another takes it."""
+        self._held += payload
+        if len(self._held) > _HELD_LIMIT:
+            self._held, self._keeps_body = b"", False
 
     def splice_request(self, data: bytes, left: int, ended: Callable[[str | None], None]) -> bool:
         """Let the kernel move `data` and the `left` bytes behind it to the service; False where it cannot."""
@@ -274,22 +284,27 @@ class Exchange(ResponseReceiver):
         """The request is whole. `trailers` are field lines, checked."""
         self.request_done = True
         self.wants_body = False
-        if self.upstream is None:
+        if self.upstream is None or self._keeps_body:
             self._held_trailers = trailers
-        elif self.length == CHUNKED:
+        if self.upstream is None:
+            return
+        if self.length == CHUNKED:
             self._sent_body = True
             self.upstream.send_end(trailers)
 
     def use(self, connection: UpstreamStream) -> None:
         """Send what there is of the request on `connection`."""
         self.upstream = connection
-        if self.length == 0 or not (self._held or self._held_trailers is not None):
+        if self.length == 0:
             connection.begin(self, self._head)
             return
         held, self._held = self._held, b""
+        if self.address.multiplexes and len(held) <= _HELD_LIMIT:
+            self._held, self._keeps_body = held, True
+        if not held and self._held_trailers is None:
+            connection.begin(self, self._head)
+            return
         self._sent_body = True
-        if self.request_done and self.address.multiplexes and len(held) <= _HELD_LIMIT:
-            self._held = held  # until it is answered: the service may refuse the stream, and another takes it
         connection.begin_with_body(self, self._head, held, self._held_trailers)
         self.stream.resume()
 
@@ -306,9 +321,9 @@ class Exchange(ResponseReceiver):
 
     def on_reset(self, code: int, *, untouched: bool) -> None:
         self.upstream = None
-        is_kept = not self._sent_body or (self.request_done and bool(self._held))
+        is_kept = self._keeps_body or not self._sent_body
         if untouched and is_kept and (self._pooled or self._schedule_retry()):
-            self._sent_body = False
+            self._sent_body = self._keeps_body = False
             if self._pooled:
                 self._dial()
         else:
@@ -336,7 +351,8 @@ class Exchange(ResponseReceiver):
         self.address.alive_at = self.proxy.clock
         self.deadline = NEVER
         self.bytes_out = len(body)
-        self._held = b""
+        if self._keeps_body:
+            self._held, self._keeps_body = b"", False
         self.stream.head(self, response, body)
 
     def on_body(self, data: bytes) -> None:

@@ -6,6 +6,7 @@ Not here: what a stream means to a client (`h2.py`) or to a service (`h2_upstrea
 """
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ngh2 import (
@@ -112,7 +113,8 @@ class FrameWriter(asyncio.Protocol):
     def took(self, number: int, size: int) -> None:
         """Somebody has taken `size` bytes of a stream's body: as many more may come."""
         if size and not self.transport.is_closing():
-            self._engine.acknowledge_received_data(size, number)
+            with suppress(NGH2Error):  # no stream goes on after this one
+                self._engine.acknowledge_received_data(size, number)
             self.flush_soon()
 
     def pause_writing(self) -> None:

@@ -68,6 +68,7 @@ _HEADER_ROOM: Final = 4  # times `max_response_header`: what is beyond that ends
 _HEADER_COUNT_ROOM: Final = 1024
 _BEGINNING: Final = 9  # bytes: the header of its first frame, which is SETTINGS (RFC 9113 §3.4)
 _SETTINGS_FRAME: Final = 4
+_BROKEN: Final = "what it sent breaks the rules of HTTP/2, or is a header far over max_response_header"
 _VAIN: Final = 10_000  # frames in a row that bring nobody anything
 
 # Codes of the service's that say as much to the client; any other is what a broken answer is.
@@ -243,7 +244,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
         if not engine.want_read and not engine.want_write and not self._choked:
             self._is_ending = True
             if not self.transport.is_closing():
-                self._refuse_all(Fault(502, "upstream-invalid", "what it sent is not HTTP/2"))
+                self._refuse_all(Fault(502, "upstream-invalid", _BROKEN))
                 self.transport.close()
 
     def _go_on(self) -> None:
@@ -423,7 +424,11 @@ class Http2UpstreamStream(UpstreamStream):
         if self._left >= 0:
             self._left -= len(data)
             is_last = self._left == 0
-        connection.engine.send_data(self.number, data, end_stream=is_last)
+        try:
+            connection.engine.send_data(self.number, data, end_stream=is_last)
+        except NGH2Error:  # it is ending
+            connection.discard()
+            return
         if connection.await_service(self):
             exchange.stream.pause()
         connection.flush_soon()
@@ -431,12 +436,16 @@ class Http2UpstreamStream(UpstreamStream):
     def send_end(self, trailers: bytes) -> None:
         if self.exchange is None:
             return
-        fields = list_of_lines(trailers)
-        if fields:
-            self._connection.engine.send_trailers(self.number, fields)
-        else:
-            self._connection.engine.end_stream(self.number)
-        self._connection.flush_soon()
+        connection, fields = self._connection, list_of_lines(trailers)
+        try:
+            if fields:
+                connection.engine.send_trailers(self.number, fields)
+            else:
+                connection.engine.end_stream(self.number)
+        except NGH2Error:
+            connection.discard()
+            return
+        connection.flush_soon()
 
     def undelivered(self) -> int:
         return self._connection.engine.queued_body_size(self.number)

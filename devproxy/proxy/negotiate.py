@@ -42,7 +42,10 @@ async def reach(address: UpstreamAddress, proxy: ProxyState, *, upgrade: bool) -
         stream = address.open_stream()
         if stream is not None:
             return stream
-        await _join_once(address, proxy)
+        is_shared = await _join_once(address, proxy)
+        taken = None if is_shared else address.take(proxy.clock, repeatable=True)
+        if taken is not None:
+            return taken
     connection = await _join(address, proxy)
     if isinstance(connection, UpstreamConnection):
         return connection
@@ -67,8 +70,9 @@ async def _dial(address: UpstreamAddress) -> UpstreamConnection:
     return connection
 
 
-async def _join_once(address: UpstreamAddress, proxy: ProxyState) -> None:
-    """Wait for one more connection, together with everybody else who does."""
+async def _join_once(address: UpstreamAddress, proxy: ProxyState) -> bool:
+    """Wait for one more connection, together with everybody else who does; False where it speaks HTTP/1.1, and is
+    idle now."""
     task = address.joining
     if task is None:
         task = address.joining = asyncio.create_task(_join(address, proxy))
@@ -77,12 +81,14 @@ async def _join_once(address: UpstreamAddress, proxy: ProxyState) -> None:
     if task.cancelled():
         raise ConnectionAbortedError
     connection = task.result()
-    if isinstance(connection, UpstreamConnection):  # it speaks something else than it did
+    if isinstance(connection, UpstreamConnection):
         connection.idle_since = proxy.clock
         if connection.exchange is None and connection not in address.idle:
             address.idle.append(connection)
-    elif not connection.is_open:
+        return False
+    if not connection.is_open:
         raise ConnectionResetError
+    return True
 
 
 def _joined(address: UpstreamAddress, task: "asyncio.Task[UpstreamConnection | Http2Upstream]") -> None:

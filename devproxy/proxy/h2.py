@@ -35,6 +35,8 @@ from devproxy.proxy.forward import Peer
 from devproxy.proxy.h2_engine import (
     HIGH_WATER,
     LOW_WATER,
+    SMALL_INCREMENT,
+    VAIN_BURST,
     Configuration,
     Connection,
     ConnectionClosed,
@@ -85,10 +87,6 @@ _HEADER_ROOM: Final = 4  # times `max_header`: what is beyond that ends the conn
 _HEADER_COUNT_ROOM: Final = 1024  # fields above `max_headers`, likewise
 _FAREWELL: Final = 1.0  # seconds in which requests that are on their way at a shutdown may still arrive
 
-# What a client may do in vain: so many at once, and so many a second.
-_VAIN_BURST: Final = 1000.0
-_VAIN_RATE: Final = 50.0
-_SMALL_INCREMENT: Final = 1024  # bytes
 
 _SETTINGS: Final = {
     Setting.MAX_CONCURRENT_STREAMS: STREAMS,
@@ -139,7 +137,7 @@ class Http2Connection(ClientConnection, FrameWriter):
         self._known: tuple[bytes, tuple[Pair, ...], bool] | None = None  # the last section, as it came
         self._fields: Section | None = None  # and as it was read
         self._reading: Reading | None = None
-        self._vain = _VAIN_BURST
+        self._vain = VAIN_BURST
         self._calm_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -283,7 +281,7 @@ class Http2Connection(ClientConnection, FrameWriter):
             self._at_rest()
 
     def _window_updated(self, event: WindowUpdated) -> None:
-        if event.increment < _SMALL_INCREMENT:
+        if event.increment < SMALL_INCREMENT:
             self.in_vain()
 
     def _control_frame(self, _event: object) -> None:
@@ -293,14 +291,6 @@ class Http2Connection(ClientConnection, FrameWriter):
         """Either side has ended the connection, and no stream is under way."""
         self._flush()
         self.transport.close()
-
-    def in_vain(self) -> None:
-        """Count something that costs us and brings nobody anything: below zero there is too much of it."""
-        now = self.proxy.clock
-        if now > self._calm_at:
-            self._vain = min(_VAIN_BURST, self._vain + (now - self._calm_at) * _VAIN_RATE)
-            self._calm_at = now
-        self._vain -= 1
 
     def eof_received(self) -> bool:
         """A client that says no more reads no more: with HTTP/2 there is no half-close."""

@@ -64,6 +64,11 @@ __all__ = (
 
 HIGH_WATER: Final = 1 << 17  # bytes of a body that may wait in the engine before where it comes from is no longer read
 LOW_WATER: Final = 1 << 15
+SMALL_INCREMENT: Final = 1024  # bytes
+
+# What the other end may do in vain: so many at once, and so many a second.
+VAIN_BURST: Final = 1000.0
+_VAIN_RATE: Final = 50.0
 _AT_ONCE: Final = 1 << 18  # bytes of frames that are asked for at once
 
 
@@ -78,6 +83,8 @@ class FrameWriter(asyncio.Protocol):
     _engine: Connection
     _choked: bool  # the transport takes no more
     _is_flushing: bool  # or will be, in this turn of the loop
+    _vain: float
+    _calm_at: float
 
     @property
     def engine(self) -> Connection:
@@ -116,6 +123,14 @@ class FrameWriter(asyncio.Protocol):
             with suppress(NGH2Error):  # no stream goes on after this one
                 self._engine.acknowledge_received_data(size, number)
             self.flush_soon()
+
+    def in_vain(self) -> None:
+        """Count something that costs us and brings nobody anything: below zero there is too much of it."""
+        now = self.proxy.clock
+        if now > self._calm_at:
+            self._vain = min(VAIN_BURST, self._vain + (now - self._calm_at) * _VAIN_RATE)
+            self._calm_at = now
+        self._vain -= 1
 
     def pause_writing(self) -> None:
         self._choked = True

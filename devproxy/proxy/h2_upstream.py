@@ -22,6 +22,8 @@ from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead
 from devproxy.proxy.h2_engine import (
     HIGH_WATER,
     LOW_WATER,
+    SMALL_INCREMENT,
+    VAIN_BURST,
     Configuration,
     Connection,
     ConnectionClosed,
@@ -31,6 +33,7 @@ from devproxy.proxy.h2_engine import (
     GoAwayReceived,
     InformationalResponseReceived,
     NGH2Error,
+    PingReceived,
     ResponseReceived,
     Role,
     Setting,
@@ -38,6 +41,7 @@ from devproxy.proxy.h2_engine import (
     StreamClosed,
     StreamReset,
     TrailersReceived,
+    WindowUpdated,
     goaway,
 )
 from devproxy.proxy.h2_fields import (
@@ -69,7 +73,6 @@ _HEADER_COUNT_ROOM: Final = 1024
 _BEGINNING: Final = 9  # bytes: the header of its first frame, which is SETTINGS (RFC 9113 §3.4)
 _SETTINGS_FRAME: Final = 4
 _BROKEN: Final = "what it sent breaks the rules of HTTP/2, or is a header far over max_response_header"
-_VAIN: Final = 10_000  # frames in a row that bring nobody anything
 
 # Codes of the service's that say as much to the client; any other is what a broken answer is.
 _PASSED_ON: Final = frozenset((CANCEL, ENHANCE_YOUR_CALM, INADEQUATE_SECURITY))
@@ -81,6 +84,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
 
     __slots__ = (
         "_address",
+        "_calm_at",
         "_choked",
         "_engine",
         "_first",
@@ -113,7 +117,8 @@ class Http2Upstream(SharedConnection, FrameWriter):
         self._owed_pause: set[Http2UpstreamStream] = set()  # whose clients are not read, since their service is slower
         self._first = b""  # how what the service sends begins
         self._idle_since = proxy.clock
-        self._vain = 0
+        self._vain = VAIN_BURST
+        self._calm_at = proxy.clock
         self._known: tuple[tuple[Pair, ...], bool, bytes] | None = None  # the last head, as it came
         self._response: ResponseHead | None = None  # and as it was read
 
@@ -157,7 +162,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
             self._fail(Fault(502, "upstream-invalid", f"what it sent is not HTTP/2: {error}"))
             return
         self._take(self._engine.events())
-        if self._vain > _VAIN:
+        if self._vain < 0:
             self._fail(Fault(502, "upstream-invalid", "an endless run of frames that say nothing"), ENHANCE_YOUR_CALM)
             return
         self._flush()
@@ -171,19 +176,20 @@ class Http2Upstream(SharedConnection, FrameWriter):
                 handler = _HANDLERS.get(kind)
                 if handler is not None:
                     handler(self, event)
-                else:
-                    self._vain += 1
 
     def _take_data(self, event: DataReceived) -> None:
         stream = self.streams.get(event.stream_id)
-        self._vain = 0 if event.data or event.end_stream else self._vain + 1
+        if event.data:
+            self.moved()
+        elif not event.end_stream:
+            self.in_vain()
         if stream is None:
             self.took(event.stream_id, len(event.data))
         else:
             stream.take(event.data, is_last=event.end_stream)
 
     def _take_response(self, event: ResponseReceived) -> None:
-        self._vain = 0
+        self.moved()
         stream = self.streams.get(event.stream_id)
         if stream is not None:
             stream.respond(event.headers, is_whole=event.end_stream)
@@ -209,11 +215,22 @@ class Http2Upstream(SharedConnection, FrameWriter):
             stream.closed(event.error_code)
 
     def _take_settings(self, event: SettingsReceived) -> None:
-        self._vain += 1
+        self.in_vain()
         self._limit = min(_STREAMS, event.settings.get(Setting.MAX_CONCURRENT_STREAMS, self._limit or _STREAMS))
         if not self.ready.done():
             self._address.shared.append(self)
             self.ready.set_result(None)
+
+    def _window_updated(self, event: WindowUpdated) -> None:
+        if event.increment < SMALL_INCREMENT:
+            self.in_vain()
+
+    def _control_frame(self, _event: object) -> None:
+        self.in_vain()
+
+    def moved(self) -> None:
+        """Part of a message has passed: servers measure what a connection can carry by PING meanwhile."""
+        self._vain = VAIN_BURST
 
     def _take_goaway(self, _event: GoAwayReceived) -> None:
         """The service takes no new streams; those that it has not looked at are closed by the engine."""
@@ -359,6 +376,8 @@ _HANDLERS: Final[dict[type, Callable[[Http2Upstream, Any], None]]] = {
     StreamReset: Http2Upstream._stream_reset,
     StreamClosed: Http2Upstream._stream_closed,
     SettingsReceived: Http2Upstream._take_settings,
+    WindowUpdated: Http2Upstream._window_updated,
+    PingReceived: Http2Upstream._control_frame,
     GoAwayReceived: Http2Upstream._take_goaway,
     ConnectionClosed: Http2Upstream._closed,
 }
@@ -429,6 +448,7 @@ class Http2UpstreamStream(UpstreamStream):
         except NGH2Error:  # it is ending
             connection.discard()
             return
+        connection.moved()
         if connection.await_service(self):
             exchange.stream.pause()
         connection.flush_soon()

@@ -18,6 +18,7 @@ from devproxy.proxy.h2_upstream import STREAM_WINDOW
 from devproxy.registry.model import Service, Upstream
 from tests.waiting import until
 from tests.wire.h2_client import Http2Client
+from tests.wire.h2_frames import DATA, PING, SETTINGS, WINDOW_UPDATE, frame
 from tests.wire.h2_service import Http2Service
 from tests.wire.harness import HOST, Stage, crlf, get, service
 from tests.wire.peer import Peer
@@ -528,12 +529,27 @@ async def test_frames_that_are_against_the_rules(grpc: Stage) -> None:
     assert up.goaways
 
 
-async def test_a_flood_of_frames_that_say_nothing(grpc: Stage) -> None:
+@pytest.mark.parametrize("kind", [DATA, PING, SETTINGS, WINDOW_UPDATE])
+async def test_a_flood_of_frames_that_say_nothing(grpc: Stage, kind: int) -> None:
     client, up, stream = await asked(grpc, get(method=b"DELETE"))
     await up.respond(stream)
-    empty = b"\x00\x00\x00\x00\x00" + stream.to_bytes(4, "big")
-    await up.send_raw(empty * 20_000)
+    await client.head()
+    payload = {DATA: b"", PING: bytes(8), SETTINGS: b"", WINDOW_UPDATE: b"\0\0\0\1"}[kind]
+    flood = frame(kind, 0, stream if kind in (DATA, WINDOW_UPDATE) else 0, payload)
+    sending = asyncio.create_task(up.send_raw(flood * 20_000))
     await client.cut()
+    await sending
+
+
+async def test_an_upload_is_not_ended_by_what_its_service_says_of_it(grpc: Stage) -> None:
+    """Every piece is acknowledged, and measured with PING, as gRPC servers do."""
+    client, up, stream = await asked(grpc, crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 3000"))
+    for turn in range(1, 3001):
+        await client.send(b"x")
+        await up.until(lambda turn=turn: len(up.body_of(stream)) >= turn)  # type: ignore[misc]
+        up.h2.ping(bytes(8))
+    await up.answer(stream)
+    assert (await client.response()).body == b"ok"
 
 
 @pytest.mark.http1

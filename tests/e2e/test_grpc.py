@@ -5,6 +5,9 @@ Not here: single frames (`tests/wire/test_h2_upstream.py`).
 """
 
 import datetime as dt
+import json
+import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -113,9 +116,6 @@ def calls(request: pytest.FixtureRequest, grpc: Any, devproxy: Devproxy, tmp_pat
 
 def _make_authority(devproxy: Devproxy) -> None:
     """The CA is made with the first connection."""
-    import socket
-    import ssl
-
     with socket.create_connection(("127.0.0.1", devproxy.https_port)) as sock:
         context = ssl.create_default_context()
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -155,6 +155,16 @@ def test_metadata_and_trailers(calls: Calls) -> None:
     trailers = dict(call.trailing_metadata())
     assert trailers["x-text-back"] == "a b, c"
     assert trailers["x-raw-back-bin"] == binary
+
+
+def test_it_is_up(calls: Calls, devproxy: Devproxy) -> None:
+    assert calls.echo(b"hello", timeout=WITHIN) == b"hello"
+
+    def is_up() -> bool:
+        (row,) = json.loads(devproxy.cli("ls", "--json").stdout)
+        return bool(row["state"] == "up")
+
+    wait_until(is_up, "the service to be up")
 
 
 def test_errors(calls: Calls) -> None:

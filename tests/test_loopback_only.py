@@ -113,7 +113,7 @@ def test_nothing_else_in_devproxy_connects() -> None:
         calls = [node.func for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
         if {getattr(call, "attr", getattr(call, "id", "")) for call in calls} & connects:
             found.add(file.relative_to(root).as_posix())
-    by_dial = {"net/dial.py", "proxy/retry.py", "health/probe.py"}
+    by_dial = {"net/dial.py", "proxy/negotiate.py", "health/probe.py"}
     assert found - {"registry/merge.py"} == by_dial | {"health/reachability.py", "cli/demo.py", "run/session.py"}
 
 

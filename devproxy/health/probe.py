@@ -6,6 +6,7 @@ connects as the proxy does (`net/dial.py`), and reads the head of the answer by 
 Redirects are not followed: 302 is up if `status` says so.
 The connection is ended as TCP has it: whoever was only connected to gets a FIN, the rest of an answer is read, and what
 then does not end by itself for `FAREWELL` seconds is closed all the same. A reset would be an error in a service's log.
+A service that speaks HTTP/2 alone (`h2c://`) is up once it accepts: nothing is asked of it in HTTP/1.1.
 PostgreSQL, by its `scheme`, is asked for a session (`postgres.py`): it accepts connections before it has started.
 Not here: when to check (`monitor.py`, `schedule.py`), what several checks come to (`board.py`).
 """
@@ -18,7 +19,7 @@ from devproxy.health.postgres import STARTUP, SessionReader
 from devproxy.http1.framing import CHUNKED, ChunkedReader, ChunkError
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head, switch_fault
-from devproxy.net.dial import DialError, connect
+from devproxy.net.dial import HTTP_1_1, HTTP_2_FIRST, DialError, connect
 from devproxy.registry.model import ProxySettings, Service, Upstream
 
 FAREWELL = 0.25  # seconds that a service has to end a connection that has served its purpose
@@ -37,7 +38,8 @@ async def probe(service: Service, settings: ProxySettings, first: str = "") -> C
     connection = _conversation(service, upstream, settings)
     try:
         async with asyncio.timeout(health.timeout):
-            _, host = await connect(upstream, lambda: connection, first=first, server_name=_name(service))
+            alpn = HTTP_1_1 if connection.asked else HTTP_2_FIRST  # some servers accept nobody who does not offer h2
+            _, host = await connect(upstream, lambda: connection, first=first, server_name=_name(service), alpn=alpn)
             place = upstream.place(host)
             if connection.asked:
                 return _check_of(await connection.outcome, connection.asked, service, host, place)

@@ -18,6 +18,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from devproxy.addresses import is_loopback
@@ -26,6 +27,8 @@ from devproxy.net.users import other_listener, other_peer, user_name
 from devproxy.registry.model import Upstream
 
 CONNECT_TIMEOUT = 5.0  # seconds; loopback answers at once unless the listener's backlog is full
+HTTP_1_1 = ("http/1.1",)
+HTTP_2_FIRST = ("h2", "http/1.1")
 _ROOM_EVERY = 0.01  # seconds between looks whether a unix socket's backlog has room
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -56,16 +59,29 @@ class _OtherUserError(OSError):
 
 
 async def connect(
-    upstream: Upstream, factory: Callable[[], P], *, first: str = "", server_name: str = ""
+    upstream: Upstream,
+    factory: Callable[[], P],
+    *,
+    first: str = "",
+    server_name: str = "",
+    alpn: tuple[str, ...] = HTTP_1_1,
 ) -> tuple[P, str]:
     """Connect to `upstream`; returns the protocol and the address that answered.
 
     `first` is the address to try before the others (the one that answered last time); `server_name` is the SNI of a TLS
-    upstream, whose certificate is not verified. Raises DialError.
+    upstream, whose certificate is not verified, and `alpn` what it may choose from (RFC 7301). Raises DialError.
     """
 
     async def opened(sock: socket.socket, host: str) -> P:
-        return await _open(upstream, host, sock, factory, server_name)
+        await _establish(upstream, host, sock)
+        tls = _unverified(alpn) if upstream.scheme == "https" else None
+        name = (server_name or host) if tls else None
+        loop = asyncio.get_running_loop()
+        if upstream.path:
+            _, protocol = await loop.create_unix_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+        else:
+            _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+        return protocol
 
     return await _dial(upstream, first, opened)
 
@@ -145,18 +161,6 @@ def _begun(upstream: Upstream, host: str) -> socket.socket:
     return sock
 
 
-async def _open(upstream: Upstream, host: str, sock: socket.socket, factory: Callable[[], P], server_name: str) -> P:
-    loop = asyncio.get_running_loop()
-    tls = _unverified() if upstream.scheme == "https" else None
-    name = (server_name or host) if tls else None
-    await _establish(upstream, host, sock)
-    if upstream.path:
-        _, protocol = await loop.create_unix_connection(factory, sock=sock, ssl=tls, server_hostname=name)
-    else:
-        _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
-    return protocol
-
-
 async def _establish(upstream: Upstream, host: str, sock: socket.socket) -> None:
     """Have the socket be connected, to the service and to nobody else. Raises OSError."""
     if upstream.path:
@@ -197,18 +201,14 @@ def _refuse_ourselves(sock: socket.socket) -> None:
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
-def _unverified() -> ssl.SSLContext:
+@lru_cache(4)
+def _unverified(alpn: tuple[str, ...]) -> ssl.SSLContext:
     """TLS towards a service on this machine: its certificate is self-signed more often than not."""
-    global _context
-    if _context is None:
-        _context = ssl.create_default_context()
-        _context.check_hostname = False
-        _context.verify_mode = ssl.CERT_NONE
-        _context.set_alpn_protocols(["http/1.1"])
-    return _context
-
-
-_context: ssl.SSLContext | None = None
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(list(alpn))
+    return context
 
 
 def _reason(error: OSError) -> str:

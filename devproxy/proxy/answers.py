@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from devproxy.health.state import start_in_words
 from devproxy.http1.grammar import TLS_HELLO, Fault
+from devproxy.proxy.h2_fields import REFUSED_STREAM
 from devproxy.registry.model import Service
 from devproxy.registry.resolve import trust_command
 
@@ -60,6 +61,19 @@ def _plain_text(fault: Fault) -> tuple[bytes, str]:
 _FAULT_FIXES = {
     "header-too-large": "clear the site's cookies, or raise `max_header` / `max_headers` under [proxy]",
     "unsupported-version": "use HTTP/1.1",
+}
+
+
+_RESET_CODES = {
+    0x0: "NO_ERROR",
+    0x1: "PROTOCOL_ERROR",
+    0x2: "INTERNAL_ERROR",
+    0x3: "FLOW_CONTROL_ERROR",
+    0x5: "STREAM_CLOSED",
+    0x7: "REFUSED_STREAM",
+    0x8: "CANCEL",
+    0xB: "ENHANCE_YOUR_CALM",
+    0xD: "HTTP_1_1_REQUIRED",
 }
 
 
@@ -143,6 +157,39 @@ def closed_early(service: Service, error: Exception | None, *, answered: bool) -
         f"{service.id} {how} {when}",
         "look at its log; it may have crashed or restarted on this request",
         reload=True,
+    )
+
+
+def reset_early(service: Service, code: int) -> Respond:
+    """The service has reset the request's stream of HTTP/2, and its connection goes on."""
+    name = _RESET_CODES.get(code, f"{code:#x}")
+    why = ": it may have no room for more, or be about to end" if code == REFUSED_STREAM else ""
+    return Respond(
+        502,
+        "upstream-closed",
+        f"{service.id} reset the request without answering ({name}, RFC 9113 §7)",
+        f"look at its log{why}",
+        reload=True,
+    )
+
+
+def no_web_socket(service: Service) -> Respond:
+    """A WebSocket to a service that speaks HTTP/2."""
+    return Respond(
+        501,
+        "unsupported-upgrade",
+        f"{service.id} is an h2c:// upstream, and a WebSocket to it would need HTTP/1.1",
+        "give what answers WebSockets a service of its own whose upstream is http://, mounted at their path",
+    )
+
+
+def no_http2(service: Service) -> Respond:
+    """The library for HTTP/2 is not there."""
+    return Respond(
+        502,
+        "unsupported-upstream",
+        f"{service.id} is an h2c upstream, and the library for HTTP/2 (ngh2) cannot be imported here",
+        "let the service listen for HTTP/1.1 as well, and write http:// in its upstream setting",
     )
 
 

@@ -24,7 +24,7 @@ from devproxy.routing.table import HostRoutes, Route, RouteTable
 from devproxy.text import devproxy_command, shown_bytes
 from devproxy.urls import Ports, control_link, service_url
 
-_SPOKEN = frozenset(("http", "https"))  # towards a service
+_SPOKEN = frozenset(("http", "https", "h2c"))  # towards a service
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
 _PLAIN_LABEL = re.compile(r"([a-z0-9][a-z0-9-]*+)\.")
 
@@ -333,7 +333,7 @@ def _unreachable(route: Route) -> Route | Respond:
         detail = f"{service.id} {'is not running' if service.command else 'has no port yet'}"
         return Respond(502, "no-upstream", detail, give_port(service), reload=True, service=service.id)
     detail = f"{service.id} is an {service.upstream.scheme} upstream, which this version does not speak"
-    fix = "let the service listen for HTTP/1.1 as well, and write http:// in its upstream setting"
+    fix = "let the service listen for HTTP as well, and write http:// in its upstream setting"
     return Respond(502, "unsupported-upstream", detail, fix, service=service.id)
 
 

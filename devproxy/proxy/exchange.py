@@ -27,11 +27,12 @@ from devproxy.http1.fields import Section
 from devproxy.http1.framing import CHUNKED
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, Pitfalls, ResponseHead, switch_fault
-from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, too_many_waiting
+from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, reset_early, too_many_waiting
 from devproxy.proxy.decide import Reading, own_pages
 from devproxy.proxy.error_pages import render
 from devproxy.proxy.forward import pass_mark
 from devproxy.proxy.gates import Dormant, start_timeout
+from devproxy.proxy.h2_fields import INTERNAL_ERROR
 from devproxy.proxy.in_process import connect_in_process
 from devproxy.proxy.interfaces import ClientStream, ResponseReceiver
 from devproxy.proxy.pitfalls import note_pitfalls
@@ -65,6 +66,7 @@ class Exchange(ResponseReceiver):
         "_held",
         "_held_trailers",
         "_informed",
+        "_keeps_body",
         "_moved_at",
         "_pooled",
         "_retry",
@@ -127,6 +129,7 @@ class Exchange(ResponseReceiver):
         self._held = b""  # the body so far while no connection is there to take it
         self._held_trailers: bytes | None = None  # and its trailers, once it is whole
         self._sent_body = False
+        self._keeps_body = False  # of what was sent, in `_held`
         self._waiting = 0  # bytes that it keeps while it is held
         self._informed = False
         self._was_paused = False
@@ -221,7 +224,9 @@ class Exchange(ResponseReceiver):
 
         An upload gets a new one: a kept one may have ended unnoticed, and what is sent on it could not be sent again.
         """
-        if not self.request_done and (self.length > _HELD_LIMIT or self.length == CHUNKED):
+        if self.address.multiplexes and not self.reading.upgrade:
+            pooled = self.address.open_stream()
+        elif not self.request_done and (self.length > _HELD_LIMIT or self.length == CHUNKED):
             pooled = self.address.take_none()
         else:
             pooled = self.address.take(self.proxy.clock, repeatable=self.method in SAFE)
@@ -255,14 +260,23 @@ class Exchange(ResponseReceiver):
                 self.stream.pause()
         else:
             self._sent_body = True
+            if self._keeps_body:
+                self._keep(payload)
             self.upstream.send_body(payload)
+
+    def _keep(self, payload: bytes) -> None:
+        """Keep what was sent until it is answered: the service may refuse the stream, and another takes it."""
+        self._held += payload
+        if len(self._held) > _HELD_LIMIT:
+            self._held, self._keeps_body = b"", False
 
     def splice_request(self, data: bytes, left: int, ended: Callable[[str | None], None]) -> bool:
         """Let the kernel move `data` and the `left` bytes behind it to the service; False where it cannot."""
         source = self.stream.splice_end()
-        if source is None or self.upstream is None or self.splice is not None:
+        sink = self.upstream.splice_end() if self.upstream is not None else None
+        if source is None or sink is None or self.splice is not None:
             return False
-        self.splice = splice(source, self.upstream.transport, data, left, ended)
+        self.splice = splice(source, sink, data, left, ended)
         self._sent_body = True
         return self.splice is not None
 
@@ -270,19 +284,26 @@ class Exchange(ResponseReceiver):
         """The request is whole. `trailers` are field lines, checked."""
         self.request_done = True
         self.wants_body = False
-        if self.upstream is None:
+        if self.upstream is None or self._keeps_body:
             self._held_trailers = trailers
-        elif self.length == CHUNKED:
+        if self.upstream is None:
+            return
+        if self.length == CHUNKED:
             self._sent_body = True
             self.upstream.send_end(trailers)
 
     def use(self, connection: UpstreamStream) -> None:
         """Send what there is of the request on `connection`."""
         self.upstream = connection
-        if self.length == 0 or not (self._held or self._held_trailers is not None):
+        if self.length == 0:
             connection.begin(self, self._head)
             return
         held, self._held = self._held, b""
+        if self.address.multiplexes and len(held) <= _HELD_LIMIT:
+            self._held, self._keeps_body = held, True
+        if not held and self._held_trailers is None:
+            connection.begin(self, self._head)
+            return
         self._sent_body = True
         connection.begin_with_body(self, self._head, held, self._held_trailers)
         self.stream.resume()
@@ -297,6 +318,16 @@ class Exchange(ResponseReceiver):
             self._dial()  # it had been idle: the service may have closed it before it saw the request
         elif not (repeatable and self.method in SAFE and self._schedule_retry()):
             self.answer(closed_early(self.route.service, error, answered=answered))
+
+    def on_reset(self, code: int, *, untouched: bool) -> None:
+        self.upstream = None
+        is_kept = self._keeps_body or not self._sent_body
+        if untouched and is_kept and (self._pooled or self._schedule_retry()):
+            self._sent_body = self._keeps_body = False
+            if self._pooled:
+                self._dial()
+        else:
+            self.answer(reset_early(self.route.service, code))
 
     def _schedule_retry(self) -> bool:
         if self.address.is_in_process:
@@ -320,6 +351,8 @@ class Exchange(ResponseReceiver):
         self.address.alive_at = self.proxy.clock
         self.deadline = NEVER
         self.bytes_out = len(body)
+        if self._keeps_body:
+            self._held, self._keeps_body = b"", False
         self.stream.head(self, response, body)
 
     def on_body(self, data: bytes) -> None:
@@ -381,11 +414,11 @@ class Exchange(ResponseReceiver):
         upstream.discard()
         self._dial()
 
-    def cut(self) -> None:
+    def cut(self, code: int = INTERNAL_ERROR) -> None:
         self.release()
         if not self.ended:
             self.finish()
-            self.stream.cut(self)
+            self.stream.cut(self, code)
 
     def refuse_body(self, fault: Fault) -> None:
         """A fault in the request's body: the service must never see it end well."""

@@ -29,6 +29,7 @@ from devproxy.proxy.decide import Reading, absolute, read, target_fault
 from devproxy.proxy.dispatch import dispatch
 from devproxy.proxy.exchange import NEVER, Exchange
 from devproxy.proxy.forward import Peer
+from devproxy.proxy.h2_fields import INTERNAL_ERROR
 from devproxy.proxy.interfaces import ClientConnection, ClientStream, ProxyState, empty_request
 from devproxy.proxy.pool import UpstreamAddress
 from devproxy.proxy.splice import SOURCE, WORTHWHILE
@@ -431,7 +432,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self._write_answer(respond, exchange)
         self.end(exchange, b"")
 
-    def cut(self, exchange: Exchange) -> None:
+    def cut(self, exchange: Exchange, code: int = INTERNAL_ERROR) -> None:
         """With RST."""
         self.exchange = None
         self._chunked = False

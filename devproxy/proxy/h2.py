@@ -1,8 +1,8 @@
 """HTTP/2 on the client's side: frames to requests, and answers to frames (RFC 9113, RFC 8441).
 
 Lives here: one connection of a client, and a ClientStream for each of its streams: flow control with back-pressure to
-the services, an orderly end, and what a hostile client may not do. The one module that knows `ngh2`, which binds
-libnghttp2: frames, HPACK, the states of streams, priorities (RFC 9218) and malformed messages are its.
+the services, an orderly end, and what a hostile client may not do. Frames, HPACK, the states of streams, priorities
+(RFC 9218) and malformed messages are the engine's (`h2_engine.py`).
 Not here: what a request says (`h2_fields.py` gives it the form of HTTP/1.1, so every rule behind is the same), what
 becomes of it (`dispatch.py`).
 
@@ -12,7 +12,7 @@ on this connection is not read again.
 
 Memory is bounded. A client may send as much of a body as a stream's window holds, which opens only as the service
 takes it; the connection's window holds the windows of all streams, so that a slow one stalls no other. A response waits
-in the engine up to `_HIGH_WATER`, then its service is no longer read.
+in the engine up to `HIGH_WATER`, then its service is no longer read.
 """
 
 import asyncio
@@ -23,7 +23,20 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, Final, cast
 
-from ngh2 import (
+from devproxy.http1.fields import Section, section
+from devproxy.http1.framing import ChunkError, checked_trailers
+from devproxy.http1.grammar import Fault, head_too_large, request_fault
+from devproxy.http1.response import ResponseHead
+from devproxy.proxy.answers import Respond, invalid_answer
+from devproxy.proxy.decide import Reading, read, target_fault
+from devproxy.proxy.dispatch import dispatch
+from devproxy.proxy.exchange import NEVER, Exchange
+from devproxy.proxy.forward import Peer
+from devproxy.proxy.h2_engine import (
+    HIGH_WATER,
+    LOW_WATER,
+    SMALL_INCREMENT,
+    VAIN_BURST,
     Configuration,
     Connection,
     ConnectionClosed,
@@ -31,6 +44,7 @@ from ngh2 import (
     DataReceived,
     DenialOfServiceError,
     Event,
+    FrameWriter,
     NGH2Error,
     PingReceived,
     PriorityUpdateReceived,
@@ -41,18 +55,15 @@ from ngh2 import (
     StreamClosed,
     TrailersReceived,
     WindowUpdated,
+    goaway,
 )
-
-from devproxy.http1.fields import Section, section
-from devproxy.http1.framing import ChunkError, checked_trailers
-from devproxy.http1.grammar import Fault, head_too_large, request_fault
-from devproxy.http1.response import ResponseHead
-from devproxy.proxy.answers import Respond, invalid_answer
-from devproxy.proxy.decide import Reading, read, target_fault
-from devproxy.proxy.dispatch import dispatch
-from devproxy.proxy.exchange import NEVER, Exchange
-from devproxy.proxy.forward import Peer
 from devproxy.proxy.h2_fields import (
+    CANCEL,
+    ENHANCE_YOUR_CALM,
+    HTTP_1_1_REQUIRED,
+    INTERNAL_ERROR,
+    NO_ERROR,
+    PROTOCOL_ERROR,
     WEBSOCKET,
     Pair,
     PseudoFields,
@@ -71,21 +82,11 @@ from devproxy.routing.table import Route
 STREAMS: Final = 128  # at once on a connection
 STREAM_WINDOW: Final = 1 << 18  # bytes of a request's body that may wait
 _WINDOW: Final = STREAMS * STREAM_WINDOW
-_HIGH_WATER: Final = 1 << 17  # bytes of a response that may wait for its client before its service is no longer read
-_LOW_WATER: Final = 1 << 15
 _TRANSPORT_HIGH_WATER: Final = 1 << 18  # bytes of frames that may wait for the kernel
-_AT_ONCE: Final = 1 << 18  # bytes of frames that are asked for at once
 _HEADER_ROOM: Final = 4  # times `max_header`: what is beyond that ends the connection instead of being answered
 _HEADER_COUNT_ROOM: Final = 1024  # fields above `max_headers`, likewise
 _FAREWELL: Final = 1.0  # seconds in which requests that are on their way at a shutdown may still arrive
 
-# What a client may do in vain: so many at once, and so many a second.
-_VAIN_BURST: Final = 1000.0
-_VAIN_RATE: Final = 50.0
-_SMALL_INCREMENT: Final = 1024  # bytes
-
-_NO_ERROR, _INTERNAL_ERROR, _CANCEL, _ENHANCE_YOUR_CALM, _HTTP_1_1_REQUIRED = 0x0, 0x2, 0x8, 0xB, 0xD
-_PROTOCOL_ERROR: Final = 0x1
 
 _SETTINGS: Final = {
     Setting.MAX_CONCURRENT_STREAMS: STREAMS,
@@ -95,7 +96,7 @@ _SETTINGS: Final = {
 }
 
 
-class Http2Connection(ClientConnection, asyncio.Protocol):
+class Http2Connection(ClientConnection, FrameWriter):
     """One connection of a client that speaks HTTP/2. `streams` are those whose exchange or tunnel is under way."""
 
     __slots__ = (
@@ -136,7 +137,7 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
         self._known: tuple[bytes, tuple[Pair, ...], bool] | None = None  # the last section, as it came
         self._fields: Section | None = None  # and as it was read
         self._reading: Reading | None = None
-        self._vain = _VAIN_BURST
+        self._vain = VAIN_BURST
         self._calm_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,7 +162,7 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
             exchange = self.proxy.exchange_class(Http2Stream(self, 0), b"", b"", reading, fields)
             exchange.status = refusal.status
             exchange.finish()
-            self._end(_ENHANCE_YOUR_CALM)
+            self._end(ENHANCE_YOUR_CALM)
             return
         self._flush()
 
@@ -177,7 +178,7 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
             return
         self._take(engine.events())
         if self._vain < 0:
-            self._end(_ENHANCE_YOUR_CALM)
+            self._end(ENHANCE_YOUR_CALM)
         else:
             self._flush()
 
@@ -280,7 +281,7 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
             self._at_rest()
 
     def _window_updated(self, event: WindowUpdated) -> None:
-        if event.increment < _SMALL_INCREMENT:
+        if event.increment < SMALL_INCREMENT:
             self.in_vain()
 
     def _control_frame(self, _event: object) -> None:
@@ -290,14 +291,6 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
         """Either side has ended the connection, and no stream is under way."""
         self._flush()
         self.transport.close()
-
-    def in_vain(self) -> None:
-        """Count something that costs us and brings nobody anything: below zero there is too much of it."""
-        now = self.proxy.clock
-        if now > self._calm_at:
-            self._vain = min(_VAIN_BURST, self._vain + (now - self._calm_at) * _VAIN_RATE)
-            self._calm_at = now
-        self._vain -= 1
 
     def eof_received(self) -> bool:
         """A client that says no more reads no more: with HTTP/2 there is no half-close."""
@@ -312,42 +305,22 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
 
     # What leaves.
 
-    @property
-    def engine(self) -> Connection:
-        """The state of the connection, for its streams."""
-        return self._engine
-
-    def flush_soon(self) -> None:
-        """Write what there is at the end of this turn of the loop."""
-        if not self._is_flushing:
-            self._is_flushing = True
-            self.proxy.loop.call_soon(self._flush)
-
     def _flush(self) -> None:
         self._is_flushing = False
-        engine, transport = self._engine, self.transport
-        while not self._choked and not transport.is_closing():
-            try:
-                frames = engine.data_to_send(_AT_ONCE)
-            except NGH2Error:
-                transport.abort()
-                return
-            if not frames:
-                break
-            transport.write(frames)
-            if len(frames) < _AT_ONCE:
-                break
+        engine = self._engine
+        if not self._write_frames():
+            return
         self._take(engine.events())  # streams that have ended with what has left
         if self._owed_pause:
             self._go_on()
         if self._answered_early and self._end_answered():
             self._flush()
         elif not engine.want_read and not engine.want_write and not self._choked:
-            transport.close()
+            self.transport.close()
 
     def _go_on(self) -> None:
         """Read the services again whose clients have caught up."""
-        for stream in [one for one in self._owed_pause if self._engine.queued_body_size(one.number) <= _LOW_WATER]:
+        for stream in [one for one in self._owed_pause if self._engine.queued_body_size(one.number) <= LOW_WATER]:
             self._owed_pause.discard(stream)
             stream.read_service()
 
@@ -357,7 +330,7 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
         ready = [number for number in self._answered_early if not engine.queued_body_size(number)]
         for number in ready:
             self._answered_early.discard(number)
-            engine.reset_stream(number, _NO_ERROR)
+            engine.reset_stream(number, NO_ERROR)
         return bool(ready)
 
     def end_when_sent(self, number: int) -> None:
@@ -366,30 +339,17 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
 
     def await_client(self, stream: "Http2Stream") -> bool:
         """Whether so much waits for the client of `stream` that its service is not to be read, until it has left."""
-        if self._engine.queued_body_size(stream.number) <= _HIGH_WATER:
+        if self._engine.queued_body_size(stream.number) <= HIGH_WATER:
             return False
         self._owed_pause.add(stream)
         return True
-
-    def took(self, number: int, size: int) -> None:
-        """Somebody has taken `size` bytes of a request's body: its client may send as many more."""
-        if size and not self.transport.is_closing():
-            self._engine.acknowledge_received_data(size, number)
-            self.flush_soon()
-
-    def pause_writing(self) -> None:
-        self._choked = True
-
-    def resume_writing(self) -> None:
-        self._choked = False
-        self.flush_soon()
 
     # Its end.
 
     def _at_rest(self) -> None:
         """No stream is under way."""
         if self._retiring:
-            self._end(_NO_ERROR)
+            self._end(NO_ERROR)
         else:
             self.deadline = self.proxy.clock + self.proxy.snapshot.settings.idle_timeout
 
@@ -397,18 +357,18 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
         if self.transport.is_closing():
             self.transport.abort()  # it does not read what it was told at the end
         elif self._retiring and self.streams:
-            self._engine.send_goaway(_NO_ERROR)
+            self._engine.send_goaway(NO_ERROR)
             self.deadline = NEVER
             self.flush_soon()
         else:
-            self._end(_NO_ERROR)
+            self._end(NO_ERROR)
 
     def retire(self) -> None:
         """In two steps, so that no request that is on its way gets lost (RFC 9113 §6.8)."""
         self.keep_alive = False
         self._retiring = True
         if not self.streams:
-            self._end(_NO_ERROR)
+            self._end(NO_ERROR)
         else:
             self._engine.send_shutdown_notice()
             self.deadline = self.proxy.clock + _FAREWELL
@@ -424,7 +384,7 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
             waiting = self._engine.data_to_send()
         except NGH2Error:  # it has refused what came, and says nothing more
             waiting = b""
-        transport.write(waiting + _goaway(self._last_stream, code))
+        transport.write(waiting + goaway(self._last_stream, code))
         transport.close()
 
     # For its streams.
@@ -437,15 +397,10 @@ class Http2Connection(ClientConnection, asyncio.Protocol):
         return self._address
 
 
-def _goaway(last_stream: int, code: int) -> bytes:
-    """The frame GOAWAY (RFC 9113 §6.8)."""
-    return b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + last_stream.to_bytes(4, "big") + code.to_bytes(4, "big")
-
-
 def _code_of(error: NGH2Error) -> int:
     """What to say of an error that ends the connection."""
     # A connection that is terminating has been reset too often: the one end that the engine calls by itself.
-    return _ENHANCE_YOUR_CALM if isinstance(error, DenialOfServiceError | ConnectionStateError) else _PROTOCOL_ERROR
+    return ENHANCE_YOUR_CALM if isinstance(error, DenialOfServiceError | ConnectionStateError) else PROTOCOL_ERROR
 
 
 _HANDLERS: Final[dict[type, Callable[[Http2Connection, Any], None]]] = {
@@ -608,7 +563,7 @@ class Http2Stream(ClientStream):
             return
         if response.binds:  # it ties who its client is to the connection, and this one is many requests' at once
             self._has_ended = True
-            self._reset(_HTTP_1_1_REQUIRED)
+            self._reset(HTTP_1_1_REQUIRED)
             return
         pairs = response.pairs
         if pairs is None:
@@ -677,9 +632,9 @@ class Http2Stream(ClientStream):
             engine.send_data(self.number, body, end_stream=True)
         self._has_ended = True
 
-    def cut(self, exchange: Exchange) -> None:
+    def cut(self, exchange: Exchange, code: int = INTERNAL_ERROR) -> None:
         self.exchange = None
-        self._reset(_INTERNAL_ERROR)
+        self._reset(code)
 
     def _reset(self, code: int) -> None:
         if self._is_open:
@@ -788,7 +743,7 @@ class StreamTransport(asyncio.Transport):
             return
         self._closing = True
         if not self._eof_sent or not self._has_finished:
-            self._connection.engine.reset_stream(self._stream.number, _CANCEL)
+            self._connection.engine.reset_stream(self._stream.number, CANCEL)
             self._connection.flush_soon()
         self._connection.proxy.loop.call_soon(self._lose_now)
 

@@ -2,7 +2,7 @@
 
 Lives here: a request's header list as a method, a target and a field section, so that everything behind it (what a
 line means, who gets a request, what passes) is one rule for both protocols; a response head, interim or final, and
-trailers as lists; pure.
+trailers as lists; and the same towards a service: a request's head as a list, its response's list as a head; pure.
 Not here: frames, streams, HPACK and what makes a list malformed, which libnghttp2 refuses before we hear of it
 (`h2.py`).
 
@@ -10,12 +10,23 @@ Lists are of (name, value) in bytes, names in lower case.
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ResponseHead
 
 Pair = tuple[bytes, bytes]
+
+# Why a stream or a connection ends (RFC 9113 §7).
+NO_ERROR: Final = 0x0
+PROTOCOL_ERROR: Final = 0x1
+INTERNAL_ERROR: Final = 0x2
+REFUSED_STREAM: Final = 0x7
+CANCEL: Final = 0x8
+ENHANCE_YOUR_CALM: Final = 0xB
+INADEQUATE_SECURITY: Final = 0xC
+HTTP_1_1_REQUIRED: Final = 0xD
 
 WEBSOCKET: Final = b"websocket"
 # What HTTP/1.1 says of its connection, and HTTP/2 does not say (RFC 9113 §8.2.2).
@@ -122,3 +133,58 @@ def switched_fields(response: ResponseHead, added: bytes) -> list[Pair]:
         if pair[0] != b"sec-websocket-accept"
     ]
     return [(b":status", b"200"), *fields]
+
+
+# Towards a service.
+
+
+def request_list(head: bytes, scheme: bytes) -> list[Pair]:
+    """A request's head of HTTP/1.1 as a list: Host becomes `:authority`, what speaks of the connection is left out,
+    but that trailers are taken (RFC 9113 §8.2.2)."""
+    lines = head.split(b"\r\n")
+    method, target, _ = lines[0].split(b" ", 2)
+    authority = b""
+    fields = []
+    for line in lines[1:-2]:
+        name, value = pair = _pair_of(line)
+        if name == b"host":
+            authority = authority or value
+        elif name not in _OF_CONNECTION:
+            fields.append(pair)
+        elif name == b"te" and b"trailers" in value.lower():
+            fields.append((b"te", b"trailers"))
+    control = [(b":method", method), (b":scheme", scheme), (b":authority", authority), (b":path", target)]
+    return control + fields
+
+
+def response_head(fields: Sequence[Pair], method: bytes, *, is_whole: bool) -> bytes:
+    """A response's list, interim or final, as a head of HTTP/1.1, whose framing says what the stream does.
+
+    Where the length is not told the body is chunked, or none if the head `is_whole`, the response's last frame.
+    `method` is HEAD or empty.
+    """
+    status, lines, length = _of_response(fields)
+    bodiless = status[:1] == b"1" or status in (b"204", b"304") or method == b"HEAD"
+    if not bodiless and not is_whole and (length is None or not length.strip(b"0")):  # trailers may still come
+        lines = [line for line in lines if line[:15] != b"content-length:"]
+        lines.append(b"transfer-encoding: chunked")
+    elif not bodiless and length is None:
+        lines.append(b"content-length: 0")
+    phrase = _PHRASES.get(status, b"")
+    return b"\r\n".join((b"HTTP/1.1 " + status + b" " + phrase, *lines)) + b"\r\n\r\n"
+
+
+def _of_response(fields: Sequence[Pair]) -> tuple[bytes, list[bytes], bytes | None]:
+    """The status, the field lines, and the value of Content-Length."""
+    status, lines, length = b"", [], None
+    for name, value in fields:
+        if name == b":status":
+            status = value
+        elif name[:1] != b":" and name not in _OF_CONNECTION:
+            lines.append(name + b": " + value)
+            if name == b"content-length":
+                length = value
+    return status, lines, length
+
+
+_PHRASES: Final = {b"%d" % status: status.phrase.encode() for status in HTTPStatus}

@@ -22,6 +22,7 @@ from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import Peer
 from devproxy.proxy.gates import Dormant, Gate
+from devproxy.proxy.h2_fields import INTERNAL_ERROR
 from devproxy.proxy.pool import Pool, UpstreamAddress
 from devproxy.proxy.splice import Splice
 from devproxy.proxy.tunnel import TunnelEnd
@@ -115,8 +116,8 @@ class ClientStream:
         """Send an answer of our own; nothing of another one has been sent."""
         raise NotImplementedError
 
-    def cut(self, exchange: "Exchange") -> None:
-        """Break the response off, so that nobody takes it for whole."""
+    def cut(self, exchange: "Exchange", code: int = INTERNAL_ERROR) -> None:
+        """Break the response off, so that nobody takes it for whole; `code` says why where that can be said."""
         raise NotImplementedError
 
     def switch(self, exchange: "Exchange", service: asyncio.Transport, response: ResponseHead, first: bytes) -> None:
@@ -199,8 +200,13 @@ class ResponseReceiver:
         """The connection ended before a whole response head; `answered`: a part of one had come."""
         raise NotImplementedError
 
-    def cut(self) -> None:
-        """The response broke off in the middle."""
+    def on_reset(self, code: int, *, untouched: bool) -> None:
+        """The service does not answer this request, and its connection goes on: `code` says why (RFC 9113 §7).
+        `untouched`: it has done nothing about it."""
+        raise NotImplementedError
+
+    def cut(self, code: int = INTERNAL_ERROR) -> None:
+        """The response broke off in the middle; `code` is what HTTP/2 says why."""
         raise NotImplementedError
 
 

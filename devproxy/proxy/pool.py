@@ -15,6 +15,9 @@ that is done, the service serves one connection at a time: nothing is kept open 
 A service may tie who a client is to the connection (NTLM, Negotiate; RFC 4559 §6). From the offer on such a connection
 is that client's alone: the client's connection has an `UpstreamAddress` of its own, where nobody else looks, and the
 two end together.
+
+A service that speaks HTTP/2 takes many requests at once on one connection, which is `shared`: a request gets a stream
+of the first that has room, else another connection is made. Such a connection stands in nobody's way.
 """
 
 import asyncio
@@ -27,7 +30,9 @@ from devproxy.registry.model import Upstream
 from devproxy.routing.table import Route
 
 if TYPE_CHECKING:
+    from devproxy.proxy.h2_upstream import Http2Upstream
     from devproxy.proxy.interfaces import ClientConnection, ResponseReceiver
+    from devproxy.proxy.upstream import UpstreamConnection
 
 IDLE_CONNECTIONS: Final = 128  # kept per address, a connection of HTTP/2 has as many streams; more may be in use
 _FRESH: Final = 1.0  # seconds after which a request that must not be sent twice gets a connection of its own
@@ -83,12 +88,34 @@ class UpstreamStream:
         """Give the socket to a tunnel: this connection is no longer a request's."""
         raise NotImplementedError
 
+    def splice_end(self) -> asyncio.Transport | None:
+        """The transport that a request's body may go around, unframed; None where it may not."""
+        raise NotImplementedError
+
     def undelivered(self) -> int:
         """Bytes that were sent on it and that the service has not read yet, as far as can be told."""
         raise NotImplementedError
 
     def discard(self) -> None:
         """Close without waiting: nothing that is still to come is wanted."""
+        raise NotImplementedError
+
+
+class SharedConnection:
+    """A connection to a service that bears many exchanges at once, as far as it concerns the pool."""
+
+    __slots__ = ()
+
+    def open_stream(self) -> UpstreamStream | None:
+        """A stream for one more request, which begins at once; None where there is no room."""
+        raise NotImplementedError
+
+    def expire(self, now: float) -> None:
+        """End if no stream has been under way for too long."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Close without waiting."""
         raise NotImplementedError
 
 
@@ -99,7 +126,8 @@ class UpstreamAddress:
     one connection of a client that may use what is open here; None where everybody may. `response_edit`: what the
     registry changes in the responses that come from there, so that a head that is remembered is whole. `one_at_a_time`:
     the service was seen to serve one connection after the other; `strikes` how often in a row; `in_vain_until`: that
-    closing what is idle has just not helped.
+    closing what is idle has just not helped. `multiplexes`: it speaks HTTP/2, on `shared` connections, and `joining` is
+    one that is being made; `is_http1_only`: it chose HTTP/2 and wants a request by HTTP/1.1 all the same.
     """
 
     __slots__ = (
@@ -109,12 +137,16 @@ class UpstreamAddress:
         "host",
         "idle",
         "in_vain_until",
+        "is_http1_only",
         "is_in_process",
+        "joining",
         "last_response",
+        "multiplexes",
         "one_at_a_time",
         "opened",
         "response_edit",
         "server_name",
+        "shared",
         "strikes",
         "upstream",
     )
@@ -126,7 +158,11 @@ class UpstreamAddress:
         self.client: ClientConnection | None = None
         self.is_in_process = not upstream.hosts and not upstream.path
         self.idle: list[UpstreamStream] = []
-        self.opened: set[UpstreamStream] = set()
+        self.opened: set[UpstreamStream | SharedConnection] = set()
+        self.shared: list[SharedConnection] = []
+        self.joining: asyncio.Task[UpstreamConnection | Http2Upstream] | None = None
+        self.multiplexes = upstream.scheme == "h2c"
+        self.is_http1_only = False
         self.capacity = 0 if self.is_in_process else IDLE_CONNECTIONS  # 0 also once the pool has forgotten it
         self.one_at_a_time = False
         self.strikes = 0
@@ -160,8 +196,18 @@ class UpstreamAddress:
             self.idle[-1].discard()
         return None
 
+    def open_stream(self) -> UpstreamStream | None:
+        """A stream of a connection that is there, or None."""
+        for connection in self.shared:
+            stream = connection.open_stream()
+            if stream is not None:
+                return stream
+        return None
+
     def expire(self, now: float) -> None:
         """Close connections that have been idle for too long."""
+        for shared in list(self.shared):
+            shared.expire(now)
         for connection in [c for c in self.idle if now - c.idle_since > c.idle_limit]:
             connection.discard()
 
@@ -190,6 +236,8 @@ class UpstreamAddress:
 
     def close(self) -> None:
         """Abort every connection."""
+        if self.joining is not None:
+            self.joining.cancel()
         for connection in list(self.opened):
             connection.discard()
 

@@ -2,20 +2,21 @@
 
 Lives here: when to dial, how long a service that answered a moment ago is waited for, what to answer when nobody takes
 the connection.
-Not here: connect() and the order of addresses (`net/dial.py`), whether a request may be sent twice (`exchange.py`).
+Not here: connect() and the order of addresses (`net/dial.py`), what it speaks (`negotiate.py`), whether a request may
+be sent twice (`exchange.py`).
 """
 
 import asyncio
 from typing import Final, Protocol
 
 from devproxy.http1.fields import Section
-from devproxy.net.dial import CONNECT_TIMEOUT, DialError, connect
-from devproxy.proxy.answers import Respond, dial_failed
+from devproxy.net.dial import CONNECT_TIMEOUT, DialError
+from devproxy.proxy.answers import Respond, dial_failed, invalid_answer, no_http2, no_web_socket
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.gates import Dormant
 from devproxy.proxy.interfaces import ProxyState
+from devproxy.proxy.negotiate import NotHttp2Error, reach
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
-from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.routing.table import Route
 
 RETRY_EVERY: Final = 0.04  # seconds between attempts while a service restarts
@@ -80,23 +81,40 @@ class Retry:
     async def _connect(self) -> None:
         exchange = self._exchange
         address = exchange.address
+        refusal = self._not_by_http2() if address.upstream.scheme == "h2c" else None
+        if refusal is not None:
+            self._task = None
+            exchange.answer(refusal)
+            return
         try:
-            connection, address.host = await connect(
-                address.upstream,
-                lambda: UpstreamConnection(address),
-                first=address.host,
-                server_name=address.server_name,
-            )
+            connection = await reach(address, exchange.proxy, upgrade=bool(exchange.reading.upgrade))
         except DialError as error:
             self._task = None
             if error.exhausted or not (self.schedule() or self._stands_still(error)):
                 exchange.answer(self._given_up(error))
+            return
+        except NotHttp2Error as error:
+            self._task = None
+            exchange.answer(invalid_answer(exchange.route.service, error.fault))
+            return
+        except ConnectionError as error:
+            self._task = None
+            exchange.on_closed(error, answered=False)
             return
         self._task = None
         if connection.transport.is_closing():
             exchange.on_closed(None, answered=False)
         else:
             exchange.use(connection)
+
+    def _not_by_http2(self) -> Respond | None:
+        """Why a request cannot be made by HTTP/2."""
+        exchange = self._exchange
+        if "h2" not in exchange.proxy.fronts:
+            return no_http2(exchange.route.service)
+        if b"websocket" in exchange.reading.upgrade.lower():
+            return no_web_socket(exchange.route.service)
+        return None
 
     def _stands_still(self, error: DialError) -> bool:
         """Whether nobody takes the connection since the process that listens is stopped: then dial on until it does."""

@@ -24,7 +24,7 @@ from devproxy.proxy.splice import WORTHWHILE
 
 IDLE_LIMIT: Final = 55.0  # seconds an unused connection is kept, unless the service's Keep-Alive says less
 _HEAD: Final = -3  # `_left` while a response head is awaited
-_REMEMBERED: Final = 16384  # bytes of the longest response head that is kept to be compared with the next
+REMEMBERED: Final = 16384  # bytes of the longest response head that is kept to be compared with the next
 
 
 class UpstreamConnection(UpstreamStream, asyncio.Protocol):
@@ -142,7 +142,7 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
         pitfalls = response.pitfalls
         if pitfalls is not None:
             exchange.on_pitfalls(pitfalls)
-        if len(response.head) <= _REMEMBERED and (pitfalls is None or not pitfalls.insecure):
+        if len(response.head) <= REMEMBERED and (pitfalls is None or not pitfalls.insecure):
             self.address.last_response = response
         self._respond(exchange, response, buffer, len(response.head))
 
@@ -265,6 +265,9 @@ class UpstreamConnection(UpstreamStream, asyncio.Protocol):
 
     def undelivered(self) -> int:
         return undelivered(self.transport)
+
+    def splice_end(self) -> asyncio.Transport | None:
+        return self.transport
 
     def discard(self) -> None:
         self.exchange = None

@@ -268,6 +268,10 @@ def _misfits(declared: Declared) -> list[Problem]:
     if table.health is not UNSET and table.health.path is UNSET and table.health.status is not UNSET:
         wrong = Wrong("`health.status` does nothing here", why="without a path nothing is asked for", fix="add `path`")
         found.append(declared.problem(("health", "status"), wrong, "warning"))
+    if table.health is not UNSET and table.health.path is not UNSET and str(table.upstream).startswith("h2c:"):
+        why = "the check speaks HTTP/1.1: an h2c:// service is up once it accepts connections"
+        wrong = Wrong("`health.path` does nothing here", why=why, fix="remove it")
+        found.append(declared.problem(("health", "path"), wrong, "warning"))
     found += _idle_edits(declared)
     return [structs.replace(problem, code="does-not-apply") for problem in found]
 
@@ -334,8 +338,6 @@ def _does_nothing(declared: Declared, name: str) -> tuple[str, str] | None:
         return "requests are what it goes by, and a TCP service gets connections", "remove it"
     if name in _OF_CLIENTS and is_tcp and table.listen is UNSET and table.address != "own":
         return "no client comes to it through devproxy", 'add `listen = "auto"`, or remove it'
-    if name == "upstream" and str(table.upstream).startswith("h2c:"):
-        return "this version does not speak HTTP/2 to a service: its name is answered 502", "write http://, if it can"
     if name == "idle_stop" and table.start != "on-request":
         return "what was not started by a request would stay down", 'add `start = "on-request"`, or remove it'
     return None

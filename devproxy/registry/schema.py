@@ -215,8 +215,8 @@ class HealthTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True)
         Annotated[
             ProbePath,
             key(
-                "Request target of the check, with `{project}`, `{worktree}` and `{checkout}`. Without it, a connection"
-                " that is accepted is enough."
+                "Request target of the check, with `{project}`, `{worktree}` and `{checkout}`. Without it, and"
+                " for `h2c://`, a connection that is accepted is enough. It is asked in HTTP/1.1."
             ),
         ]
     ] = UNSET
@@ -245,7 +245,8 @@ class ServiceTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
             key(
                 "Address, instead of `port`: `http://127.0.0.1:9000`, `https://[::1]:9443`, `h2c://localhost:50051`,"
                 " or `unix:run/app.sock` relative to this file. It must be on this machine; a project's file names"
-                " sockets below its own folder."
+                " sockets below its own folder. `h2c://` is HTTP/2 without TLS, as gRPC servers speak it; over"
+                " `https://` the service chooses."
             ),
         ]
     ] = UNSET

@@ -215,6 +215,20 @@ async def test_tls_where_there_is_none() -> None:
     assert not check.up
 
 
+async def test_one_that_speaks_http_2_alone_is_asked_nothing() -> None:
+    asked = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.read())
+        writer.close()
+
+    async with answering(talk) as port:
+        check = await probed(at(port, Health(path="/up", timeout=DEADLINE), "h2c"))
+    assert check.up
+    assert "accepts connections" in check.why
+    assert asked == [b""]
+
+
 async def test_no_port() -> None:
     assert not (await probed(service(port=None))).up
 

@@ -19,6 +19,7 @@ SHOP = table(
     service("any", hosts=("*.any.localhost",)),
     service("off", upstream=None),
     service("grpc", upstream=Upstream("h2c", ("127.0.0.1",), 50051)),
+    service("db", upstream=Upstream("tcp", ("127.0.0.1",), 5432)),
     service("open", cross_site="allow"),
     service("some", cross_site=("https://idp.example",)),
     tlds=("localhost", "test"),
@@ -138,11 +139,12 @@ def test_a_path_that_no_service_has_is_not_found() -> None:
 
 
 def test_a_service_without_a_port_or_of_a_protocol_not_spoken_is_not_reached() -> None:
-    off, grpc = responds(answer(b"off.localhost")), responds(answer(b"grpc.localhost"))
+    off, db = responds(answer(b"off.localhost")), responds(answer(b"db.localhost"))
     assert (off.status, off.code, off.reload) == (502, "no-upstream", True)
     assert "port = 3000 under [services.off], /team/devproxy.toml:7" in off.fix
-    assert (grpc.status, grpc.code) == (502, "unsupported-upstream")
-    assert "h2c" in grpc.detail
+    assert (db.status, db.code) == (502, "unsupported-upstream")
+    assert "tcp" in db.detail
+    assert isinstance(answer(b"grpc.localhost"), Route)
 
 
 def test_a_page_from_elsewhere_is_refused_with_the_line_that_allows_it() -> None:

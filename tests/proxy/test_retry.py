@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devproxy.net.dial import DialError
-from devproxy.proxy import retry
+from devproxy.proxy import negotiate, retry
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.pool import UpstreamAddress
 from devproxy.proxy.retry import Retry
@@ -61,7 +61,7 @@ class Stage:
 @pytest.fixture
 async def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     found = Stage()
-    monkeypatch.setattr(retry, "connect", found.connect)
+    monkeypatch.setattr(negotiate, "connect", found.connect)
     monkeypatch.setattr(retry, "RETRY_EVERY", 0.001)
     return found
 

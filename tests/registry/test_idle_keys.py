@@ -51,11 +51,11 @@ IDLE: dict[str, tuple[str, set[str]]] = {
     "response_headers": ('{ set = { X-A = "1" } }', REQUESTS),
     "mount": ('[{ host = "a.localhost", path = "/b" }]', REQUESTS),
     "health": ('{ status = "204" }', set(WAYS)),  # without `path`
-    "upstream": ('"h2c://127.0.0.1:50051"', set(WAYS)),
 }
 ACTING = {
     "kind",
     "port",
+    "upstream",
     "hosts",
     "protocol",
     "exposure",
@@ -88,6 +88,13 @@ def test_one_that_does_nothing_is_told(name: str, way: str) -> None:
     found = problems(f"[services.a]\n{base}{name} = {value}\n")
     assert bool(found) == (way in idle), found
     assert all(f"`{name}" in one.message and one.fix for one in found)
+
+
+def test_a_check_by_http_1_1_of_a_service_that_speaks_http_2_alone() -> None:
+    service = '[services.a]\nupstream = "{}://127.0.0.1:50051"\nhealth = {{ path = "/up" }}\n'
+    (found,) = problems(service.format("h2c"))
+    assert (found.severity, found.message) == ("warning", "`health.path` does nothing here")
+    assert problems(service.format("https")) == []
 
 
 @pytest.mark.parametrize("line", ["redirect = true", 'url_scheme = "https"'])

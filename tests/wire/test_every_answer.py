@@ -61,7 +61,7 @@ NOT_FORWARDED: list[tuple[str, bytes, Logged]] = [
     ("an unknown coding", get(b"/a", b"Transfer-Encoding: zip", method=b"POST"), ("", b"POST", b"/a", 501, 0)),
     ("a version", b"GET /a HTTP/2.0\r\n\r\n", ("", b"GET", b"/a", 505, 0)),
     ("a service without a port", get(b"/a", host=b"portless.localhost"), ("portless", b"GET", b"/a", 502, 0)),
-    ("a scheme that is not spoken", get(b"/a", host=b"grpc.localhost"), ("grpc", b"GET", b"/a", 502, 0)),
+    ("a scheme that is not spoken", get(b"/a", host=b"tcp.localhost"), ("tcp", b"GET", b"/a", 502, 0)),
     ("a circle", get(b"/a", LOOP), ("web", b"GET", b"/a", 508, 0)),
 ]
 
@@ -71,8 +71,8 @@ NOT_FORWARDED: list[tuple[str, bytes, Logged]] = [
 async def test_one_of_our_own_before_any_dial(log: Log, data: bytes, expected: Logged) -> None:
     stage = log.stage
     mounted = service("m", stage.origin, hosts=(), mounts=(Mount("mounted.localhost", "/x"),))
-    grpc = service("grpc", Upstream("h2c", ("127.0.0.1",), 1))
-    stage.swap(service("web", stage.origin), service("portless", None), mounted, grpc)
+    tcp = service("tcp", Upstream("tcp", ("127.0.0.1",), 1))
+    stage.swap(service("web", stage.origin), service("portless", None), mounted, tcp)
     client = await stage.connect()
     await client.send(data)
     assert (await client.response()).status == expected[3]

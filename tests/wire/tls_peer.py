@@ -27,10 +27,10 @@ def _authority() -> tuple[AuthorityStore, tempfile.TemporaryDirectory[str]]:
     return store, folder
 
 
-def server_context() -> ssl.SSLContext:
-    """A context with a certificate for every name below localhost."""
+def server_context(*alpn: str) -> ssl.SSLContext:
+    """A context with a certificate for every name below localhost; `alpn` is what it chooses from."""
     store, _ = _authority()
-    return ServerContexts(store, lambda: ("localhost",), lambda _: True, ("http/1.1",)).context
+    return ServerContexts(store, lambda: ("localhost",), lambda _: True, alpn or ("http/1.1",)).context
 
 
 @cache

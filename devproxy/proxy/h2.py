@@ -261,6 +261,8 @@ class Http2Connection(ClientConnection, FrameWriter):
         if stream is None:
             self.took(event.stream_id, len(data))
             return
+        if data:
+            self.moved()
         stream.take(data, is_last=event.end_stream)
 
     def _take_trailers(self, event: TrailersReceived) -> None:
@@ -286,6 +288,10 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     def _control_frame(self, _event: object) -> None:
         self.in_vain()
+
+    def moved(self) -> None:
+        """Part of a body has passed: clients measure what a connection can carry, by two PINGs at most for each."""
+        self._vain = min(VAIN_BURST, self._vain + 2)
 
     def _closed(self, _event: ConnectionClosed) -> None:
         """Either side has ended the connection, and no stream is under way."""
@@ -587,6 +593,7 @@ class Http2Stream(ClientStream):
     def body(self, data: bytes) -> None:
         if self._is_open and not self._has_ended:
             self._connection.engine.send_data(self.number, data)
+            self._connection.moved()
             if self.exchange is not None:
                 self._slow_down(self.exchange)
             self._connection.flush_soon()

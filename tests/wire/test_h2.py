@@ -254,6 +254,21 @@ async def test_a_service_that_knows_its_client_by_the_connection_is_asked_in_htt
     assert await client.reset_of(stream) == ErrorCodes.HTTP_1_1_REQUIRED
 
 
+async def test_a_client_may_ping_as_often_as_data_moves(wire: Stage, client: Http2Client) -> None:
+    """As gRPC's do, to measure what the connection can carry."""
+    stream = await client.ask(b"/", method=b"POST", end=False)
+    up = await wire.origin.accept()
+    await up.head()
+    for _ in range(1500):
+        client.h2.ping(bytes(8))
+        await client.data(stream, b"x", end=False)
+        await up.until(b"x\r\n")
+    await client.data(stream, b"", end=True)
+    assert await up.chunked() == (b"", [])
+    await up.send(OK)
+    assert (await client.response(stream)).body == b"ok"
+
+
 # WebSockets, RFC 8441.
 
 HANDSHAKE = ((b":protocol", b"websocket"), (b"sec-websocket-version", b"13"), (b"origin", b"http://web.localhost"))

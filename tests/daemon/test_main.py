@@ -102,6 +102,7 @@ def test_problems_are_in_proxy_json_until_they_are_mended(daemon: Daemon) -> Non
         "started": pytest.approx(daemon.process.create_time(), abs=1),
         "http": daemon.port,
         "https": None,
+        "protocols": ["h2", "http/1.1"],
         "version": __version__,
         "problems": [],
         "in_force": None,

@@ -20,6 +20,7 @@ import os
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any, Final, cast
 
@@ -176,7 +177,11 @@ class Http2Connection(ClientConnection, FrameWriter):
         except NGH2Error as error:
             self._end(_code_of(error))
             return
-        self._take(engine.events())
+        try:
+            self._take(engine.events())
+        except NGH2Error:
+            self._give_up()
+            return
         if self._vain < 0:
             self._end(ENHANCE_YOUR_CALM)
         else:
@@ -296,7 +301,7 @@ class Http2Connection(ClientConnection, FrameWriter):
     def _closed(self, _event: ConnectionClosed) -> None:
         """Either side has ended the connection, and no stream is under way."""
         self._flush()
-        self.transport.close()
+        self._close()
 
     def eof_received(self) -> bool:
         """A client that says no more reads no more: with HTTP/2 there is no half-close."""
@@ -313,16 +318,29 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     def _flush(self) -> None:
         self._is_flushing = False
-        engine = self._engine
         if not self._write_frames():
             return
-        self._take(engine.events())  # streams that have ended with what has left
+        try:
+            self._see_what_has_left()
+        except NGH2Error:
+            self._give_up()
+
+    def _see_what_has_left(self) -> None:
+        engine = self._engine
+        self._take(engine.events())  # streams that have ended with it
+        if self.transport.is_closing():
+            return
         if self._owed_pause:
             self._go_on()
         if self._answered_early and self._end_answered():
             self._flush()
         elif not engine.want_read and not engine.want_write and not self._choked:
-            self.transport.close()
+            self._close()
+
+    def _give_up(self) -> None:
+        """The engine is ending the connection: it says why, and takes nothing for its streams any more."""
+        self._write_frames()
+        self._close()
 
     def _go_on(self) -> None:
         """Read the services again whose clients have caught up."""
@@ -363,7 +381,8 @@ class Http2Connection(ClientConnection, FrameWriter):
         if self.transport.is_closing():
             self.transport.abort()  # it does not read what it was told at the end
         elif self._retiring and self.streams:
-            self._engine.send_goaway(NO_ERROR)
+            with suppress(NGH2Error):
+                self._engine.send_goaway(NO_ERROR)
             self.deadline = NEVER
             self.flush_soon()
         else:
@@ -376,7 +395,8 @@ class Http2Connection(ClientConnection, FrameWriter):
         if not self.streams:
             self._end(NO_ERROR)
         else:
-            self._engine.send_shutdown_notice()
+            with suppress(NGH2Error):  # it is ending already
+                self._engine.send_shutdown_notice()
             self.deadline = self.proxy.clock + _FAREWELL
             self.flush_soon()
 
@@ -385,13 +405,16 @@ class Http2Connection(ClientConnection, FrameWriter):
         transport = self.transport
         if transport.is_closing():
             return
-        self.deadline = self.proxy.clock + _FAREWELL
         try:
             waiting = self._engine.data_to_send()
         except NGH2Error:  # it has refused what came, and says nothing more
             waiting = b""
         transport.write(waiting + goaway(self._last_stream, code))
-        transport.close()
+        self._close()
+
+    def _close(self) -> None:
+        self.deadline = self.proxy.clock + _FAREWELL  # for what is still to be read
+        self.transport.close()
 
     # For its streams.
 
@@ -550,7 +573,9 @@ class Http2Stream(ClientStream):
 
     @property
     def _is_open(self) -> bool:
-        return self.number in self._connection.streams
+        """Whether something can still be said on it."""
+        connection = self._connection
+        return self.number in connection.streams and not connection.transport.is_closing()
 
     def inform(self, response: ResponseHead) -> None:
         if self._is_open and not self.is_websocket:

@@ -60,11 +60,16 @@ class StreamTransport(asyncio.Transport):
     def can_write_eof(self) -> bool:
         return True
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing can be sent any more: the stream has gone, or its connection goes."""
+        return self._lost or self._connection.transport.is_closing()
+
     def get_write_buffer_size(self) -> int:
-        return 0 if self._lost else self._connection.engine.queued_body_size(self._stream.number)
+        return 0 if self._is_over else self._connection.engine.queued_body_size(self._stream.number)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not data or self._lost or self._eof_sent:
+        if not data or self._is_over or self._eof_sent:
             return
         self._connection.engine.send_data(self._stream.number, data)
         self._connection.flush_soon()
@@ -74,7 +79,7 @@ class StreamTransport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def write_eof(self) -> None:
-        if not self._lost and not self._eof_sent:
+        if not self._is_over and not self._eof_sent:
             self._eof_sent = True
             self._stream.has_sent_all()
             self._connection.engine.end_stream(self._stream.number)
@@ -93,7 +98,7 @@ class StreamTransport(asyncio.Transport):
         if self._lost:
             return
         self._closing = True
-        if not self._eof_sent or not self._has_finished:
+        if not self._is_over and not (self._eof_sent and self._has_finished):
             self._connection.engine.reset_stream(self._stream.number, CANCEL)
             self._connection.flush_soon()
         self._connection.proxy.loop.call_soon(self._lose_now)

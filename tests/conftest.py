@@ -18,7 +18,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):  # ignored where nohup has started it, likewise
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # A property holds or does not, however slow the machine is at the moment.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# What decides whether a change lands says the same of the same code; every other run looks for new examples.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("DEVPROXY_NO_SKIP")),
+)
 settings.load_profile("suite")
 
 

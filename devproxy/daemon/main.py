@@ -86,10 +86,11 @@ async def serve(paths: Paths, override: Override = AS_REGISTERED, *, watched: bo
         claim.release()
 
 
-def client_limit(descriptors: int) -> int:
-    """How many clients there may be of HTTP, and as many of TCP services, each with a connection to a service: neither
-    kind takes the descriptors of the other."""
-    return max(16, (descriptors - RESERVED_DESCRIPTORS) // 4)
+def client_limits(descriptors: int) -> tuple[int, int]:
+    """How many clients there may be of HTTP, and of TCP services, each with a connection to a service: a database has
+    fewer, and neither kind takes the descriptors of the other."""
+    quarter = (descriptors - RESERVED_DESCRIPTORS) // 8
+    return max(16, 3 * quarter), max(16, quarter)
 
 
 class Daemon:
@@ -120,10 +121,10 @@ class Daemon:
         try:
             self._control = runner(build_app(self._view(listening)))
             await self._control.setup()
-            connections = client_limit(limit)
+            http_clients, tcp_clients = client_limits(limit)
             snapshot = Snapshot.of(await self._reloader.load(self._known_ports))
-            self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=connections)
-            self._forwarder = Forwarder(self._proxy, limit=connections)
+            self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=http_clients)
+            self._forwarder = Forwarder(self._proxy, limit=tcp_clients)
             certificates = TlsServer(self._paths, self._proxy, self._notice)
             self._tls = TlsAcceptor(self._proxy, certificates.context, self._proxy.fronts)
             self._switch_access_log()

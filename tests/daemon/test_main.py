@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from devproxy import __version__
-from devproxy.daemon.main import RESERVED_DESCRIPTORS, client_limit
+from devproxy.daemon.main import RESERVED_DESCRIPTORS, client_limits
 from tests.daemon.process import OWN, Daemon, both, daemon_in
 from tests.e2e.clients import open_request, open_websocket, read_head
 from tests.e2e.origin import Handler, origin, saying
@@ -248,4 +248,4 @@ def test_it_runs_on_asyncio_alone(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize("descriptors", [256, 1024, 4096, 1 << 20])
 def test_clients_of_both_kinds_together_have_descriptors(descriptors: int) -> None:
-    assert 2 * 2 * client_limit(descriptors) <= descriptors - RESERVED_DESCRIPTORS
+    assert 2 * sum(client_limits(descriptors)) <= descriptors - RESERVED_DESCRIPTORS

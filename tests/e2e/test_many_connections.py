@@ -28,12 +28,13 @@ _LATER = 4  # descriptors that the proxy opens once, when it first needs them (a
 
 @pytest.fixture(autouse=True)
 def descriptors() -> None:
-    """Two a WebSocket in the proxy, as many for TCP services, and some to spare."""
+    """Two a WebSocket in the proxy, a third of that for TCP services, and some to spare."""
     require.linux()
     import resource
 
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * _COUNT + 500:
-        require.missing(f"a hard limit of {4 * _COUNT + 500} open files")
+    needed = 8 * _COUNT // 3 + 500
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < needed:
+        require.missing(f"a hard limit of {needed} open files")
 
 
 def test_idle_websockets_cost_little(serve: Callable[[str], Devproxy], tmp_path: Path) -> None:

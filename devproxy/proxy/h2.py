@@ -86,6 +86,7 @@ _WINDOW: Final = STREAMS * STREAM_WINDOW
 _TRANSPORT_HIGH_WATER: Final = 1 << 18  # bytes of frames that may wait for the kernel
 _HEADER_ROOM: Final = 4  # times `max_header`: what is beyond that ends the connection instead of being answered
 _HEADER_COUNT_ROOM: Final = 1024  # fields above `max_headers`, likewise
+_LONG_TARGET: Final = 2048  # bytes from which on the limit of a header is looked at, though its fields are known
 _FAREWELL: Final = 1.0  # seconds in which requests that are on their way at a shutdown may still arrive
 
 
@@ -210,7 +211,7 @@ class Http2Connection(ClientConnection, FrameWriter):
         pseudo = pseudo_fields(headers)
         stream.is_websocket = pseudo.protocol == WEBSOCKET and pseudo.method == b"CONNECT"
         known = (pseudo.authority, headers[pseudo.end :], event.end_stream)
-        if stream.is_websocket or known != self._known:
+        if stream.is_websocket or known != self._known or len(pseudo.target) > _LONG_TARGET:
             fields = self._read_section(stream, pseudo, known)
         else:
             assert self._fields is not None

@@ -210,6 +210,15 @@ async def test_headers_over_the_limit_are_told_and_the_connection_goes_on(wire: 
     assert (await (await wire.origin.accept()).head()).target == b"/2"
 
 
+async def test_a_target_over_the_limit_is_told_behind_one_with_the_same_fields(
+    wire: Stage, client: Http2Client
+) -> None:
+    await client.ask(b"/1")
+    await (await wire.origin.accept()).head()
+    stream = await client.ask(b"/" + b"x" * wire.proxy.snapshot.settings.max_header)
+    assert (await client.response(stream)).status == 414
+
+
 async def test_shutdown_lets_finish_what_is_under_way(wire: Stage, client: Http2Client) -> None:
     stream = await client.ask(b"/")
     up = await wire.origin.accept()

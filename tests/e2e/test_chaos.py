@@ -113,8 +113,10 @@ def test_nothing_is_left_of_a_run(project: Project, order: tuple[str, ...]) -> N
         kill(pid)
     program.wait()
 
-    assert project.states() == {"api.shop": "stopped", "web.shop": "stopped"}
-
+    states = project.states()
+    assert states["api.shop"] == "stopped"
+    # Whoever still lived when the service was killed may have said so.
+    assert states["web.shop"] in ({"stopped", "failed"} if order.index("service") < order.index("run") else {"stopped"})
     assert project.leases() == []
     project.wait_nothing_left()
     assert project.cli("status").returncode == 3

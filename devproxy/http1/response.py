@@ -174,9 +174,15 @@ def _is_dated(head: bytes, fields: Section) -> bool:
 
 
 @lru_cache(2)
+def http_date(now: int) -> bytes:
+    """The value of Date for a second, counted from 1970 (RFC 9110 §5.6.7)."""
+    return formatdate(now, usegmt=True).encode()
+
+
+@lru_cache(2)
 def date_line(now: int) -> bytes:
-    """The Date of a second, counted from 1970, and the empty line that ends a head (RFC 9110 §5.6.7)."""
-    return b"Date: %b\r\n\r\n" % formatdate(now, usegmt=True).encode()
+    """The Date of a second, and the empty line that ends a head."""
+    return b"Date: %b\r\n\r\n" % http_date(now)
 
 
 def _idle_limit(fields: Section) -> float:

@@ -12,7 +12,7 @@ on this connection is not read again.
 
 Memory is bounded. A client may send as much of a body as a stream's window holds, which opens only as the service
 takes it; the connection's window holds the windows of all streams, so that a slow one stalls no other. A response waits
-in the engine up to `HIGH_WATER`, then its service is no longer read.
+in the engine up to a mark, then its service is no longer read.
 """
 
 import asyncio
@@ -21,30 +21,25 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from email.utils import formatdate
 from typing import Any, Final, cast
 
 from devproxy.http1.fields import Section, section
 from devproxy.http1.framing import ChunkError, checked_trailers
 from devproxy.http1.grammar import Fault, head_too_large, request_fault
-from devproxy.http1.response import ResponseHead
+from devproxy.http1.response import ResponseHead, http_date
 from devproxy.proxy.answers import Respond, invalid_answer
 from devproxy.proxy.decide import Reading, read, target_fault
 from devproxy.proxy.dispatch import dispatch
 from devproxy.proxy.exchange import NEVER, Exchange
 from devproxy.proxy.forward import Peer
 from devproxy.proxy.h2_engine import (
-    HIGH_WATER,
-    LOW_WATER,
-    SMALL_INCREMENT,
+    STREAM_WINDOW,
     VAIN_BURST,
-    Configuration,
     Connection,
     ConnectionClosed,
     ConnectionStateError,
     DataReceived,
     DenialOfServiceError,
-    Event,
     FrameWriter,
     NGH2Error,
     PingReceived,
@@ -56,7 +51,6 @@ from devproxy.proxy.h2_engine import (
     StreamClosed,
     TrailersReceived,
     WindowUpdated,
-    goaway,
 )
 from devproxy.proxy.h2_fields import (
     ENHANCE_YOUR_CALM,
@@ -81,11 +75,6 @@ from devproxy.proxy.tunnel import join
 from devproxy.routing.table import Route
 
 STREAMS: Final = 128  # at once on a connection
-STREAM_WINDOW: Final = 1 << 18  # bytes of a request's body that may wait
-_WINDOW: Final = STREAMS * STREAM_WINDOW
-_TRANSPORT_HIGH_WATER: Final = 1 << 18  # bytes of frames that may wait for the kernel
-_HEADER_ROOM: Final = 4  # times `max_header`: what is beyond that ends the connection instead of being answered
-_HEADER_COUNT_ROOM: Final = 1024  # fields above `max_headers`, likewise
 _LONG_TARGET: Final = 2048  # bytes from which on the limit of a header is looked at, though its fields are known
 _FAREWELL: Final = 1.0  # seconds in which requests that are on their way at a shutdown may still arrive
 
@@ -129,9 +118,6 @@ class Http2Connection(ClientConnection, FrameWriter):
         self.deadline = 0.0
         self.peer = Peer(b"", b"http", b"")
         self.streams: dict[int, Http2Stream] = {}
-        self._choked = False  # the transport takes no more
-        self._is_flushing = False  # or will be, in this turn of the loop
-        self._owed_pause: set[Http2Stream] = set()  # whose services are not read, since their client is slower
         self._answered_early: set[int] = set()  # streams that end as soon as their answer has left
         self._retiring = False
         self._last_stream = 0
@@ -139,25 +125,18 @@ class Http2Connection(ClientConnection, FrameWriter):
         self._known: tuple[bytes, tuple[Pair, ...], bool] | None = None  # the last section, as it came
         self._fields: Section | None = None  # and as it was read
         self._reading: Reading | None = None
-        self._vain = VAIN_BURST
-        self._calm_at = 0.0
+        self._begin_counting()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(_TRANSPORT_HIGH_WATER)
         settings = self.proxy.snapshot.settings
-        self._engine = engine = Connection(
+        offered = {**_SETTINGS, Setting.MAX_HEADER_LIST_SIZE: settings.max_header}
+        self._open(
+            cast(asyncio.Transport, transport),
             Role.SERVER,
-            Configuration(
-                auto_window_update=False,
-                max_inbound_header_list_size=settings.max_header * _HEADER_ROOM,
-                max_inbound_header_count=settings.max_headers + _HEADER_COUNT_ROOM,
-                max_send_header_block_length=settings.max_response_header * _HEADER_ROOM,
-            ),
+            offered,
+            STREAMS * STREAM_WINDOW,
+            settings.max_response_header,
         )
-        engine.initiate_connection({**_SETTINGS, Setting.MAX_HEADER_LIST_SIZE: settings.max_header})
-        engine.set_local_window_size(_WINDOW)
-        self._calm_at = self.proxy.clock
         refusal = self.proxy.admit(self)
         if refusal is not None:
             reading, fields = empty_request(self.proxy)
@@ -179,7 +158,7 @@ class Http2Connection(ClientConnection, FrameWriter):
             self._end(_code_of(error))
             return
         try:
-            self._take(engine.events())
+            self._take(engine.events(), _HANDLERS)
         except NGH2Error:
             self._give_up()
             return
@@ -188,21 +167,9 @@ class Http2Connection(ClientConnection, FrameWriter):
         else:
             self._flush()
 
-    def _take(self, events: list[Event]) -> None:
-        for event in events:
-            kind = type(event)
-            if kind is RequestReceived:
-                self._begin(cast(RequestReceived, event))
-            elif kind is DataReceived:
-                self._take_data(cast(DataReceived, event))
-            else:
-                handler = _HANDLERS.get(kind)
-                if handler is not None:
-                    handler(self, event)
-
     def _begin(self, event: RequestReceived) -> None:
         """Make an exchange of a request."""
-        proxy, number, headers = self.proxy, event.stream_id, event.headers
+        number, headers = event.stream_id, event.headers
         self._last_stream = max(self._last_stream, number)
         stream = Http2Stream(self, number)
         stream.is_whole = event.end_stream
@@ -211,32 +178,35 @@ class Http2Connection(ClientConnection, FrameWriter):
         pseudo = pseudo_fields(headers)
         stream.is_websocket = pseudo.protocol == WEBSOCKET and pseudo.method == b"CONNECT"
         known = (pseudo.authority, headers[pseudo.end :], event.end_stream)
-        if stream.is_websocket or known != self._known or len(pseudo.target) > _LONG_TARGET:
+        fields: Section | Fault | None = self._fields
+        if fields is None or stream.is_websocket or known != self._known or len(pseudo.target) > _LONG_TARGET:
             fields = self._read_section(stream, pseudo, known)
-        else:
-            assert self._fields is not None
-            fields = self._fields
+        method = b"GET" if stream.is_websocket else pseudo.method
         if isinstance(fields, Fault):
             self._refuse(stream, fields, pseudo)
             return
-        method = b"GET" if stream.is_websocket else pseudo.method
+        reading = self._read(stream, pseudo, method, fields)
+        if isinstance(reading, Fault):
+            self._refuse(stream, reading, pseudo)
+            return
+        stream.exchange = exchange = self.proxy.exchange_class(stream, method, pseudo.target, reading, fields)
+        dispatch(exchange)
+
+    def _read(self, stream: "Http2Stream", pseudo: PseudoFields, method: bytes, fields: Section) -> Reading | Fault:
+        """What a request means: the last Reading where it holds, else a new one."""
         target = pseudo.target
         fault = request_fault(method, target) or (target_fault(method, target) if target[:1] != b"/" else None)
-        if fault is None and pseudo.protocol and not stream.is_websocket:
-            fault = Fault(501, "unsupported-protocol", "the one protocol that CONNECT is taken for is websocket")
-        reading = self._reading
-        if fault is None and (reading is None or not reading.holds_for(fields, 1, proxy.snapshot.table)):
-            made = read(fields, 1, proxy.snapshot.table)
-            if isinstance(made, Fault):
-                fault = made
-            else:
-                reading = made
-                self._reading = made
-        if fault is not None or reading is None:
-            self._refuse(stream, fault or Fault(400, "bad-request", "no request"), pseudo)
-            return
-        stream.exchange = exchange = proxy.exchange_class(stream, method, target, reading, fields)
-        dispatch(exchange)
+        if fault is not None:
+            return fault
+        if pseudo.protocol and not stream.is_websocket:
+            return Fault(501, "unsupported-protocol", "the one protocol that CONNECT is taken for is websocket")
+        table, reading = self.proxy.snapshot.table, self._reading
+        if reading is not None and reading.holds_for(fields, 1, table):
+            return reading
+        made = read(fields, 1, table)
+        if not isinstance(made, Fault):
+            self._reading = made
+        return made
 
     def _read_section(
         self, stream: "Http2Stream", pseudo: PseudoFields, known: tuple[bytes, tuple[Pair, ...], bool]
@@ -288,13 +258,6 @@ class Http2Connection(ClientConnection, FrameWriter):
         if not self.streams:
             self._at_rest()
 
-    def _window_updated(self, event: WindowUpdated) -> None:
-        if event.increment < SMALL_INCREMENT:
-            self.in_vain()
-
-    def _control_frame(self, _event: object) -> None:
-        self.in_vain()
-
     def moved(self) -> None:
         """Part of a body has passed: clients measure what a connection can carry, by two PINGs at most for each."""
         self._vain = min(VAIN_BURST, self._vain + 2)
@@ -328,7 +291,7 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     def _see_what_has_left(self) -> None:
         engine = self._engine
-        self._take(engine.events())  # streams that have ended with it
+        self._take(engine.events(), _HANDLERS)  # streams that have ended with it
         if self.transport.is_closing():
             return
         if self._owed_pause:
@@ -343,12 +306,6 @@ class Http2Connection(ClientConnection, FrameWriter):
         self._write_frames()
         self._close()
 
-    def _go_on(self) -> None:
-        """Read the services again whose clients have caught up."""
-        for stream in [one for one in self._owed_pause if self._engine.queued_body_size(one.number) <= LOW_WATER]:
-            self._owed_pause.discard(stream)
-            stream.read_service()
-
     def _end_answered(self) -> bool:
         """End the streams whose answer has left while their request has not all come (RFC 9113 §8.1)."""
         engine = self._engine
@@ -361,13 +318,6 @@ class Http2Connection(ClientConnection, FrameWriter):
     def end_when_sent(self, number: int) -> None:
         """Let the client send no more of a request that has been answered."""
         self._answered_early.add(number)
-
-    def await_client(self, stream: "Http2Stream") -> bool:
-        """Whether so much waits for the client of `stream` that its service is not to be read, until it has left."""
-        if self._engine.queued_body_size(stream.number) <= HIGH_WATER:
-            return False
-        self._owed_pause.add(stream)
-        return True
 
     # Its end.
 
@@ -403,15 +353,9 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     def _end(self, code: int) -> None:
         """Say why in a GOAWAY, and close."""
-        transport = self.transport
-        if transport.is_closing():
-            return
-        try:
-            waiting = self._engine.data_to_send()
-        except NGH2Error:  # it has refused what came, and says nothing more
-            waiting = b""
-        transport.write(waiting + goaway(self._last_stream, code))
-        self._close()
+        if not self.transport.is_closing():
+            self._say_goodbye(self._last_stream, code)
+            self._close()
 
     def _close(self) -> None:
         self.deadline = self.proxy.clock + _FAREWELL  # for what is still to be read
@@ -434,6 +378,8 @@ def _code_of(error: NGH2Error) -> int:
 
 
 _HANDLERS: Final[dict[type, Callable[[Http2Connection, Any], None]]] = {
+    RequestReceived: Http2Connection._begin,
+    DataReceived: Http2Connection._take_data,
     TrailersReceived: Http2Connection._take_trailers,
     StreamClosed: Http2Connection._stream_closed,
     WindowUpdated: Http2Connection._window_updated,
@@ -601,7 +547,7 @@ class Http2Stream(ClientStream):
         if pairs is None:
             pairs = response.pairs = response_fields(response)
         if not response.is_dated or exchange.added:
-            date = [] if response.is_dated else [(b"date", formatdate(int(time.time()), usegmt=True).encode())]
+            date = [] if response.is_dated else [(b"date", http_date(int(time.time())))]
             pairs = [*pairs, *date, *list_of_lines(exchange.added)]
         engine, number = self._connection.engine, self.number
         length = response.length
@@ -625,10 +571,10 @@ class Http2Stream(ClientStream):
             self._connection.flush_soon()
 
     def _slow_down(self, exchange: Exchange) -> None:
-        if exchange.upstream is not None and self._connection.await_client(self):
+        if exchange.upstream is not None and self._connection.await_reader(self):
             exchange.upstream.pause()
 
-    def read_service(self) -> None:
+    def go_on(self) -> None:
         """The client has caught up."""
         if self.tunnel is not None:
             self.tunnel.sent()

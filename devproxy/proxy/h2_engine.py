@@ -6,8 +6,9 @@ Not here: what a stream means to a client (`h2.py`) or to a service (`h2_upstrea
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ngh2 import (
     Configuration,
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
     from devproxy.proxy.interfaces import ProxyState
 
 __all__ = (
-    "Configuration",
     "Connection",
     "ConnectionClosed",
     "ConnectionStateError",
     "DataReceived",
     "DenialOfServiceError",
+    "EngineStream",
     "Event",
     "FrameWriter",
     "GoAwayReceived",
@@ -59,12 +60,17 @@ __all__ = (
     "StreamReset",
     "TrailersReceived",
     "WindowUpdated",
-    "goaway",
 )
 
-HIGH_WATER: Final = 1 << 17  # bytes of a body that may wait in the engine before where it comes from is no longer read
-LOW_WATER: Final = 1 << 15
-SMALL_INCREMENT: Final = 1024  # bytes
+STREAM_WINDOW: Final = 1 << 18  # bytes of a body that may wait for whoever it is passed on to
+_TRANSPORT_HIGH_WATER: Final = 1 << 18  # bytes of frames that may wait for the kernel
+_HEADER_ROOM: Final = (
+    4  # times the limit of a header: what is beyond that ends the connection instead of being answered
+)
+_HEADER_COUNT_ROOM: Final = 1024  # fields above `max_headers`, likewise
+_HIGH_WATER: Final = 1 << 17  # bytes of a body that may wait in the engine before where it comes from is no longer read
+_LOW_WATER: Final = 1 << 15
+_SMALL_INCREMENT: Final = 1024  # bytes
 
 # What the other end may do in vain: so many at once, and so many a second.
 VAIN_BURST: Final = 1000.0
@@ -72,8 +78,17 @@ _VAIN_RATE: Final = 50.0
 _AT_ONCE: Final = 1 << 18  # bytes of frames that are asked for at once
 
 
+class EngineStream(Protocol):
+    """A stream whose body may come faster than the other end takes it."""
+
+    number: int
+
+    def go_on(self) -> None:
+        """The other end has caught up: read again where the body comes from."""
+
+
 class FrameWriter(asyncio.Protocol):
-    """How the frames of a connection leave."""
+    """How the frames of a connection leave, and what it means to either side that they do not."""
 
     if not TYPE_CHECKING:
         __slots__ = ()  # its attributes are slots of its subclasses: two bases cannot have any
@@ -83,8 +98,36 @@ class FrameWriter(asyncio.Protocol):
     _engine: Connection
     _choked: bool  # the transport takes no more
     _is_flushing: bool  # or will be, in this turn of the loop
+    _owed_pause: set[Any]  # EngineStreams whose bodies are not read where they come from, until these have left
     _vain: float
     _calm_at: float
+
+    def _begin_counting(self) -> None:
+        """Nothing has come, and nothing waits."""
+        self._choked = False
+        self._is_flushing = False
+        self._owed_pause = set()
+        self._vain = VAIN_BURST
+        self._calm_at = self.proxy.clock
+
+    def _open(
+        self, transport: asyncio.Transport, role: Role, settings: dict[Setting, int], window: int, most_out: int
+    ) -> None:
+        """Begin on a connection, with `settings` towards the other end and a `window` (bytes) for all its streams.
+
+        `most_out`: bytes of a header section of ours at most.
+        """
+        self.transport = transport
+        transport.set_write_buffer_limits(_TRANSPORT_HIGH_WATER)
+        limits = Configuration(
+            auto_window_update=False,
+            max_inbound_header_list_size=settings[Setting.MAX_HEADER_LIST_SIZE] * _HEADER_ROOM,
+            max_inbound_header_count=self.proxy.snapshot.settings.max_headers + _HEADER_COUNT_ROOM,
+            max_send_header_block_length=most_out * _HEADER_ROOM,
+        )
+        self._engine = Connection(role, limits)
+        self._engine.initiate_connection(settings)
+        self._engine.set_local_window_size(window)
 
     @property
     def engine(self) -> Connection:
@@ -132,6 +175,42 @@ class FrameWriter(asyncio.Protocol):
             self._calm_at = now
         self._vain -= 1
 
+    def _take(self, events: list[Event], handlers: Mapping[type, Callable[[Any, Any], None]]) -> None:
+        """Let each event have its handler; those without one mean nothing here."""
+        for event in events:
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(self, event)
+
+    def _window_updated(self, event: WindowUpdated) -> None:
+        if event.increment < _SMALL_INCREMENT:
+            self.in_vain()
+
+    def _control_frame(self, _event: object) -> None:
+        self.in_vain()
+
+    def await_reader(self, stream: EngineStream) -> bool:
+        """Whether so much waits for the other end that the body of `stream` is not to be read where it comes from,
+        until that has left."""
+        if self._engine.queued_body_size(stream.number) <= _HIGH_WATER:
+            return False
+        self._owed_pause.add(stream)
+        return True
+
+    def _go_on(self) -> None:
+        """Read again what the other end has caught up with."""
+        for stream in [one for one in self._owed_pause if self._engine.queued_body_size(one.number) <= _LOW_WATER]:
+            self._owed_pause.discard(stream)
+            stream.go_on()
+
+    def _say_goodbye(self, last_stream: int, code: int) -> None:
+        """Write what waits, and why nothing follows (GOAWAY, RFC 9113 §6.8)."""
+        try:
+            waiting = self._engine.data_to_send()
+        except NGH2Error:  # it has refused what came, and says nothing more
+            waiting = b""
+        self.transport.write(waiting + _goaway(last_stream, code))
+
     def pause_writing(self) -> None:
         self._choked = True
 
@@ -140,6 +219,5 @@ class FrameWriter(asyncio.Protocol):
         self.flush_soon()
 
 
-def goaway(last_stream: int, code: int) -> bytes:
-    """The frame GOAWAY (RFC 9113 §6.8)."""
+def _goaway(last_stream: int, code: int) -> bytes:
     return b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + last_stream.to_bytes(4, "big") + code.to_bytes(4, "big")

@@ -73,7 +73,7 @@ class StreamTransport(asyncio.Transport):
             return
         self._connection.engine.send_data(self._stream.number, data)
         self._connection.flush_soon()
-        if not self._writer_paused and self._connection.await_client(self._stream):
+        if not self._writer_paused and self._connection.await_reader(self._stream):
             self._writer_paused = True
             assert self._protocol is not None
             self._protocol.pause_writing()

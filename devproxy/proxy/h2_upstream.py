@@ -9,7 +9,7 @@ is refused is one rule for every service. A connection is used once the service 
 known to speak HTTP/2, and how many streams it takes. A head equal to the last one on the connection is not read again.
 
 Memory is bounded as on the client's side (`h2.py`): a stream's window opens as its client takes the body, the
-connection's holds the windows of all, and of a request no more waits in the engine than `HIGH_WATER`.
+connection's holds the windows of all, and of a request so much waits in the engine and no more.
 """
 
 import asyncio
@@ -20,15 +20,11 @@ from devproxy.http1.framing import CHUNKED, ChunkError, checked_trailers
 from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head
 from devproxy.proxy.h2_engine import (
-    HIGH_WATER,
-    LOW_WATER,
-    SMALL_INCREMENT,
+    STREAM_WINDOW,
     VAIN_BURST,
-    Configuration,
     Connection,
     ConnectionClosed,
     DataReceived,
-    Event,
     FrameWriter,
     GoAwayReceived,
     InformationalResponseReceived,
@@ -42,7 +38,6 @@ from devproxy.proxy.h2_engine import (
     StreamReset,
     TrailersReceived,
     WindowUpdated,
-    goaway,
 )
 from devproxy.proxy.h2_fields import (
     CANCEL,
@@ -64,12 +59,8 @@ from devproxy.proxy.pool import SharedConnection, UpstreamAddress, UpstreamStrea
 from devproxy.proxy.upstream import IDLE_LIMIT, REMEMBERED
 from devproxy.text import shown_bytes
 
-STREAM_WINDOW: Final = 1 << 18  # bytes of a response that may wait
 _WINDOW: Final = 128 * STREAM_WINDOW
 _STREAMS: Final = 1000  # at once on a connection, whatever the service allows
-_TRANSPORT_HIGH_WATER: Final = 1 << 18  # bytes of frames that may wait for the kernel
-_HEADER_ROOM: Final = 4  # times `max_response_header`: what is beyond that ends the connection
-_HEADER_COUNT_ROOM: Final = 1024
 _BEGINNING: Final = 9  # bytes: the header of its first frame, which is SETTINGS (RFC 9113 §3.4)
 _SETTINGS_FRAME: Final = 4
 _BROKEN: Final = "what it sent breaks the rules of HTTP/2, or is a header far over max_response_header"
@@ -112,37 +103,20 @@ class Http2Upstream(SharedConnection, FrameWriter):
         self._address = address
         self._limit = 0
         self._is_ending = False  # no new stream
-        self._choked = False
-        self._is_flushing = False
-        self._owed_pause: set[Http2UpstreamStream] = set()  # whose clients are not read, since their service is slower
         self._first = b""  # how what the service sends begins
         self._idle_since = proxy.clock
-        self._vain = VAIN_BURST
-        self._calm_at = proxy.clock
+        self._begin_counting()
         self._known: tuple[tuple[Pair, ...], bool, bytes] | None = None  # the last head, as it came
         self._response: ResponseHead | None = None  # and as it was read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(_TRANSPORT_HIGH_WATER)
         settings = self.proxy.snapshot.settings
-        self._engine = engine = Connection(
-            Role.CLIENT,
-            Configuration(
-                auto_window_update=False,
-                max_inbound_header_list_size=settings.max_response_header * _HEADER_ROOM,
-                max_inbound_header_count=settings.max_headers + _HEADER_COUNT_ROOM,
-                max_send_header_block_length=settings.max_header * _HEADER_ROOM,
-            ),
-        )
-        engine.initiate_connection(
-            {
-                Setting.ENABLE_PUSH: 0,
-                Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-                Setting.MAX_HEADER_LIST_SIZE: settings.max_response_header,
-            }
-        )
-        engine.set_local_window_size(_WINDOW)
+        offered = {
+            Setting.ENABLE_PUSH: 0,
+            Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            Setting.MAX_HEADER_LIST_SIZE: settings.max_response_header,
+        }
+        self._open(cast(asyncio.Transport, transport), Role.CLIENT, offered, _WINDOW, settings.max_header)
         self._address.opened.add(self)
         self._flush()
 
@@ -161,21 +135,11 @@ class Http2Upstream(SharedConnection, FrameWriter):
         except NGH2Error as error:
             self._fail(Fault(502, "upstream-invalid", f"what it sent is not HTTP/2: {error}"))
             return
-        self._take(self._engine.events())
+        self._take(self._engine.events(), _HANDLERS)
         if self._vain < 0:
             self._fail(Fault(502, "upstream-invalid", "an endless run of frames that say nothing"), ENHANCE_YOUR_CALM)
             return
         self._flush()
-
-    def _take(self, events: list[Event]) -> None:
-        for event in events:
-            kind = type(event)
-            if kind is DataReceived:
-                self._take_data(cast(DataReceived, event))
-            else:
-                handler = _HANDLERS.get(kind)
-                if handler is not None:
-                    handler(self, event)
 
     def _take_data(self, event: DataReceived) -> None:
         stream = self.streams.get(event.stream_id)
@@ -221,13 +185,6 @@ class Http2Upstream(SharedConnection, FrameWriter):
             self._address.shared.append(self)
             self.ready.set_result(None)
 
-    def _window_updated(self, event: WindowUpdated) -> None:
-        if event.increment < SMALL_INCREMENT:
-            self.in_vain()
-
-    def _control_frame(self, _event: object) -> None:
-        self.in_vain()
-
     def moved(self) -> None:
         """Part of a message has passed: servers measure what a connection can carry by PING meanwhile."""
         self._vain = VAIN_BURST
@@ -255,7 +212,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
         engine = self._engine
         if not self._write_frames():
             return
-        self._take(engine.events())
+        self._take(engine.events(), _HANDLERS)
         if self._owed_pause:
             self._go_on()
         if not engine.want_read and not engine.want_write and not self._choked:
@@ -263,20 +220,6 @@ class Http2Upstream(SharedConnection, FrameWriter):
             if not self.transport.is_closing():
                 self._refuse_all(Fault(502, "upstream-invalid", _BROKEN))
                 self.transport.close()
-
-    def _go_on(self) -> None:
-        """Read the clients again whose service has caught up."""
-        for stream in [one for one in self._owed_pause if self._engine.queued_body_size(one.number) <= LOW_WATER]:
-            self._owed_pause.discard(stream)
-            if stream.exchange is not None:
-                stream.exchange.stream.resume()
-
-    def await_service(self, stream: "Http2UpstreamStream") -> bool:
-        """Whether so much waits for the service that the client of `stream` is not to be read, until it has left."""
-        if self._engine.queued_body_size(stream.number) <= HIGH_WATER:
-            return False
-        self._owed_pause.add(stream)
-        return True
 
     # Its streams.
 
@@ -339,16 +282,10 @@ class Http2Upstream(SharedConnection, FrameWriter):
 
     def _end(self, code: int) -> None:
         """Say why in a GOAWAY, and close."""
-        transport = self.transport
-        if transport.is_closing():
-            return
-        self._is_ending = True
-        try:
-            waiting = self._engine.data_to_send()
-        except NGH2Error:
-            waiting = b""
-        transport.write(waiting + goaway(0, code))
-        transport.close()
+        if not self.transport.is_closing():
+            self._is_ending = True
+            self._say_goodbye(0, code)
+            self.transport.close()
 
     def expire(self, now: float) -> None:
         if not self.streams and now - self._idle_since > IDLE_LIMIT:
@@ -371,6 +308,7 @@ def not_http2(begun: bytes) -> Fault:
 
 _HANDLERS: Final[dict[type, Callable[[Http2Upstream, Any], None]]] = {
     ResponseReceived: Http2Upstream._take_response,
+    DataReceived: Http2Upstream._take_data,
     InformationalResponseReceived: Http2Upstream._take_interim,
     TrailersReceived: Http2Upstream._take_trailers,
     StreamReset: Http2Upstream._stream_reset,
@@ -449,7 +387,7 @@ class Http2UpstreamStream(UpstreamStream):
             connection.discard()
             return
         connection.moved()
-        if connection.await_service(self):
+        if connection.await_reader(self):
             exchange.stream.pause()
         connection.flush_soon()
 
@@ -466,6 +404,11 @@ class Http2UpstreamStream(UpstreamStream):
             connection.discard()
             return
         connection.flush_soon()
+
+    def go_on(self) -> None:
+        """The service has caught up."""
+        if self.exchange is not None:
+            self.exchange.stream.resume()
 
     def undelivered(self) -> int:
         return self._connection.engine.queued_body_size(self.number)

@@ -110,7 +110,7 @@ async def _send(peer: Peer, pieces: list[bytes]) -> None:
         await asyncio.sleep(0)  # lets the proxy read this piece by itself, mostly
 
 
-async def _serve(peer: Peer) -> None:
+async def serve(peer: Peer) -> None:
     """Answer each whole request that h11 finds; stop at what it refuses."""
     done = 0
     while not peer.ended:
@@ -129,7 +129,7 @@ def _is_subsequence(part: list[oracle.Request], whole: list[oracle.Request]) -> 
 async def _request_case(stage: Stage, pieces: list[bytes]) -> None:
     data = b"".join(pieces)
     await stage.origin.forget()
-    stage.origin.always(_serve)
+    stage.origin.always(serve)
     client = await stage.connect()
     await _send(client, pieces)
     with contextlib.suppress(OSError):

@@ -13,7 +13,8 @@ import pytest
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
-from devproxy.proxy.h2 import STREAM_WINDOW, STREAMS
+from devproxy.proxy.h2 import STREAMS
+from devproxy.proxy.h2_engine import STREAM_WINDOW
 from tests.waiting import until
 from tests.wire.h2_client import Http2Client
 from tests.wire.harness import OK, Stage, crlf, service

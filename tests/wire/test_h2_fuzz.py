@@ -36,9 +36,8 @@ from tests.wire.h2_frames import (
     Frames,
     frame,
 )
-from tests.wire.harness import OK, Stage
-from tests.wire.peer import Peer
-from tests.wire.test_fuzz import FUZZ, Loop, loop_factory, running_stage
+from tests.wire.harness import Stage
+from tests.wire.test_fuzz import FUZZ, Loop, loop_factory, running_stage, serve
 
 __all__ = ["loop_factory"]  # the fixture
 
@@ -118,17 +117,6 @@ def read_by_h2(data: bytes) -> list[tuple[bytes, bytes, bytes]] | None:
     except (h2.exceptions.ProtocolError, KeyError):
         return None
     return whole
-
-
-async def serve(peer: Peer) -> None:
-    """Answer each whole request that h11 finds."""
-    done = 0
-    while not peer.ended:
-        await peer.more("a request")
-        whole = oracle.strict_requests(bytes(peer.received))[0]
-        for request in whole[done:]:
-            await peer.send(OK if request.method != b"HEAD" else OK[:-2])
-        done = len(whole)
 
 
 async def check_case(stage: Stage, good: bytes, frames: bytes) -> int:

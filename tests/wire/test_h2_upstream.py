@@ -14,7 +14,7 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
 from devproxy.proxy import negotiate
-from devproxy.proxy.h2_upstream import STREAM_WINDOW
+from devproxy.proxy.h2_engine import STREAM_WINDOW
 from devproxy.registry.model import Service, Upstream
 from tests.waiting import until
 from tests.wire.h2_client import Http2Client

@@ -102,7 +102,7 @@ class Daemon:
         self._access_log: AccessLog | None = None
         self._started = start_time(os.getpid()) or time.time()
         self._events = EventLog(time.time)
-        self._reloader = Reloader(Loader(paths))
+        self._reloader = Reloader(Loader(paths), besides=[paths.trusted])
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
         self._notices: list[str] = []
@@ -136,12 +136,13 @@ class Daemon:
             for one in listening:
                 one.close()
             raise
+        self._url_scheme = self._url_ports().scheme
         self._announce(listening)
         process.settle_memory()
         self._env_writer.look()
         tasks = [
             asyncio.create_task(self._env_writer.run()),
-            asyncio.create_task(self._reloader.follow(self._stop, self._change)),
+            asyncio.create_task(self._reloader.follow(self._stop, self._change, self._follow_trust)),
             asyncio.create_task(self._publisher.run()),
             asyncio.create_task(self._idle.run()),
             asyncio.create_task(self._forwarder.run()),
@@ -246,6 +247,17 @@ class Daemon:
                 await asyncio.to_thread(self._write_state)
             except DevproxyError as error:
                 _log.error("%s", error)
+
+    async def _follow_trust(self) -> None:
+        """Tell that URLs bear another scheme, once `trust` or `untrust` has run, or a setting says so."""
+        scheme = (await asyncio.to_thread(self._url_ports)).scheme
+        if scheme == self._url_scheme:
+            return
+        self._url_scheme = scheme
+        self._env_writer.look()
+        message = f"URLs begin with {scheme}:// now"
+        self._events.add(Notice(message))
+        _log.info("%s", message)
 
     def _switch_access_log(self) -> None:
         wanted = self._override.access_log

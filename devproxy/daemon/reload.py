@@ -4,12 +4,14 @@ Lives here: the loop of loading anew, and the comparison of two registries.
 Not here: reading files (`registry/loader.py`), watching them (`registry/watch.py`), acting on a change (`main.py`).
 
 Files are read in a thread, so that streams go on meanwhile. However many signs of change arrive during a load, one
-more load follows: the last state is always reached.
+more load follows: the last state is always reached. What other files say (`besides`: whether the CA is trusted) is
+watched with them, and looked at after each load.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -54,6 +56,7 @@ class RegistryChange(NamedTuple):
 
 
 Changed = Callable[[RegistryChange], Awaitable[None]]
+Looked = Callable[[], Awaitable[None]]
 
 
 def compare(old: Registry, new: Registry) -> Services | None:
@@ -89,11 +92,17 @@ def _told(problems: tuple[Problem, ...]) -> tuple[str, ...]:
     return (*lines, f"and {len(problems) - MOST_TOLD} more") if len(problems) > MOST_TOLD else lines
 
 
-class Reloader:
-    """Follows the registry's files. `registry` is what the last load gave."""
+async def _nothing() -> None:
+    pass
 
-    def __init__(self, loader: Loader):
+
+class Reloader:
+    """Follows the registry's files, and those of `besides`, which are somebody else's to read. `registry` is what the
+    last load gave."""
+
+    def __init__(self, loader: Loader, besides: Iterable[Path] = ()):
         self._loader = loader
+        self._besides = tuple(besides)
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -110,14 +119,15 @@ class Reloader:
         """Look at the files again, whatever the watcher thinks."""
         self._wanted.set()
 
-    async def follow(self, stop: asyncio.Event, changed: Changed) -> None:
-        """Await `changed` with every change from now on, in order, until `stop` is set."""
-        asked = asyncio.create_task(self._on_request(changed))
+    async def follow(self, stop: asyncio.Event, changed: Changed, looked: Looked = _nothing) -> None:
+        """Await `changed` with every change from now on, in order, and `looked` whenever any of the files may be
+        another one, until `stop` is set."""
+        asked = asyncio.create_task(self._on_request(changed, looked))
         try:
             # What was read may lead to other files: the watcher looks for them once its turn is over, so the load is
             # part of the turn.
-            async for _ in watched_changes(lambda: self._loader.watched, stop, self._set_polled):
-                await self._load(changed)
+            async for _ in watched_changes(self._watched, stop, self._set_polled):
+                await self._load(changed, looked)
         except Exception:
             _log.exception("the registry's files are no longer watched: send SIGHUP, or restart, after a change")
             await stop.wait()
@@ -126,19 +136,23 @@ class Reloader:
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
 
-    async def _on_request(self, changed: Changed) -> None:
+    def _watched(self) -> tuple[Path, ...]:
+        return (*self._loader.watched, *self._besides)
+
+    async def _on_request(self, changed: Changed, looked: Looked) -> None:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            await self._load(changed)
+            await self._load(changed, looked)
 
-    async def _load(self, changed: Changed) -> None:
+    async def _load(self, changed: Changed, looked: Looked) -> None:
         async with self._turn:
             try:
                 change = await asyncio.to_thread(self._load_now)
                 self._plan(self._loader.again_in)
                 if change is not None:
                     await changed(change)
+                await looked()
             except Exception:
                 # A bug, or a system that is out of something: what is in force stays in force.
                 _log.exception("the registry could not be loaded; the last one stays in force")

@@ -1,12 +1,16 @@
 """`write_env`: a running proxy keeps a project's `.env` file current, once a change, and touches nothing else of it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from devproxy.paths import Paths
+from devproxy.tls.trust_record import RecordedRoot, RecordedStore, TrustRecord, write_record
 from tests.cli.team import Team, service, team_in
 from tests.e2e.proxy import Devproxy
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -120,3 +124,21 @@ def test_the_port_that_a_command_was_given_is_there_while_it_runs(team: Team) ->
     wait_until(lambda: env.exists() and f"API_PORT={port}\n" in env.read_text(), "the port", log=team.said)
     team.interrupt(up)
     wait_until(lambda: "API_PORT" not in env.read_text(), "the port to be gone", log=team.said)
+
+
+def test_its_urls_follow_what_the_ca_is_trusted_by(shop: Shop) -> None:
+    shop.file.write_text('project = "shop"\nwrite_env = ".env.local"\n[services.web]\nport = 1\n')
+    shop.devproxy.https_port = free_port()
+    shop.devproxy.write(f'[projects.shop]\npath = "{shop.file}"\n')
+    shop.devproxy.start()
+    shop.wait(f"WEB_URL=http://web.shop.localhost:{shop.devproxy.port}\n")
+    paths = Paths(shop.devproxy.home / "config", shop.devproxy.home / "state")
+    root = RecordedRoot("a" * 64, ("localhost",), 9e9)
+    write_record(paths, TrustRecord(roots=(root,), stores=(RecordedStore("system", "/", (root.fingerprint,)),)))
+    shop.wait(f"WEB_URL=https://web.shop.localhost:{shop.devproxy.https_port}\n")
+    shop.wait_log("URLs begin with https:// now")
+    write_record(paths, TrustRecord(roots=(root,)))
+    shop.wait(f"WEB_URL=http://web.shop.localhost:{shop.devproxy.port}\n")
+    shutil.rmtree(paths.authorities)
+    write_record(paths, TrustRecord(roots=(root,), stores=(RecordedStore("system", "/", (root.fingerprint,)),)))
+    shop.wait(f"WEB_URL=https://web.shop.localhost:{shop.devproxy.https_port}\n")

@@ -45,16 +45,21 @@ class Respond(NamedTuple):
     location: str = ""
 
     @classmethod
-    def to(cls, fault: Fault) -> "Respond":
-        """The answer to a head that is not HTTP; what follows on the connection cannot be trusted."""
+    def to(cls, fault: Fault, https_port: int | None = None) -> "Respond":
+        """The answer to a head that is not HTTP; what follows on the connection cannot be trusted. Where it is TLS, it
+        says where that is spoken."""
         fix = fault.fix or _FAULT_FIXES.get(fault.code, "")
         respond = cls(fault.status, fault.code, fault.detail, fix, close=True)
-        return respond._replace(content=_plain_text(fault)) if fault is TLS_HELLO else respond
+        if fault is not TLS_HELLO:
+            return respond
+        if https_port is not None:
+            respond = respond._replace(fix=f"{fix}, or port {https_port}, where https is spoken")
+        return respond._replace(content=_plain_text(respond))
 
 
-def _plain_text(fault: Fault) -> tuple[bytes, str]:
+def _plain_text(respond: "Respond") -> tuple[bytes, str]:
     """A sentence for those who read what came instead of a TLS handshake."""
-    text = f"{fault.detail[:1].upper()}{fault.detail[1:]}: {fault.fix}.\n"
+    text = f"{respond.detail[:1].upper()}{respond.detail[1:]}: {respond.fix}.\n"
     return text.encode(), "Content-Type: text/plain; charset=utf-8"
 
 

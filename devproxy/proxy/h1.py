@@ -153,7 +153,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
                 break
             if isinstance(head, Fault):
                 if not self._become_http2(data):
-                    self._refuse(Respond.to(head), data)
+                    self._refuse(Respond.to(head, self.proxy.https_port), data)
                 break
             self._skipped = False
             self._begin(head, data)
@@ -179,7 +179,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             return None
         fault = early_fault(partial, checked)
         if fault is not None and not PREFACE.startswith(partial):
-            self._refuse(Respond.to(fault), partial)
+            self._refuse(Respond.to(fault, self.proxy.https_port), partial)
         return None
 
     def _become_http2(self, data: bytes) -> bool:

@@ -263,6 +263,16 @@ async def test_a_tls_handshake_is_answered_at_once_with_a_sentence(wire: Stage, 
 
 
 @pytest.mark.plain
+@pytest.mark.parametrize("data", [HELLO, HELLO[:9] + b"\r\n\r\n"])
+async def test_a_tls_handshake_is_told_where_https_is(wire: Stage, data: bytes) -> None:
+    for port, named in ((7443, True), (None, False)):
+        wire.proxy.https_port = port
+        client = await wire.connect()
+        await client.try_send(data)
+        assert (b"port 7443" in (await client.response()).body) is named
+
+
+@pytest.mark.plain
 async def test_a_tls_client_says_what_it_met(wire: Stage) -> None:
     """Python's ssl names an HTTP answer: it has read ours, and not waited for the end of a deadline."""
     context = ssl.create_default_context()

@@ -34,6 +34,7 @@ ProblemCode = Literal[
     "misplaced-key",
     "missing-key",
     "missing-project-file",
+    "no-https",
     "no-such-file",
     "not-a-file",
     "not-readable",
@@ -60,10 +61,12 @@ ProblemCode = Literal[
     "wrong-type",
 ]
 
-# Those that only a running proxy can have: it is not told of changes; another program has the port of a TCP service
+# Those that only a running proxy can have: it is not told of changes; another program has the port of a TCP service;
+# it has no port for https
 POLLED: ProblemCode = "polled"
 PORT_TAKEN: ProblemCode = "port-taken"
-OF_RUNNING = frozenset((POLLED, PORT_TAKEN))
+NO_HTTPS: ProblemCode = "no-https"
+OF_RUNNING = frozenset((POLLED, PORT_TAKEN, NO_HTTPS))
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, order=False):

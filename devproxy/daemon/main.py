@@ -122,7 +122,8 @@ class Daemon:
             self._control = runner(build_app(self._view(listening)))
             await self._control.setup()
             http_clients, tcp_clients = client_limits(limit)
-            snapshot = Snapshot.of(await self._reloader.load(self._known_ports))
+            without_https = "https" not in self._own_ports
+            snapshot = Snapshot.of(await self._reloader.load(self._known_ports, without_https=without_https))
             self._proxy = Proxy(snapshot, control=self._own_page, connection_limit=http_clients)
             self._forwarder = Forwarder(self._proxy, limit=tcp_clients)
             certificates = TlsServer(self._paths, self._proxy, self._notice)

@@ -109,9 +109,11 @@ class Reloader:
         self._of_running: dict[str, tuple[Problem, ...]] = {}  # by who has met them
         self.registry = Registry()
 
-    async def load(self, own_ports: tuple[int, ...] = ()) -> Registry:
-        """Load now; `own_ports` are those that the proxy has by now, which no service may have."""
+    async def load(self, own_ports: tuple[int, ...] = (), *, without_https: bool = False) -> Registry:
+        """Load now; `own_ports` are those that the proxy has by now, which no service may have, and `without_https`
+        says that there is none for https among them."""
         self._loader.own_ports = own_ports
+        self._loader.without_https = without_https
         self.registry = await asyncio.to_thread(self._loader.load)
         return self.registry
 

@@ -1,7 +1,7 @@
 """What services say about ports and about each other, checked against all of them.
 
-Lives here: addresses that lead back to the proxy, dependencies and placeholders, and endings of names below which the
-first request must not be trusted to start a service.
+Lives here: addresses that lead back to the proxy, dependencies and placeholders, endings of names below which the
+first request must not be trusted to start a service, and what leads to https where there is none.
 Not here: names (`claims.py`), ports that two want to be reached at (`listeners.py`), what one service says in itself
 (`resolve.py`).
 """
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import UNSET
 
 from devproxy.addresses import LOOPBACKS
-from devproxy.problems import Problem, Wrong
+from devproxy.problems import NO_HTTPS, Problem, Wrong
 from devproxy.registry import hostnames
 from devproxy.registry.layers import Declared
 from devproxy.registry.model import ProxySettings, Service, service_id
 from devproxy.registry.toml import Path
 from devproxy.registry.values import PROJECT_PLACEHOLDERS, placeholders
-from devproxy.text import nearest_word
+from devproxy.text import devproxy_command, nearest_word
 
 STANDARD = {"http": (80, 7080), "https": (443, 7443)}  # the ports that the proxy takes where none is set
 NO_PROJECT = Wrong(
@@ -79,6 +79,29 @@ def unguarded(tlds: Iterable[str], services: Iterable[Service]) -> Iterator[tupl
                     code="unguarded-tld",
                 ),
             )
+
+
+def keys_to_https(proxy: ProxySettings) -> Iterator[str]:
+    """The keys of [proxy] that lead clients to https."""
+    for name, value in (("redirect", True), ("url_scheme", "https")):
+        if getattr(proxy, name) == value:
+            yield name
+
+
+def without_https(name: str) -> Wrong:
+    """A key that leads to https, which the registry switches off."""
+    fix = 'remove it, or `https = "off"` in registry.toml'
+    return Wrong(f"`{name}` does nothing here", why="https is off", fix=fix, code="does-not-apply")
+
+
+def without_port_for_https(name: str) -> Wrong:
+    """A key that leads to https, for which the running proxy has no port."""
+    return Wrong(
+        f"`{name}` does nothing here",
+        why="the proxy that runs has no port for https",
+        fix=f"remove it, or give https a port (https = 8443 under [proxy]): {devproxy_command('restart')}",
+        code=NO_HTTPS,
+    )
 
 
 def find(name: str, asker: Declared | Service, services: Mapping[str, object]) -> str | None:

@@ -170,26 +170,12 @@ class _Parts:
                 ),
             )
             table = msgspec.structs.replace(table, https=msgspec.UNSET)
-        if table.https == "off":
-            self._without_https(table)
         for index, tld in enumerate(table.tlds or ()):
             doubt = hostnames.doubt_about_tld(tld.lower())
             if doubt:
                 wrong = Wrong(f'"{tld}" is a poor choice', why=doubt[0], fix=doubt[1], code="poor-tld")
                 self.findings.wrong(("proxy", "tlds", index), wrong, severity="warning")
         return table
-
-    def _without_https(self, table: ProxyTable) -> None:
-        """What leads to https, where that is off."""
-        for name, value in (("redirect", True), ("url_scheme", "https")):
-            if getattr(table, name) == value:
-                wrong = Wrong(
-                    f"`{name}` does nothing here",
-                    why="https is off",
-                    fix='remove it, or `https = "off"`',
-                    code="does-not-apply",
-                )
-                self.findings.wrong(("proxy", name), wrong, severity="warning")
 
     def services(self) -> dict[str, ServiceTable]:
         services = self._named("services", ServiceTable)

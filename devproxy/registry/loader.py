@@ -56,11 +56,12 @@ class Loader:
     `files` is every file that people write, existing or not, once `load` was called; `watched` is what may change the
     registry, the folder of leases as well. `again_in` is the time in seconds
     after which `load` is to be called again even if nothing changes, or None. `own_ports` are the proxy's own, which
-    no service may have. Not for several threads at once.
+    no service may have; `without_https` where it has none for https. Not for several threads at once.
     """
 
     def __init__(self, paths: Paths, *, own_ports: tuple[int, ...] = (), clock: Clock = time.monotonic):
         self.own_ports = own_ports
+        self.without_https = False
         self._clock = clock
         self._paths = paths
         self._leases: tuple[Lease, ...] = ()
@@ -122,10 +123,18 @@ class Loader:
             *((link.project, link.trust) for link in linked),
             *problems,
             self.own_ports,
+            self.without_https,
             self._leases,
         ]
         if inputs != self._inputs:
-            self._registry = merge(user, linked, self._leases, problems=problems, own_ports=self.own_ports)
+            self._registry = merge(
+                user,
+                linked,
+                self._leases,
+                problems=problems,
+                own_ports=self.own_ports,
+                without_https=self.without_https,
+            )
             self._inputs = inputs
             self._parts = parts  # kept alive, or their ids could become others'
         return self._registry

@@ -50,18 +50,20 @@ def merge(
     *,
     problems: Iterable[Problem] = (),
     own_ports: Iterable[int] = (),
+    without_https: bool = False,
 ) -> Registry:
     """The registry that these files make together.
 
     `user` is None where there is no user registry; `projects` are in the order of its [projects]. `problems` are those
     of `loader.py`: unreadable files, and what is wrong with a file whose last good content is passed here. `own_ports`
-    are those that the running proxy really has, where known.
+    are those that the running proxy really has, where known; `without_https` where it has none for https.
     """
     step = _Merge(user, projects, {lease.service: lease for lease in leases})
     step.problems += problems
     step.name()
     step.resolve()
     step.connect(own_ports)
+    step.lead_to_https(without_https=without_https)
     return step.registry()
 
 
@@ -135,6 +137,20 @@ class _Merge:
             for index, wrong in conflicts.unguarded(self.proxy.tlds, self.services.values()):
                 place = (self.file.file, *self.file.places.at(("proxy", "tlds", index)))
                 self.problems.append(problem_at(place, wrong, "warning"))
+
+    def lead_to_https(self, *, without_https: bool) -> None:
+        """What leads to https, where there is none."""
+        is_off = self.proxy.https == "off"
+        if not is_off and not without_https:
+            return
+        wrong = conflicts.without_https if is_off else conflicts.without_port_for_https
+        for declared in self.declared.values():
+            if declared.table.redirect is True:
+                self.problems.append(declared.problem(("redirect",), wrong("redirect"), "warning"))
+        if self.file is not None:
+            for name in conflicts.keys_to_https(self.proxy):
+                place = (self.file.file, *self.file.places.at(("proxy", name)))
+                self.problems.append(problem_at(place, wrong(name), "warning"))
 
     def _dependencies(self) -> dict[str, tuple[str, ...]]:
         """By id, what is started before; without what is unknown, and without what would go in a circle."""

@@ -94,6 +94,18 @@ def test_another_port_takes_a_restart_and_a_notice_says_so(daemon: Daemon) -> No
 # What it writes
 
 
+def test_what_leads_to_https_is_told_where_no_port_is_open_for_it(daemon: Daemon) -> None:
+    daemon.write("")
+    daemon.registry.write_text(f"[proxy]\nhttp = {daemon.port}\n[services.app]\nport = 3000\nredirect = true\n")
+    daemon.options = ("--https", "off")
+    daemon.start()
+    told = f"{daemon.registry}:5:1: warning: `redirect` does nothing here [no-https]"
+    assert told in daemon.output()
+    assert told in daemon.cli("ls").stderr
+    daemon.registry.write_text(daemon.registry.read_text().replace("true", "false"))
+    wait_until(lambda: not daemon.problems(), "it to be mended", log=daemon.output)
+
+
 def test_problems_are_in_proxy_json_until_they_are_mended(daemon: Daemon) -> None:
     daemon.write("[services.app]\nport = 3000\n")
     daemon.start()

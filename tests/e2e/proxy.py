@@ -19,7 +19,7 @@ from tests.waiting import PROGRAM_DEADLINE, wait_until
 
 class Devproxy:
     """`home` is its DEVPROXY_HOME; `port` the HTTP port that its registry sets, `https_port` that of HTTPS (0: off);
-    `under` a command that runs `serve`."""
+    `under` a command that runs `serve`, `options` those of `serve`."""
 
     def __init__(self, home: Path):
         self.home = home
@@ -31,6 +31,7 @@ class Devproxy:
         self.program: Program | None = None
         self.settings = ""
         self.under: tuple[str, ...] = ()
+        self.options: tuple[str, ...] = ()
         for folder in (home, self.registry.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -57,7 +58,7 @@ class Devproxy:
 
     def start(self) -> "Devproxy":
         """Start `serve`, and return once it says that it is ready and takes connections."""
-        self.program = Program([*self.under, *self.argv("serve")], self.log, cwd=self.home, env=self.env)
+        self.program = Program([*self.under, *self.argv("serve", *self.options)], self.log, cwd=self.home, env=self.env)
         wait_until(self._ready, "devproxy to be ready", log=self.output)
         return self
 

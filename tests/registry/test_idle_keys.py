@@ -97,11 +97,23 @@ def test_a_check_by_http_1_1_of_a_service_that_speaks_http_2_alone() -> None:
     assert problems(service.format("https")) == []
 
 
-@pytest.mark.parametrize("line", ["redirect = true", 'url_scheme = "https"'])
-def test_what_leads_to_https_is_told_where_that_is_off(line: str) -> None:
-    (found,) = merge(decode_user(f'[proxy]\nhttps = "off"\n{line}\n', USER)).problems
-    assert (found.code, found.severity, found.line) == ("does-not-apply", "warning", 3)
-    assert merge(decode_user(f"[proxy]\nhttps = 7443\n{line}\n", USER)).problems == ()
+@pytest.mark.parametrize(
+    "lines", ["redirect = true", 'url_scheme = "https"', "[services.a]\nport = 3000\nredirect = true"]
+)
+@pytest.mark.parametrize(
+    ("https", "without", "code"),
+    [('"off"', False, "does-not-apply"), ('"off"', True, "does-not-apply"), ("7443", True, "no-https")],
+)
+def test_what_leads_to_https_is_told_where_there_is_none(lines: str, https: str, without: bool, code: str) -> None:
+    user = decode_user(f"[proxy]\nhttps = {https}\n{lines}\n", USER)
+    (found,) = merge(user, without_https=without).problems
+    assert (found.code, found.severity, found.line) == (code, "warning", 3 + lines.count("\n"))
+    assert merge(decode_user(f"[proxy]\nhttps = 7443\n{lines}\n", USER)).problems == ()
+
+
+def test_a_service_that_is_not_redirected_leads_nowhere() -> None:
+    text = '[proxy]\nhttps = "off"\n[services.a]\nport = 3000\nredirect = false\n'
+    assert merge(decode_user(text, USER), without_https=True).problems == ()
 
 
 def test_of_what_listens_nowhere_no_key_about_listening_passes_in_silence() -> None:

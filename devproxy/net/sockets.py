@@ -48,9 +48,9 @@ def is_tls(transport: "asyncio.BaseTransport") -> bool:
     return transport.get_extra_info("sslcontext") is not None
 
 
-def ends_gently(transport: "asyncio.BaseTransport") -> bool:
-    """Whether a TLS transport that is closed throws away what still comes; asyncio's resets the connection instead,
-    and what the peer has not read yet is lost."""
+def reads_when_closed(transport: "asyncio.BaseTransport") -> bool:
+    """Whether a TLS transport that is closed reads on until the peer ends, too; asyncio's does not where it was not
+    reading just before."""
     return type(transport).__module__.startswith("uvloop")
 
 

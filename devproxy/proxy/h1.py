@@ -10,8 +10,8 @@ keeps its Reading. The connection has a deadline of its own only while no exchan
 at both (`server.py`).
 
 Over TLS nothing can be half-closed: to the libraries of either side close_notify means that both ways end. So who ends
-its side while it waits for an answer has gone; and where more of a request may come, an answer is left to be read, and
-what comes thrown away, before close_notify (`ends_gently`). A response that was cut ends without one.
+its side while it waits for an answer has gone; and where more of a request may come, it is thrown away until the client
+ends, too (`tls/contexts.py`). A response that was cut ends without close_notify.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from devproxy.http1.fields import Section, section
 from devproxy.http1.framing import CHUNKED, ChunkedReader, ChunkError, chunk, delimited, last_chunk
 from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, head_too_large, known_request, request_head
 from devproxy.http1.response import ResponseHead, date_line
-from devproxy.net.sockets import ends_gently, is_gone, reset
+from devproxy.net.sockets import is_gone, reads_when_closed, reset
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading, absolute, read, target_fault
 from devproxy.proxy.dispatch import dispatch
@@ -114,7 +114,8 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             if self._choked:
                 self._keep(data)
             elif self._lingering:
-                self.deadline = min(self.proxy.clock + _LINGER, self._lingers_until)
+                if not self.is_tls:
+                    self.deadline = min(self.proxy.clock + _LINGER, self._lingers_until)
             else:
                 self._read_requests(data)
         elif exchange.wants_body:
@@ -484,14 +485,17 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         """
         self.keep_alive = False
         self._buffer = b""
-        waits = not self.is_tls or (more and not ends_gently(self.transport))
-        can_end = not (waits or self.transport.get_write_buffer_size())
-        if self._eof or (can_end if self.is_tls else not self.transport.can_write_eof()):
+        if self.is_tls:
+            is_written = not self.transport.get_write_buffer_size()
+            is_over = is_written and (not more or reads_when_closed(self.transport))
+        else:
+            is_over = not self.transport.can_write_eof()
+        if self._eof or is_over:
             self._close()
             return
         self._lingering = True
         self._paused = True  # a body on its way may have been moved without the transport
-        self.deadline = self.proxy.clock + (_LINGER if waits else 0.0)
+        self.deadline = self.proxy.clock + (0.0 if self.is_tls else _LINGER)
         self._lingers_until = self.proxy.clock + _LINGER_MOST
         if not self.is_tls:
             with suppress(OSError):  # it was reset, and the loop has not told us yet

@@ -24,6 +24,7 @@ import datetime as dt
 import ssl
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,7 @@ LOOKED_AT_AGAIN: Final = dt.timedelta(hours=1)
 # TLS 1.2 as RFC 9113 §9.2.2 wants it for HTTP/2: ephemeral keys and AEAD. OpenSSL's own choice stands for TLS 1.3.
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _UNRECOGNIZED: Final = ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+_THROWN_AWAY: Final = 1 << 16  # bytes at once
 _INTERNAL: Final = ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
 
 
@@ -54,7 +56,9 @@ def _ignore(_: object) -> None:
 
 
 class AlertedConnection(ssl.SSLObject):
-    """The server's side of a connection, which lets the alert of a failed handshake be sent (RFC 8446 §6.2)."""
+    """The server's side of a connection, which lets the alert of a failed handshake be sent (RFC 8446 §6.2), and throws
+    away what a client still sends at the end (§6.1): SSL_shutdown(3) takes that for an error, at which asyncio resets
+    the connection, and what the client has not read yet is lost."""
 
     _failure: ssl.SSLError | None = None
 
@@ -68,6 +72,12 @@ class AlertedConnection(ssl.SSLObject):
         except ssl.SSLError as failure:
             self._failure = failure
             raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "an alert is to be sent") from failure
+
+    def unwrap(self) -> None:
+        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            while self.read(_THROWN_AWAY):
+                pass
+        super().unwrap()
 
 
 def ignore_undecodable_names() -> None:

@@ -240,7 +240,24 @@ async def test_an_early_answer_is_read_whole_by_a_client_that_goes_on_sending(tl
         await client.try_send(b"x" * 10000)
     message = await client.response()
     assert (message.status, message.body) == (413, b"big")
-    await tls.meanwhile(3, client.eof())
+    await tls.pass_time(0.2)
+    for _ in range(20):
+        await client.try_send(b"x" * 10000)
+    await client.eof()
+
+
+async def test_what_a_service_does_not_read_is_thrown_away_behind_an_early_answer(tls: Stage) -> None:
+    """Reading had stopped, with all that the buffers take on the way."""
+    client, up, _ = await tls.ask(get(b"/", b"Content-Length: 50000000", method=b"POST") + b"x" * 100)
+    sending = asyncio.create_task(client.send(b"x" * 20_000_000))
+    await until(lambda: tls.connection._paused)
+    await up.send(crlf(b"HTTP/1.1 413 Content Too Large", b"Content-Length: 3", b"Connection: close") + b"big")
+    await until(lambda: tls.connection.exchange is None)
+    await tls.pass_time(0.2)
+    await sending
+    message = await client.response()
+    assert (message.status, message.body) == (413, b"big")
+    await client.eof()
 
 
 async def test_a_large_response_to_a_slow_reader_that_wants_the_end_is_whole(tls: Stage) -> None:

@@ -256,9 +256,7 @@ class Daemon:
             return
         self._url_scheme = scheme
         self._env_writer.look()
-        message = f"URLs begin with {scheme}:// now"
-        self._events.add(Notice(message))
-        _log.info("%s", message)
+        self._notice(f"URLs begin with {scheme}:// now", logging.INFO)
 
     def _switch_access_log(self) -> None:
         wanted = self._override.access_log
@@ -281,9 +279,9 @@ class Daemon:
             self._notices.append(message)
             self._notice(message)
 
-    def _notice(self, message: str) -> None:
+    def _notice(self, message: str, level: int = logging.WARNING) -> None:
         self._events.add(Notice(message))
-        _log.warning("%s", message)
+        _log.log(level, "%s", message)
 
     def _tell(self, change: RegistryChange) -> None:
         for event in change.events:

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from devproxy.tls.authority import Authority
     from devproxy.tls.contexts import ServerContexts
 
-_log = logging.getLogger(__name__)
-
 
 class TlsServer:
-    """The contexts for the names of `proxy`'s registry. `tell` gets what a person should know once, in the loop."""
+    """The contexts for the names of `proxy`'s registry. `tell` gets what a person should know once, in the
+    loop, and how bad it is (a level of `logging`)."""
 
-    def __init__(self, paths: Paths, proxy: Proxy, tell: Callable[[str], None]):
+    def __init__(self, paths: Paths, proxy: Proxy, tell: Callable[[str, int], None]):
         self._paths = paths
         self._proxy = proxy
         self._tell_once = tell
@@ -69,13 +68,13 @@ class TlsServer:
         """From any thread."""
         from devproxy.tls.authority import announcement
 
-        self._loop.call_soon_threadsafe(self._tell_once, announcement(made, predecessor))
+        self._loop.call_soon_threadsafe(self._tell_once, announcement(made, predecessor), logging.WARNING)
 
     def _is_registered(self, hostname: str) -> bool:
         """Whether there may be a certificate for a hostname: a route leads from it, or to our own pages."""
         table = self._proxy.snapshot.table
         return hostname in table.control or table.lookup(hostname) is not None
 
-    @staticmethod
-    def _tell(error: DevproxyError) -> None:
-        _log.error("https does not work: %s", error)
+    def _tell(self, error: DevproxyError) -> None:
+        """From any thread."""
+        self._loop.call_soon_threadsafe(self._tell_once, f"https does not work: {error}", logging.ERROR)

@@ -102,6 +102,7 @@ def test_a_key_that_others_can_read_is_refused_and_http_goes_on(daemon: Daemon) 
         assert raw(daemon, client_hello(b"web.localhost"))[:7] == b"\x15\x03\x03\x00\x02\x02\x50"
     wait_until(lambda: "is not private" in daemon.output(), "the reason", log=daemon.output)
     assert daemon.output().count("is not private") == 1
+    assert b"https does not work" in daemon.get("devproxy.localhost").body
     assert "Traceback" not in daemon.output()
     assert daemon.get("devproxy.localhost").status == 200
 

@@ -95,9 +95,10 @@ class _Wanted(NamedTuple):
         from devproxy.tls.authority import AuthorityStore
 
         tlds = tuple(dict.fromkeys(("localhost", *load_context().registry.settings.tlds)))
-        store = AuthorityStore(paths.authorities)
+        store, now = AuthorityStore(paths.authorities), dt.datetime.now(dt.UTC)
         if make:
-            store.ensure(tlds, dt.datetime.now(dt.UTC))
+            store.ensure(tlds, now)
+        store.check(now)
         return cls(known_roots(paths, store.roots()), tlds, kinds)
 
     @property

@@ -60,7 +60,8 @@ class KnownRoots(NamedTuple):
             for store in self.record.stores
             if (asked and store.kind not in asked) or (store.kind, store.place) in staying
         ]
-        stores = [_recorded(store, made) for store in after]
+        known = {(store.kind, store.place): store for store in self.record.stores}
+        stores = [_recorded(store, made, known.get((store.kind, str(store.place)))) for store in after]
         roots = [RecordedRoot(one.fingerprint, one.tlds, one.not_after.timestamp()) for one in self.roots]
         ours = {root.fingerprint for root in roots}
         held = {fingerprint for store in (*others, *stores) for fingerprint in store.roots}
@@ -68,7 +69,10 @@ class KnownRoots(NamedTuple):
         write_record(self.paths, TrustRecord(roots=(*roots, *older), stores=(*others, *stores)))
 
 
-def _recorded(store: TrustStore, made: Collection[str]) -> RecordedStore:
+def _recorded(store: TrustStore, made: Collection[str], known: RecordedStore | None) -> RecordedStore:
+    """What is written down of a store: what it holds, or where it could not be looked at what was `known` of it."""
+    if store.fault is not None and known is not None:
+        return known
     roots = tuple(held.fingerprint for held in store.held if held.counts)
     is_made = not store.is_new and str(store.place) in made
     return RecordedStore(store.kind, str(store.place), roots, KINDS[store.kind].is_for_urls, is_made)

@@ -98,6 +98,10 @@ class Authority:
     def is_valid(self, now: dt.datetime) -> bool:
         return self.not_before <= now < self.not_after
 
+    def check_key(self) -> None:
+        """Raise DevproxyError where the intermediate's key cannot be used, or others could have read it."""
+        self._read_signer()
+
     def issue(self, hostname: str, now: dt.datetime) -> Path:
         """The PEM file of a certificate for `hostname`, made or renewed if need be. Raises DevproxyError."""
         from devproxy.tls import certificates
@@ -177,6 +181,12 @@ class AuthorityStore:
             Root(one.root_pem, one.fingerprint, one.tlds, one.not_after, _is_current(one, found, moment))
             for one in found
         )
+
+    def check(self, now: dt.datetime) -> None:
+        """Raise DevproxyError where nobody should trust an authority that is valid: its key is not as it should be."""
+        for authority in self._all():
+            if authority.is_valid(now):
+                authority.check_key()
 
     def version(self) -> int:
         """Another number when an authority was made or removed, or what is known of the trust in them was written."""

@@ -274,6 +274,36 @@ def test_a_missing_certutil_is_told(browsers: Browsers) -> None:
     assert "is not installed" in done.err
 
 
+def test_what_a_store_holds_is_not_forgotten_while_it_cannot_be_looked_at(browsers: Browsers) -> None:
+    (profile,) = browsers.firefox("a")
+    assert browsers.devproxy("trust", *FIREFOX).code == Exit.GOOD
+    tools = browsers.home.folder / "bin"
+    tools.mkdir()
+    if browsers.devproxy("trust", *FIREFOX, PATH=str(tools)).code == Exit.GOOD:
+        require.missing("a certutil that is only in PATH")
+    assert is_trusted(browsers.paths, ["localhost"])
+    done = browsers.devproxy("untrust", *FIREFOX, PATH=str(tools))
+    assert (done.code, "is not installed" in done.err) == (Exit.BAD_NEWS, True)
+    assert browsers.devproxy("untrust", *FIREFOX).code == Exit.GOOD
+    assert browsers.listing(profile) == []
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_ca_whose_key_others_may_have_read_or_that_has_none_is_not_trusted(
+    browsers: Browsers, is_there: bool
+) -> None:
+    (profile,) = browsers.firefox("a")
+    assert browsers.devproxy("trust", *BOTH).code == Exit.GOOD
+    assert browsers.devproxy("untrust", *BOTH).code == Exit.GOOD
+    (key,) = browsers.paths.authorities.glob("*/intermediate.key")
+    key.chmod(0o640) if is_there else key.unlink()
+    for way in ((), ("--check",), ("--dry-run",)):
+        done = browsers.devproxy("trust", *way, *FIREFOX)
+        assert (done.code, done.out) == (Exit.REFUSED if is_there else Exit.BAD_NEWS, "")
+        assert ("is not private" if is_there else "is missing") in done.err
+    assert browsers.listing(profile) == []
+
+
 def test_roots_of_earlier_cas_go_too(browsers: Browsers) -> None:
     """Known by the record where the CA is gone, by the nickname where all is gone, and where somebody has imported our
     root by hand; a nickname that lies is not believed."""

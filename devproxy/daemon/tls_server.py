@@ -77,4 +77,5 @@ class TlsServer:
 
     def _tell(self, error: DevproxyError) -> None:
         """From any thread."""
-        self._loop.call_soon_threadsafe(self._tell_once, f"https does not work: {error}", logging.ERROR)
+        message = f"https does not work: {error.what}: {error.why}" + (f" (fix: {error.fix})" if error.fix else "")
+        self._loop.call_soon_threadsafe(self._tell_once, message, logging.ERROR)

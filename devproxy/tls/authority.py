@@ -303,8 +303,8 @@ def _check_private(path: Path, status: os.stat_result) -> None:
         return
     if status.st_uid != os.geteuid():
         raise _refused(path, f"it belongs to user {status.st_uid} (you are user {os.geteuid()})")
-    if mode := stat.S_IMODE(status.st_mode) & 0o077:
-        raise _refused(path, f"others have rights to it (mode {mode | 0o700:o}), and may have read the key")
+    if (mode := stat.S_IMODE(status.st_mode)) & 0o077:
+        raise _refused(path, f"others have rights to it (mode {mode:o}), and may have read the key")
 
 
 def _refused(path: Path, why: str) -> DevproxyError:

@@ -372,7 +372,7 @@ def test_a_key_that_others_could_read_or_replace_is_refused(tmp_path: Path, plac
     with pytest.raises(DevproxyError, match="is not private") as caught:
         made(folder).issue("web.localhost", NOW)
     assert caught.value.exit_code == Exit.REFUSED
-    assert "others have rights to it" in caught.value.why
+    assert f"others have rights to it (mode {file.stat().st_mode & 0o7777:o})" in caught.value.why
     assert f"rm -r {folder}" in caught.value.fix
     assert file.stat().st_mode & mode  # it is not mended in silence
 

@@ -7,9 +7,11 @@ Not here: the stores of the system (`test_trust.py`), single bytes (`tests/wire/
 import base64
 import hashlib
 import os
+import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,10 +22,10 @@ import pytest
 from tests.e2e.browser import page
 from tests.e2e.clients import read_answer, read_head
 from tests.e2e.origin import Handler, origin, saying
-from tests.e2e.processes import clean_environment
+from tests.e2e.processes import APPS, accepts, clean_environment, running
 from tests.e2e.proxy import Devproxy
 from tests.ports import free_port
-from tests.require import program
+from tests.require import module, program
 from tests.waiting import DEADLINE, PROGRAM_DEADLINE, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -243,6 +245,24 @@ def test_what_an_app_should_know_is_in_health(serve_tls: Start) -> None:
         devproxy.write(upstream(up.port, 'hsts = "pass"'))
         wait_until(lambda: "strict-transport-security" in curl(devproxy, "-i").lower(), "the setting")
         wait_until(lambda: "hsts" not in devproxy.cli("health", "up").stdout, "the end of the finding")
+
+
+def test_django_takes_the_form_of_its_own_page_and_redirects_to_https(serve_tls: Start, tmp_path: Path) -> None:
+    module("django")
+    port = free_port()
+    devproxy = serve_tls(upstream(port))
+    argv = [sys.executable, str(APPS / "django_site.py"), "runserver", "--noreload", f"127.0.0.1:{port}"]
+    with running(argv, tmp_path / "django.log", cwd=tmp_path):
+        wait_until(lambda: accepts(port), "Django to listen")
+        cookies = ("--cookie", str(tmp_path / "jar"), "--cookie-jar", str(tmp_path / "jar"))
+        token = re.search(r'value="(\w+)"', curl(devproxy, *cookies, path="/form/"))
+        assert token
+        origin = f"https://{NAME}:{devproxy.https_port}"
+        form = ("--data", f"name=Ada&csrfmiddlewaretoken={token[1]}", "-H", f"Origin: {origin}")
+        posted = curl(
+            devproxy, *cookies, *form, "-o", os.devnull, "-w", "%{http_code} %header{location}", path="/form/"
+        )
+        assert posted == f"302 {origin}/thanks/"
 
 
 def test_a_browser_has_a_secure_context_and_our_pages_load_nothing_by_http(serve_tls: Start) -> None:

@@ -16,7 +16,8 @@ from django.urls import path  # type: ignore[import-untyped]
 settings.configure(
     DEBUG=True,
     SECRET_KEY="only-for-this-test",
-    ALLOWED_HOSTS=["shop.localhost"],
+    ALLOWED_HOSTS=["shop.localhost", "up.localhost"],
+    SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"),  # as README says
     ROOT_URLCONF=__name__,
     MIDDLEWARE=["django.middleware.common.CommonMiddleware", "django.middleware.csrf.CsrfViewMiddleware"],
 )

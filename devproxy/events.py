@@ -46,8 +46,8 @@ class Started(Event, frozen=True):
     https: int | None = None
 
     def text(self) -> str:
-        https = f" and {self.https} (https)" if self.https else ""
-        return f"devproxy {self.version} started on port {self.http}{https}"
+        ports = f"ports {self.http} and {self.https} (https)" if self.https else f"port {self.http}"
+        return f"devproxy {self.version} started on {ports}"
 
 
 class Services(Event, frozen=True):

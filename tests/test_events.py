@@ -79,6 +79,7 @@ def test_a_subscriber_is_told_until_it_ends_and_may_end_while_told() -> None:
     ("event", "text"),
     [
         (Started("1.2.3", 7080), "devproxy 1.2.3 started on port 7080"),
+        (Started("1.2.3", 7080, 7443), "devproxy 1.2.3 started on ports 7080 and 7443 (https)"),
         (Services(added=("a", "b"), removed=("c",)), "added a, b; removed c"),
         (Services(changed=("a",), settings=True), "changed a; [proxy] settings changed"),
         (Services(added=tuple("abcdefghij")), "added a, b, c, d, e, f, g, h and 2 more"),

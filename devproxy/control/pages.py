@@ -17,7 +17,7 @@ from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding, WaitingRequests
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
-from devproxy.text import devproxy_command, listed, plural, safe_html
+from devproxy.text import devproxy_command, plural, safe_html
 from devproxy.urls import Ports, mount_url, service_url
 
 MOST_FINDINGS = 100
@@ -126,7 +126,7 @@ def _summary(view: ControlContext) -> str:
 
 
 def _where(ports: Ports) -> str:
-    return listed([f"port {ports.http}", *([f"{ports.https} (https)"] if ports.https else [])])
+    return f"ports {ports.http} and {ports.https} (https)" if ports.https else f"port {ports.http}"
 
 
 def _notices(notices: Iterable[str]) -> str:

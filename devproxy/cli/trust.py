@@ -27,6 +27,7 @@ from devproxy.cli.trust_changes import (
     store_row,
     system_search,
     tell_failures,
+    tell_faults,
 )
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
@@ -79,6 +80,8 @@ def command(*, dry_run: bool, check: bool, kinds: tuple[str, ...], as_json: bool
     if dry_run:
         if as_json:
             _print_json(wanted, [Done(plan) for plan in plans])
+        else:
+            tell_faults(plan.store for plan in plans)
         return Exit.GOOD
     return _do(wanted, plans, as_json)
 
@@ -170,6 +173,11 @@ def _show(wanted: _Wanted, plans: Sequence[Plan]) -> None:
     if len(wanted.roots) > 1:
         remark("a CA's names stand in its certificate, so a TLD that was added later has a CA of its own")
     show_plan(plans)
+    if not plans:
+        which = "of this kind" if wanted.kinds else "that devproxy knows"
+        remark(f"there is no store {which} on this machine", fg="yellow")
+    elif not any(plan.steps or plan.store.fault for plan in plans):
+        say("nothing to do: every store has it")
 
 
 def _names(tlds: Sequence[str]) -> str:
@@ -181,8 +189,6 @@ def _tell(wanted: _Wanted, done: Sequence[Done], after: Sequence[TrustStore]) ->
     for store in after:
         if state_of(store, wanted.fingerprints) == "trusted":
             say(f"{store.kind}: trusted ({short(str(store.place))})", fg="green")
-    if not after:
-        remark("none of the stores that devproxy knows is on this machine", fg="yellow")
     for kind in sorted(changed):
         if later := KINDS[kind].after_adding:
             remark(f"{kind}: {later}")
@@ -209,10 +215,7 @@ def _check(wanted: _Wanted, as_json: bool) -> int:
         rows = [(store.kind, state, short(str(store.place))) for store, state in zip(stores, states, strict=True)]
         if rows:
             print_table(("STORE", "STATE", "PLACE"), rows, _COLOURS)
-        for store in stores:
-            if store.fault is not None:
-                remark(f"{store.kind}: {store.fault.why}", fg="yellow")
-                remark(f"  fix: {store.fault.fix}") if store.fault.fix else None
+        tell_faults(stores)
     without = wanted.without_root
     is_good = not without and bool(states) and all(state == "trusted" for state in states)
     if without and not as_json:

@@ -133,6 +133,14 @@ def tell_failures(done: Sequence[Done]) -> None:
             complain_line(str(one.error))
 
 
+def tell_faults(stores: Iterable[TrustStore]) -> None:
+    """Why stores cannot be used, where they cannot."""
+    for store in stores:
+        if store.fault is not None:
+            remark(f"{store.kind}: {store.fault.why}", fg="yellow")
+            remark(f"  fix: {store.fault.fix}") if store.fault.fix else None
+
+
 def store_row(store: TrustStore, done: Done | None, fingerprints: Collection[str]) -> dict[str, object]:
     """A store in JSON."""
     error = done.error if done is not None else None

@@ -25,6 +25,7 @@ from devproxy.cli.trust_changes import (
     store_row,
     system_search,
     tell_failures,
+    tell_faults,
 )
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths, check_private
@@ -71,6 +72,8 @@ def command(*, dry_run: bool, kinds: tuple[str, ...], delete: bool, as_json: boo
         print_json({"stores": [store_row(one.plan.store, one, ()) for one in done]})
     failed = [one for one in done if one.error is not None]
     tell_failures(failed)
+    if dry_run and not as_json:
+        tell_faults(plan.store for plan in plans)
     if delete and not dry_run:
         _delete(known.paths, quiet=as_json)
     return Exit.BAD_NEWS if failed else Exit.GOOD

@@ -157,6 +157,22 @@ def test_a_dry_run_does_nothing(browsers: Browsers) -> None:
     assert not (browsers.user / ".pki").exists()
 
 
+def test_a_dry_run_says_what_it_cannot_do_and_that_there_is_nothing_to_do(browsers: Browsers) -> None:
+    assert "there is no store of this kind" in browsers.devproxy("trust", "--dry-run", *FIREFOX).err
+    browsers.firefox("a")
+    assert browsers.devproxy("trust", *FIREFOX).code == Exit.GOOD
+    for way in ((), ("--dry-run",)):
+        assert "nothing to do: every store has it" in browsers.devproxy("trust", *way, *FIREFOX).out
+    tools = browsers.home.folder / "bin"
+    tools.mkdir()
+    for command in ("trust", "untrust"):
+        done = browsers.devproxy(command, "--dry-run", *FIREFOX, PATH=str(tools))
+        if "certutil" not in done.err:
+            require.missing("a certutil that is only in PATH")
+        assert (done.code, "fix: " in done.err) == (Exit.GOOD, True)
+    assert browsers.devproxy("untrust", *FIREFOX).code == Exit.GOOD
+
+
 def test_a_database_for_chromium_is_made_and_taken_away(browsers: Browsers) -> None:
     assert browsers.devproxy("trust", "--store", "chrome").code == Exit.GOOD
     folder = browsers.user / ".pki/nssdb"

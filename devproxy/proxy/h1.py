@@ -485,15 +485,15 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         """
         self.keep_alive = False
         self._buffer = b""
+        self._lingering = True
         if self.is_tls:
             is_written = not self.transport.get_write_buffer_size()
-            is_over = is_written and (not more or reads_when_closed(self.transport))
+            is_over = is_written and not (more and self._paused and not reads_when_closed(self.transport))
         else:
             is_over = not self.transport.can_write_eof()
         if self._eof or is_over:
             self._close()
             return
-        self._lingering = True
         self._paused = True  # a body on its way may have been moved without the transport
         self.deadline = self.proxy.clock + (0.0 if self.is_tls else _LINGER)
         self._lingers_until = self.proxy.clock + _LINGER_MOST

@@ -100,7 +100,7 @@ def test_what_leads_to_https_is_told_where_no_port_is_open_for_it(daemon: Daemon
     daemon.options = ("--https", "off")
     daemon.start()
     told = f"{daemon.registry}:5:1: warning: `redirect` does nothing here [no-https]"
-    assert told in daemon.output()
+    wait_until(lambda: told in daemon.output(), "it to be told", log=daemon.output)
     assert told in daemon.cli("ls").stderr
     daemon.registry.write_text(daemon.registry.read_text().replace("true", "false"))
     wait_until(lambda: not daemon.problems(), "it to be mended", log=daemon.output)

@@ -146,7 +146,7 @@ def _begun(upstream: Upstream, host: str) -> socket.socket:
         raise OSError("not an address of this machine's loopback")
     if not upstream.any_user and (uid := other_listener(host, port)) is not None:
         raise _OtherUserError(uid)
-    sock = socket.socket(family_of(host), socket.SOCK_STREAM)
+    sock = socket.socket(family_of(host), socket.SOCK_STREAM, socket.IPPROTO_TCP)  # which asyncio does not delay
     try:
         sock.setblocking(False)
         bound_buffers(sock)

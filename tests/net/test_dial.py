@@ -96,6 +96,12 @@ async def test_the_address_that_answers_is_found_and_told(listen: Listen, only: 
     await close(client)
 
 
+async def test_small_pieces_wait_for_no_acknowledgement(listen: Listen) -> None:
+    client, _ = await connect(Upstream("http", BOTH, listen("127.0.0.1")), Client)
+    assert client.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    await close(client)
+
+
 @pytest.mark.parametrize("first", [*BOTH, "", "unheard of"])
 async def test_the_one_that_answered_last_time_is_tried_before_the_others(listen: Listen, first: str) -> None:
     port = listen(*BOTH)

@@ -30,6 +30,7 @@ from devproxy.text import shown_bytes
 
 _KEEP_ALIVE_DEFAULT: Final = 55.0
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==").fullmatch
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -262,6 +263,19 @@ def _too_large(limit: int) -> Fault:
     )
 
 
+def accept_of(key: bytes) -> bytes:
+    """The Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 §4.2.2)."""
+    return b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
+
+
+def key_fault(keys: list[bytes]) -> Fault | None:
+    """Why the Sec-WebSocket-Key lines of a request are no key: 16 bytes in base64, once (RFC 6455 §4.1)."""
+    if len(keys) == 1 and _KEY(keys[0]):
+        return None
+    detail = "a WebSocket's handshake has one Sec-WebSocket-Key, of 16 bytes in base64 (RFC 6455 §4.1)"
+    return Fault(400, "bad-request", detail)
+
+
 def switch_fault(response: ResponseHead, asked: bytes, key: bytes | None) -> Fault | None:
     """Why a 101 is no right answer to a request for `asked` with a Sec-WebSocket-Key (RFC 6455 §4.2.2)."""
     granted = upgrade_protocols(response.fields).lower()
@@ -272,8 +286,7 @@ def switch_fault(response: ResponseHead, asked: bytes, key: bytes | None) -> Fau
         return Fault(
             502, "upstream-invalid", f"it switched to {shown_bytes(granted)}, and {shown_bytes(asked)} was asked for"
         )
-    if granted == b"websocket" and key is not None:
-        expected = b64encode(sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
-        if response.fields.all(b"sec-websocket-accept") != [expected]:
-            return Fault(502, "upstream-invalid", "its Sec-WebSocket-Accept does not match the handshake")
+    is_answered = response.fields.all(b"sec-websocket-accept") == [accept_of(key)] if key is not None else True
+    if granted == b"websocket" and not is_answered:
+        return Fault(502, "upstream-invalid", "its Sec-WebSocket-Accept does not match the handshake")
     return None

@@ -162,13 +162,16 @@ def reset(transport: "asyncio.Transport") -> None:
 
 def reset_when_sent(transport: "asyncio.Transport") -> None:
     """Close with RST once the kernel has taken what waits to be sent; over TLS without close_notify, which would say
-    that all of it has been."""
-    if is_tls(transport):
+    that all of it has been. A transport that is no socket's tells by that name how it does it."""
+    by_itself = transport.get_extra_info("reset_when_sent")
+    if by_itself is not None:
+        by_itself()
+    elif is_tls(transport):
         transport.pause_reading()
         _reset_soon(transport, _LOOKS)
-        return
-    _close_with_reset(transport)
-    transport.close()
+    else:
+        _close_with_reset(transport)
+        transport.close()
 
 
 _LOOKS: Final = 250

@@ -179,12 +179,13 @@ def reset_early(service: Service, code: int) -> Respond:
 
 
 def no_web_socket(service: Service) -> Respond:
-    """A WebSocket to a service that speaks HTTP/2."""
+    """A WebSocket to a service that speaks HTTP/2, and opens none on a stream of it."""
     return Respond(
         501,
         "unsupported-upgrade",
-        f"{service.id} is an h2c:// upstream, and a WebSocket to it would need HTTP/1.1",
-        "give what answers WebSockets a service of its own whose upstream is http://, mounted at their path",
+        f"{service.id} speaks HTTP/2, and does not say that it opens WebSockets there (extended CONNECT, RFC 8441)",
+        "let it announce SETTINGS_ENABLE_CONNECT_PROTOCOL; or give what answers WebSockets over HTTP/1.1 a service of "
+        "its own whose upstream is http://, mounted at their path",
     )
 
 

@@ -32,7 +32,7 @@ from devproxy.proxy.decide import Reading, own_pages
 from devproxy.proxy.error_pages import render
 from devproxy.proxy.forward import pass_mark
 from devproxy.proxy.gates import Dormant, start_timeout
-from devproxy.proxy.h2_fields import INTERNAL_ERROR
+from devproxy.proxy.h2_fields import INTERNAL_ERROR, WEBSOCKET
 from devproxy.proxy.in_process import connect_in_process
 from devproxy.proxy.interfaces import ClientStream, ResponseReceiver
 from devproxy.proxy.pitfalls import note_pitfalls
@@ -235,6 +235,11 @@ class Exchange(ResponseReceiver):
         else:
             self._pooled = True
             self.use(pooled)
+
+    @property
+    def opens_websocket(self) -> bool:
+        upgrade = self.reading.upgrade
+        return bool(upgrade) and self.method == b"GET" and not self.length and WEBSOCKET in upgrade.lower().split(b", ")
 
     def _dial(self) -> None:
         self._pooled = False

@@ -92,9 +92,9 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     __slots__ = (
         "_address",
-        "_answered_early",
         "_calm_at",
         "_choked",
+        "_ends_when_sent",
         "_engine",
         "_fields",
         "_is_flushing",
@@ -118,7 +118,6 @@ class Http2Connection(ClientConnection, FrameWriter):
         self.deadline = 0.0
         self.peer = Peer(b"", b"http", b"")
         self.streams: dict[int, Http2Stream] = {}
-        self._answered_early: set[int] = set()  # streams that end as soon as their answer has left
         self._retiring = False
         self._last_stream = 0
         self._route: Route | None = None  # of the last request
@@ -248,7 +247,7 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     def _stream_closed(self, event: StreamClosed) -> None:
         number = event.stream_id
-        self._answered_early.discard(number)
+        self._ends_when_sent.pop(number, None)
         stream = self.streams.pop(number, None)
         if stream is None:
             return
@@ -296,7 +295,7 @@ class Http2Connection(ClientConnection, FrameWriter):
             return
         if self._owed_pause:
             self._go_on()
-        if self._answered_early and self._end_answered():
+        if self._ends_when_sent and self._end_sent():
             self._flush()
         elif not engine.want_read and not engine.want_write and not self._choked:
             self._close()
@@ -305,19 +304,6 @@ class Http2Connection(ClientConnection, FrameWriter):
         """The engine is ending the connection: it says why, and takes nothing for its streams any more."""
         self._write_frames()
         self._close()
-
-    def _end_answered(self) -> bool:
-        """End the streams whose answer has left while their request has not all come (RFC 9113 §8.1)."""
-        engine = self._engine
-        ready = [number for number in self._answered_early if not engine.queued_body_size(number)]
-        for number in ready:
-            self._answered_early.discard(number)
-            engine.reset_stream(number, NO_ERROR)
-        return bool(ready)
-
-    def end_when_sent(self, number: int) -> None:
-        """Let the client send no more of a request that has been answered."""
-        self._answered_early.add(number)
 
     # Its end.
 
@@ -453,6 +439,9 @@ class Http2Stream(ClientStream):
     def take_trailers(self, fields: tuple[Pair, ...]) -> None:
         """The request has ended with trailers."""
         self.is_whole = True
+        if self.tunnel is not None:
+            self.tunnel.receive(b"", is_last=True)
+            return
         exchange = self.exchange
         if exchange is None or exchange.ended:
             return
@@ -504,7 +493,7 @@ class Http2Stream(ClientStream):
         self._connection.took(self.number, self._untaken + len(self._body))
         self._untaken, self._body = 0, b""
         if tunnel is not None:
-            tunnel.lose(None if self._has_ended and self.is_whole else ConnectionResetError("the stream was reset"))
+            tunnel.closed()
         if exchange is None or exchange.ended:
             return False
         exchange.abandon()
@@ -637,6 +626,5 @@ class Http2Stream(ClientStream):
         tunnel.receive(data, is_last=self.is_whole)
         connection.flush_soon()
 
-    def has_sent_all(self) -> None:
-        """What is written to the tunnel has its end."""
-        self._has_ended = True
+    def left(self) -> None:
+        self.tunnel = None

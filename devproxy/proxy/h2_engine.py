@@ -34,6 +34,8 @@ from ngh2 import (
     WindowUpdated,
 )
 
+from devproxy.proxy.h2_fields import NO_ERROR
+
 if TYPE_CHECKING:
     from devproxy.proxy.interfaces import ProxyState
 
@@ -101,12 +103,14 @@ class FrameWriter(asyncio.Protocol):
     _owed_pause: set[Any]  # EngineStreams whose bodies are not read where they come from, until these have left
     _vain: float
     _calm_at: float
+    _ends_when_sent: dict[int, int]  # streams that are reset as soon as what was said on them has left, with which code
 
     def _begin_counting(self) -> None:
         """Nothing has come, and nothing waits."""
         self._choked = False
         self._is_flushing = False
         self._owed_pause = set()
+        self._ends_when_sent = {}
         self._vain = VAIN_BURST
         self._calm_at = self.proxy.clock
 
@@ -202,6 +206,19 @@ class FrameWriter(asyncio.Protocol):
         for stream in [one for one in self._owed_pause if self._engine.queued_body_size(one.number) <= _LOW_WATER]:
             self._owed_pause.discard(stream)
             stream.go_on()
+
+    def end_when_sent(self, number: int, code: int = NO_ERROR) -> None:
+        """Let the other end say no more on a stream once it has got what was said there (RFC 9113 §8.1)."""
+        self._ends_when_sent[number] = code
+        self.flush_soon()
+
+    def _end_sent(self) -> bool:
+        """End the streams on which all has left; whether there were any."""
+        engine = self._engine
+        ready = [number for number in self._ends_when_sent if not engine.queued_body_size(number)]
+        for number in ready:
+            engine.reset_stream(number, self._ends_when_sent.pop(number))
+        return bool(ready)
 
     def _say_goodbye(self, last_stream: int, code: int) -> None:
         """Write what waits, and why nothing follows (GOAWAY, RFC 9113 §6.8)."""

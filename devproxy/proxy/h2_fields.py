@@ -157,6 +157,21 @@ def request_list(head: bytes, scheme: bytes) -> list[Pair]:
     return control + fields
 
 
+def connect_list(head: bytes, scheme: bytes) -> list[Pair]:
+    """The head of a WebSocket's handshake as the list of an extended CONNECT, without its key (RFC 8441 §5)."""
+    _method, *control = request_list(head, scheme)
+    fields = [pair for pair in control if pair[0] != b"sec-websocket-key"]
+    return [(b":method", b"CONNECT"), (b":protocol", WEBSOCKET), *fields]
+
+
+def switching_head(fields: Sequence[Pair], accept: bytes) -> bytes:
+    """The 2xx to an extended CONNECT as the 101 of HTTP/1.1, with the answer to the client's key."""
+    _, lines, _ = _of_response(fields)
+    passed = [line for line in lines if not line.startswith((b"content-length:", b"sec-websocket-accept:"))]
+    switching = b"HTTP/1.1 101 Switching Protocols" + _HANDSHAKE + b"\r\nsec-websocket-accept: " + accept
+    return b"\r\n".join((switching, *passed)) + b"\r\n\r\n"
+
+
 def response_head(fields: Sequence[Pair], method: bytes, *, is_whole: bool) -> bytes:
     """A response's list, interim or final, as a head of HTTP/1.1, whose framing says what the stream does.
 

@@ -1,29 +1,41 @@
 """A stream of HTTP/2 as a transport, so that a tunnel can be made of it (RFC 8441 §5).
 
-Lives here: asyncio's Transport interface over DATA frames: windows as back-pressure, END_STREAM as the half-close,
-RST_STREAM as the abort.
-Not here: the tunnel (`tunnel.py`), what else a stream is (`h2.py`).
+Lives here: asyncio's Transport interface over DATA frames, for a client's stream and for a service's: windows as
+back-pressure, END_STREAM as the half-close, RST_STREAM as the abort.
+Not here: the tunnel (`tunnel.py`), what else a stream is (`h2.py`, `h2_upstream.py`).
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from devproxy.proxy.h2_fields import CANCEL
 
 if TYPE_CHECKING:
-    from devproxy.proxy.h2 import Http2Connection, Http2Stream
+    from devproxy.proxy.h2_engine import FrameWriter
+
+
+class TunnelStream(Protocol):
+    """A stream of either side that has become a tunnel."""
+
+    number: int
+
+    def go_on(self) -> None:
+        """The other end has caught up."""
+
+    def left(self) -> None:
+        """The tunnel is over, and hears no more of the stream."""
 
 
 class StreamTransport(asyncio.Transport):
     """A stream as a transport, for a tunnel: what is written leaves as DATA (RFC 8441 §5)."""
 
-    def __init__(self, stream: "Http2Stream", connection: "Http2Connection"):
+    def __init__(self, stream: TunnelStream, connection: "FrameWriter"):
         super().__init__()
         self._stream = stream
         self._connection = connection
         self._protocol: asyncio.Protocol | None = None
         self._received = b""  # while reading is paused
-        self._has_finished = False  # the client says no more
+        self._has_finished = False  # the other end says no more
         self._told_of_end = False
         self._paused = False
         self._writer_paused = False
@@ -41,7 +53,8 @@ class StreamTransport(asyncio.Transport):
         return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default  # there is no socket of its own
+        """There is no socket of its own, so it tells how it is reset (`net/sockets.py`)."""
+        return self._reset_when_sent if name == "reset_when_sent" else default
 
     def is_closing(self) -> bool:
         return self._closing or self._lost
@@ -81,7 +94,6 @@ class StreamTransport(asyncio.Transport):
     def write_eof(self) -> None:
         if not self._is_over and not self._eof_sent:
             self._eof_sent = True
-            self._stream.has_sent_all()
             self._connection.engine.end_stream(self._stream.number)
             self._connection.flush_soon()
 
@@ -94,6 +106,15 @@ class StreamTransport(asyncio.Transport):
                 self._connection.end_when_sent(self._stream.number)
             self._connection.proxy.loop.call_soon(self._lose_now)
 
+    def _reset_when_sent(self) -> None:
+        """End as a connection ends that is reset (RFC 8441 §5); what was written before still leaves."""
+        if self._closing or self._lost:
+            return
+        self._closing = True
+        if not self._is_over and not (self._eof_sent and self._has_finished):
+            self._connection.end_when_sent(self._stream.number, CANCEL)
+        self._connection.proxy.loop.call_soon(self._lose_now)
+
     def abort(self) -> None:
         if self._lost:
             return
@@ -104,13 +125,13 @@ class StreamTransport(asyncio.Transport):
         self._connection.proxy.loop.call_soon(self._lose_now)
 
     def _lose_now(self) -> None:
-        self._stream.tunnel = None
+        self._stream.left()
         self.lose(None)
 
     # What the stream calls.
 
     def receive(self, data: bytes, *, is_last: bool) -> None:
-        """The client has sent `data`, and says no more where it `is_last`."""
+        """The other end has sent `data`, and says no more where it `is_last`."""
         self._has_finished = is_last
         if self._closing or self._lost or self._protocol is None:
             self._connection.took(self._stream.number, len(data))
@@ -126,10 +147,14 @@ class StreamTransport(asyncio.Transport):
                     self.close()
 
     def sent(self) -> None:
-        """The client has caught up."""
+        """The other end has caught up."""
         if self._writer_paused and self._protocol is not None:
             self._writer_paused = False
             self._protocol.resume_writing()
+
+    def closed(self) -> None:
+        """The stream is gone, whoever ended it."""
+        self.lose(None if self._eof_sent and self._has_finished else ConnectionResetError("the stream was reset"))
 
     def lose(self, error: Exception | None) -> None:
         """It is over."""

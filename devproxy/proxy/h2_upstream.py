@@ -10,15 +10,19 @@ known to speak HTTP/2, and how many streams it takes. A head equal to the last o
 
 Memory is bounded as on the client's side (`h2.py`): a stream's window opens as its client takes the body, the
 connection's holds the windows of all, and of a request so much waits in the engine and no more.
+
+A handshake for a WebSocket becomes an extended CONNECT where the service takes one, and its 2xx a 101 (RFC 8441 §5):
+the client's key is answered here. From then on the stream is a transport (`h2_tunnel.py`).
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from devproxy.http1.framing import CHUNKED, ChunkError, checked_trailers
 from devproxy.http1.grammar import Fault
-from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head
+from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, accept_of, read_response_head
 from devproxy.proxy.h2_engine import (
     STREAM_WINDOW,
     VAIN_BURST,
@@ -49,11 +53,14 @@ from devproxy.proxy.h2_fields import (
     PROTOCOL_ERROR,
     REFUSED_STREAM,
     Pair,
+    connect_list,
     lines_of_list,
     list_of_lines,
     request_list,
     response_head,
+    switching_head,
 )
+from devproxy.proxy.h2_tunnel import StreamTransport
 from devproxy.proxy.interfaces import ProxyState, ResponseReceiver
 from devproxy.proxy.pool import SharedConnection, UpstreamAddress, UpstreamStream
 from devproxy.proxy.upstream import IDLE_LIMIT, REMEMBERED
@@ -63,6 +70,7 @@ _WINDOW: Final = 128 * STREAM_WINDOW
 _STREAMS: Final = 1000  # at once on a connection, whatever the service allows
 _BEGINNING: Final = 9  # bytes: the header of its first frame, which is SETTINGS (RFC 9113 §3.4)
 _SETTINGS_FRAME: Final = 4
+_NO_RESPONSE: Final = Fault(502, "upstream-invalid", "HTTP/2 has no response like that (RFC 9113 §8)")
 _BROKEN: Final = "what it sent breaks the rules of HTTP/2, or is a header far over max_response_header"
 
 # Codes of the service's that say as much to the client; any other is what a broken answer is.
@@ -77,6 +85,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
         "_address",
         "_calm_at",
         "_choked",
+        "_ends_when_sent",
         "_engine",
         "_first",
         "_idle_since",
@@ -174,6 +183,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
             stream.was_reset = True
 
     def _stream_closed(self, event: StreamClosed) -> None:
+        self._ends_when_sent.pop(event.stream_id, None)
         stream = self.streams.get(event.stream_id)
         if stream is not None:
             stream.closed(event.error_code)
@@ -215,6 +225,9 @@ class Http2Upstream(SharedConnection, FrameWriter):
         self._take(engine.events(), _HANDLERS)
         if self._owed_pause:
             self._go_on()
+        with suppress(NGH2Error):  # it is ending
+            if self._ends_when_sent and self._end_sent():
+                self.flush_soon()
         if not engine.want_read and not engine.want_write and not self._choked:
             self._is_ending = True
             if not self.transport.is_closing():
@@ -335,11 +348,13 @@ class Http2UpstreamStream(UpstreamStream):
         "_untaken",
         "exchange",
         "number",
+        "tunnel",
         "was_reset",
     )
 
     def __init__(self, connection: Http2Upstream, address: UpstreamAddress):
         self.transport = connection.transport
+        self.tunnel: StreamTransport | None = None
         self.number = 0
         self.exchange: ResponseReceiver | None = None
         self.was_reset = False
@@ -353,6 +368,10 @@ class Http2UpstreamStream(UpstreamStream):
         self._left = 0  # of a request's body whose length is told
 
     # The request.
+
+    @property
+    def bridges(self) -> bool:
+        return bool(self._connection.engine.remote_settings.get(Setting.ENABLE_CONNECT_PROTOCOL))
 
     def begin(self, exchange: ResponseReceiver, head: bytes) -> None:
         self._begin(exchange, head)
@@ -370,7 +389,10 @@ class Http2UpstreamStream(UpstreamStream):
         self._left = exchange.length
         connection = self._connection
         scheme = b"https" if self._address.upstream.scheme == "https" else b"http"
-        self.number = connection.engine.send_request(request_list(head, scheme), end_stream=exchange.length == 0)
+        if exchange.opens_websocket:
+            self.number = connection.engine.send_request(connect_list(head, scheme))
+        else:
+            self.number = connection.engine.send_request(request_list(head, scheme), end_stream=exchange.length == 0)
         connection.streams[self.number] = self
 
     def send_body(self, data: bytes) -> None:
@@ -407,7 +429,9 @@ class Http2UpstreamStream(UpstreamStream):
 
     def go_on(self) -> None:
         """The service has caught up."""
-        if self.exchange is not None:
+        if self.tunnel is not None:
+            self.tunnel.sent()
+        elif self.exchange is not None:
             self.exchange.stream.resume()
 
     def undelivered(self) -> int:
@@ -437,6 +461,9 @@ class Http2UpstreamStream(UpstreamStream):
         exchange = self.exchange
         if exchange is None:
             return
+        if exchange.opens_websocket and headers[0][1][:1] == b"2":
+            self._switch(exchange, headers, is_whole=is_whole)
+            return
         known = (headers, is_whole, exchange.head_method)
         response: ResponseHead | Fault | None = self._connection.remembered(known)
         if response is None:
@@ -454,21 +481,39 @@ class Http2UpstreamStream(UpstreamStream):
         if self._has_no_body or is_whole:
             self._end(b"", is_whole=is_whole)
 
+    def _switch(self, exchange: ResponseReceiver, headers: tuple[Pair, ...], *, is_whole: bool) -> None:
+        """The service has opened a WebSocket."""
+        key = exchange.fields.get(b"sec-websocket-key") or b""
+        response = self._head(exchange, switching_head(headers, accept_of(key)), b"")
+        if response is None or isinstance(response, Fault):
+            self.invalid(response or _NO_RESPONSE)
+            return
+        exchange.on_switch(response, b"")
+        if is_whole and self.tunnel is not None:
+            self.tunnel.receive(b"", is_last=True)
+
     def _read(self, exchange: ResponseReceiver, headers: tuple[Pair, ...], *, is_whole: bool) -> ResponseHead | Fault:
-        settings, method = exchange.settings, exchange.head_method
-        response = read_response_head(
-            response_head(headers, method, is_whole=is_whole),
+        method = exchange.head_method
+        response = self._head(exchange, response_head(headers, method, is_whole=is_whole), method)
+        if response is None or (isinstance(response, ResponseHead) and response.status == 101):
+            return _NO_RESPONSE
+        return response
+
+    def _head(self, exchange: ResponseReceiver, head: bytes, method: bytes) -> ResponseHead | Fault | None:
+        settings = exchange.settings
+        return read_response_head(
+            head,
             method,
             settings.max_response_header,
             settings.max_headers,
             edit=self._address.response_edit,
         )
-        if response is None or (isinstance(response, ResponseHead) and response.status == 101):
-            return Fault(502, "upstream-invalid", "HTTP/2 has no response like that (RFC 9113 §8)")
-        return response
 
     def take(self, data: bytes, *, is_last: bool) -> None:
         """More of the body has come."""
+        if self.tunnel is not None:
+            self.tunnel.receive(data, is_last=is_last)
+            return
         exchange = self.exchange
         if exchange is None:
             return
@@ -483,6 +528,9 @@ class Http2UpstreamStream(UpstreamStream):
 
     def take_trailers(self, headers: tuple[Pair, ...]) -> None:
         """The response has ended with trailers."""
+        if self.tunnel is not None:
+            self.tunnel.receive(b"", is_last=True)
+            return
         exchange = self.exchange
         if exchange is None:
             return
@@ -502,7 +550,8 @@ class Http2UpstreamStream(UpstreamStream):
             return
         self.exchange = None
         connection = self._connection
-        if not exchange.request_done or not is_whole or connection.engine.queued_body_size(self.number):
+        is_said = exchange.request_done and not exchange.opens_websocket
+        if not is_said or not is_whole or connection.engine.queued_body_size(self.number):
             connection.reset(self.number, NO_ERROR)
         self._give_back()
         connection.let_go(self)
@@ -525,6 +574,8 @@ class Http2UpstreamStream(UpstreamStream):
         """The stream is gone, whoever ended it."""
         exchange, self.exchange = self.exchange, None
         self._connection.let_go(self)
+        if self.tunnel is not None:
+            self.tunnel.closed()
         if exchange is None:
             return
         self._give_back()
@@ -541,6 +592,8 @@ class Http2UpstreamStream(UpstreamStream):
 
     def invalid(self, fault: Fault) -> None:
         """What came is no response."""
+        if self.tunnel is not None:
+            self.tunnel.lose(ConnectionResetError(fault.detail))
         exchange = self.exchange
         if exchange is None:
             return
@@ -555,6 +608,8 @@ class Http2UpstreamStream(UpstreamStream):
         """The connection has ended."""
         exchange, self.exchange = self.exchange, None
         self._connection.let_go(self)
+        if self.tunnel is not None:
+            self.tunnel.lose(error or ConnectionResetError("the connection has ended"))
         if exchange is None:
             return
         if self._has_answered:
@@ -566,7 +621,12 @@ class Http2UpstreamStream(UpstreamStream):
         """A service cannot tie a client to a connection that is everybody's."""
 
     def detach(self) -> None:
-        raise NotImplementedError  # no response switches
+        self.exchange = None
+        self.transport = self.tunnel = StreamTransport(self, self._connection)
+
+    def left(self) -> None:
+        self.tunnel = None
+        self._connection.let_go(self)
 
     def finish_spliced(self, exchange: ResponseReceiver) -> None:
         raise NotImplementedError  # nothing is spliced

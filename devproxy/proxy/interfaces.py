@@ -163,6 +163,12 @@ class ResponseReceiver:
     stream: ClientStream
     splice: Splice | None
     proxy: "ProxyState"
+    fields: Section  # of the request
+
+    @property
+    def opens_websocket(self) -> bool:
+        """Whether the request is the handshake of a WebSocket (RFC 6455 §4.1)."""
+        raise NotImplementedError
 
     def on_informational(self, response: ResponseHead) -> None:
         """A 1xx has come."""

@@ -4,8 +4,8 @@ Lives here: HTTP/1.1 for `http://`, HTTP/2 with prior knowledge for `h2c://` (RF
 `https://` (RFC 7301); and that requests which come at once to a service that shares connections wait for one dial.
 Not here: what goes over a connection (`upstream.py`, `h2_upstream.py`), trying again (`retry.py`).
 
-Over TLS a WebSocket asks for HTTP/1.1, as browsers do where a server's HTTP/2 has none. The library for HTTP/2 is
-imported here only, once a service needs it.
+Over TLS a WebSocket asks for HTTP/1.1, as browsers do where a server's HTTP/2 has none (RFC 8441). The library for
+HTTP/2 is imported here only, once a service needs it.
 """
 
 import asyncio
@@ -36,8 +36,29 @@ async def reach(address: UpstreamAddress, proxy: ProxyState, *, upgrade: bool) -
     Raises DialError, NotHttp2Error, and ConnectionError where the service has closed the connection already.
     """
     scheme = address.upstream.scheme
-    if scheme == "http" or (scheme == "https" and (upgrade or not _may_choose(address, proxy))):
+    if scheme == "http" or (scheme == "https" and not _may_choose(address, proxy)):
         return await _dial(address)
+    if scheme == "https" and upgrade:
+        return await _reach_upgrading(address, proxy)
+    return await _reach_chosen(address, proxy)
+
+
+async def _reach_upgrading(address: UpstreamAddress, proxy: ProxyState) -> UpstreamStream:
+    """For what wants another protocol: a connection of HTTP/1.1, which switches, unless the service is known to open
+    WebSockets on streams (RFC 8441), or does not take HTTP/1.1 at all."""
+    stream = address.open_stream()
+    if stream is not None and stream.bridges:
+        return stream
+    try:
+        return await _dial(address)
+    except DialError as error:
+        if error.timeout or error.exhausted or error.other_user:
+            raise
+        return await _reach_chosen(address, proxy)
+
+
+async def _reach_chosen(address: UpstreamAddress, proxy: ProxyState) -> UpstreamStream:
+    """By what the service has chosen, or chooses now."""
     while address.multiplexes:
         stream = address.open_stream()
         if stream is not None:

@@ -48,6 +48,11 @@ class UpstreamStream:
 
     __slots__ = ("idle_limit", "idle_since", "transport")
 
+    @property
+    def bridges(self) -> bool | None:
+        """Whether a WebSocket can be opened on it by extended CONNECT (RFC 8441); None where by HTTP/1.1's Upgrade."""
+        return None
+
     transport: asyncio.Transport
     idle_since: float
     idle_limit: float

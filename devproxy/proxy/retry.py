@@ -10,6 +10,7 @@ import asyncio
 from typing import Final, Protocol
 
 from devproxy.http1.fields import Section
+from devproxy.http1.response import key_fault
 from devproxy.net.dial import CONNECT_TIMEOUT, DialError
 from devproxy.proxy.answers import Respond, dial_failed, invalid_answer, no_http2, no_web_socket
 from devproxy.proxy.decide import Reading
@@ -32,6 +33,10 @@ class Attempting(Protocol):
     reading: Reading
     fields: Section
     method: bytes
+
+    @property
+    def opens_websocket(self) -> bool:
+        """Whether it is the handshake of a WebSocket."""
 
     def use(self, connection: UpstreamStream) -> None:
         """There is a connection."""
@@ -88,6 +93,7 @@ class Retry:
             return
         try:
             connection = await reach(address, exchange.proxy, upgrade=bool(exchange.reading.upgrade))
+            refusal = self._not_bridged(connection)
         except DialError as error:
             self._task = None
             if error.exhausted or not (self.schedule() or self._stands_still(error)):
@@ -102,7 +108,9 @@ class Retry:
             exchange.on_closed(error, answered=False)
             return
         self._task = None
-        if connection.transport.is_closing():
+        if refusal is not None:
+            exchange.answer(refusal)
+        elif connection.transport.is_closing():
             exchange.on_closed(None, answered=False)
         else:
             exchange.use(connection)
@@ -110,11 +118,17 @@ class Retry:
     def _not_by_http2(self) -> Respond | None:
         """Why a request cannot be made by HTTP/2."""
         exchange = self._exchange
-        if "h2" not in exchange.proxy.fronts:
-            return no_http2(exchange.route.service)
-        if b"websocket" in exchange.reading.upgrade.lower():
+        return no_http2(exchange.route.service) if "h2" not in exchange.proxy.fronts else None
+
+    def _not_bridged(self, connection: UpstreamStream) -> Respond | None:
+        """Why a WebSocket cannot be opened by HTTP/2."""
+        exchange = self._exchange
+        if connection.bridges is None or not exchange.opens_websocket:
+            return None
+        if not connection.bridges:
             return no_web_socket(exchange.route.service)
-        return None
+        fault = key_fault(exchange.fields.all(b"sec-websocket-key"))
+        return Respond.to(fault) if fault is not None else None
 
     def _stands_still(self, error: DialError) -> bool:
         """Whether nobody takes the connection since the process that listens is stopped: then dial on until it does."""

@@ -1,6 +1,8 @@
-"""The `ws` package of Node behind the proxy: compression, subprotocol, ping, close codes, both kinds of message.
+"""The `ws` package of Node behind the proxy: compression, subprotocol, ping, close codes, both kinds of message; and
+Node's own HTTP/2, which opens WebSockets by extended CONNECT.
 
-Lives here: the echo server of `node/echo.mjs`. Vite, which uses the same package, has a file of its own.
+Lives here: the echo servers of `node/echo.mjs` and `node/h2_websocket.mjs`. Vite, which uses the same
+package, has a file of its own.
 """
 
 import json
@@ -12,6 +14,7 @@ import pytest
 
 from tests.e2e.processes import running
 from tests.e2e.proxy import Devproxy
+from tests.e2e.test_grpc import self_signed
 from tests.require import module, program
 from tests.waiting import DEADLINE
 
@@ -43,3 +46,36 @@ def test_ws_echoes_through_a_name(serve: Callable[[str], Devproxy], node_modules
             with pytest.raises(closed) as caught:
                 client.recv(timeout=DEADLINE)
         assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4321, "goodbye")
+
+
+HANDSHAKE = (
+    b"GET /room?id=1 HTTP/1.1\r\nHost: echo.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("scheme", ["h2c", "https"])
+def test_a_websocket_to_a_server_that_speaks_http_2_alone(
+    serve: Callable[[str], Devproxy], tmp_path: Path, scheme: str
+) -> None:
+    """The first request of all is the handshake, so nothing is known of the server yet; over TLS Node refuses ALPN
+    without `h2`."""
+    argv = [program("node"), str(Path(__file__).parent / "node" / "h2_websocket.mjs")]
+    if scheme == "https":
+        argv.append(str(self_signed(tmp_path / "server.pem")))
+    with running(argv, tmp_path / "echo.log", cwd=tmp_path) as server:
+        port = int(server.wait_output(r"listening (\d+)")[1])
+        devproxy = serve(f'[services.echo]\nupstream = "{scheme}://127.0.0.1:{port}"\n')
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", devproxy.port), timeout=DEADLINE) as sock:
+                sock.sendall(HANDSHAKE)
+                with sock.makefile("rb") as replies:
+                    head = b"".join(iter(replies.readline, b"\r\n")).lower()
+                    assert head.startswith(b"http/1.1 101 ")
+                    assert b"sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=" in head
+                    assert b"x-asked: websocket /room?id=1 echo.localhost" in head
+                    for message in (b"hello", bytes(range(256)) * 4000):
+                        sock.sendall(message)
+                        assert replies.read(len(message)) == message
+                    sock.shutdown(socket.SHUT_WR)
+                    assert replies.read() == b""

@@ -48,6 +48,7 @@ class Http2Service:
         self.trailer_fields: dict[int, list[Pair]] = {}
         self.ended: set[int] = set()
         self.resets: dict[int, int] = {}
+        self.pongs = 0
         self.goaways: list[int] = []
         self.ended_connection = False
         self._asked = 0
@@ -142,6 +143,8 @@ class Http2Service:
                 self.h2.acknowledge_received_data(event.flow_controlled_length or 0, stream)
         elif isinstance(event, h2.events.StreamEnded):
             self.ended.add(stream)
+        elif isinstance(event, h2.events.PingAckReceived):
+            self.pongs += 1
         elif isinstance(event, h2.events.StreamReset):
             self.resets[stream] = int(event.error_code)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 
 from devproxy.registry.model import Upstream
 from tests.wire.h2_service import Http2Service
@@ -17,8 +18,9 @@ Alpn = list[str]
 class TlsService:
     """A service on TLS; `chosen` has what each connection speaks, `connections` those that speak HTTP/2."""
 
-    def __init__(self, alpn: Alpn):
+    def __init__(self, alpn: Alpn, settings: dict[int, int] | None = None):
         self.context = server_context(*alpn)
+        self.settings = settings
         self.chosen: list[str | None] = []
         self.connections: asyncio.Queue[Http2Service] = asyncio.Queue()
         self.port = 0
@@ -39,7 +41,7 @@ class TlsService:
                 writer.write(data)
                 await writer.drain()
 
-            connection = Http2Service(lambda: reader.read(1 << 18), send)
+            connection = Http2Service(lambda: reader.read(1 << 18), send, self.settings)
             connection.h2.initiate_connection()
             await connection.write()
             self.connections.put_nowait(connection)
@@ -123,6 +125,27 @@ async def test_a_websocket_asks_for_http_1_1(stage: Stage, tls: Callable[..., Tl
     await client.send(get(b"/next"))
     await up.answer(await up.request(), b"again")
     assert (await client.response()).body == b"again"
+
+
+@pytest.mark.http1
+async def test_a_websocket_is_a_stream_where_the_service_has_said_so(
+    stage: Stage, tls: Callable[..., TlsService]
+) -> None:
+    made = tls("h2", "http/1.1")
+    made.settings = {int(SettingCodes.ENABLE_CONNECT_PROTOCOL): 1}
+    await started(stage, made)
+    client = await stage.connect()
+    await client.send(get())
+    up = await made.connections.get()
+    await up.answer(await up.request())
+    await client.response()
+    handshake = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    await client.send(get(b"/ws", *handshake, b"Sec-WebSocket-Version: 13"))
+    stream = await up.request()
+    assert (up.fields(stream)[b":protocol"], up.fields(stream)[b":scheme"]) == (b"websocket", b"https")
+    await up.respond(stream)
+    assert (await client.head()).status == 101
+    assert made.chosen == ["h2"]
 
 
 async def test_a_service_that_wants_http_1_1_for_a_request(stage: Stage, tls: Callable[..., TlsService]) -> None:

@@ -550,13 +550,3 @@ async def test_an_upload_is_not_ended_by_what_its_service_says_of_it(grpc: Stage
         up.h2.ping(bytes(8))
     await up.answer(stream)
     assert (await client.response()).body == b"ok"
-
-
-@pytest.mark.http1
-async def test_a_websocket_is_refused_in_words(grpc: Stage) -> None:
-    fields = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-    client = await grpc.connect()
-    await client.send(get(b"/ws", *fields, b"Sec-WebSocket-Version: 13"))
-    message = await client.response()
-    assert (message.status, message.error) == (501, "unsupported-upgrade")
-    assert grpc.origin.untouched()

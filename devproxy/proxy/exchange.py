@@ -516,6 +516,7 @@ class Exchange(ResponseReceiver):
     def finish(self) -> None:
         """It is over: the one place where an exchange is counted and logged."""
         self.ended = True
+        self._retry = None  # which knows this exchange
         proxy = self.proxy
         proxy.exchanges.discard(self)
         proxy.counts[self.service_id][self.status] += 1

@@ -1,0 +1,69 @@
+"""What is over goes by reference counts: no cycle of objects, with the buffers behind it, waits for the collector.
+
+Lives here: requests and connections that end well, and such that break off.
+Not here: how often the collector runs (`tests/daemon/test_process.py`).
+"""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from devproxy.proxy.exchange import Exchange
+from devproxy.proxy.h2 import Http2Connection, Http2Stream
+from devproxy.proxy.h2_upstream import Http2UpstreamStream
+from devproxy.proxy.retry import Retry
+from tests.waiting import until
+from tests.wire.h2_service import Http2Service
+from tests.wire.harness import OK, Stage, get
+from tests.wire.test_h2_upstream import h2c
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nothing is collected meanwhile, and what the test finds is its own."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def left() -> set[str]:
+    """The kinds of a request's objects that there still are."""
+    kinds = (Exchange, Http2Connection, Http2Stream, Http2UpstreamStream, Retry)
+    return {type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds)}
+
+
+@pytest.mark.parametrize("end", ["whole", "client", "service"])
+@pytest.mark.usefixtures("uncollected")
+async def test_of_a_request_by_http_1_1(stage: Stage, end: str) -> None:
+    await stage.start()
+    client, up, _ = await stage.ask(get())
+    if end == "service":
+        up.close()
+    elif end == "whole":
+        await up.send(OK)
+    if end != "client":
+        await client.response()
+    client.close()
+    await until(lambda: not stage.proxy.connections)
+    await until(lambda: not left())
+
+
+@pytest.mark.parametrize("end", ["whole", "client", "service"])
+@pytest.mark.usefixtures("uncollected")
+async def test_of_a_request_by_http_2(stage: Stage, end: str) -> None:
+    await stage.start(h2c(stage))
+    client = await stage.connect()
+    await client.send(get())
+    up = await Http2Service.accept(stage.origin)
+    stream = await up.request()
+    if end == "service":
+        await up.reset(stream, 2)
+    elif end == "whole":
+        await up.answer(stream)
+    if end != "client":
+        await client.response()
+    client.close()
+    await until(lambda: not stage.proxy.connections)
+    await until(lambda: not left())

@@ -1,18 +1,19 @@
 """One check whether a service answers: a connection that is accepted, or a request that is answered as it should be.
 
-How it works: the request is a plain HTTP/1.1 GET of our own (RFC 9112 §3) on a connection that is closed after it. It
-connects as the proxy does (`net/dial.py`), and reads the head of the answer by the same grammar and limits
+How it works: the request is a plain GET of our own, of HTTP/1.1 (RFC 9112 §3), on a connection that is closed after
+it. It connects as the proxy does (`net/dial.py`), and reads the head of the answer by the same grammar and limits
 (`http1/response.py`), so that the two cannot disagree: what the proxy would answer with a 502 is no answer here either.
 Redirects are not followed: 302 is up if `status` says so.
 The connection is ended as TCP has it: whoever was only connected to gets a FIN, the rest of an answer is read, and what
 then does not end by itself for `FAREWELL` seconds is closed all the same. A reset would be an error in a service's log.
-A service that speaks HTTP/2 alone (`h2c://`) is up once it accepts: nothing is asked of it in HTTP/1.1.
+A service that speaks HTTP/2 (`h2c://`, and `https://` that chooses it by ALPN, as it does for the proxy) is asked in
+that (`http2.py`); where the library for it cannot be imported, `h2c://` is up once it accepts.
 PostgreSQL, by its `scheme`, is asked for a session (`postgres.py`): it accepts connections before it has started.
 Not here: when to check (`monitor.py`, `schedule.py`), what several checks come to (`board.py`).
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from devproxy.health.model import NO_PORT, Check
 from devproxy.health.postgres import STARTUP, SessionReader
@@ -21,6 +22,9 @@ from devproxy.http1.grammar import Fault
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, read_response_head, switch_fault
 from devproxy.net.dial import HTTP_1_1, HTTP_2_FIRST, DialError, connect
 from devproxy.registry.model import ProxySettings, Service, Upstream
+
+if TYPE_CHECKING:
+    from devproxy.health.http2 import Http2Reader
 
 FAREWELL = 0.25  # seconds that a service has to end a connection that has served its purpose
 POSTGRES_SCHEMES: Final = ("postgresql", "postgres")
@@ -38,7 +42,8 @@ async def probe(service: Service, settings: ProxySettings, first: str = "") -> C
     connection = _conversation(service, upstream, settings)
     try:
         async with asyncio.timeout(health.timeout):
-            alpn = HTTP_1_1 if connection.asked else HTTP_2_FIRST  # some servers accept nobody who does not offer h2
+            # Some servers accept nobody who does not offer h2, and it is known how to ask in it where it is asked.
+            alpn = HTTP_1_1 if connection.asked and connection.by_http2 is None else HTTP_2_FIRST
             _, host = await connect(upstream, lambda: connection, first=first, server_name=_name(service), alpn=alpn)
             place = upstream.place(host)
             if connection.asked:
@@ -56,19 +61,38 @@ async def probe(service: Service, settings: ProxySettings, first: str = "") -> C
 
 def _conversation(service: Service, upstream: Upstream, settings: ProxySettings) -> "_ProbeConnection":
     """What is said on the connection of a check, and who understands the answer."""
-    if service.health.path is not None and upstream.scheme in {"http", "https"}:
-        asked = f"GET {service.health.path}"
-        return _ProbeConnection(asked, request(service, upstream), AnswerReader(settings), polite=False)
+    path = service.health.path
+    by_http2 = None
+    if path is not None and upstream.scheme in {"h2c", "https"}:
+        by_http2 = _http2_reader(
+            settings, "https" if upstream.scheme == "https" else "http", _host(service, upstream), path
+        )
+    if path is not None and (upstream.scheme in {"http", "https"} or by_http2 is not None):
+        asked, by_http1 = f"GET {path}", request(service, upstream)
+        return _ProbeConnection(asked, by_http1, AnswerReader(settings), polite=False, by_http2=by_http2)
     if service.protocol == "tcp" and service.scheme in POSTGRES_SCHEMES:
         return _ProbeConnection("a session", STARTUP, SessionReader(), polite=True)
     return _ProbeConnection("", b"", AnswerReader(settings), polite=True)
 
 
+def _http2_reader(settings: ProxySettings, scheme: str, authority: str, path: str) -> "Http2Reader | None":
+    """How it is asked by HTTP/2; None where the library for that cannot be imported."""
+    try:
+        from devproxy.health.http2 import Http2Reader
+    except ImportError:
+        return None
+    return Http2Reader(settings, scheme, authority, path)
+
+
+def _host(service: Service, upstream: Upstream) -> str:
+    """The authority that the proxy would send."""
+    return (upstream.authority if service.host_header == "upstream" else _name(service)) or "localhost"
+
+
 def request(service: Service, upstream: Upstream) -> bytes:
-    """The request of a check; its Host is what the proxy would send."""
-    host = upstream.authority if service.host_header == "upstream" else _name(service)
+    """The request of a check."""
     return (
-        f"GET {service.health.path} HTTP/1.1\r\nHost: {host or 'localhost'}\r\nAccept: */*\r\n"
+        f"GET {service.health.path} HTTP/1.1\r\nHost: {_host(service, upstream)}\r\nAccept: */*\r\n"
         "User-Agent: devproxy-health\r\nConnection: close\r\n\r\n"
     ).encode("ascii", "replace")
 
@@ -159,11 +183,15 @@ class _Reader(Protocol):
 class _ProbeConnection(asyncio.Protocol):
     """Sends the request, if there is one; `outcome` becomes the status of the answer, or why there is none.
 
-    `asked` is what is asked for, in words. `polite`: the service is told by FIN that nothing more comes.
+    `asked` is what is asked for, in words. `polite`: the service is told by FIN that nothing more comes. `by_http2`:
+    how it is asked where it speaks HTTP/2.
     """
 
-    def __init__(self, asked: str, request: bytes, reader: _Reader, *, polite: bool):
+    def __init__(
+        self, asked: str, request: bytes, reader: _Reader, *, polite: bool, by_http2: "Http2Reader | None" = None
+    ):
         self.asked = asked
+        self.by_http2 = by_http2
         self._request = request
         self._reader = reader
         self._polite = polite
@@ -174,13 +202,26 @@ class _ProbeConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
+        ssl_object = transport.get_extra_info("ssl_object")
+        is_http2 = ssl_object is None or ssl_object.selected_alpn_protocol() == "h2"
+        if self.by_http2 is not None and is_http2:
+            self._reader, self._request, self._polite = self.by_http2, self.by_http2.reply(), True
+        else:
+            self.by_http2 = None
         if self._request:
-            transport.write(self._request)  # type: ignore[attr-defined] # uvloop's are no asyncio.Transport by class
+            self._write(self._request)
+
+    def _write(self, data: bytes) -> None:
+        self.transport.write(data)  # type: ignore[union-attr] # uvloop's are no asyncio.Transport by class
 
     def data_received(self, data: bytes) -> None:
         self._rest -= len(data)
-        if not self.outcome.done() and (outcome := self._reader.feed(data)) is not None:
-            self.outcome.set_result(outcome)
+        if not self.outcome.done():
+            outcome = self._reader.feed(data)
+            if self.by_http2 is not None and (reply := self.by_http2.reply()):
+                self._write(reply)
+            if outcome is not None:
+                self.outcome.set_result(outcome)
         elif self._rest < 0 and not self._gone.done():
             self._gone.set_result(None)
 

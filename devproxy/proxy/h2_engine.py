@@ -1,4 +1,4 @@
-"""HTTP/2 as bytes, for both sides of the proxy: the one module that knows `ngh2`, which binds libnghttp2.
+"""HTTP/2 as bytes, for both sides of the proxy: the one module here that knows `ngh2`, which binds libnghttp2.
 
 Lives here: the engine's names as the others may use them, and what every connection does alike: frames leave once a
 turn of the loop, and windows open as bytes are taken.

@@ -215,8 +215,8 @@ class HealthTable(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True)
         Annotated[
             ProbePath,
             key(
-                "Request target of the check, with `{project}`, `{worktree}` and `{checkout}`. Without it, and"
-                " for `h2c://`, a connection that is accepted is enough. It is asked in HTTP/1.1."
+                "Request target of the check, with `{project}`, `{worktree}` and `{checkout}`. Without it"
+                " a connection that is accepted is enough. It is asked in HTTP/2 where the proxy asks in that."
             ),
         ]
     ] = UNSET

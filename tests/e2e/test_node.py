@@ -65,7 +65,8 @@ def test_a_websocket_to_a_server_that_speaks_http_2_alone(
         argv.append(str(self_signed(tmp_path / "server.pem")))
     with running(argv, tmp_path / "echo.log", cwd=tmp_path) as server:
         port = int(server.wait_output(r"listening (\d+)")[1])
-        devproxy = serve(f'[services.echo]\nupstream = "{scheme}://127.0.0.1:{port}"\n')
+        devproxy = serve(f'[services.echo]\nupstream = "{scheme}://127.0.0.1:{port}"\nhealth.path = "/up"\n')
+        assert "GET /up was answered 200" in devproxy.cli("health", "--json").stdout
         for _ in range(2):
             with socket.create_connection(("127.0.0.1", devproxy.port), timeout=DEADLINE) as sock:
                 sock.sendall(HANDSHAKE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -215,7 +216,8 @@ async def test_tls_where_there_is_none() -> None:
     assert not check.up
 
 
-async def test_one_that_speaks_http_2_alone_is_asked_nothing() -> None:
+async def test_without_the_library_for_http_2_a_connection_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "devproxy.health.http2", None)
     asked = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

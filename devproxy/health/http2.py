@@ -27,17 +27,20 @@ from devproxy.text import shown_bytes
 
 _ROOM = 4  # times the limit of a header, beyond which the library refuses what we answer in words
 _CANCEL = 0x8
+_HTTP_1_1_REQUIRED = 0xD
 _PREFACE = b"HTTP/"  # how an answer begins that is none of HTTP/2
 
 
 class Http2Reader:
-    """One request, and what comes back. `reply` is what is to be sent, the request at first."""
+    """One request, and what comes back. `reply` is what is to be sent, the request at first. `wants_http1`: the service
+    answers it by HTTP/1.1 alone."""
 
     def __init__(self, settings: ProxySettings, scheme: str, authority: str, target: str):
         self._settings = settings
         self._begun = b""
         self._waiting = b""
         self._interim = 0
+        self.wants_http1 = False
         limits = Configuration(
             max_inbound_header_list_size=settings.max_response_header * _ROOM,
             max_inbound_header_count=settings.max_headers * _ROOM,
@@ -84,6 +87,7 @@ class Http2Reader:
         if isinstance(event, ResponseReceived):
             return self._status(event.headers)
         if isinstance(event, StreamClosed):
+            self.wants_http1 = event.error_code == _HTTP_1_1_REQUIRED
             return f"it reset the request without answering (code {event.error_code:#x}, RFC 9113 §7)"
         return None
 

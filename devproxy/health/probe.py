@@ -31,15 +31,15 @@ POSTGRES_SCHEMES: Final = ("postgresql", "postgres")
 MOST_READ = 1 << 20  # bytes of an answer that are read for the sake of its end
 
 
-async def probe(service: Service, settings: ProxySettings, first: str = "") -> Check:
+async def probe(service: Service, settings: ProxySettings, first: str = "", *, may_choose: bool = True) -> Check:
     """Check `service` once, within its `health.timeout`. `first` is the loopback literal to try first. Never raises.
 
-    `settings` have the limits of a head.
+    `settings` have the limits of a head. `may_choose`: over TLS the service may choose HTTP/2, as it may for the proxy.
     """
     upstream, health = service.upstream, service.health
     if upstream is None:
         return Check(up=False, why=NO_PORT)
-    connection = _conversation(service, upstream, settings)
+    connection = _conversation(service, upstream, settings, may_choose=may_choose)
     try:
         async with asyncio.timeout(health.timeout):
             # Some servers accept nobody who does not offer h2, and it is known how to ask in it where it is asked.
@@ -47,7 +47,10 @@ async def probe(service: Service, settings: ProxySettings, first: str = "") -> C
             _, host = await connect(upstream, lambda: connection, first=first, server_name=_name(service), alpn=alpn)
             place = upstream.place(host)
             if connection.asked:
-                return _check_of(await connection.outcome, connection.asked, service, host, place)
+                outcome = await connection.outcome
+                if may_choose and connection.by_http2 is not None and connection.by_http2.wants_http1:
+                    return await probe(service, settings, host, may_choose=False)
+                return _check_of(outcome, connection.asked, service, host, place)
             return Check(up=True, why=f"accepts connections at {place}", host=host, accepted=True)
     except DialError as error:
         return Check(up=False, why=_refusal(error, upstream))
@@ -59,11 +62,13 @@ async def probe(service: Service, settings: ProxySettings, first: str = "") -> C
         await connection.part()
 
 
-def _conversation(service: Service, upstream: Upstream, settings: ProxySettings) -> "_ProbeConnection":
+def _conversation(
+    service: Service, upstream: Upstream, settings: ProxySettings, *, may_choose: bool
+) -> "_ProbeConnection":
     """What is said on the connection of a check, and who understands the answer."""
     path = service.health.path
     by_http2 = None
-    if path is not None and upstream.scheme in {"h2c", "https"}:
+    if path is not None and (upstream.scheme == "h2c" or (upstream.scheme == "https" and may_choose)):
         by_http2 = _http2_reader(
             settings, "https" if upstream.scheme == "https" else "http", _host(service, upstream), path
         )

@@ -165,10 +165,13 @@ def closed_early(service: Service, error: Exception | None, *, answered: bool) -
     )
 
 
-def reset_early(service: Service, code: int) -> Respond:
-    """The service has reset the request's stream of HTTP/2, and its connection goes on."""
+def reset_early(service: Service, code: int, *, is_lost: bool) -> Respond:
+    """The service has reset the request's stream of HTTP/2, and its connection goes on. `is_lost`: it could be asked
+    again, but what was sent of the request's body is not there any more."""
     name = _RESET_CODES.get(code, f"{code:#x}")
     why = ": it may have no room for more, or be about to end" if code == REFUSED_STREAM else ""
+    if is_lost:
+        why += "; send the request again: too much of its body was sent for devproxy to repeat it"
     return Respond(
         502,
         "upstream-closed",

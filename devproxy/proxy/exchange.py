@@ -327,19 +327,19 @@ class Exchange(ResponseReceiver):
     def on_reset(self, code: int, *, untouched: bool) -> None:
         self.upstream = None
         is_kept = self._keeps_body or not self._sent_body
-        if untouched and is_kept and (self._pooled or self._schedule_retry()):
+        if untouched and is_kept and (self._pooled or self._schedule_retry(is_up=True)):
             self._sent_body = self._keeps_body = False
             if self._pooled:
                 self._dial()
         else:
-            self.answer(reset_early(self.route.service, code))
+            self.answer(reset_early(self.route.service, code, is_lost=untouched and not is_kept))
 
-    def _schedule_retry(self) -> bool:
+    def _schedule_retry(self, *, is_up: bool = False) -> bool:
         if self.address.is_in_process:
             return False  # there is no socket to dial
         if self._retry is None:
             self._retry = Retry(self)
-        return self._retry.schedule()
+        return self._retry.schedule(is_up=is_up)
 
     # The response, from the connection to the service.
 

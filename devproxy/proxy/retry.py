@@ -64,12 +64,13 @@ class Retry:
         self._timer = None
         self._task = self._exchange.proxy.loop.create_task(self._connect())
 
-    def schedule(self) -> bool:
-        """Dial again in a moment; False where the service was not up recently or has had its time."""
+    def schedule(self, *, is_up: bool = False) -> bool:
+        """Dial again in a moment; False where the service was not up recently or has had its time. `is_up`: it says by
+        itself that it will take the request another time."""
         exchange = self._exchange
         now = exchange.proxy.loop.time()
         if self._hold_until is None:
-            recently = now - exchange.address.alive_at <= UP_RECENTLY
+            recently = is_up or now - exchange.address.alive_at <= UP_RECENTLY
             self._hold_until = now + exchange.route.service.hold if recently else now
         if now >= self._hold_until:
             return False
@@ -123,7 +124,7 @@ class Retry:
     def _not_bridged(self, connection: UpstreamStream) -> Respond | None:
         """Why a WebSocket cannot be opened by HTTP/2."""
         exchange = self._exchange
-        if connection.bridges is None or not exchange.opens_websocket:
+        if not exchange.opens_websocket or connection.bridges is None:
             return None
         if not connection.bridges:
             return no_web_socket(exchange.route.service)

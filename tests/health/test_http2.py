@@ -121,6 +121,33 @@ async def test_a_reset() -> None:
     assert "reset the request without answering (code 0x7" in check.why
 
 
+async def test_one_that_wants_http_1_1_for_it() -> None:
+    chosen = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        chosen.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        if chosen[-1] == "h2":
+
+            async def send(data: bytes) -> None:
+                writer.write(data)
+                await writer.drain()
+
+            up = Http2Service(lambda: reader.read(1 << 16), send)
+            up.h2.initiate_connection()
+            await up.write()
+            await up.reset(await up.request(), ErrorCodes.HTTP_1_1_REQUIRED)
+            await up.until_ended()
+        else:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context("h2", "http/1.1"))
+    check = await checked(server.sockets[0].getsockname()[1], "https")
+    server.close()
+    assert (check.up, chosen) == (True, ["h2", "http/1.1"])
+
+
 async def test_a_header_over_the_limit() -> None:
     async with answering(lambda up, stream: up.respond(stream, (b"x", b"y" * 5000), end=True)) as (port, _):
         check = await checked(port, settings=ProxySettings(max_response_header=4096))

@@ -70,7 +70,7 @@ def dialling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is asked of a dialling; it would always dial again later."""
     asked: list[str] = []
 
-    def later() -> bool:
+    def later(*, is_up: bool = False) -> bool:
         asked.append("later")
         return True
 

@@ -41,6 +41,7 @@ class Stage:
             address=self.address,
             route=route(hold=hold, **more),
             reading=reading(HOST, *fields_sent),
+            opens_websocket=False,
             fields=fields(HOST, *fields_sent),
             method=b"GET",
             answer=answered,

@@ -162,6 +162,19 @@ async def test_a_service_that_wants_http_1_1_for_a_request(stage: Stage, tls: Ca
     assert made.chosen == ["h2", "http/1.1"]
 
 
+async def test_a_service_that_wants_http_1_1_for_the_first_request_of_all(
+    stage: Stage, tls: Callable[..., TlsService]
+) -> None:
+    made = tls("h2", "http/1.1")
+    await started(stage, made)
+    client = await stage.connect()
+    await client.send(get(b"/login"))
+    up = await made.connections.get()
+    await up.reset(await up.request(), ErrorCodes.HTTP_1_1_REQUIRED)
+    assert (await client.response()).body == b"1.1"
+    assert made.chosen == ["h2", "http/1.1"]
+
+
 async def test_a_service_that_comes_back_without_http_2(stage: Stage, tls: Callable[..., TlsService]) -> None:
     made = tls("h2", "http/1.1")
     await started(stage, made)

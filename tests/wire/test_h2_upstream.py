@@ -18,7 +18,7 @@ from devproxy.proxy.h2_engine import STREAM_WINDOW
 from devproxy.registry.model import Service, Upstream
 from tests.waiting import until
 from tests.wire.h2_client import Http2Client
-from tests.wire.h2_frames import DATA, PING, SETTINGS, WINDOW_UPDATE, frame
+from tests.wire.h2_frames import DATA, GOAWAY, PING, SETTINGS, WINDOW_UPDATE, frame
 from tests.wire.h2_service import Http2Service
 from tests.wire.harness import HOST, Stage, crlf, get, service
 from tests.wire.peer import Peer
@@ -388,6 +388,58 @@ async def test_what_the_service_refuses_is_sent_again(grpc: Stage, body: bytes) 
     assert await up.whole(stream) == body
     await up.answer(stream)
     assert (await client.response()).body == b"ok"
+
+
+REFUSE = pytest.mark.parametrize("how", [ErrorCodes.REFUSED_STREAM, "goaway"])
+
+
+async def refuse(up: Http2Service, stream: int, how: ErrorCodes | str) -> None:
+    """Say that nothing has been done about a request, in either way (RFC 9113 §8.7)."""
+    if isinstance(how, ErrorCodes):
+        await up.reset(stream, how)
+    else:
+        await up.send_raw(frame(GOAWAY, 0, 0, bytes(8)))
+
+
+async def again(stage: Stage, up: Http2Service, how: ErrorCodes | str) -> tuple[Http2Service, int]:
+    """Where the request comes again."""
+    if how == "goaway":
+        up = await Http2Service.accept(stage.origin)
+    return up, await up.request()
+
+
+@REFUSE
+async def test_the_first_request_of_all_that_is_refused_is_sent_again(grpc: Stage, how: ErrorCodes | str) -> None:
+    client, up, stream = await asked(grpc, crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 3") + b"abc")
+    await refuse(up, stream, how)
+    up, stream = await again(grpc, up, how)
+    assert await up.whole(stream) == b"abc"
+    await up.answer(stream)
+    assert (await client.response()).body == b"ok"
+
+
+@REFUSE
+async def test_a_long_body_that_is_still_to_come_is_sent_to_the_next(grpc: Stage, how: ErrorCodes | str) -> None:
+    client, up, stream = await asked(grpc, crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 300000"))
+    await refuse(up, stream, how)
+    up, stream = await again(grpc, up, how)
+    sending = asyncio.create_task(client.send(b"x" * 300_000))
+    assert await up.whole(stream) == b"x" * 300_000
+    await sending
+    await up.answer(stream)
+    assert (await client.response()).body == b"ok"
+
+
+@REFUSE
+async def test_a_long_body_that_was_sent_cannot_be_sent_again(grpc: Stage, how: ErrorCodes | str) -> None:
+    client, up, stream = await asked(grpc, crlf(b"POST / HTTP/1.1", HOST, b"Content-Length: 300000"))
+    sending = asyncio.create_task(client.send(b"x" * 200_000))
+    await up.until(lambda: len(up.body_of(stream)) == 200_000)
+    await sending
+    await refuse(up, stream, how)
+    message = await client.response()
+    assert (message.status, message.error) == (502, "upstream-closed")
+    assert b"too much of its body was sent" in message.body
 
 
 async def test_what_the_service_refuses_for_ever_is_told(grpc: Stage) -> None:

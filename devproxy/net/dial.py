@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from devproxy.addresses import is_loopback
 from devproxy.net.sockets import bound_buffers, family_of
+from devproxy.net.tls_transport import TlsTransport, shake_hands
 from devproxy.net.users import other_listener, other_peer, user_name
 from devproxy.registry.model import Upstream
 
@@ -74,16 +75,27 @@ async def connect(
 
     async def opened(sock: socket.socket, host: str) -> P:
         await _establish(upstream, host, sock)
-        tls = _unverified(alpn) if upstream.scheme == "https" else None
-        name = (server_name or host) if tls else None
         loop = asyncio.get_running_loop()
+        if upstream.scheme == "https":
+            return await _over_tls(sock, _unverified(alpn), server_name or host, factory)
         if upstream.path:
-            _, protocol = await loop.create_unix_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+            _, protocol = await loop.create_unix_connection(factory, sock=sock)
         else:
-            _, protocol = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+            _, protocol = await loop.create_connection(factory, sock=sock)
         return protocol
 
     return await _dial(upstream, first, opened)
+
+
+async def _over_tls(sock: socket.socket, context: ssl.SSLContext, name: str, factory: Callable[[], P]) -> P:
+    encrypted = await shake_hands(context, sock, name)
+    try:
+        protocol = factory()
+        TlsTransport(asyncio.get_running_loop(), encrypted, protocol)
+    except BaseException:
+        encrypted.close()
+        raise
+    return protocol
 
 
 async def connect_socket(upstream: Upstream, *, first: str = "") -> tuple[socket.socket, str]:

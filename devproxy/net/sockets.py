@@ -16,12 +16,14 @@ import os
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from devproxy.net.sockdiag import peer_is_orphan, peer_unread
 
 if TYPE_CHECKING:
     import asyncio  # `ls` has no time to import it
+
+    from devproxy.net.tls_transport import TlsTransport
 
 if sys.platform != "win32":
     import fcntl
@@ -44,14 +46,8 @@ def socket_of(connected: Connected) -> Any:
 
 
 def is_tls(transport: "asyncio.BaseTransport") -> bool:
-    """Whether what is written to a transport is encrypted by it."""
+    """Whether it is a TlsTransport, which encrypts what is written to it."""
     return transport.get_extra_info("sslcontext") is not None
-
-
-def reads_when_closed(transport: "asyncio.BaseTransport") -> bool:
-    """Whether a TLS transport that is closed reads on until the peer ends, too; asyncio's does not where it was not
-    reading just before."""
-    return type(transport).__module__.startswith("uvloop")
 
 
 def _state(connected: Connected) -> int | None:
@@ -125,10 +121,12 @@ _MOST_UNREAD: Final = 4 << 20  # bytes; the buffer holds less, but a unix socket
 def unread(transport: "asyncio.BaseTransport") -> bytes:
     """What had arrived on a connection that failed; to be asked within `connection_lost`, before the socket is closed.
 
-    Nothing where TLS would have to be taken off, and on Windows.
+    Nothing on Windows, without TLS.
     """
+    if is_tls(transport):
+        return cast("TlsTransport", transport).unread()
     sock = transport.get_extra_info("socket")
-    if sock is None or sys.platform == "win32" or is_tls(transport):
+    if sock is None or sys.platform == "win32":
         return b""
     found = bytearray()
     with contextlib.suppress(OSError):
@@ -162,37 +160,13 @@ def reset(transport: "asyncio.Transport") -> None:
 
 def reset_when_sent(transport: "asyncio.Transport") -> None:
     """Close with RST once the kernel has taken what waits to be sent; over TLS without close_notify, which would say
-    that all of it has been. A transport that is no socket's tells by that name how it does it."""
+    that all of it has been. A transport that has its own way to do it tells it by that name (`get_extra_info`)."""
     by_itself = transport.get_extra_info("reset_when_sent")
     if by_itself is not None:
         by_itself()
-    elif is_tls(transport):
-        transport.pause_reading()
-        _reset_soon(transport, _LOOKS)
     else:
         _close_with_reset(transport)
         transport.close()
-
-
-_LOOKS: Final = 250
-_LOOK_EVERY: Final = 0.02  # seconds
-
-
-def _reset_soon(transport: "asyncio.Transport", looks: int) -> None:
-    """Look a little later whether it has been sent: no loop tells when the transport below one of TLS is done, but the
-    kernel tells what it holds."""
-    import asyncio
-
-    asyncio.get_running_loop().call_later(_LOOK_EVERY, _reset_if_sent, transport, looks - 1)
-
-
-def _reset_if_sent(transport: "asyncio.Transport", looks: int) -> None:
-    if transport.is_closing():
-        return
-    if looks and (transport.get_write_buffer_size() or _queued(transport, received=False) > SEND // 2):
-        _reset_soon(transport, looks)
-    else:
-        reset(transport)
 
 
 def _close_with_reset(transport: "asyncio.Transport") -> None:

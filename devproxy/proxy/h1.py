@@ -9,9 +9,8 @@ A field section equal to the one before it on this connection is not read again,
 keeps its Reading. The connection has a deadline of its own only while no exchange is under way; one timer for all looks
 at both (`server.py`).
 
-Over TLS nothing can be half-closed: to the libraries of either side close_notify means that both ways end. So who ends
-its side while it waits for an answer has gone; and where more of a request may come, it is thrown away until the client
-ends, too (`tls/contexts.py`). A response that was cut ends without close_notify.
+Over TLS nothing is half-closed: to the libraries of either side close_notify means that both ways end. So who ends its
+side while it waits for an answer has gone, and how the connection ends is left to its transport (`tls_transport.py`).
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from devproxy.http1.fields import Section, section
 from devproxy.http1.framing import CHUNKED, ChunkedReader, ChunkError, chunk, delimited, last_chunk
 from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, head_too_large, known_request, request_head
 from devproxy.http1.response import ResponseHead, date_line
-from devproxy.net.sockets import is_gone, reads_when_closed, reset
+from devproxy.net.sockets import is_gone, reset
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading, absolute, read, target_fault
 from devproxy.proxy.dispatch import dispatch
@@ -114,8 +113,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             if self._choked:
                 self._keep(data)
             elif self._lingering:
-                if not self.is_tls:
-                    self.deadline = min(self.proxy.clock + _LINGER, self._lingers_until)
+                self.deadline = min(self.proxy.clock + _LINGER, self._lingers_until)
             else:
                 self._read_requests(data)
         elif exchange.wants_body:
@@ -324,7 +322,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
     def eof_received(self) -> bool:
         """FIN. After a whole request it is a half-close: the response still goes out (RFC 9112 §9.6)."""
         exchange = self.exchange
-        if exchange is None and (self.is_tls or not self._waits_for_reader):
+        if exchange is None and not self._waits_for_reader:
             return False
         self._eof = True
         if exchange is None:
@@ -332,7 +330,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         if exchange.wants_body:
             exchange.refuse_body(Fault(400, "bad-request", _CUT_SHORT))
             return False
-        if self.is_tls or is_gone(self.transport):  # all of it has ended, not only what it sends
+        if self.peer.scheme == b"https" or is_gone(self.transport):  # all of it has ended, not only what it sends
             self.transport.abort()
             return False
         self.proxy.watch_liveness(self)
@@ -372,7 +370,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         self._owned = None
 
     def splice_end(self) -> asyncio.Transport | None:
-        return None if self.is_tls else self.transport
+        return self.transport
 
     def waiting(self) -> int:
         return len(self._buffer)
@@ -421,7 +419,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             self.transport.write(last_chunk(trailers))
         self.exchange = None
         if not self.keep_alive or not exchange.request_done:
-            self._linger(more=not exchange.request_done or bool(self._buffer))
+            self._linger()
         elif not self._choked:  # else it may take its time to read the response
             self.deadline = self.proxy.clock + self.proxy.snapshot.settings.idle_timeout
             if (self._buffer or self._paused or self._eof) and not self._is_reading_requests:
@@ -466,46 +464,28 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             data, self._buffer = self._buffer, b""
             self._read_requests(data)
         if self._eof and self.exchange is None and not self._waits_for_reader:
-            self._close()
-
-    @property
-    def is_tls(self) -> bool:
-        """Whether the client speaks TLS."""
-        return self.peer.scheme == b"https"
+            self.transport.close()
 
     @property
     def _waits_for_reader(self) -> bool:
         """Whether there are requests whose turn comes once the client has read what was answered before."""
         return bool(self._choked and self._buffer) and not self._lingering
 
-    def _linger(self, *, more: bool) -> None:
-        """Close in a way that lets the client read what was written: send FIN, then throw away what still comes.
-
-        `more` may come. Over TLS, close_notify takes the place of FIN, and goes last.
-        """
+    def _linger(self) -> None:
+        """Close in a way that lets the client read what was written: send FIN, then throw away what still comes, as
+        a transport of TLS does by itself."""
         self.keep_alive = False
         self._buffer = b""
-        self._lingering = True
-        if self.is_tls:
-            is_written = not self.transport.get_write_buffer_size()
-            is_over = is_written and not (more and self._paused and not reads_when_closed(self.transport))
-        else:
-            is_over = not self.transport.can_write_eof()
-        if self._eof or is_over:
-            self._close()
-            return
-        self._paused = True  # a body on its way may have been moved without the transport
-        self.deadline = self.proxy.clock + (0.0 if self.is_tls else _LINGER)
-        self._lingers_until = self.proxy.clock + _LINGER_MOST
-        if not self.is_tls:
-            with suppress(OSError):  # it was reset, and the loop has not told us yet
-                self.transport.write_eof()
-        self.resume()
-
-    def _close(self) -> None:
-        """Once: asyncio's TLS forgets the connection when it is closed twice."""
-        if not self.transport.is_closing():
+        if self._eof or not self.transport.can_write_eof():
             self.transport.close()
+            return
+        self._lingering = True
+        self._paused = True  # a body on its way may have been moved without the transport
+        self.deadline = self.proxy.clock + _LINGER
+        self._lingers_until = self.proxy.clock + _LINGER_MOST
+        with suppress(OSError):  # it was reset, and the loop has not told us yet
+            self.transport.write_eof()
+        self.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.proxy.forget(self)
@@ -554,14 +534,14 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
             late = Respond(408, "request-timeout", "the request's header did not arrive in time", close=True)
             self._refuse(late, self._partial)
         elif self._lingering and self.transport.get_write_buffer_size():
-            self.deadline = self.proxy.clock + (0.0 if self.is_tls else _LINGER)  # it still reads what was written
-        elif (self._lingering and not self.is_tls) or self._choked:
+            self.deadline = self.proxy.clock + _LINGER  # it still reads what was written
+        elif self._lingering or self._choked:
             self.transport.abort()
         else:
-            self._close()
+            self.transport.close()
 
     def retire(self) -> None:
         """The proxy is stopping: end now if nothing is under way, else after the response."""
         self.keep_alive = False
         if self.exchange is None and not self._lingering:
-            self._close()
+            self.transport.close()

@@ -124,18 +124,13 @@ class Http2Connection(ClientConnection, FrameWriter):
         self._known: tuple[bytes, tuple[Pair, ...], bool] | None = None  # the last section, as it came
         self._fields: Section | None = None  # and as it was read
         self._reading: Reading | None = None
-        self._begin_counting()
+        settings = proxy.snapshot.settings
+        self._start_engine(Role.SERVER, settings.max_header, settings.max_response_header)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         settings = self.proxy.snapshot.settings
         offered = {**_SETTINGS, Setting.MAX_HEADER_LIST_SIZE: settings.max_header}
-        self._open(
-            cast(asyncio.Transport, transport),
-            Role.SERVER,
-            offered,
-            STREAMS * STREAM_WINDOW,
-            settings.max_response_header,
-        )
+        self._open(cast(asyncio.Transport, transport), offered, STREAMS * STREAM_WINDOW)
         refusal = self.proxy.admit(self)
         if refusal is not None:
             reading, fields = empty_request(self.proxy)
@@ -251,7 +246,7 @@ class Http2Connection(ClientConnection, FrameWriter):
         stream = self.streams.pop(number, None)
         if stream is None:
             return
-        self._owed_pause.discard(stream)
+        self._owed_pause.pop(stream, None)
         if stream.closed():
             self.in_vain()
         if not self.streams:

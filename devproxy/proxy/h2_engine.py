@@ -100,36 +100,31 @@ class FrameWriter(asyncio.Protocol):
     _engine: Connection
     _choked: bool  # the transport takes no more
     _is_flushing: bool  # or will be, in this turn of the loop
-    _owed_pause: set[Any]  # EngineStreams whose bodies are not read where they come from, until these have left
+    _owed_pause: dict[Any, None]  # EngineStreams whose bodies are not read where they come from, until these have left
     _vain: float
     _calm_at: float
     _ends_when_sent: dict[int, int]  # streams that are reset as soon as what was said on them has left, with which code
 
-    def _begin_counting(self) -> None:
-        """Nothing has come, and nothing waits."""
-        self._choked = False
-        self._is_flushing = False
-        self._owed_pause = set()
-        self._ends_when_sent = {}
-        self._vain = VAIN_BURST
-        self._calm_at = self.proxy.clock
-
-    def _open(
-        self, transport: asyncio.Transport, role: Role, settings: dict[Setting, int], window: int, most_out: int
-    ) -> None:
-        """Begin on a connection, with `settings` towards the other end and a `window` (bytes) for all its streams.
-
-        `most_out`: bytes of a header section of ours at most.
-        """
-        self.transport = transport
-        transport.set_write_buffer_limits(_TRANSPORT_HIGH_WATER)
+    def _start_engine(self, role: Role, most_in: int, most_out: int) -> None:
+        """Nothing has come, and nothing waits. `most_in`, `most_out`: bytes of a header section at most."""
         limits = Configuration(
             auto_window_update=False,
-            max_inbound_header_list_size=settings[Setting.MAX_HEADER_LIST_SIZE] * _HEADER_ROOM,
+            max_inbound_header_list_size=most_in * _HEADER_ROOM,
             max_inbound_header_count=self.proxy.snapshot.settings.max_headers + _HEADER_COUNT_ROOM,
             max_send_header_block_length=most_out * _HEADER_ROOM,
         )
         self._engine = Connection(role, limits)
+        self._choked = False
+        self._is_flushing = False
+        self._owed_pause = {}
+        self._ends_when_sent = {}
+        self._vain = VAIN_BURST
+        self._calm_at = self.proxy.clock
+
+    def _open(self, transport: asyncio.Transport, settings: dict[Setting, int], window: int) -> None:
+        """Begin on a connection, with `settings` towards the other end and a `window` (bytes) for all its streams."""
+        self.transport = transport
+        transport.set_write_buffer_limits(_TRANSPORT_HIGH_WATER)
         self._engine.initiate_connection(settings)
         self._engine.set_local_window_size(window)
 
@@ -198,13 +193,13 @@ class FrameWriter(asyncio.Protocol):
         until that has left."""
         if self._engine.queued_body_size(stream.number) <= _HIGH_WATER:
             return False
-        self._owed_pause.add(stream)
+        self._owed_pause[stream] = None
         return True
 
     def _go_on(self) -> None:
         """Read again what the other end has caught up with."""
         for stream in [one for one in self._owed_pause if self._engine.queued_body_size(one.number) <= _LOW_WATER]:
-            self._owed_pause.discard(stream)
+            self._owed_pause.pop(stream, None)
             stream.go_on()
 
     def end_when_sent(self, number: int, code: int = NO_ERROR) -> None:

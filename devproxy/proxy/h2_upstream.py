@@ -114,7 +114,8 @@ class Http2Upstream(SharedConnection, FrameWriter):
         self._is_ending = False  # no new stream
         self._first = b""  # how what the service sends begins
         self._idle_since = proxy.clock
-        self._begin_counting()
+        settings = proxy.snapshot.settings
+        self._start_engine(Role.CLIENT, settings.max_response_header, settings.max_header)
         self._known: tuple[tuple[Pair, ...], bool, bytes] | None = None  # the last head, as it came
         self._response: ResponseHead | None = None  # and as it was read
 
@@ -125,7 +126,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
             Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
             Setting.MAX_HEADER_LIST_SIZE: settings.max_response_header,
         }
-        self._open(cast(asyncio.Transport, transport), Role.CLIENT, offered, _WINDOW, settings.max_header)
+        self._open(cast(asyncio.Transport, transport), offered, _WINDOW)
         self._address.opened.add(self)
         self._flush()
 
@@ -249,7 +250,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
     def let_go(self, stream: "Http2UpstreamStream") -> None:
         """Nobody waits for that stream any more."""
         self.streams.pop(stream.number, None)
-        self._owed_pause.discard(stream)
+        self._owed_pause.pop(stream, None)
         if not self.streams:
             self._idle_since = self.proxy.clock
             if self._is_ending:

@@ -5,10 +5,9 @@ a front by ALPN (RFC 7301). Plain HTTP on this port is told where https is; what
 Not here: certificates and contexts (`tls/contexts.py`), what the fronts do (`h1.py`, `h2.py`).
 
 How it works: a socket that was accepted is a `Handshake`, one of the proxy's connections, so that it counts among them,
-has a deadline on the same clock and ends with them. The loop's own TLS does the rest: one task for each handshake, none
-afterwards. Only so many handshakes are under way at once. Where there is no room, the one that has been silent for
-longest goes, once it has had a second, and others wait in the kernel's queue: who opens connections and says nothing
-keeps nobody out.
+has a deadline on the same clock and ends with them. There is one task for each handshake, none afterwards. Only so many
+handshakes are under way at once. Where there is no room, the one that has been silent for longest goes, once it has had
+a second, and others wait in the kernel's queue: who opens connections and says nothing keeps nobody out.
 """
 
 import asyncio
@@ -17,12 +16,13 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final
 
 from devproxy.addresses import LOOPBACKS, is_loopback
 from devproxy.http1.fields import Section
 from devproxy.http1.grammar import Fault, RequestHead
 from devproxy.net.sockets import keep_alive
+from devproxy.net.tls_transport import TlsTransport, shake_hands
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.https_redirect import misplaced
@@ -32,8 +32,6 @@ HANDSHAKES: Final = 128  # under way at once
 _PATIENCE: Final = 1.0  # seconds that each of them has in any case
 _ACCEPTED_AT_ONCE: Final = 64
 _RESPITE: Final = 1.0  # seconds without accepting, where the system has no descriptors left
-_SHUTDOWN: Final = 30.0  # seconds for a client to read what was sent to it, and say close_notify
-_NO_LIMIT: Final = 1e9  # seconds: the loop's own limit for a handshake is not ours
 _RECORD_OF_HANDSHAKE: Final = 0x16  # RFC 8446 §5.1
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\r\n")  # how HTTP begins
 
@@ -124,13 +122,15 @@ class TlsAcceptor:
 class Handshake(ClientConnection):
     """A client from accept(2) until its front has it. `began` is on the loop's clock."""
 
-    __slots__ = ("_acceptor", "_handed_over", "_sock", "_task", "began")
+    __slots__ = ("_acceptor", "_front", "_handed_over", "_has_front", "_sock", "_task", "began")
 
     def __init__(self, acceptor: TlsAcceptor, sock: socket.socket):
         self._acceptor = acceptor
         self._sock = sock
         self._task: asyncio.Task[None] | None = None
-        self._handed_over = False
+        self._handed_over = False  # `_look` has seen what comes
+        self._front: asyncio.Protocol | None = None
+        self._has_front = False
         self.began = acceptor.loop.time()
         self.keep_alive = False
         acceptor.handshakes[self] = None
@@ -148,38 +148,53 @@ class Handshake(ClientConnection):
             return
         except OSError:
             first = b""
-        loop, acceptor = self._acceptor.loop, self._acceptor
+        loop = self._acceptor.loop
         loop.remove_reader(self._sock.fileno())
         self._handed_over = True
         if not first or (first[0] != _RECORD_OF_HANDSHAKE and first[0] not in _LETTERS):
             self._sock.close()
             self._end()
         elif first[0] == _RECORD_OF_HANDSHAKE:
-            self._task = loop.create_task(self._shake_hands())
+            self._task = loop.create_task(self._greet())
+            self._task.add_done_callback(self._finish)
         else:
-            self._task = loop.create_task(self._hand_over(lambda: MisplacedConnection(acceptor.proxy), None))
+            self._end()  # the front counts itself
+            self._task = loop.create_task(self._redirect())
 
-    async def _shake_hands(self) -> None:
-        await self._hand_over(lambda: AlpnChoice(self._acceptor.fronts, self._end), await self._acceptor.context())
+    async def _greet(self) -> None:
+        """Shake hands, and give the connection to the front that ALPN chooses."""
+        acceptor = self._acceptor
+        context = await acceptor.context()
+        self._sock = sock = await shake_hands(context, self._sock, on_step=self._choose)
+        front = self._front or acceptor.fronts[sock.selected_alpn_protocol() or "http/1.1"]()
+        self._end()  # the front counts itself
+        TlsTransport(acceptor.loop, sock, front)
+        self._has_front = True
 
-    async def _hand_over(self, front: Callable[[], asyncio.Protocol], context: ssl.SSLContext | None) -> None:
-        """Make a connection of the socket, and end when the handshake has."""
-        loop = self._acceptor.loop
-        try:
-            with suppress(OSError):  # which an ssl.SSLError is: whoever came is told by an alert, or has gone
-                if context is None:
-                    self._end()  # the front counts itself
-                    await loop.connect_accepted_socket(front, self._sock)
-                else:
-                    await loop.connect_accepted_socket(
-                        front,
-                        self._sock,
-                        ssl=context,
-                        ssl_handshake_timeout=_NO_LIMIT,
-                        ssl_shutdown_timeout=_SHUTDOWN,
-                    )
-        finally:
+    def _choose(self, sock: ssl.SSLSocket) -> None:
+        """Make the front as soon as ALPN has chosen: what it keeps does not get the memory then that OpenSSL has filled
+        and gives back after the handshake, 5 to 10 KiB of it for each connection (HTTP/2 hardly writes to its own)."""
+        name = sock.selected_alpn_protocol()
+        if name and self._front is None:
+            self._front = self._acceptor.fronts[name]()
+
+    async def _redirect(self) -> None:
+        """Tell plain HTTP where it belongs."""
+        with suppress(OSError):
+            await self._acceptor.loop.connect_accepted_socket(
+                lambda: MisplacedConnection(self._acceptor.proxy), self._sock
+            )
+
+    def _finish(self, task: "asyncio.Task[None]") -> None:
+        """An ssl.SSLError, which is an OSError, has told who came by an alert; else nobody is there to be told."""
+        if not self._has_front:
+            self._sock.close()
             self._end()
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, OSError):
+            self._acceptor.loop.call_exception_handler(
+                {"message": "a client cannot be accepted on the port for HTTPS", "exception": error}
+            )
 
     def _end(self) -> None:
         """It is over, or its front has it."""
@@ -196,31 +211,12 @@ class Handshake(ClientConnection):
 
     def abort(self) -> None:
         """End it without a word."""
-        if not self._handed_over:
-            self._handed_over = True
+        if self._task is not None:
+            self._task.cancel()
+        else:
             self._acceptor.loop.remove_reader(self._sock.fileno())
             self._sock.close()
-        else:
-            with suppress(OSError):  # the loop has it: it reads the end, and closes it
-                self._sock.shutdown(socket.SHUT_RDWR)
         self._end()
-
-
-class AlpnChoice(asyncio.Protocol):
-    """What a connection has for a protocol during its handshake: it puts the front that was chosen in its place."""
-
-    __slots__ = ("_chosen", "_fronts")
-
-    def __init__(self, fronts: Fronts, chosen: Callable[[], None]):
-        self._fronts = fronts
-        self._chosen = chosen
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        name = transport.get_extra_info("ssl_object").selected_alpn_protocol()
-        front = self._fronts[name or "http/1.1"]()
-        self._chosen()
-        cast(asyncio.Transport, transport).set_protocol(front)
-        front.connection_made(transport)
 
 
 class MisplacedConnection(Http1Connection):

@@ -6,9 +6,6 @@ least recently used goes). It is looked at again after an hour, and when the fol
 certificate is renewed, and an authority that takes the place of an older one is used, without a restart.
 
 - No name, or one that nobody has: the alert unrecognized_name, and nothing of a certificate.
-- The TLS of asyncio and of uvloop closes a connection whose handshake has failed before the alert is sent, so that a
-  browser says "the connection was reset". Connections here (`sslobject_class`) tell of the failure only when they are
-  asked the next time; until then the loop believes that the handshake waits for the client, and sends what is there.
 - Sessions are resumed across the swap: OpenSSL makes and reads tickets, and keeps sessions, by the context that a
   connection began with, which is always the same one; Python gives all of its contexts one session id context. The
   callback runs for them too: up to TLS 1.2 with the name that the session was made for, whatever name comes with it.
@@ -24,7 +21,6 @@ import datetime as dt
 import ssl
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,7 +34,6 @@ LOOKED_AT_AGAIN: Final = dt.timedelta(hours=1)
 # TLS 1.2 as RFC 9113 §9.2.2 wants it for HTTP/2: ephemeral keys and AEAD. OpenSSL's own choice stands for TLS 1.3.
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _UNRECOGNIZED: Final = ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-_THROWN_AWAY: Final = 1 << 16  # bytes at once
 _INTERNAL: Final = ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
 
 
@@ -53,31 +48,6 @@ def _is_recent(moment: dt.datetime, now: dt.datetime) -> bool:
 
 def _ignore(_: object) -> None:
     pass
-
-
-class AlertedConnection(ssl.SSLObject):
-    """The server's side of a connection, which lets the alert of a failed handshake be sent (RFC 8446 §6.2), and throws
-    away what a client still sends at the end (§6.1): SSL_shutdown(3) takes that for an error, at which asyncio resets
-    the connection, and what the client has not read yet is lost."""
-
-    _failure: ssl.SSLError | None = None
-
-    def do_handshake(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        try:
-            super().do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError as failure:
-            self._failure = failure
-            raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "an alert is to be sent") from failure
-
-    def unwrap(self) -> None:
-        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-            while self.read(_THROWN_AWAY):
-                pass
-        super().unwrap()
 
 
 def ignore_undecodable_names() -> None:
@@ -198,7 +168,6 @@ class ServerContexts:
 
     def _new_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.sslobject_class = AlertedConnection
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.set_ciphers(_CIPHERS)

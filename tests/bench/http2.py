@@ -1,18 +1,23 @@
-"""HTTP/2 over TLS: small answers, asked for by h2load (nghttp2): 8 connections with 10 streams each.
+"""HTTP/2 over TLS: small answers, asked for by h2load (nghttp2): 8 connections with 10 streams each; idle connections.
 
-Lives here: the command, and what it prints.
+Lives here: the command and what it prints, and what a connection costs that has asked once and is then silent.
 Not here: certificates and the proxies (`tls.py`, `peers.py`), the order of rounds (`stages.py`).
 """
 
 import re
 import shutil
+import ssl
 import subprocess
+import time
+from contextlib import ExitStack
 
-from tests.bench import load
-from tests.bench.cpu import used
+from devproxy.proxy.h2_engine import Connection, Role, StreamClosed
+from tests.bench import load, tls
+from tests.bench.cpu import resident, used
 from tests.bench.process import BenchError, Cores, environment
 
 CONNECTIONS, STREAMS = 8, 10
+IDLE = 500  # connections, after as many that are not counted
 _DONE = re.compile(r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored")
 _LATENCY = re.compile(r"time for request: +\S+ +\S+ +(\S+?)(us|ms|s) ")
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -61,3 +66,34 @@ def measure(pid: int, port: int, host: str, seconds: float, cores: Cores) -> loa
         errors=int(result["errors"]),
         cpu=used(pid) - before,
     )
+
+
+def idle(pid: int, port: int, host: str) -> float:
+    """KiB of resident memory for each of many connections over TLS that have had one answer and say nothing more."""
+    context = tls.client_context()
+    context.set_alpn_protocols(["h2"])
+    with ExitStack() as stack:
+        for _ in range(IDLE):
+            _ask_once(stack.enter_context(tls.connected(port, host, context)), host)
+        before = resident(pid)
+        for _ in range(IDLE):
+            _ask_once(stack.enter_context(tls.connected(port, host, context)), host)
+        time.sleep(1)
+        return (resident(pid) - before) / 1024 / IDLE
+
+
+def _ask_once(connection: ssl.SSLSocket, host: str) -> None:
+    engine = Connection(Role.CLIENT)
+    engine.initiate_connection()
+    pairs = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", host.encode()), (b":path", b"/")]
+    fields = [(name.lower().encode(), value.encode()) for name, value in load.FIELDS.items() if name not in _LEFT_OUT]
+    engine.send_request([*pairs, *fields], end_stream=True)
+    while True:
+        connection.sendall(engine.data_to_send())
+        data = connection.recv(65536)
+        if not data:
+            raise BenchError("an HTTP/2 connection ended before it was answered")
+        engine.receive_data(data)
+        if any(isinstance(event, StreamClosed) for event in engine.events()):
+            connection.sendall(engine.data_to_send())
+            return

@@ -48,11 +48,15 @@ def ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}×"
 
 
-TLS_COLUMNS = (("CPU ms/100 MB", "tls_cpu_ms_per_100mb", 1), ("first byte ms", "tls_first_byte_ms", 2))
+TLS_COLUMNS = (
+    ("CPU ms/100 MB", "tls_cpu_ms_per_100mb", 1),
+    ("first byte ms", "tls_first_byte_ms", 2),
+    ("KiB/idle HTTP/2", "h2_idle_kib", 1),
+)
 
 
 def tls_table(results: Results) -> str:
-    """Large bodies and new connections over TLS, and both as a multiple of nginx's."""
+    """Large bodies, new connections and idle ones over TLS, and each as a multiple of nginx's."""
     rows = []
     for name in results.names():
         cells = [

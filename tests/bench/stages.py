@@ -248,6 +248,11 @@ class Bench:
         with ExitStack() as stack:
             origin = stack.enter_context(http_origin(folder / "origin", self.cores))
             running = self.start_tls(stack, [*here, tls.Haproxy()], origin, pem)
+            for name, (site, process) in running.items():
+                try:
+                    self.results.add(name, "h2_idle_kib", http2.idle(process.pid, site.port, HOST))
+                except (BenchError, OSError) as error:
+                    self.results.fail(f"{name} idle HTTP/2", str(error))
             for _ in range(self.settings.rounds):
                 for name, (site, process) in running.items():
                     try:

@@ -137,6 +137,7 @@ class TlsTransport(asyncio.Transport):
                 "peername": sock.getpeername(),
                 "sslcontext": sock.context,
                 "ssl_object": sock,
+                "server_name": getattr(sock.context, "hostname", ""),
             }
         )
         self._loop = loop

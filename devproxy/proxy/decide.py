@@ -173,7 +173,7 @@ def _route_host(reading: Reading, is_name: bool) -> None:
     reading.routes = table.lookup(host) if is_name else None
     if reading.routes is None:
         known = is_name and table.covers(host)
-        reading.refusal = _unknown_host(reading, direct=_is_direct(reading)) if known else _misdirected(table)
+        reading.refusal = _unknown_host(reading, direct=_is_direct(reading)) if known else misdirected(table)
 
 
 def _is_direct(reading: Reading) -> bool:
@@ -213,7 +213,8 @@ def _of_tcp(service: Service) -> Respond:
     return Respond(404, "unknown-host", detail, fix, service=service.id)
 
 
-def _misdirected(table: RouteTable) -> Respond:
+def misdirected(table: RouteTable) -> Respond:
+    """The answer at a name that none of the registry can be."""
     return Respond(
         421,
         "misdirected",
@@ -275,7 +276,7 @@ def decide(reading: Reading, fields: Section, method: bytes, target: bytes) -> R
 
 def _refused(reading: Reading, fields: Section) -> Respond | Control:
     """What a name without routes gets; a page from elsewhere learns no names."""
-    refusal = reading.refusal or _misdirected(reading.table)
+    refusal = reading.refusal or misdirected(reading.table)
     if not isinstance(refusal, Respond) or reading.evidence or fields.referer is None:
         return refusal
     return _unknown_host(reading, direct=False) if refusal.names or refusal.service else refusal

@@ -28,7 +28,7 @@ from devproxy.http1.framing import ChunkError, checked_trailers
 from devproxy.http1.grammar import Fault, head_too_large, request_fault
 from devproxy.http1.response import ResponseHead, http_date
 from devproxy.proxy.answers import Respond, invalid_answer
-from devproxy.proxy.decide import Reading, read, target_fault
+from devproxy.proxy.decide import Reading, misdirected, read, target_fault
 from devproxy.proxy.dispatch import dispatch
 from devproxy.proxy.exchange import NEVER, Exchange
 from devproxy.proxy.forward import Peer
@@ -199,8 +199,16 @@ class Http2Connection(ClientConnection, FrameWriter):
             return reading
         made = read(fields, 1, table)
         if not isinstance(made, Fault):
+            if isinstance(made.refusal, Respond) and self._is_anothers(made.host):
+                made.refusal = misdirected(table)
             self._reading = made
         return made
+
+    def _is_anothers(self, host: str) -> bool:
+        """Whether the connection was made for another name, and has no certificate of this one: a client that shares
+        it between names is sent away from it (RFC 9113 §9.1.1)."""
+        name = self.transport.get_extra_info("server_name")
+        return bool(name) and name != host
 
     def _read_section(
         self, stream: "Http2Stream", pseudo: PseudoFields, known: tuple[bytes, tuple[Pair, ...], bool]

@@ -62,6 +62,12 @@ def ignore_undecodable_names() -> None:
     sys.unraisablehook = hook
 
 
+class NamedContext(ssl.SSLContext):
+    """A context that knows whose certificate it has: a hostname in lower case, empty for none."""
+
+    hostname = ""
+
+
 @dataclass(slots=True)
 class _HostContext:
     context: ssl.SSLContext
@@ -145,8 +151,10 @@ class ServerContexts:
             if known is not None and written == known.written:
                 context = known.context
             else:
-                context = self._new_context()
-                context.load_cert_chain(file)
+                named = self._new_context()
+                named.load_cert_chain(file)
+                named.hostname = hostname
+                context = named
         except OSError as error:  # ssl.SSLError is one
             raise DevproxyError(f"the certificate of {hostname} cannot be used", why=str(error)) from error
         return _HostContext(context, written, self._store.version(), now)
@@ -166,8 +174,8 @@ class ServerContexts:
             self._told = str(error)
             self._on_error(error)
 
-    def _new_context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    def _new_context(self) -> NamedContext:
+        context = NamedContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.set_ciphers(_CIPHERS)

@@ -128,6 +128,20 @@ def test_curl_gets_what_the_service_says(serve_tls: Start, version: str) -> None
         assert up.record.requests[-1].headers["x-forwarded-port"] == str(devproxy.https_port)
 
 
+def test_a_connection_that_is_shared_between_names_carries_none_but_registered_ones(serve_tls: Start) -> None:
+    with origin(saying("web")) as web, origin(saying("api")) as api:
+        devproxy = serve_tls(f"{upstream(web.port)}\n[services.api]\nport = {api.port}\n")
+        status = ("-o", os.devnull, "-w", "%{http_code}")
+
+        def asked(host: str, *argv: str) -> str:
+            return curl(devproxy, "--http2", "-H", f"Host: {host}:{devproxy.https_port}", *argv)
+
+        assert asked("api.localhost") == "api"
+        assert asked("nobody.localhost", *status) == "421"
+        assert asked("nobody.example", *status) == "421"
+        assert asked(NAME, *status) == "200"
+
+
 @pytest.mark.slow
 @VERSIONS
 def test_a_hundred_megabytes_arrive_as_they_were_sent(serve_tls: Start, tmp_path: Path, version: str) -> None:

@@ -222,9 +222,10 @@ def read_response_head(
     minor, status, _, start, end = line
     if end > max_header:
         return _too_large(max_header)
-    fields = section(buffer[start : end - 4], max_headers)
+    lines = buffer[start : end - 4] if start < end - 4 else b""
+    fields = section(lines, max_headers)
     if isinstance(fields, Fault):
-        fields = section(without_space(buffer[start : end - 4]), max_headers)
+        fields = section(without_space(lines), max_headers)
     if isinstance(fields, Fault):
         return _not_fields(fields)
     response = None if last is None else last.again(buffer[:end], line, fields, method)

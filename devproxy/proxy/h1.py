@@ -198,7 +198,7 @@ class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
         proxy = self.proxy
         settings = proxy.snapshot.settings
         method, target, minor, start, end = head
-        raw = data[start : end - 4]
+        raw = data[start : end - 4] if start < end - 4 else b""
         reading, fields = self._reading, self._fields
         if fields is None or fields.raw != raw:
             read_fields = section(raw, settings.max_headers)

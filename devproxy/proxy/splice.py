@@ -133,7 +133,8 @@ class Splice:
         """Hand what is held to the sink; False where it takes no more at present."""
         try:
             while self._first:
-                self._first = self._first[os.write(self._sink, self._first) :]
+                written = os.write(self._sink, self._first)
+                self._first = self._first[written:]
             self._pipe.deliver(self._sink)
         except BlockingIOError:
             return False

@@ -221,7 +221,8 @@ class Flow:
     def _writable(self) -> None:
         try:
             if self._rest:
-                self._rest = memoryview(self._rest)[self.sink.send(self._rest) :]
+                sent = self.sink.send(self._rest)
+                self._rest = memoryview(self._rest)[sent:]
                 if self._rest:
                     return
                 self._rest = b""

@@ -31,7 +31,8 @@ def is_request(first: bytes) -> bool | None:
     elif method in _METHODS:
         may_be = True
     else:
-        may_be = rest[:1] == b"/" and _TOKEN.fullmatch(method) is not None
+        is_cut = not rest and len(method) >= _LONG_WORD  # between the method and the path
+        may_be = (is_cut or rest[:1] == b"/") and _TOKEN.fullmatch(method) is not None
     if not may_be:
         return False
     if ending:

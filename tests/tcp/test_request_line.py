@@ -1,7 +1,7 @@
 """`tcp/request_line.py`: what a browser sends is known by its first line, however it comes; nothing else is."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devproxy.tcp.request_line import LONGEST, is_request
@@ -43,6 +43,7 @@ def test_a_page_that_has_fooled_dns_may_use_any_method(method: str, target: str,
     assert is_request(f"{method} {target} HTTP/1.1\r\n".encode() + rest) is True
 
 
+@example(1 << 12, "/", [(1 << 12) + 1])
 @given(st.integers(1 << 12, LONGEST - 1), TARGETS, st.lists(st.integers(1 << 12, LONGEST), max_size=3))
 def test_a_method_that_is_too_long_for_one_read_is_one(length: int, target: str, places: list[int]) -> None:
     head = b"A" * length + f" {target} HTTP/1.1\r\n".encode()

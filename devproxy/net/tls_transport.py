@@ -7,8 +7,7 @@ How it works: OpenSSL reads and writes the socket itself (SSL_read(3), SSL_write
 ready. The transports for TLS that asyncio and uvloop have stand on one for TCP, and pass everything through memory that
 they keep: a connection through which bodies have gone costs 120 to 210 KiB with uvloop's, 280 and more with asyncio's,
 and 15 here, nearly all of it OpenSSL's. Neither says when all has been sent, or ends a connection so that a peer which
-sends more than was asked for can read why. CPU is the same: the one recv(2) more for each record (its length comes
-first) costs what the copies did.
+sends more than was asked for can read why. There is one recv(2) more for each record, whose length comes first.
 
 The end (RFC 8446 §6.1): what waits is sent, then close_notify, then FIN; what still comes is thrown away until the
 peer has closed as well, so that no reset takes from it what it has not read. A connection that is cut gets no
@@ -116,6 +115,7 @@ class TlsTransport(asyncio.Transport):
         "_is_writing",
         "_loop",
         "_low",
+        "_many",
         "_patience",
         "_paused",
         "_pieces",
@@ -143,6 +143,7 @@ class TlsTransport(asyncio.Transport):
         self._loop = loop
         self._sock = sock
         self._descriptor = sock.fileno()
+        self._many = 1 if sock.selected_alpn_protocol() == "h2" else _MANY  # its streams each have a record
         self._receive = sock.recv
         self._send = sock.send
         self._is_open = True  # until `connection_lost` is on its way
@@ -218,7 +219,7 @@ class TlsTransport(asyncio.Transport):
         except OSError as error:
             self._lose(error)
             return
-        if len(data) >= _MANY:
+        if len(data) >= self._many:
             data = self._read_more(data)
         try:
             if data:

@@ -18,25 +18,31 @@ from tests.wire.h2_service import Http2Service
 from tests.wire.harness import OK, Stage, get
 from tests.wire.test_h2_upstream import h2c
 
+KINDS = (Exchange, Http2Connection, Http2Stream, Http2UpstreamStream, Retry)
+
 
 @pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Nothing is collected meanwhile, and what the test finds is its own."""
+def before() -> Iterator[list[object]]:
+    """What other tests have left, which something may keep for good. Nothing is collected during the test."""
     gc.collect()
     gc.disable()
-    yield
+    yield there()
     gc.enable()
 
 
-def left() -> set[str]:
-    """The kinds of a request's objects that there still are."""
-    kinds = (Exchange, Http2Connection, Http2Stream, Http2UpstreamStream, Retry)
-    return {type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds)}
+def there() -> list[object]:
+    """The objects of requests that there are."""
+    return [one for one in gc.get_objects() if isinstance(one, KINDS)]
+
+
+def left(before: list[object]) -> set[str]:
+    """The kinds of those that there still are, and were not before."""
+    known = {id(one) for one in before}
+    return {type(one).__name__ for one in there() if id(one) not in known}
 
 
 @pytest.mark.parametrize("end", ["whole", "client", "service"])
-@pytest.mark.usefixtures("uncollected")
-async def test_of_a_request_by_http_1_1(stage: Stage, end: str) -> None:
+async def test_of_a_request_by_http_1_1(stage: Stage, before: list[object], end: str) -> None:
     await stage.start()
     client, up, _ = await stage.ask(get())
     if end == "service":
@@ -47,12 +53,11 @@ async def test_of_a_request_by_http_1_1(stage: Stage, end: str) -> None:
         await client.response()
     client.close()
     await until(lambda: not stage.proxy.connections)
-    await until(lambda: not left())
+    await until(lambda: not left(before))
 
 
 @pytest.mark.parametrize("end", ["whole", "client", "service"])
-@pytest.mark.usefixtures("uncollected")
-async def test_of_a_request_by_http_2(stage: Stage, end: str) -> None:
+async def test_of_a_request_by_http_2(stage: Stage, before: list[object], end: str) -> None:
     await stage.start(h2c(stage))
     client = await stage.connect()
     await client.send(get())
@@ -66,4 +71,4 @@ async def test_of_a_request_by_http_2(stage: Stage, end: str) -> None:
         await client.response()
     client.close()
     await until(lambda: not stage.proxy.connections)
-    await until(lambda: not left())
+    await until(lambda: not left(before))

@@ -16,14 +16,13 @@ import os
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from devproxy.net.sockdiag import peer_is_orphan, peer_unread
 
 if TYPE_CHECKING:
     import asyncio  # `ls` has no time to import it
-
-    from devproxy.net.tls_transport import TlsTransport
 
 if sys.platform != "win32":
     import fcntl
@@ -123,14 +122,13 @@ def unread(transport: "asyncio.BaseTransport") -> bytes:
 
     Nothing on Windows, without TLS.
     """
-    if is_tls(transport):
-        return cast("TlsTransport", transport).unread()
     sock = transport.get_extra_info("socket")
-    if sock is None or sys.platform == "win32":
+    if sock is None or (sys.platform == "win32" and not is_tls(transport)):
         return b""
+    read = sock.recv if is_tls(transport) else partial(os.read, sock.fileno())
     found = bytearray()
     with contextlib.suppress(OSError):
-        while len(found) < _MOST_UNREAD and (piece := os.read(sock.fileno(), _READ)):
+        while len(found) < _MOST_UNREAD and (piece := read(_READ)):
             found += piece
     return bytes(found)
 

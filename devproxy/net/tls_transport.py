@@ -29,7 +29,6 @@ _MANY: Final = 1 << 12  # bytes: behind a record of so many there probably is an
 _TURN: Final = 1 << 16  # bytes read before the protocol gets them
 _PIECE: Final = 1 << 16  # bytes given to SSL_write at once: where it has to wait, it wants the same ones again
 _HIGH_WATER: Final = 1 << 16
-_MOST_UNREAD: Final = 4 << 20  # bytes, of a connection that has failed
 _PATIENCE: Final = 30.0  # seconds for the peer to read some of what waits, and to close in the end
 _NOBODY: Final = asyncio.Protocol()  # in whose place a protocol was that has lost its connection
 _FIN_IS_AN_END: Final = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # none before OpenSSL 3
@@ -200,7 +199,9 @@ class TlsTransport(asyncio.Transport):
                 self._loop.remove_reader(self._descriptor)
 
     def _readable(self) -> None:
-        if self._closing or not self._is_watching:
+        if not self._is_watching:  # it was called for what is not wanted any more
+            return
+        if self._closing:
             self._throw_away()
             return
         try:
@@ -221,6 +222,10 @@ class TlsTransport(asyncio.Transport):
             return
         if len(data) >= self._many:
             data = self._read_more(data)
+        self._deliver(data)
+
+    def _deliver(self, data: bytes) -> None:
+        """Tell the protocol what has come; nothing is the end."""
         try:
             if data:
                 self._protocol.data_received(data)
@@ -264,14 +269,6 @@ class TlsTransport(asyncio.Transport):
         )
         self._lose(error)
 
-    def unread(self) -> bytes:
-        """What had come before the connection failed, decrypted; at most 4 MiB of it."""
-        found = bytearray()
-        with suppress(OSError):
-            while len(found) < _MOST_UNREAD and (piece := self._receive(_RECORD)):
-                found += piece
-        return bytes(found)
-
     # Writing.
 
     def get_write_buffer_size(self) -> int:
@@ -298,9 +295,10 @@ class TlsTransport(asyncio.Transport):
                 self._lose(error)
                 return
         self._keep(data)
-        if not self._is_writing:
+        if self._is_writing:
+            self._mind_limits()
+        else:
             self._writable()
-        self._mind_limits()
 
     def _keep(self, data: bytes | bytearray | memoryview) -> None:
         whole = data if isinstance(data, bytes) else bytes(data)
@@ -389,6 +387,8 @@ class TlsTransport(asyncio.Transport):
             self._lose(None)
 
     def _say_end(self) -> None:
+        if not self._is_open:  # it was lost, and a cut one is not to look whole
+            return
         if self._tells_end:
             try:
                 self._sock.unwrap()
@@ -406,8 +406,6 @@ class TlsTransport(asyncio.Transport):
 
     def _throw_away(self) -> None:
         """What comes after our end: nobody reads it, encrypted or not."""
-        if not self._is_watching:
-            return
         try:
             for _ in range(_TURN // _RECORD):
                 if not socket.socket.recv(self._sock, _RECORD):

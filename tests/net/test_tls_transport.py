@@ -266,6 +266,18 @@ async def test_a_cut_end_is_never_taken_for_a_whole_one(link: Link, cut: Callabl
     await until(lambda: link.ours.events == ["lost"])
 
 
+async def test_one_that_is_reset_as_soon_as_all_was_sent_does_not_look_whole(link: Link) -> None:
+    """By its protocol, which hears of it while the transport is closing."""
+    link.transport.set_write_buffer_limits(0)
+    data = b"y" * (8 * MIB)
+    link.ours.resume_writing = lambda: reset(link.transport)  # type: ignore[method-assign]
+    link.transport.write(data)
+    assert link.transport.get_write_buffer_size()
+    link.transport.close()
+    with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
+        await link.read(len(data) + 1)  # returns where close_notify comes
+
+
 async def test_a_peer_that_never_reads_is_not_waited_for(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls_transport, "_PATIENCE", 0.01)
     for _ in range(4):

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from devproxy.text import plural
+from devproxy.text import plural, ports_in_words
 
 CAPACITY = 500
 
@@ -46,8 +46,7 @@ class Started(Event, frozen=True):
     https: int | None = None
 
     def text(self) -> str:
-        ports = f"ports {self.http} and {self.https} (https)" if self.https else f"port {self.http}"
-        return f"devproxy {self.version} started on {ports}"
+        return f"devproxy {self.version} started on {ports_in_words(self.http, self.https)}"
 
 
 class Services(Event, frozen=True):

@@ -213,6 +213,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def ports_in_words(http: int | None, https: int | None) -> str:
+    """The ports that the proxy has."""
+    return f"ports {http} and {https} (https)" if https else f"port {http}"
+
+
 def listed(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -17,7 +17,7 @@ from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding, WaitingRequests
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, Service
-from devproxy.text import devproxy_command, plural, safe_html
+from devproxy.text import devproxy_command, plural, ports_in_words, safe_html
 from devproxy.urls import Ports, mount_url, service_url
 
 MOST_FINDINGS = 100
@@ -122,11 +122,9 @@ def _summary(view: ControlContext) -> str:
         *counts(view.conditions()),
         *([plural(len(registry.problems), "problem")] * bool(registry.problems)),
     ]
-    return f'<p class="summary">{" · ".join(facts)} · {_where(view.ports())}, this machine only</p>'
-
-
-def _where(ports: Ports) -> str:
-    return f"ports {ports.http} and {ports.https} (https)" if ports.https else f"port {ports.http}"
+    ports = view.ports()
+    where = ports_in_words(ports.http, ports.https)
+    return f'<p class="summary">{" · ".join(facts)} · {where}, this machine only</p>'
 
 
 def _notices(notices: Iterable[str]) -> str:

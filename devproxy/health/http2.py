@@ -21,13 +21,12 @@ from ngh2 import (
 )
 
 from devproxy.http1.grammar import Fault
+from devproxy.http1.h2_fields import CANCEL, HTTP_1_1_REQUIRED, response_head
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, read_response_head
 from devproxy.registry.model import ProxySettings
 from devproxy.text import shown_bytes
 
 _ROOM = 4  # times the limit of a header, beyond which the library refuses what we answer in words
-_CANCEL = 0x8
-_HTTP_1_1_REQUIRED = 0xD
 _PREFACE = b"HTTP/"  # how an answer begins that is none of HTTP/2
 
 
@@ -87,14 +86,13 @@ class Http2Reader:
         if isinstance(event, ResponseReceived):
             return self._status(event.headers)
         if isinstance(event, StreamClosed):
-            self.wants_http1 = event.error_code == _HTTP_1_1_REQUIRED
+            self.wants_http1 = event.error_code == HTTP_1_1_REQUIRED
             return f"it reset the request without answering (code {event.error_code:#x}, RFC 9113 §7)"
         return None
 
     def _status(self, headers: Sequence[tuple[bytes, bytes]]) -> int | str:
         """The status of an answer; a phrase where the proxy would not pass its head on."""
-        lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name[:1] != b":"]
-        head = b"HTTP/1.1 %b \r\n%b\r\n" % (dict(headers)[b":status"], b"".join(lines))
+        head = response_head(headers, b"HEAD", is_whole=False)
         limits = self._settings
         read = read_response_head(head, b"HEAD", limits.max_response_header, limits.max_headers)
         assert read is not None  # it is whole
@@ -103,5 +101,5 @@ class Http2Reader:
     def _part(self) -> None:
         """Say that nothing more is wanted."""
         with suppress(NGH2Error):  # it has ended
-            self._connection.reset_stream(self._stream, _CANCEL)
+            self._connection.reset_stream(self._stream, CANCEL)
             self._connection.terminate_connection()

@@ -56,7 +56,7 @@ class ResponseHead:
     `undated` is `plain` without its empty line where the service has sent no Date, which a proxy has to add (RFC 9110
     §6.6.1): `plain` is empty then, since it would grow old. `is_own`: it is of devproxy's own pages. `pitfalls`: what
     its service should know, None nearly always. `pairs`: the same head as a list for HTTP/2, once it was asked for
-    (`proxy/h2_fields.py`).
+    (`h2_fields.py`).
     """
 
     __slots__ = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from devproxy.health.state import start_in_words
 from devproxy.http1.grammar import TLS_HELLO, Fault
-from devproxy.proxy.h2_fields import REFUSED_STREAM
+from devproxy.http1.h2_fields import REFUSED_STREAM
 from devproxy.registry.model import Service
 from devproxy.registry.resolve import trust_command
 

@@ -26,13 +26,13 @@ from typing import Final
 from devproxy.http1.fields import Section
 from devproxy.http1.framing import CHUNKED
 from devproxy.http1.grammar import Fault
+from devproxy.http1.h2_fields import INTERNAL_ERROR, WEBSOCKET
 from devproxy.http1.response import ENDLESS_INTERIM, Pitfalls, ResponseHead, switch_fault
 from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, reset_early, too_many_waiting
 from devproxy.proxy.decide import Reading, own_pages
 from devproxy.proxy.error_pages import render
 from devproxy.proxy.forward import pass_mark
 from devproxy.proxy.gates import Dormant, start_timeout
-from devproxy.proxy.h2_fields import INTERNAL_ERROR, WEBSOCKET
 from devproxy.proxy.in_process import connect_in_process
 from devproxy.proxy.interfaces import ClientStream, ResponseReceiver
 from devproxy.proxy.pitfalls import note_pitfalls

@@ -21,6 +21,7 @@ from typing import Final, cast
 from devproxy.http1.fields import Section, section
 from devproxy.http1.framing import CHUNKED, ChunkedReader, ChunkError, chunk, delimited, last_chunk
 from devproxy.http1.grammar import END, Fault, RequestHead, early_fault, head_too_large, known_request, request_head
+from devproxy.http1.h2_fields import INTERNAL_ERROR
 from devproxy.http1.response import ResponseHead, date_line
 from devproxy.net.sockets import is_gone, reset
 from devproxy.proxy.answers import Respond
@@ -28,7 +29,6 @@ from devproxy.proxy.decide import Reading, absolute, read, target_fault
 from devproxy.proxy.dispatch import dispatch
 from devproxy.proxy.exchange import NEVER, Exchange
 from devproxy.proxy.forward import Peer
-from devproxy.proxy.h2_fields import INTERNAL_ERROR
 from devproxy.proxy.interfaces import ClientConnection, ClientStream, ProxyState, empty_request
 from devproxy.proxy.pool import UpstreamAddress
 from devproxy.proxy.splice import SOURCE, WORTHWHILE

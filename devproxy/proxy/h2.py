@@ -26,6 +26,22 @@ from typing import Any, Final, cast
 from devproxy.http1.fields import Section, section
 from devproxy.http1.framing import ChunkError, checked_trailers
 from devproxy.http1.grammar import Fault, head_too_large, request_fault
+from devproxy.http1.h2_fields import (
+    ENHANCE_YOUR_CALM,
+    HTTP_1_1_REQUIRED,
+    INTERNAL_ERROR,
+    NO_ERROR,
+    PROTOCOL_ERROR,
+    WEBSOCKET,
+    Pair,
+    PseudoFields,
+    lines_of_list,
+    list_of_lines,
+    pseudo_fields,
+    request_section,
+    response_fields,
+    switched_fields,
+)
 from devproxy.http1.response import ResponseHead, http_date
 from devproxy.proxy.answers import Respond, invalid_answer
 from devproxy.proxy.decide import Reading, misdirected, read, target_fault
@@ -51,22 +67,6 @@ from devproxy.proxy.h2_engine import (
     StreamClosed,
     TrailersReceived,
     WindowUpdated,
-)
-from devproxy.proxy.h2_fields import (
-    ENHANCE_YOUR_CALM,
-    HTTP_1_1_REQUIRED,
-    INTERNAL_ERROR,
-    NO_ERROR,
-    PROTOCOL_ERROR,
-    WEBSOCKET,
-    Pair,
-    PseudoFields,
-    lines_of_list,
-    list_of_lines,
-    pseudo_fields,
-    request_section,
-    response_fields,
-    switched_fields,
 )
 from devproxy.proxy.h2_tunnel import StreamTransport
 from devproxy.proxy.interfaces import ClientConnection, ClientStream, ProxyState, empty_request

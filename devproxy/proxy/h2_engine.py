@@ -34,7 +34,7 @@ from ngh2 import (
     WindowUpdated,
 )
 
-from devproxy.proxy.h2_fields import NO_ERROR
+from devproxy.http1.h2_fields import NO_ERROR
 
 if TYPE_CHECKING:
     from devproxy.proxy.interfaces import ProxyState
@@ -66,9 +66,7 @@ __all__ = (
 
 STREAM_WINDOW: Final = 1 << 18  # bytes of a body that may wait for whoever it is passed on to
 _TRANSPORT_HIGH_WATER: Final = 1 << 18  # bytes of frames that may wait for the kernel
-_HEADER_ROOM: Final = (
-    4  # times the limit of a header: what is beyond that ends the connection instead of being answered
-)
+_HEADER_ROOM: Final = 4  # times the limit of a header, beyond which the connection ends instead of being answered
 _HEADER_COUNT_ROOM: Final = 1024  # fields above `max_headers`, likewise
 _HIGH_WATER: Final = 1 << 17  # bytes of a body that may wait in the engine before where it comes from is no longer read
 _LOW_WATER: Final = 1 << 15

@@ -8,7 +8,7 @@ Not here: the tunnel (`tunnel.py`), what else a stream is (`h2.py`, `h2_upstream
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from devproxy.proxy.h2_fields import CANCEL
+from devproxy.http1.h2_fields import CANCEL
 
 if TYPE_CHECKING:
     from devproxy.proxy.h2_engine import FrameWriter

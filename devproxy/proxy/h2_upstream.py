@@ -22,6 +22,23 @@ from typing import Any, Final, cast
 
 from devproxy.http1.framing import CHUNKED, ChunkError, checked_trailers
 from devproxy.http1.grammar import Fault
+from devproxy.http1.h2_fields import (
+    CANCEL,
+    ENHANCE_YOUR_CALM,
+    HTTP_1_1_REQUIRED,
+    INADEQUATE_SECURITY,
+    INTERNAL_ERROR,
+    NO_ERROR,
+    PROTOCOL_ERROR,
+    REFUSED_STREAM,
+    Pair,
+    connect_list,
+    lines_of_list,
+    list_of_lines,
+    request_list,
+    response_head,
+    switching_head,
+)
 from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead, accept_of, read_response_head
 from devproxy.proxy.h2_engine import (
     STREAM_WINDOW,
@@ -42,23 +59,6 @@ from devproxy.proxy.h2_engine import (
     StreamReset,
     TrailersReceived,
     WindowUpdated,
-)
-from devproxy.proxy.h2_fields import (
-    CANCEL,
-    ENHANCE_YOUR_CALM,
-    HTTP_1_1_REQUIRED,
-    INADEQUATE_SECURITY,
-    INTERNAL_ERROR,
-    NO_ERROR,
-    PROTOCOL_ERROR,
-    REFUSED_STREAM,
-    Pair,
-    connect_list,
-    lines_of_list,
-    list_of_lines,
-    request_list,
-    response_head,
-    switching_head,
 )
 from devproxy.proxy.h2_tunnel import StreamTransport
 from devproxy.proxy.interfaces import ProxyState, ResponseReceiver
@@ -226,9 +226,10 @@ class Http2Upstream(SharedConnection, FrameWriter):
         self._take(engine.events(), _HANDLERS)
         if self._owed_pause:
             self._go_on()
-        with suppress(NGH2Error):  # it is ending
-            if self._ends_when_sent and self._end_sent():
-                self.flush_soon()
+        if self._ends_when_sent:
+            with suppress(NGH2Error):  # it is ending
+                if self._end_sent():
+                    self.flush_soon()
         if not engine.want_read and not engine.want_write and not self._choked:
             self._is_ending = True
             if not self.transport.is_closing():

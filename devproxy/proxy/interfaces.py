@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from devproxy.http1.fields import Section
 from devproxy.http1.grammar import Fault
+from devproxy.http1.h2_fields import INTERNAL_ERROR
 from devproxy.http1.response import Pitfalls, ResponseHead
 from devproxy.proxy.answers import Respond
 from devproxy.proxy.decide import Reading
 from devproxy.proxy.forward import Peer
 from devproxy.proxy.gates import Dormant, Gate
-from devproxy.proxy.h2_fields import INTERNAL_ERROR
 from devproxy.proxy.pool import Pool, UpstreamAddress
 from devproxy.proxy.splice import Splice
 from devproxy.proxy.tunnel import TunnelEnd

@@ -70,7 +70,7 @@ class NamedContext(ssl.SSLContext):
 
 @dataclass(slots=True)
 class _HostContext:
-    context: ssl.SSLContext
+    context: NamedContext
     written: tuple[Path, int, int]  # the file, and which one it was
     version: int
     looked_at: dt.datetime
@@ -151,10 +151,9 @@ class ServerContexts:
             if known is not None and written == known.written:
                 context = known.context
             else:
-                named = self._new_context()
-                named.load_cert_chain(file)
-                named.hostname = hostname
-                context = named
+                context = self._new_context()
+                context.load_cert_chain(file)
+                context.hostname = hostname
         except OSError as error:  # ssl.SSLError is one
             raise DevproxyError(f"the certificate of {hostname} cannot be used", why=str(error)) from error
         return _HostContext(context, written, self._store.version(), now)

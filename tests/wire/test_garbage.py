@@ -16,6 +16,7 @@ from devproxy.proxy.retry import Retry
 from tests.waiting import until
 from tests.wire.h2_service import Http2Service
 from tests.wire.harness import OK, Stage, get
+from tests.wire.peer import Peer
 from tests.wire.test_h2_upstream import h2c
 
 KINDS = (Exchange, Http2Connection, Http2Stream, Http2UpstreamStream, Retry)
@@ -41,6 +42,15 @@ def left(before: list[object]) -> set[str]:
     return {type(one).__name__ for one in there() if id(one) not in known}
 
 
+async def finish(stage: Stage, client: Peer, before: list[object], end: str) -> None:
+    """Read an answer where there is one, end the connection, and find nothing left."""
+    if end != "client":
+        await client.response()
+    client.close()
+    await until(lambda: not stage.proxy.connections)
+    await until(lambda: not left(before))
+
+
 @pytest.mark.parametrize("end", ["whole", "client", "service"])
 async def test_of_a_request_by_http_1_1(stage: Stage, before: list[object], end: str) -> None:
     await stage.start()
@@ -49,11 +59,7 @@ async def test_of_a_request_by_http_1_1(stage: Stage, before: list[object], end:
         up.close()
     elif end == "whole":
         await up.send(OK)
-    if end != "client":
-        await client.response()
-    client.close()
-    await until(lambda: not stage.proxy.connections)
-    await until(lambda: not left(before))
+    await finish(stage, client, before, end)
 
 
 @pytest.mark.parametrize("end", ["whole", "client", "service"])
@@ -67,8 +73,4 @@ async def test_of_a_request_by_http_2(stage: Stage, before: list[object], end: s
         await up.reset(stream, 2)
     elif end == "whole":
         await up.answer(stream)
-    if end != "client":
-        await client.response()
-    client.close()
-    await until(lambda: not stage.proxy.connections)
-    await until(lambda: not left(before))
+    await finish(stage, client, before, end)

@@ -8,8 +8,10 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
 from devproxy.registry.model import Upstream
+from tests.wire.asleep import KEY, UPGRADE
 from tests.wire.h2_service import Http2Service
 from tests.wire.harness import Stage, get, service
+from tests.wire.peer import Peer
 from tests.wire.tls_peer import server_context
 
 Alpn = list[str]
@@ -80,6 +82,17 @@ async def started(stage: Stage, made: TlsService) -> None:
     await stage.start(service("web", Upstream("https", ("127.0.0.1",), made.port)))
 
 
+async def answered_once(stage: Stage, made: TlsService) -> tuple[Peer, Http2Service]:
+    """A client, and the connection of HTTP/2 on which its first request was answered."""
+    await started(stage, made)
+    client = await stage.connect()
+    await client.send(get())
+    up = await made.connections.get()
+    await up.answer(await up.request())
+    await client.response()
+    return client, up
+
+
 async def test_a_service_that_chooses_http_2_gets_it(stage: Stage, tls: Callable[..., TlsService]) -> None:
     made = tls("h2", "http/1.1")
     await started(stage, made)
@@ -112,14 +125,8 @@ async def test_a_service_that_does_not_gets_http_1_1(
 async def test_a_websocket_asks_for_http_1_1(stage: Stage, tls: Callable[..., TlsService]) -> None:
     """As browsers do: the service may answer pages in HTTP/2 and have no WebSocket there."""
     made = tls("h2", "http/1.1")
-    await started(stage, made)
-    client = await stage.connect()
-    await client.send(get())
-    up = await made.connections.get()
-    await up.answer(await up.request())
-    await client.response()
-    handshake = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-    await client.send(get(b"/ws", *handshake, b"Sec-WebSocket-Version: 13"))
+    client, up = await answered_once(stage, made)
+    await client.send(get(b"/ws", *UPGRADE, KEY))
     assert (await client.response()).status == 403
     assert made.chosen == ["h2", "http/1.1"]
     await client.send(get(b"/next"))
@@ -133,14 +140,8 @@ async def test_a_websocket_is_a_stream_where_the_service_has_said_so(
 ) -> None:
     made = tls("h2", "http/1.1")
     made.settings = {int(SettingCodes.ENABLE_CONNECT_PROTOCOL): 1}
-    await started(stage, made)
-    client = await stage.connect()
-    await client.send(get())
-    up = await made.connections.get()
-    await up.answer(await up.request())
-    await client.response()
-    handshake = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-    await client.send(get(b"/ws", *handshake, b"Sec-WebSocket-Version: 13"))
+    client, up = await answered_once(stage, made)
+    await client.send(get(b"/ws", *UPGRADE, KEY))
     stream = await up.request()
     assert (up.fields(stream)[b":protocol"], up.fields(stream)[b":scheme"]) == (b"websocket", b"https")
     await up.respond(stream)
@@ -150,12 +151,7 @@ async def test_a_websocket_is_a_stream_where_the_service_has_said_so(
 
 async def test_a_service_that_wants_http_1_1_for_a_request(stage: Stage, tls: Callable[..., TlsService]) -> None:
     made = tls("h2", "http/1.1")
-    await started(stage, made)
-    client = await stage.connect()
-    await client.send(get())
-    up = await made.connections.get()
-    await up.answer(await up.request())
-    await client.response()
+    client, up = await answered_once(stage, made)
     await client.send(get(b"/login"))
     await up.reset(await up.request(), ErrorCodes.HTTP_1_1_REQUIRED)
     assert (await client.response()).body == b"1.1"
@@ -177,12 +173,7 @@ async def test_a_service_that_wants_http_1_1_for_the_first_request_of_all(
 
 async def test_a_service_that_comes_back_without_http_2(stage: Stage, tls: Callable[..., TlsService]) -> None:
     made = tls("h2", "http/1.1")
-    await started(stage, made)
-    client = await stage.connect()
-    await client.send(get())
-    up = await made.connections.get()
-    await up.answer(await up.request())
-    await client.response()
+    client, up = await answered_once(stage, made)
     await made.close()
     other = tls("http/1.1")
     other.port = made.port

@@ -1,12 +1,12 @@
-"""`proxy/h2_fields.py`: a message of one protocol in the other's form, and nothing more."""
+"""`http1/h2_fields.py`: a message of one protocol in the other's form, and nothing more."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.http1.framing import CHUNKED
+from devproxy.http1.h2_fields import Pair, list_of_lines, request_list, response_head
 from devproxy.http1.response import ResponseHead, read_response_head
-from devproxy.proxy.h2_fields import Pair, list_of_lines, request_list, response_head
 
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyz-0123456789", min_size=1, max_size=12).map(
     lambda text: b"x-" + text.encode()

@@ -27,12 +27,14 @@ class _WithCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         at = args.index("--") if "--" in args else len(args)
         ctx.meta["command"] = tuple(args[at + 1 :])
-        names = [arg for arg in args[:at] if not arg.startswith("-")]
-        if len(names) > 1:
+        words = [index for index, arg in enumerate(args[:at]) if not arg.startswith("-")]
+        if len(words) > 1:
+            second = words[1]
+            typed = [*args[second:at], *args[at + 1 :]]  # options of the command's own among them
             raise DevproxyError(
-                f"devproxy run: `{names[1]}` is one word too many",
+                f"devproxy run: `{args[second]}` is one word too many",
                 why="the command to run stands behind `--`",
-                fix=devproxy_command("run", names[0], "--", *names[1:]),
+                fix=devproxy_command("run", *args[:second], "--", *typed),
                 exit_code=Exit.USAGE,
             )
         return super().parse_args(ctx, args[:at])

@@ -19,6 +19,13 @@ def test_the_command_stands_behind_two_dashes(home: Home) -> None:
     assert "devproxy run web -- npm run dev" in done.err
 
 
+def test_what_is_to_be_typed_has_the_options_of_the_command(home: Home) -> None:
+    done = home.run("run", "--force", "web", "sh", "-c", "echo a b", "--", "-x")
+    assert done.code == 2
+    assert "`sh` is one word too many" in done.err
+    assert "fix: devproxy run --force web -- sh -c 'echo a b' -x\n" in done.err
+
+
 def test_options_of_the_command_are_its_own(home: Home) -> None:
     assert home.run("run", "web", "--", "sh", "-c", "exit 3", "--force", "--help").code == 3
 

@@ -264,13 +264,16 @@ def remark_without_main(services: "Sequence[Service]", registry: Registry) -> No
 
 def _show_trust(project: Project, services: "Sequence[Service]", *, trusted: bool) -> None:
     commands = [service for service in services if service.command is not None]
+    asked = sorted({service.asked_by for service in commands if service.serves} or {"request"}, reverse=True)
     if not trusted:
-        remark(f"no request starts a command of `{project}`")
+        remark(f"no {' or '.join(asked)} starts a command of `{project}`")
         return
-    remark(f"requests may start these commands of `{project}`, until one of them changes:")
+    many = " and ".join(f"{word}s" for word in asked)
+    remark(f"{many} may start these commands of `{project}`, until one of them changes:")
     for service in commands:
         more = "".join(f" {name}={value!r}" for name, value in service.env)
         more += "".join(f" (variables of {file})" for file in service.env_file)
         remark(safe(f"  {service.id}:{more} {service.command_line}  (in {service.cwd})"))
     if not any(service.start == "on-request" for service in commands):
-        remark('none of them starts by a request yet: that is `start = "on-request"` in its table', fg="yellow")
+        by = " or ".join(f"a {word}" for word in asked)
+        remark(f'none of them starts by {by} yet: that is `start = "on-request"` in its table', fg="yellow")

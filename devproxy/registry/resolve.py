@@ -409,8 +409,9 @@ def untrusted_problems(declared: Declared, link: Linked) -> list[Problem]:
     if declared.table.start != "on-request" or declared.table.command is UNSET:
         return []
     what = "have changed since they were trusted" if link.trust else "are not trusted"
+    asker = "connection" if declared.table.protocol == "tcp" else "request"
     wrong = Wrong(
-        f"no request starts `{declared.id}`: the commands of `{link.project}` {what}",
+        f"no {asker} starts `{declared.id}`: the commands of `{link.project}` {what}",
         why="a file that comes with a repository runs nothing by itself",
         fix=f"read its commands, then: {trust_command(link.file)}",
         code="untrusted",

@@ -161,6 +161,19 @@ def test_a_worktree_that_is_gone_is_a_warning_and_goes_with_the_next_link(home: 
 ON_REQUEST = PROJECT + 'command = "serve --api"\nstart = "on-request"\nenv = { KEY = "a b" }\n'
 
 
+def test_what_no_request_reaches_is_started_by_a_connection(home: Home) -> None:
+    tcp = 'protocol = "tcp"\nlisten = "auto"\ncommand = "serve"\n'
+    database = f'project = "shop"\n\n[services.db]\n{tcp}'
+    write_project(home, "repo/devproxy.toml", database)
+    done = home.run("link", "--trust", "repo")
+    assert "\nconnections may start these commands of `shop`" in done.err
+    assert 'none of them starts by a connection yet: that is `start = "on-request"`' in done.err
+    write_project(home, "repo/devproxy.toml", database + 'start = "on-request"\n\n[services.web]\ncommand = "web"\n')
+    assert "no connection starts `db.shop`: the commands of `shop` have changed" in home.run("check").out
+    assert "requests and connections may start these commands" in home.run("link", "--trust", "repo").err
+    assert "no request or connection starts a command of `shop`\n" in home.run("link", "--no-trust", "repo").err
+
+
 def test_trust_shows_what_may_be_run_and_a_change_asks_again(home: Home) -> None:
     file = write_project(home, "repo/devproxy.toml", ON_REQUEST)
     done = home.run("link", "repo")

@@ -258,8 +258,13 @@ def sudo_caller() -> int | None:
 
 
 def as_root(command: str) -> str:
-    """`command`, which takes the rights of root, as whoever runs us types it: root needs no sudo, and may lack it."""
-    return command if is_root() else f"sudo {command}"
+    """`command`, which takes the rights of root, as whoever runs us types it: root needs no sudo, and where that is not
+    installed su(1) asks for root's password."""
+    if is_root():
+        return command
+    import shutil
+
+    return f"sudo {command}" if shutil.which("sudo") is not None else f"su -c {quote(command)}"
 
 
 def check_private(folder: Path) -> None:

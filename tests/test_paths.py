@@ -145,9 +145,17 @@ def test_something_that_is_no_folder_is_refused(tmp_path: Path, kind: str) -> No
     assert caught.value.fix == f"ls -ld {path}"
 
 
-@pytest.mark.parametrize(("us", "line"), [(0, "kill 7"), (1000, "sudo kill 7")])
-def test_root_is_told_no_sudo(monkeypatch: pytest.MonkeyPatch, us: int, line: str) -> None:
+@pytest.mark.parametrize(
+    ("us", "has_sudo", "line"),
+    [(0, True, "kill 7"), (0, False, "kill 7"), (1000, True, "sudo kill 7"), (1000, False, "su -c 'kill 7'")],
+)
+def test_what_takes_roots_rights_is_typed_with_what_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, us: int, has_sudo: bool, line: str
+) -> None:
     require.linux()
+    if has_sudo:
+        (tmp_path / "sudo").touch(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: us)
     assert as_root("kill 7") == line
 

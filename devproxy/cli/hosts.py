@@ -37,7 +37,7 @@ from devproxy.net.hosts_file import (
     wildcards,
 )
 from devproxy.net.name_lookup import REREAD, astray_after
-from devproxy.paths import hosts_file, is_root
+from devproxy.paths import as_root, hosts_file, is_root
 from devproxy.problems import Wrong
 from devproxy.storage import files, marked_block
 from devproxy.storage.system_errors import why_and_fix
@@ -332,7 +332,7 @@ def _remark_astray(own: list[HostsLine], patience: float) -> None:
     reason = order_fault(files.manifest_text(_NSSWITCH) or "")
     fix = "put `files` first on its line `hosts:`" if reason else ""
     if not reason and sys.platform == "darwin":
-        reason, fix = "the system may still know the old answer", "sudo dscacheutil -flushcache"
+        reason, fix = "the system may still know the old answer", as_root("dscacheutil -flushcache")
     elif not reason and _NSCD.exists():
-        reason, fix = "nscd may still know the old answer", "sudo nscd -i hosts"
+        reason, fix = "nscd may still know the old answer", as_root("nscd -i hosts")
     remark(f"{wrong.text}, though the hosts file says so{f': {reason}; {fix}' if reason else ''}", fg="yellow")

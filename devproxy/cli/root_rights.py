@@ -12,12 +12,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from devproxy.cli.output import remark
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net.users import user_name
-from devproxy.paths import Paths, sudo_caller
+from devproxy.paths import Paths, as_root, sudo_caller
 from devproxy.text import quote
 
 USER_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
@@ -55,6 +56,7 @@ def by_sudo(
     """Have root run `devproxy ARGUMENTS`, which changes `what`. Raises DevproxyError.
 
     Where sudo cannot ask, the command to type is said: `piped` prints what `arguments` read, or `alone` needs nothing.
+    Without sudo it is su(1)'s, which reads a password from its standard input: what is to be read stands in a file.
     """
     import shutil
 
@@ -63,13 +65,19 @@ def by_sudo(
     words = as_another_user(*arguments)
     sudo = shutil.which("sudo")
     if sudo is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        typed = f"{piped} | sudo {_typed(words)}" if piped else f"sudo {_typed(as_another_user(*alone))}"
+        if not piped:
+            typed = as_root(_typed(as_another_user(*alone)))
+        elif sudo is not None:
+            typed = f"{piped} | sudo {_typed(words)}"
+        else:
+            file = Path.home() / "devproxy.tmp"
+            typed = f"{piped} > {quote(file)} && {as_root(f'{_typed(words)} < {quote(file)} && rm {quote(file)}')}"
         raise DevproxyError(
             f"{what} could not be written",
             why="it belongs to root, and there is no terminal on which sudo could ask for a password"
             if sudo is not None
             else "it belongs to root, and sudo is not installed",
-            fix=typed if sudo is not None else f"do it as root: {typed}",
+            fix=typed,
         )
     remark(f"{what} belongs to root: sudo writes it, and may ask for your password")
     out = subprocess.DEVNULL if quiet else None  # what it says, it says to our reader

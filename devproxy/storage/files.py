@@ -138,7 +138,7 @@ def _check(status: os.stat_result, path: Path, any_owner: bool, limit: int) -> N
             "foreign-owner",
             f"the file belongs to another user ({status.st_uid})",
             "whoever owns it could change where your requests go and which commands are run",
-            f"use a copy of your own, or take it over: sudo chown {os.geteuid()} {quote(path)}",
+            f"use a copy of your own, or take it over: {as_root(f'chown {os.geteuid()} {quote(path)}')}",
         )
 
 

@@ -337,10 +337,17 @@ def test_without_a_terminal_the_command_to_type_is_said(etc: OwnEtc, has_sudo: b
     assert not (etc.folder / "argv").exists()
     assert etc.hosts.read_bytes() == BEFORE
     (fix,) = [line for line in done.stderr.splitlines() if "fix: " in line]
-    first, _, second = fix.partition("fix: ")[2].removeprefix("do it as root: ").partition(" | sudo ")
+    typed = fix.partition("fix: ")[2]
+    assert ("sudo " in typed) == has_sudo
+    first, _, second = typed.partition(" | sudo " if has_sudo else " && su -c ")
+    first, _, kept = first.partition(" > ")
     assert first.endswith("hosts --own")
     printed = etc.run(*etc_words(etc, first))
     assert printed.code == Exit.GOOD
+    if not has_sudo:  # su reads a password where sudo passes its input on
+        (second,) = shlex.split(second)
+        second = second.removesuffix(f" < {kept} && rm {kept}")
+        assert kept == str(Path.home() / "devproxy.tmp")
     assert etc.run(*shlex.split(second), env={"PATH": os.environ["PATH"]}, stdin=printed.out.encode()).code == Exit.GOOD
     assert set(etc.names()) <= set(etc.hosts.read_text("latin-1").split())
 

@@ -249,7 +249,7 @@ def test_without_a_terminal_the_commands_to_type_are_said(machine: Machine, anch
         done = etc.run(*argv[argv.index("setpriv") :], env=machine.environment())
         assert done.code == Exit.BAD_NEWS, done.err
         (fix,) = [line for line in done.err.splitlines() if "fix: " in line]
-        typed = fix.partition("fix: ")[2].removeprefix("do it as root: ").replace("| sudo ", "| ")
+        typed = fix.partition("fix: ")[2].replace("| sudo ", "| ").replace("su -c ", "sh -c ")
         assert etc.run("sh", "-c", typed, env={"PATH": os.environ["PATH"]}).code == Exit.GOOD, typed
         assert len(names(anchors)) == count
 

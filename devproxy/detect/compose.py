@@ -46,6 +46,7 @@ _IMAGES = {
     "cassandra": "cassandra scylla",
 }
 SCHEMES_OF_IMAGES = {image: scheme for scheme, images in _IMAGES.items() for image in images.split()}
+_HTTPS_PORTS = frozenset({443, 8443})  # inside the container
 _NATIVE_CLICKHOUSE = 9000  # of this port alone the image tells that it is not the web's
 _MOST_NAMED = 50  # services that go with one
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -221,6 +222,7 @@ def _candidate(project: ComposeProject, found: dict[str, _Published], published:
         notes=(change,) if change else (),
         command=(*_UP, *(("--no-deps", service.name, *started) if needed else (service.name,))),
         port=None if moves else main.port,
+        speaks_tls=not is_tcp and main.target in _HTTPS_PORTS,
         listen=main.port if moves else None,
         protocol="tcp" if is_tcp else "http",
         scheme=scheme or "",

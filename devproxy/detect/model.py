@@ -25,6 +25,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = "."
     kind: ServiceKind = "server"
     port: int | None = None
+    speaks_tls: bool = False  # at `port`
     listen: int | None = None
     protocol: str = "http"
     scheme: str = ""

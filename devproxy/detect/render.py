@@ -24,7 +24,7 @@ def _table(service: Candidate) -> str:
     if service.protocol != "http":
         keys["protocol"] = service.protocol
     if service.port is not None:
-        keys["port"] = service.port
+        keys |= {"upstream": f"https://localhost:{service.port}"} if service.speaks_tls else {"port": service.port}
     if service.listen is not None:
         keys["listen"] = service.listen
     if service.scheme:

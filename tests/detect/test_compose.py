@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from devproxy.detect.compose import look
 from devproxy.detect.compose_files import Part, Place, fill, split
 from devproxy.detect.compose_ports import read_entry
+from devproxy.detect.model import gather
+from devproxy.detect.render import document
 from tests.detect.checkout import write
 
 FILE = """\
@@ -435,6 +437,13 @@ def test_the_scheme(tmp_path: Path, image: str, target: int, scheme: str | None)
     assert service.protocol == ("http" if scheme is None else "tcp")
     assert service.scheme == (scheme or "")
     assert (service.port, service.listen) == ((7000, None) if scheme is None else (None, 7000))
+
+
+@pytest.mark.parametrize(("target", "key"), [(80, "port = 7000"), (443, 'upstream = "https://localhost:7000"')])
+def test_the_web_with_tls(tmp_path: Path, target: int, key: str) -> None:
+    text = f"services:\n  a:\n    image: nginx\n    ports: ['127.0.0.1:${{A:-7000}}:{target}']\n"
+    survey = gather([look(write(tmp_path, {"compose.yaml": text}))], "shop")
+    assert f"\n{key}\n" in document(survey)
 
 
 @given(entry=st.text("0125:-[]/.{}$A\"'udp", min_size=1, max_size=40))

@@ -15,6 +15,8 @@ from devproxy.errors import Exit
 from devproxy.text import plural
 from devproxy.urls import control_url
 
+_COUNTED = ("up", "down", "failed")  # said also where there is none
+
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -55,14 +57,15 @@ def status(view: CommandContext) -> dict[str, Any]:
     }
 
 
-def _health(view: CommandContext) -> dict[str, int | None]:
-    """How many services are up, down, failed and exposed, as the running proxy knows; null without one."""
+def _health(view: CommandContext) -> dict[str, Any]:
+    """How many services are up, down, failed, exposed, and in any state, as the running proxy knows; null without one."""
     if watched(view.paths, view.running) is None:
-        return {"up": None, "down": None, "failed": None, "exposed": None}
+        return dict.fromkeys((*_COUNTED, "exposed", "states"))
     conditions = view.conditions()
     states = [condition.word for condition in conditions.values()]
     exposed = sum(condition.exposure == "exposed" for condition in conditions.values())
-    return {**{word: states.count(word) for word in ("up", "down", "failed")}, "exposed": exposed}
+    found = {word: states.count(word) for word in _COUNTED}
+    return {**found, "exposed": exposed, "states": {word: states.count(word) for word in sorted(set(states))}}
 
 
 def _print(view: CommandContext, facts: dict[str, Any]) -> None:
@@ -78,7 +81,9 @@ def _print(view: CommandContext, facts: dict[str, Any]) -> None:
         lines.append(("pages", control_url(view.registry.settings.tlds, view.ports)))
     lines.append(("services", f"{facts['services']}, reached by {plural(facts['routes'], 'route')}"))
     if facts["up"] is not None:
-        lines.append(("health", ", ".join(f"{facts[state]} {state}" for state in ("up", "down", "failed", "exposed"))))
+        others = {word: number for word, number in facts["states"].items() if word not in _COUNTED}
+        counted = {**{word: facts[word] for word in _COUNTED}, **others, "exposed": facts["exposed"]}
+        lines.append(("health", ", ".join(f"{number} {word}" for word, number in counted.items())))
     lines.append(("registry", facts["registry"]))
     for line in aligned(lines):
         say(line)

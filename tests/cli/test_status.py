@@ -6,7 +6,7 @@ import os
 import pytest
 
 from devproxy.cli.status import _since
-from tests.cli.command import Home, pretend_running, write_all, write_health
+from tests.cli.command import Home, pretend_running, write_all, write_health, write_project
 from tests.ports import free_port
 
 
@@ -62,6 +62,7 @@ def test_json_of_a_stopped_proxy(home: Home) -> None:
         "down": None,
         "failed": None,
         "exposed": None,
+        "states": None,
         "routes": 0,
         "registry": str(home.registry),
         "problems": [],
@@ -75,6 +76,16 @@ def test_it_counts_what_the_proxy_knows_of_services(home: Home) -> None:
     assert "health    1 up, 1 down, 0 failed, 1 exposed\n" in home.run("status").out
     facts = json.loads(home.run("status", "--json").out)
     assert (facts["up"], facts["down"], facts["exposed"]) == (1, 1, 1)
+
+
+def test_no_service_is_left_out_of_the_states(home: Home) -> None:
+    write_project(home, "shop/devproxy.toml", 'project = "shop"\n\n[services.web]\ncommand = "serve"\n')
+    home.run("link", "shop")
+    pretend_running(home, 7080)
+    write_health(home, {"web.shop": {"state": "stopped", "exposure": "unknown"}})
+    assert "health    0 up, 0 down, 0 failed, 1 stopped, 0 exposed\n" in home.run("status").out
+    facts = json.loads(home.run("status", "--json").out)
+    assert facts["states"] == {"stopped": 1}
 
 
 def test_the_proxys_own_problems_are_told_once(home: Home) -> None:

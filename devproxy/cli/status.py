@@ -58,7 +58,7 @@ def status(view: CommandContext) -> dict[str, Any]:
 
 
 def _health(view: CommandContext) -> dict[str, Any]:
-    """How many services are up, down, failed, exposed, and in any state, as the running proxy knows; null without one."""
+    """How many services are in each state, and exposed, as the running proxy knows; null without one."""
     if watched(view.paths, view.running) is None:
         return dict.fromkeys((*_COUNTED, "exposed", "states"))
     conditions = view.conditions()

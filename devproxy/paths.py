@@ -113,6 +113,10 @@ class Paths:
         """What an `up` is asked to do, a verb and a service a line."""
         return self.groups / f"{pid}.requests"
 
+    def attach_pipes(self, pid: int) -> tuple[Path, Path]:
+        """What is typed in the `devproxy attach` of process `pid`, and what it is to show."""
+        return self.groups / f"{pid}.typed", self.groups / f"{pid}.shown"
+
     @property
     def group_turn(self) -> Path:
         """A name in the folder that is locked while an `up` looks at what the others run."""

@@ -121,6 +121,7 @@ OUR_OWN = {
         "health/scanner.py",
         "run/ports.py",
         "run/activation.py",
+        "run/attachment.py",
         "run/group_state.py",
         "run/ending.py",
     ),

@@ -43,7 +43,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "ports": "List what listens on this machine, and who can reach it.",
         "hosts": "Keep names in the system's hosts file.",
         "logs": "Show what a project's services have printed.",
-        "attach": "Type into a service, for a debugger or a prompt.",
+        "attach": "Have a service's terminal, for a debugger or a prompt.",
         "check": "Validate registry files; for CI and pre-commit too.",
     },
     "Tidy": {

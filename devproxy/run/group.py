@@ -12,7 +12,6 @@ waits for those that depend on it, and is then asked to end (`ending.py`; SIGKIL
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +30,7 @@ from devproxy.registry.leases import remove_lease
 from devproxy.registry.loader import Loader
 from devproxy.registry.model import ProxySettings, RestartPolicy, Service
 from devproxy.run.activation import refuse_untrusted
+from devproxy.run.attachment import Attachment, AttachRequest, recent
 from devproxy.run.group_state import OVER, MemberPhase, MemberState, state_elsewhere
 from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import LineSplitter, plain
@@ -76,9 +76,36 @@ class Member:
         self.last_lines: deque[str] = deque(maxlen=SHOWN_LINES)
         self.noted: set[str] = set()
 
+        self.attachments: list[Attachment] = []
+        self.shown = b""  # the end of what its command has written
+        self.terminal_size = (0, 0)
+
     @property
     def name(self) -> str:
         return self.service.id
+
+    def show(self, data: bytes) -> None:
+        """Its command has written something."""
+        self.shown = recent(self.shown, data)
+        for attachment in list(self.attachments):
+            attachment.show(data)
+
+    def type(self, data: bytes) -> None:
+        """Somebody has typed something for its command; while none runs it is lost."""
+        if self.session is not None:
+            self.session.write(data)
+
+    def set_terminal_size(self, rows: int, columns: int) -> None:
+        """Of whoever looks at it; of the next command as well."""
+        self.terminal_size = (rows, columns)
+        if self.session is not None:
+            self.session.set_terminal_size(rows, columns)
+
+    def detach(self, attachment: Attachment) -> None:
+        """It has gone."""
+        self.attachments.remove(attachment)
+        if not self.attachments:
+            self.set_terminal_size(0, 0)
 
 
 class ServiceGroup:
@@ -152,15 +179,20 @@ class ServiceGroup:
                 if member.session is not None:
                     member.session.end(self._stop_grace(member))
 
-    def type_into(self, name: str, text: str | None) -> None:
-        """Give a service's command some input; None: interrupt it, as Ctrl-C does."""
+    def attach(self, name: str, request: AttachRequest) -> None:
+        """Show a service's terminal to a process, and take what it types; or one that does so has another size now.
+
+        Raises OSError.
+        """
         member = self.members.get(name)
-        if member is None or member.session is None:
+        if member is None or member.over.is_set():
             return
-        if text is None:
-            member.session.signal(signal.SIGINT)
-        else:
-            member.session.write(text.encode())
+        attachment = next((one for one in member.attachments if one.pid == request.pid), None)
+        if attachment is None:
+            attachment = Attachment(self._paths, request.pid, typed=member.type, gone=member.detach)
+            member.attachments.append(attachment)
+            attachment.begin(member.shown)
+        member.set_terminal_size(request.rows, request.columns)
 
     def _stop_grace(self, member: Member) -> float:
         return 0.0 if self._is_killed else member.service.stop_grace
@@ -205,6 +237,8 @@ class ServiceGroup:
             member.settled.set()
             member.over.set()
             member.stop.set()
+            for attachment in member.attachments:
+                attachment.close()
 
     async def _remind(self, member: Member) -> None:
         """Say what it waits for until it is settled, and what it last printed."""
@@ -296,7 +330,8 @@ class ServiceGroup:
                 ready.prepared,
                 ready.lease,
                 notify=self._notify,
-                output=partial(self._feed, lines),
+                output=partial(self._feed, member, lines),
+                terminal_size=member.terminal_size,
                 service=ready.service,
                 settings=ready.settings,
             )
@@ -326,8 +361,9 @@ class ServiceGroup:
             refuse_untrusted([ready.service])
         return ready
 
-    def _feed(self, lines: LineSplitter, data: bytes) -> None:
+    def _feed(self, member: Member, lines: LineSplitter, data: bytes) -> None:
         """Output: whole lines at once, one without an end if nothing comes after it for a moment."""
+        member.show(data)
         lines.feed(data)
         if lines.is_unfinished:
             asyncio.get_running_loop().call_later(UNFINISHED_AFTER, self._give_unfinished, lines, lines.fed)

@@ -7,6 +7,7 @@ services in order, a second SIGINT at once; at SIGUSR1 it does what other comman
 """
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +17,7 @@ from functools import partial
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import Paths
 from devproxy.registry.model import ProxySettings, Service
+from devproxy.run.attachment import AttachRequest
 from devproxy.run.group import QUOTED, ServiceGroup
 from devproxy.run.group_state import AT_REST, MemberState, publish, take_requests, withdraw
 from devproxy.run.logs import ServiceLog
@@ -92,8 +94,9 @@ class _GroupProcess:
                 self._group.start([service])
             elif request == "restart":
                 self._group.restart([service])
-            elif request in {"input", "interrupt"}:
-                self._group.type_into(service, text if request == "input" else None)
+            elif request in {"attach", "resize"}:
+                with contextlib.suppress(ValueError, OSError):  # who asked has gone meanwhile
+                    self._group.attach(service, AttachRequest.of_text(text))
 
     def _interrupt(self) -> None:
         if self._ending:

@@ -24,7 +24,7 @@ from devproxy.storage.process_identity import is_same, start_time
 MemberPhase = Literal["waiting", "starting", "running", "up", "done", "ended", "failed"]
 OVER: frozenset[MemberPhase] = frozenset({"done", "ended", "failed"})
 UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting", "running"})
-Request = Literal["end", "rest", "start", "restart", "input", "interrupt"]
+Request = Literal["end", "rest", "start", "restart", "attach", "resize"]
 ASKED_TO_END = "it was asked to end"  # why a service is over, where nobody says more
 AT_REST = "nobody asked for it, and whoever does starts it again"  # why a service is over that was asked to `rest`
 
@@ -124,7 +124,7 @@ def ask_to_end(paths: Paths, group: GroupFile, services: list[str]) -> None:
 
 
 def ask(paths: Paths, group: GroupFile, request: Request, services: list[str], text: str = "") -> None:
-    """Ask an `up` to do something with `services` of its own; `text` is their input. Raises DevproxyError, OSError."""
+    """Ask an `up` to do something with `services` of its own; `text` says more. Raises DevproxyError, OSError."""
     more = "".join(f"{request} {name} {json.dumps(text)}\n" for name in services)
     files.update(paths.group_requests(group.pid), lambda before: before + more)
     _send(group, signal.SIGUSR1)

@@ -35,7 +35,7 @@ from devproxy.run.ending import processes_to_ask
 from devproxy.run.interpreter import interpreter, original_environment
 from devproxy.run.listeners import ListenerWatcher, ObservedListeners, PortTracker
 from devproxy.run.logs import LogPortFinder
-from devproxy.run.terminal import Terminal, standard_terminals, write_all
+from devproxy.run.terminal import STANDARD, Terminal, standard_terminals, write_all
 from devproxy.storage.process_identity import start_time
 
 POLL = 0.25  # seconds between two questions whether some listener came or went, and whether the lease is still ours
@@ -43,6 +43,8 @@ POLL = 0.25  # seconds between two questions whether some listener came or went,
 _SERVICE_STATUS = "200-399,401-425,427-599"
 DAEMON_PATIENCE = 3.0  # seconds that what a command leaves behind has to listen, to be taken for the service
 LEFTOVER_GRACE = 2.0  # seconds until SIGKILL for what a command leaves behind
+# What package managers ask before they load something, on a terminal alone, is answered where nobody looks at it
+_UNASKED = {"npm_config_yes": "true", "COREPACK_ENABLE_DOWNLOAD_PROMPT": "0"}
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells say it
 _ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", None), getattr(signal, "SIGQUIT", None))
 
@@ -68,9 +70,9 @@ def _working_folder(folder: str) -> dict[str, str]:
 class Session:
     """One command under a lease; `notify` gets what a person is to be told.
 
-    Without `output` our standard streams are the command's. With it the command writes to a terminal of its own, whose
-    bytes `output` gets, has no controlling terminal, and reads from a pipe that stays open for as long as it is looked
-    after: esbuild, Tailwind and others take the end of their standard input for the end of whoever started them.
+    Without `output` our standard streams are the command's. With it the command has a terminal of its own, whose bytes
+    `output` gets, and where `write` types; no controlling one. It stays open for as long as it is looked after:
+    esbuild, Tailwind and others take the end of their standard input for the end of whoever started them.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Session:
         output: Callable[[bytes], None] | None = None,
         service: Service | None = None,
         settings: ProxySettings | None = None,
+        terminal_size: tuple[int, int] = (0, 0),
     ):
         self.lease = lease
         self.code: int | None = None  # the command's exit code, once it has ended
@@ -99,8 +102,8 @@ class Session:
             self._log_port = LogPortFinder(self._service.listens)
             self._tracker = PortTracker(0, only=True)
         self._terminal: Terminal | None = None
+        self._terminal_size = terminal_size
         self._real: int | None = None
-        self._input: int | None = None  # where what the command reads is written; the supervisor holds it as well
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.StreamReader | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -144,10 +147,21 @@ class Session:
             self._send({"signal": number})
 
     def write(self, data: bytes) -> None:
-        """Something for the command to read; what it does not take is lost."""
-        if self._input is not None:
-            with contextlib.suppress(OSError):
-                os.write(self._input, data)
+        """Something typed on the command's own terminal; no controlling one, so we make the signals of its keys."""
+        if self._terminal is not None and self._output is not None:
+            for number in self._terminal.signals_in(data):
+                self._send_signal(number)
+            self._terminal.write(data)
+
+    def set_terminal_size(self, rows: int, columns: int) -> None:
+        """Of the command's own terminal; 0: nobody looks at it."""
+        if self._terminal is not None and self._output is not None:
+            self._terminal.set_size(rows, columns)
+            self._send_signal(signal.SIGWINCH)
+
+    def _send_signal(self, number: int) -> None:
+        if self._head and not self._exited.is_set():
+            self._send({"signal": number})
 
     def end(self, grace: float) -> None:
         """Ask it to end, itself first and then what it leaves; SIGKILL to what is left after `grace` seconds."""
@@ -194,6 +208,7 @@ class Session:
         standard = standard_terminals()
         if self._output is not None:
             self._terminal = Terminal(None, self._reading_log(self._output))
+            self._terminal.set_size(*self._terminal_size)
         elif standard:
             # The size is that of the one that is written to, if there is one.
             real = 1 if 1 in standard else standard[-1]
@@ -222,7 +237,7 @@ class Session:
         if self._terminal is None:
             return {}
         if self._output is not None:
-            return {1: self._terminal.slave, 2: self._terminal.slave}
+            return dict.fromkeys(STANDARD, self._terminal.slave)
         return dict.fromkeys(standard_terminals(), self._terminal.slave)
 
     def _spawn(self, channel: socket.socket) -> "subprocess.Popen[bytes]":
@@ -230,35 +245,26 @@ class Session:
         passed = [channel.fileno()]
         if self._real is not None:
             passed.append(self._real)
-        reading = None
-        if self._output is not None:
-            reading, self._input = os.pipe()
-            os.set_blocking(self._input, False)
-            passed.append(self._input)
-        try:
-            return subprocess.Popen(
-                interpreter(supervisor.__file__, str(channel.fileno())),
-                stdin=streams.get(0) if reading is None else reading,
-                stdout=streams.get(1),
-                stderr=streams.get(2),
-                pass_fds=passed,
-                start_new_session=self._terminal is not None,
-                process_group=None if self._terminal is not None else 0,
-            )
-        finally:
-            if reading is not None:
-                os.close(reading)
+        return subprocess.Popen(
+            interpreter(supervisor.__file__, str(channel.fileno())),
+            stdin=streams.get(0),
+            stdout=streams.get(1),
+            stderr=streams.get(2),
+            pass_fds=passed,
+            start_new_session=self._terminal is not None,
+            process_group=None if self._terminal is not None else 0,
+        )
 
     def _spec(self) -> dict[str, Any]:
         prepared = self._prepared
+        unasked = _UNASKED if self._output is not None else {}
         return {
             "argv": prepared.argv,
-            "env": {**original_environment(), **_working_folder(prepared.cwd), **prepared.env},
+            "env": {**unasked, **original_environment(), **_working_folder(prepared.cwd), **prepared.env},
             "cwd": prepared.cwd,
             # Where nobody can type there is nobody to ask either: no /dev/tty, or what asks there waits for ever.
             "terminal": min(self._streams(), default=None) if self._output is None else None,
             "real": self._real,
-            "input": self._input,
             "stop": getattr(signal, self._service.stop_signal),
             "state": [str(self._paths.config), str(self._paths.state)],
         }
@@ -401,10 +407,9 @@ class Session:
             self._end_requested = self.end_requested  # what the terminal knows of that goes with it
             self._terminal.close()
             self._terminal = None
-        for descriptor in (self._real, self._input):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._real = self._input = None
+        if self._real is not None:
+            os.close(self._real)
+            self._real = None
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:

@@ -12,7 +12,7 @@ command's process group is all that can be reached.
 Ending is in two steps, so that a parent may drain its workers: first those that `run` names are asked (the command, and
 what runners and shells have started in between), everything else once none of these is left or the grace is over;
 SIGKILL comes when the grace is over, for the rest at least `LAST_GRACE` after it was asked.
-A line of JSON a message. From `run`: first what to start (argv, env, cwd, terminal, real, input, state, stop), then,
+A line of JSON a message. From `run`: first what to start (argv, env, cwd, terminal, real, state, stop), then,
 once it has been told the pid, {"signal": 15} or {"end": seconds until SIGKILL, "first": pids}. To `run`: {"pid": …} or
 {"failed": errno, "file": …}, {"stopped": signal}, {"exited": code}; EOF once nothing is left.
 
@@ -255,8 +255,6 @@ class Supervisor:
             import termios
 
             fcntl.ioctl(self._spec["terminal"], termios.TIOCSCTTY, 0)
-        if self._spec.get("input") is not None:
-            os.set_inheritable(self._spec["input"], False)  # ours and `run`'s: the command would never see its end
         if self._spec.get("real") is not None:
             import termios
 

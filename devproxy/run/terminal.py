@@ -12,6 +12,7 @@ read from it. It is POSIX only; on Windows the command has the console itself.
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Any
 
 STANDARD = (0, 1, 2)
 CHUNK = 65536
+MOST_TYPED = 1 << 20  # bytes
 
 
 def standard_terminals() -> tuple[int, ...]:
@@ -48,6 +50,15 @@ class Terminal:
         self._saved: list[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.resize()
+
+    def set_size(self, rows: int, columns: int) -> None:
+        """Of one that stands for no person's."""
+        import fcntl
+        import struct
+        import termios
+
+        if self.master >= 0:
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def resize(self) -> None:
         """Give the command's terminal the size of the person's; the kernel tells its foreground group (SIGWINCH)."""
@@ -132,25 +143,31 @@ class Terminal:
         except OSError:
             data = b""
         if data:
-            if self._interrupts(data):
+            if self.signals_in(data):
                 self.interrupted = time.monotonic()
-            self._waiting += data
-            self._to_command()
+            self.write(data)
         elif self._loop is not None:
             self._loop.remove_reader(0)
 
-    def _interrupts(self, data: bytes) -> bool:
-        """Whether the command's terminal makes a signal of something in `data` that is to end it (termios(3), ISIG)."""
+    def signals_in(self, data: bytes) -> list[int]:
+        """The signals that the command's terminal makes of what is typed, and that are to end it (termios(3), ISIG)."""
         import termios
 
         if self.master < 0:
-            return False
+            return []
         try:
             attributes = termios.tcgetattr(self.master)
         except termios.error:
-            return False
-        keys = (attributes[6][termios.VINTR], attributes[6][termios.VQUIT])
-        return bool(attributes[3] & termios.ISIG) and any(key in data for key in keys)
+            return []
+        if not attributes[3] & termios.ISIG:
+            return []
+        keys = {attributes[6][termios.VINTR]: signal.SIGINT, attributes[6][termios.VQUIT]: signal.SIGQUIT}
+        return [keys[key] for key in map(bytes, zip(data, strict=True)) if key in keys]
+
+    def write(self, data: bytes) -> None:
+        """Something typed; what the command does not read for long is kept, up to `MOST_TYPED` bytes."""
+        self._waiting = (self._waiting + data)[-MOST_TYPED:]
+        self._to_command()
 
     def _to_command(self) -> None:
         """Write what was typed; the person is read from again once the command has taken it."""

@@ -73,6 +73,9 @@ class Team:
     def run(self, *argv: str) -> Result:
         return self.home.run(*argv, cwd=self.folder)
 
+    def run_with(self, *argv: str, stdin: str) -> Result:
+        return self.home.run(*argv, cwd=self.folder, stdin=stdin)
+
     def up(self, *argv: str) -> Program:
         """`devproxy up` in the foreground."""
         log = self.home.folder / f"up-{len(self.programs)}.log"

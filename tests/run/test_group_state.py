@@ -34,12 +34,12 @@ def test_what_it_is_asked_to_do_is_taken_once_and_in_order(paths: Paths, monkeyp
     ask(paths, group, "restart", ["web.shop", "api.shop"])
     ask(paths, group, "end", ["web.shop"])
     assert woken == [os.getpid()] * 2
-    ask(paths, group, "input", ["web.shop"], "next\nüß \x00\n")
+    ask(paths, group, "attach", ["web.shop"], "next\nüß \x00\n")
     assert take_requests(paths) == [
         ("restart", "web.shop", ""),
         ("restart", "api.shop", ""),
         ("end", "web.shop", ""),
-        ("input", "web.shop", "next\nüß \x00\n"),
+        ("attach", "web.shop", "next\nüß \x00\n"),
     ]
     assert take_requests(paths) == []
     withdraw(paths)

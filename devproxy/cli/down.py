@@ -35,8 +35,10 @@ def command(names: tuple[str, ...]) -> int:
 def end_services(paths: Paths, names: Sequence[str]) -> int:
     """End those of `names`, or a project's, and say so; the exit code."""
     from devproxy.registry.leases import settle
-    from devproxy.run.group_state import OVER, ask_to_end, read_groups
+    from devproxy.run.group_state import OVER, ask_to_end, read_groups, start_lock
 
+    with start_lock(paths):  # whoever is about to start something has said so then
+        pass
     registry = read(paths)
     meant = [service.id for service in services_meant(registry, names, Path.cwd())]
     running = _running(paths, meant)

@@ -8,6 +8,7 @@ what the proxy starts where nobody typed anything: it runs trusted commands alon
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,20 +45,16 @@ def command(names: tuple[str, ...], detach: bool, group: bool, on_request: bool)
     if on_request:
         return _keep_for_requests(paths, names)
     registry = None if group else _link_if_new(paths)
-    plan = _take(paths, names, publish=not detach, registry=registry)
-    settings = plan.registry.settings
-    if not (plan.todo or plan.left):
-        return Exit.GOOD
-    if not group:
-        from devproxy.cli.link import remark_without_main
-
-        remark_without_main(plan.todo, plan.registry)
-    ports = _proxy_ports(paths, plan)
-    _tell_left(plan.left, ports)
-    if not plan.todo:
-        return Exit.GOOD
     if detach:
-        return _detach(paths, plan.todo, ports)
+        return start_in_background(paths, names, registry)
+    from devproxy.run.group_state import start_lock
+
+    with nullcontext() if group else start_lock(paths):  # whoever starts a group in the background has the lock for it
+        plan = _take(paths, names, publish=True, registry=registry)
+    settings = plan.registry.settings
+    ports = _prepare(paths, plan) if not group else _proxy_ports(paths, plan) if plan.todo else None
+    if ports is None:
+        return Exit.GOOD
     from devproxy.run.group_process import OWN, run_group
 
     show = None
@@ -71,8 +68,10 @@ def _keep_for_requests(paths: Paths, ids: Sequence[str]) -> int:
     """Run what the proxy asks for; the proxy is there, and starts nothing else than what is trusted."""
     from devproxy.daemon.runtime import ports_for_urls, read_running
     from devproxy.run.group_process import run_group
+    from devproxy.run.group_state import start_lock
 
-    plan = _take(paths, ids, publish=True, on_request=True)
+    with start_lock(paths):
+        plan = _take(paths, ids, publish=True, on_request=True)
     if not plan.todo:
         return Exit.GOOD
     settings = plan.registry.settings
@@ -118,28 +117,37 @@ class UpPlan(NamedTuple):
 def _take(
     paths: Paths, names: Sequence[str], *, publish: bool, on_request: bool = False, registry: Registry | None = None
 ) -> UpPlan:
-    """What is to be done; with `publish`, what is to be started is this process's from now on.
+    """What is to be done, under `start_lock`; with `publish`, what is to be started is this process's from now on.
 
-    `registry` where it has just been loaded: who runs what is read here in any case, in turn with others.
+    `registry` where it has just been loaded: who runs what is read here in any case.
     """
     from devproxy.run import group_state
     from devproxy.run.activation import refuse_untrusted
 
-    with group_state.start_lock(paths):
-        registry = registry or read(paths)
-        if on_request:
-            meant = [service for service in registry.services if service.id in names]
-        else:
-            meant = services_meant(registry, names, Path.cwd())
-        plan = _plan(paths, registry, meant, named=bool(names))
-        if on_request:
-            refuse_untrusted(plan.todo)
-        if plan.todo and publish:
-            group_state.expect_requests(paths)
-            group_state.publish(
-                paths, {one.id: group_state.MemberState("waiting", one.command_line) for one in plan.todo}
-            )
+    registry = registry or read(paths)
+    if on_request:
+        meant = [service for service in registry.services if service.id in names]
+    else:
+        meant = services_meant(registry, names, Path.cwd())
+    plan = _plan(paths, registry, meant, named=bool(names))
+    if on_request:
+        refuse_untrusted(plan.todo)
+    if plan.todo and publish:
+        group_state.expect_requests(paths)
+        group_state.publish(paths, {one.id: group_state.MemberState("waiting", one.command_line) for one in plan.todo})
     return plan
+
+
+def _prepare(paths: Paths, plan: UpPlan) -> Ports | None:
+    """What is said before anything starts; the ports of the proxy, which runs now; None where nothing is to start."""
+    from devproxy.cli.link import remark_without_main
+
+    if not (plan.todo or plan.left):
+        return None
+    remark_without_main(plan.todo, plan.registry)
+    ports = _proxy_ports(paths, plan)
+    _tell_left(plan.left, ports)
+    return ports if plan.todo else None
 
 
 def _plan(paths: Paths, registry: Registry, meant: Sequence[Service], *, named: bool) -> UpPlan:
@@ -247,21 +255,24 @@ def _announce(services: Sequence[Service], ports: Ports) -> None:
     print_table(("NAME", "URL", "COMMAND"), rows)
 
 
-def start_in_background(paths: Paths, names: Sequence[str]) -> int:
-    """What `devproxy up --detach NAMES` does, for services that are in the registry; the exit code."""
-    plan = _take(paths, names, publish=False)
-    if not plan.todo:
-        return Exit.GOOD
-    return _detach(paths, plan.todo, _proxy_ports(paths, plan))
+def start_in_background(paths: Paths, names: Sequence[str], registry: Registry | None = None) -> int:
+    """Start a group that outlives us, and wait until each of its services is healthy or has failed; the exit code.
 
-
-def _detach(paths: Paths, todo: Sequence[Service], ports: Ports) -> int:
-    """Start a group that outlives us, and wait until each of its services is healthy or has failed."""
+    Nobody else starts or ends anything meanwhile, until the group has said what it runs: `down` must not miss it.
+    """
     from devproxy.run.detach import launch_group
+    from devproxy.run.group_state import start_lock
     from devproxy.run.logs import time_stamp
 
     began = time_stamp()
-    states = launch_group(paths, [one.id for one in todo], remark, {one.id: one for one in todo})
+    with ExitStack() as turn:
+        turn.enter_context(start_lock(paths))
+        plan = _take(paths, names, publish=False, registry=registry)
+        ports = _prepare(paths, plan)
+        if ports is None:
+            return Exit.GOOD
+        todo = {one.id: one for one in plan.todo}
+        states = launch_group(paths, list(todo), remark, todo, published=turn.close)
     return tell_states(paths, states, ports, began)
 
 
@@ -280,13 +291,13 @@ def tell_states(paths: Paths, states: Mapping[str, "MemberState"], ports: Ports,
     words = {name: conditions[name].word if name in conditions else one.state for name, one in states.items()}
     print_table(("NAME", "STATE", "URL"), [(name, word, urls.get(name, "")) for name, word in words.items()])
     bad = {name: one for name, one in states.items() if one.state not in {"up", "done", "ended"}}
-    for name, one in states.items():
-        if one.state == "ended" and one.why not in {"", ASKED_TO_END}:
-            remark(f"`{name}` is not up: {one.why}", fg="yellow")
+    by_themselves = [name for name, one in states.items() if one.state == "ended" and one.why not in {"", ASKED_TO_END}]
+    for name in by_themselves:
+        remark(f"`{name}` is not up: {states[name].why}", fg="yellow")
     if bad:
         _show_tails(paths, bad, began)
     remark_taken(view, [service for service in registry.services if service.id in states])
-    return Exit.BAD_NEWS if bad else Exit.GOOD
+    return Exit.BAD_NEWS if bad or by_themselves else Exit.GOOD
 
 
 def _show_tails(paths: Paths, states: Mapping[str, "MemberState"], began: str) -> None:

@@ -6,6 +6,7 @@ process (`daemon/control.py`).
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from devproxy.errors import DevproxyError
 from devproxy.health.runs import read_run
 from devproxy.paths import Paths
 from devproxy.registry.model import Service
-from devproxy.run.group_state import OVER, UNSETTLED, MemberPhase, MemberState, read_groups
+from devproxy.run.group_state import ASKED_TO_END, OVER, UNSETTLED, MemberPhase, MemberState, read_groups
 from devproxy.run.interpreter import ourselves, own_environment
 from devproxy.run.logs import last, plain, time_stamp
 from devproxy.run.waiting import REMIND_AFTER, waiting_text
@@ -49,12 +50,18 @@ def _detached() -> dict[str, Any]:
 
 
 def launch_group(
-    paths: Paths, names: list[str], tell: Callable[[str], None], services: Mapping[str, Service]
+    paths: Paths,
+    names: list[str],
+    tell: Callable[[str], None],
+    services: Mapping[str, Service],
+    *,
+    published: Callable[[], None],
 ) -> dict[str, MemberState]:
     """Run services in the background; what became of each within `PATIENCE`. Raises DevproxyError.
 
     Some of them may be another group's by now, which was started at the same moment: they count as well. `tell` gets
-    what is waited for, once that takes long.
+    what is waited for, once that takes long; `published` is called, maybe again, once the group has said what it runs,
+    or has ended.
     """
     log = paths.group_output
     paths.make(log.parent)
@@ -68,6 +75,8 @@ def launch_group(
         now = _states(paths, names, process.pid)
         seen |= now
         own |= {name for group in read_groups(paths) if group.pid == process.pid for name in group.services}
+        if own or ended:
+            published()
         if (ended and not now) or (len(seen) == len(names) and not _unsettled(seen)):
             break
         progress.tell(seen)
@@ -79,18 +88,23 @@ def launch_group(
         said = log.read_text("utf-8", "replace").strip()[-2000:]
         raise DevproxyError("the services were not started", why=said or "their process said nothing")
     if code is not None:  # what it ran is over, though its last word may not have been seen
-        over: MemberPhase = "failed" if code else "ended"
+        was_asked = code == -signal.SIGTERM  # before it could note that
+        over: MemberPhase = "ended" if was_asked or not code else "failed"
+        why = ASKED_TO_END if was_asked else "its devproxy process has ended"
         left = [name for name in _unsettled(seen) if name in own]
-        seen |= {name: _last_word(paths, name, seen[name], process.pid, over) for name in left}
+        seen |= {
+            name: _last_word(paths, name, process.pid, msgspec.structs.replace(seen[name], state=over, why=why))
+            for name in left
+        }
     return {name: seen[name] for name in names if name in seen}
 
 
-def _last_word(paths: Paths, name: str, seen: MemberState, pid: int, over: MemberPhase) -> MemberState:
-    """How a service ended whose process `pid` is gone, as that has said to everybody; `over` where it has not."""
+def _last_word(paths: Paths, name: str, pid: int, otherwise: MemberState) -> MemberState:
+    """How a service ended whose process `pid` is gone, as that has said to everybody; `otherwise` where it has not."""
     record = read_run(paths, name)
     if record is None or record.pid != pid or record.run.phase not in OVER:
-        return msgspec.structs.replace(seen, state=over, why="its devproxy process has ended")
-    return msgspec.structs.replace(seen, state=record.run.phase, why=record.run.why, code=record.run.code)
+        return otherwise
+    return msgspec.structs.replace(otherwise, state=record.run.phase, why=record.run.why, code=record.run.code)
 
 
 def wait_settled(

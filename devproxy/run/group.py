@@ -142,12 +142,13 @@ class ServiceGroup:
         self._trusted_only = trusted_only
 
     async def run(self) -> bool:
-        """Until every service is over; whether none has failed."""
+        """Until every service is over; whether none has failed, or ended by itself that is no task."""
         async with asyncio.TaskGroup() as self._tasks:
             for member in list(self.members.values()):
                 self._begin(self._tasks, member)
         self._tasks = None
-        return all(member.state != "failed" for member in self.members.values())
+        members = self.members.values()
+        return all(one.state != "failed" and (one.state == "done" or not one.completed) for one in members)
 
     def _begin(self, tasks: asyncio.TaskGroup, member: Member) -> None:
         tasks.create_task(self._run_member(member))

@@ -1,14 +1,20 @@
 """`devproxy down` with real processes: all, some, and what `run` started."""
 
+import fcntl
 import json
+import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from devproxy.paths import Paths
+from devproxy.storage.locks import exclusive
 from tests.cli.team import Team, service, team_in
 from tests.e2e.processes import Program
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups as POSIX has them")
 
@@ -27,6 +33,39 @@ def test_it_ends_everything_and_leaves_the_proxy(team: Team) -> None:
     assert team.processes() == []
     assert team.run("status").code == 0
     assert team.run("down").out == "none of them was running\n"
+
+
+def test_it_misses_nothing_that_is_about_to_start(team: Team) -> None:
+    """`up --detach` has begun, and waits for the proxy: `down` waits for it, and ends what it has started."""
+    team.project(service("web"))
+    paths = Paths(team.home.folder / "config", team.home.state)
+    paths.make(paths.serve_output.parent)
+    paths.make(paths.group_turn.parent)
+    with exclusive(paths.serve_output):  # nobody starts a proxy
+        up = team.up("--detach")
+        up.wait_output("is linked now")
+        wait_until(lambda: _is_locked(paths.group_turn), "it to have its turn", log=team.said)
+        log = team.home.folder / "down.log"
+        argv = [sys.executable, "-m", "devproxy", "down"]
+        down = Program(argv, log, cwd=team.folder, env={"DEVPROXY_HOME": str(team.home.folder)})
+        team.programs.append(down)
+    assert down.wait() == 0
+    assert "`web.shop` has ended" in down.output()
+    assert up.wait() == 0
+    assert re.search(r"web\.shop +stopped", up.output())
+    assert team.processes() == []
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether somebody has the lock of its folder."""
+    descriptor = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def test_it_ends_one_and_the_other_goes_on(team: Team) -> None:

@@ -226,12 +226,19 @@ def test_restart_never(team: Team) -> None:
 def test_what_prepares_things_may_end_before_the_others_start(team: Team) -> None:
     team.project('[services.migrate]\ncommand = "echo migrated"\n', service("web", 'depends_on = ["migrate"]'))
     done = team.run("up", "-d")
-    assert done.code == 0, done.err
+    assert done.code == 1, done.err
     assert re.search(r"migrate\.shop +stopped", done.out)
     ended = 'it ended by itself, and never listened; if that is its work, say so: kind = "task"'
     assert f"`migrate.shop` is not up: {ended}" in done.err
     assert f"migrate.shop has ended: {ended}\n" in team.run("health", "migrate", "--history").out
     assert re.search(r"web\.shop +up", done.out)
+
+
+def test_a_server_that_ends_at_once_with_code_0_is_no_good_news_in_the_foreground_either(team: Team) -> None:
+    team.project('[services.once]\ncommand = "echo bye"\n')
+    up = team.up()
+    assert up.wait() == 1
+    assert "`once.shop` has ended, and never listened" in up.output()
 
 
 WORKER = "while :; do echo working; sleep 0.2; done"
@@ -451,7 +458,7 @@ def test_what_runs_nowhere_is_started_in_the_background(team: Team) -> None:
 def test_in_the_background_a_command_has_the_persons_search_path_and_its_own_folder(team: Team) -> None:
     (team.folder / "jobs").mkdir()
     script = "import os; print(*map(os.environ.get, ('PYTHONPATH', 'PWD')))"
-    team.project(f'[services.job]\ncommand = ["{sys.executable}", "-c", "{script}"]\ncwd = "jobs"\n')
+    team.project(f'[services.job]\nkind = "task"\ncommand = ["{sys.executable}", "-c", "{script}"]\ncwd = "jobs"\n')
     ours = f"/elsewhere{os.pathsep}{ROOT}"
     done = team.home.run("up", "-d", cwd=team.folder, PYTHONPATH=ours, PWD=str(team.folder))
     assert done.code == 0, done.err
@@ -550,7 +557,7 @@ def test_it_runs_what_has_that_very_id_wherever_it_is_started(team: Team) -> Non
     team.project('[services.web]\ncommand = "touch theirs"\n')
     team.run("link")
     done = team.run("up", "--on-request", "web")
-    assert (done.code, done.out) == (0, "")
+    assert (done.code, done.out) == (1, "")  # it ends at once, which no server does
     assert (team.folder / "ours").exists()
     assert not (team.folder / "theirs").exists()
 

@@ -45,6 +45,6 @@ def test_a_last_state_that_was_not_seen_is_read_where_it_was_left(
 
     monkeypatch.setattr(detach, "_states", states)
     monkeypatch.setattr(detach, "spawn", lambda *_: subprocess.Popen([sys.executable, "-c", GROUP, str(tmp_path)]))
-    found = launch_group(paths, ["task", "killed"], lambda _: None, {})
+    found = launch_group(paths, ["task", "killed"], lambda _: None, {}, published=lambda: None)
     assert (found["task"].state, found["task"].why, found["task"].code) == ("done", "it is done", 0)
     assert (found["killed"].state, found["killed"].why) == ("failed", "its devproxy process has ended")

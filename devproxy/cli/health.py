@@ -122,6 +122,7 @@ COLOURS = {
     "running": "yellow",
     "done": "green",
     "starting": "yellow",
+    "ending": "yellow",
     "down": "red",
     "failed": "red",
     "stopped": "yellow",

@@ -27,6 +27,7 @@ COLOURS = {
     "failed": "red",
     "stopped": "yellow",
     "starting": "yellow",
+    "ending": "yellow",
     "exposed": "red",
 }
 

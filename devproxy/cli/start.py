@@ -103,7 +103,8 @@ def start_services(paths: "Paths", names: Sequence[str], request: "Request") -> 
                 raise _runs_by_itself(alone[name])
             others.append(name)
         elif request == "start" and not is_over:
-            say(f"`{name}` runs already")
+            is_ending = group.services[name].state == "ending"
+            say(f"`{name}` {'is ending: start it once it has' if is_ending else 'runs already'}")
         else:
             asked[name] = group.services[name].starts
             ask(paths, group, request, [name])

@@ -214,6 +214,9 @@ def _tell_running(paths: Paths, service: Service) -> None:
 
     group = group_of(paths, service.id)
     member = group.services[service.id] if group is not None else None
+    if member is not None and member.state == "ending":
+        remark(f"`{service.id}` is ending; once it has: {devproxy_command('up', service.id)}", fg="yellow")
+        return
     say(f"`{service.id}` {'is done' if member is not None and member.state == 'done' else 'runs'} already")
     old = member.command if member is not None else None
     if old is not None and service.command is not None and old != service.command_line:

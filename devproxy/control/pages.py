@@ -75,7 +75,7 @@ def _finding(identity: str, finding: Finding) -> str:
     )
 
 
-_COUNTED = ("up", "starting", "running", "done", "failed", "down", "stopped", "on-request")
+_COUNTED = ("up", "starting", "running", "done", "failed", "down", "ending", "stopped", "on-request")
 
 
 def counts(conditions: Mapping[str, Condition]) -> list[str]:

@@ -26,7 +26,7 @@ from devproxy.text import host_port
 
 Family = Literal["ipv4", "ipv6"]
 # `running` and `done` are a task's.
-State = Literal["up", "down", "starting", "running", "done", "stopped", "failed", "unknown"]
+State = Literal["up", "down", "starting", "running", "done", "ending", "stopped", "failed", "unknown"]
 Verdict = Literal["loopback", "exposed", "unknown"]
 FindingSeverity = Literal["error", "warning", "note"]
 # What can be wrong with a service: `findings.py` says when. Stable: scripts may rely on them.
@@ -189,8 +189,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     command: str = ""
 
 
-# `running` is a task that has yet to end, `done` one that has ended well.
-RunPhase = Literal["waiting", "starting", "running", "up", "done", "ended", "failed"]
+# `running` is a task that has yet to end, `done` one that has ended well; `ending` is what was asked to.
+RunPhase = Literal["waiting", "starting", "running", "up", "done", "ending", "ended", "failed"]
 RUN_OVER: frozenset[RunPhase] = frozenset({"done", "ended", "failed"})
 
 

@@ -9,6 +9,7 @@ Not here: asking (`probe.py`, `socket_table.py`), several checks in a row (`boar
 |---|---|---|---|
 | waits, or starts | starting | starting | starting |
 | is up | up | down | down, or starting for a while |
+| was asked to end | ending | ending | ending |
 | has failed | up | down | failed |
 | has ended, or was never run | up | down | stopped |
 
@@ -50,7 +51,7 @@ def service_state(service: Service, asked: AskedState, run: CommandRun | None) -
 def _state(service: Service, asked: AskedState, run: CommandRun | None) -> tuple[State, str]:
     if run is not None and run.phase in ("waiting", "starting"):
         return "starting", run.why or asked.why
-    if run is not None and run.phase in ("running", "done"):
+    if run is not None and run.phase in ("running", "done", "ending"):
         return run.phase, run.why
     if asked.state == "up" or asked.accepted or service.command is None:
         return asked.state, asked.why

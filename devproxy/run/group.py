@@ -31,7 +31,7 @@ from devproxy.registry.loader import Loader
 from devproxy.registry.model import ProxySettings, RestartPolicy, Service
 from devproxy.run.activation import refuse_untrusted
 from devproxy.run.attachment import Attachment, AttachRequest, recent
-from devproxy.run.group_state import OVER, MemberPhase, MemberState, state_elsewhere
+from devproxy.run.group_state import ASKED_TO_END, OVER, MemberPhase, MemberState, state_elsewhere
 from devproxy.run.launch import Launch, launch
 from devproxy.run.logs import LineSplitter, plain
 from devproxy.run.selection import SelectedService
@@ -177,8 +177,13 @@ class ServiceGroup:
                 self.start([member.name], RESTART)
             elif not member.stop.is_set():
                 member.restart.set()
-                if member.session is not None:
-                    member.session.end(self._stop_grace(member))
+                self._ask_to_end(member)
+
+    def _ask_to_end(self, member: Member) -> None:
+        """Its command, if one runs: what it still has to do may take long."""
+        if member.session is not None:
+            self._set_state(member, "ending", ASKED_TO_END)
+            member.session.end(self._stop_grace(member))
 
     def attach(self, name: str, request: AttachRequest) -> None:
         """Show a service's terminal to a process, and take what it types; or one that does so has another size now.
@@ -337,7 +342,7 @@ class ServiceGroup:
                 settings=ready.settings,
             )
             if member.may_end or member.restart.is_set():  # asked for while it was prepared
-                member.session.end(self._stop_grace(member))
+                self._ask_to_end(member)
             watching = asyncio.create_task(self._watch_health(member, ready))
             code = await member.session.run()
             return member.state == "up", code
@@ -399,7 +404,7 @@ class ServiceGroup:
             healthy = await self._until_healthy(
                 member, service, lambda: not_up_text(member.failures, member.code, time.monotonic() - began)
             )
-        if healthy:
+        if healthy and member.state != "ending":
             self._set_state(member, "up")
             self._notify(f"{member.name} is up after {time.monotonic() - began:.1f} s")  # no news for its own log
             member.settled.set()
@@ -421,7 +426,8 @@ class ServiceGroup:
                 return True
             if await asyncio.to_thread(is_over, current):
                 return False
-            self._set_state(member, member.state, f"{what()}: {why}")
+            if member.state != "ending":
+                self._set_state(member, member.state, f"{what()}: {why}")
             await _is_set_within(member.stop, PROBE_INTERVAL)
         return False
 
@@ -474,8 +480,7 @@ class ServiceGroup:
             if (other := self.members[name]).stop.is_set():
                 await other.over.wait()
         member.may_end = True
-        if member.session is not None:
-            member.session.end(self._stop_grace(member))
+        self._ask_to_end(member)
         await member.over.wait()
 
 

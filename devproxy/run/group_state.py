@@ -21,9 +21,9 @@ from devproxy.storage import files
 from devproxy.storage.locks import exclusive
 from devproxy.storage.process_identity import is_same, start_time
 
-MemberPhase = Literal["waiting", "starting", "running", "up", "done", "ended", "failed"]
+MemberPhase = Literal["waiting", "starting", "running", "up", "done", "ending", "ended", "failed"]
 OVER: frozenset[MemberPhase] = frozenset({"done", "ended", "failed"})
-UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting", "running"})
+UNSETTLED: frozenset[MemberPhase] = frozenset({"waiting", "starting", "running", "ending"})
 Request = Literal["end", "rest", "start", "restart", "attach", "resize"]
 ASKED_TO_END = "it was asked to end"  # why a service is over, where nobody says more
 AT_REST = "nobody asked for it, and whoever does starts it again"  # why a service is over that was asked to `rest`

@@ -131,12 +131,18 @@ class SessionReporter:
         self._member = MemberState("starting", service.command_line, "starts", starts=1)
         self._reporter = RunReporter(paths, service.id, "devproxy run")
         self._tell(self._member)
+        session.asked = self._asked
         session.over = self._ended
 
     async def watch(self) -> None:
         """Say when it is there."""
         await self._session.ready.wait()
+        if self._member.state == "ending":
+            return
         self._tell(structs.replace(self._member, state="running" if self._is_task else "up", why=""))
+
+    def _asked(self) -> None:
+        self._tell(structs.replace(self._member, state="ending", why=ASKED_TO_END))
 
     def _ended(self) -> None:
         code = self._session.code

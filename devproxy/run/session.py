@@ -116,6 +116,7 @@ class Session:
         self._notified: set[str] = set()
         self._before: frozenset[int] = frozenset()
         self.stopped: Callable[[], None] | None = None  # called when the command is stopped (Ctrl-Z)
+        self.asked: Callable[[], None] | None = None  # called once somebody else has asked it to end
         self.over: Callable[[], None] | None = None  # called when nothing of it is left, before its lease goes
 
     async def run(self) -> int:
@@ -137,7 +138,7 @@ class Session:
 
     def signal(self, number: int) -> None:
         """Pass a signal on to the command's process group."""
-        self._end_requested = self._end_requested or number in _ENDING
+        self._note_request(number in _ENDING)
         self._is_ending = self._is_ending or self._end_requested
         if not self._head:
             self._asked_early.append(partial(self.signal, number))
@@ -165,8 +166,14 @@ class Session:
 
     def end(self, grace: float) -> None:
         """Ask it to end, itself first and then what it leaves; SIGKILL to what is left after `grace` seconds."""
-        self._end_requested = True
+        self._note_request(True)
         self._end(grace)
+
+    def _note_request(self, is_end: bool) -> None:
+        if is_end and not self._end_requested:
+            self._end_requested = True
+            if self.asked is not None:
+                self.asked()
 
     def _end(self, grace: float) -> None:
         self._is_ending = True

@@ -4,6 +4,7 @@ What a command has said, the next one sees: nothing here waits between a command
 nobody types anything (a process is killed), it is waited until `ls` has noticed; then all must have.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -82,6 +83,10 @@ def all_say(team: Team, **states: str) -> None:
         found[source] = {**states, **{name: said.get(name, "stopped") for name in told}}
     said = in_history(json.loads(page(team, "/api/history")))
     found["API of the history"] = {**states, **{name: said.get(name, "stopped") for name in told}}
+    for name, state in states.items():
+        if state == "ending":  # no news before it has
+            assert {found[source][name] for source in ("history", "API of the history")} == {"up"}
+            found["history"][name] = found["API of the history"][name] = state
     assert found == dict.fromkeys(found, states), team.said()
     assert team.run("health").code == (1 if BAD & set(states.values()) else 0)
     for name, state in states.items():
@@ -253,3 +258,118 @@ def test_a_task_by_itself_in_a_terminal(team: Team) -> None:
     (team.folder / "go").touch()
     assert program.wait() == 0
     all_say(team, web="stopped", prepare="done")
+
+
+DRAINS = """\
+import os, signal, socket, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+try:
+    while True:
+        listener.accept()[0].close()
+finally:
+    if sys.argv[1] == "closed":
+        listener.close()
+    open(f"drains-{sys.argv[1]}", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.02)
+"""
+
+
+def draining(listener: str) -> str:
+    command = json.dumps([sys.executable, "drains.py", listener])
+    return f'[services.{listener}]\ncommand = {command}\nprotocol = "tcp"\nstop_grace = "10m"\n\n'
+
+
+@contextlib.contextmanager
+def frozen(program: Program) -> Iterator[None]:
+    """The moment lasts: the `up` does nothing meanwhile."""
+    os.kill(program.popen.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(program.popen.pid, signal.SIGCONT)
+
+
+def run_says(team: Team, name: str, phase: str, why: str = "") -> None:
+    """Wait until whoever runs its command says so."""
+
+    def said() -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            run = json.loads((team.home.state / "runs" / f"{name}.shop.json").read_bytes())["run"]
+            return bool(run["phase"] == phase and why in run["why"])
+        return False
+
+    wait_until(said, f"{name} to be {phase}: {why}", log=team.said)
+
+
+def test_between_a_crash_and_the_next_start_and_at_the_give_up(team: Team) -> None:
+    crashes = "while ! [ -e crash ]; do sleep 0.02; done; echo no database; exit 3"
+    worker = 'kind = "worker"\n'
+    team.project(
+        f"[services.server]\ncommand = {json.dumps(crashes)}\n\n",
+        f"[services.queue]\n{worker}command = {json.dumps(crashes)}\n\n",
+        service("web", 'depends_on = ["server"]'),
+    )
+    team.run("link")
+    team.run("start")
+    up = team.up()
+    team.wait_states(queue="up")
+    all_say(team, server="starting", queue="up", web="starting")
+    (team.folder / "crash").touch()
+    for name in ("server", "queue"):
+        run_says(team, name, "starting", "ended with exit code 3, and starts again")
+    with frozen(up):
+        all_say(team, server="starting", queue="starting", web="starting")
+    for name in ("server", "queue"):
+        run_says(team, name, "failed")
+    assert up.wait() == 1
+    all_say(team, server="failed", queue="failed", web="failed")
+
+
+@pytest.mark.parametrize("listener", ["closed", "open"])
+def test_while_down_waits_for_what_drains(team: Team, listener: str) -> None:
+    """Whether it still listens or not: it is neither up nor down, and no bad news."""
+    (team.folder / "drains.py").write_text(DRAINS)
+    team.project(draining(listener), service("web"))
+    team.run("link")
+    team.run("start")
+    up = team.up()
+    team.wait_states(**{listener: "up", "web": "up"})
+    all_say(team, **{listener: "up", "web": "up"})
+    down = Program(
+        (sys.executable, "-m", "devproxy", "down", listener),
+        team.home.folder / "down.log",
+        cwd=team.folder,
+        env={"DEVPROXY_HOME": str(team.home.folder)},
+    )
+    team.programs.append(down)
+    try:
+        wait_until((team.folder / f"drains-{listener}").exists, "it to drain", log=team.said)
+        all_say(team, **{listener: "ending", "web": "up"})
+    finally:
+        (team.folder / "go").touch()
+    assert down.wait() == 0
+    all_say(team, **{listener: "stopped", "web": "up"})
+    assert team.interrupt(up) == 0
+    all_say(team, **{listener: "stopped", "web": "stopped"})
+
+
+def test_without_a_proxy(team: Team) -> None:
+    """Nobody watches: commands look themselves."""
+    team.configure("autostart = false")
+    team.project(service("web"), f'[services.bad]\ncommand = {CRASHES}\nrestart = "never"\n\n')
+    for typed, code, states in (
+        (("link",), 0, {"web": "stopped", "bad": "stopped"}),
+        (("up", "-d"), 1, {"web": "up", "bad": "failed"}),
+        (("stop", "web"), 0, {"web": "stopped", "bad": "failed"}),
+        (("start", "web"), 0, {"web": "up", "bad": "failed"}),
+        (("restart", "web"), 0, {"web": "up", "bad": "failed"}),
+        (("down",), 0, {"web": "stopped", "bad": "failed"}),
+    ):
+        assert team.run(*typed).code == code, typed
+        assert rows(team, "ls") == rows(team, "health") == states, typed
+        for name, state in states.items():
+            assert team.run("health", name).code == (1 if state in BAD else 0), (typed, name)
+        said = in_history(json.loads(team.run("health", "--history", "--json").out))
+        assert {name: said.get(name, "stopped") for name in states} == states, typed

@@ -68,6 +68,28 @@ def _is_locked(file: Path) -> bool:
     return False
 
 
+@pytest.mark.parametrize("by", ["up", "run"])
+def test_what_depends_on_others_ends_first_whoever_runs_it(team: Team, by: str) -> None:
+    """A worker that drains still has its queue, which another `up` has started."""
+    drains = "trap 'while ! [ -e go ]; do sleep 0.02; done; exit' TERM; touch runs; while :; do sleep 0.02; done"
+    worker = f'kind = "worker"\ncommand = "{drains}"\ndepends_on = ["db"]\nstop_grace = "5m"\n'
+    team.project(service("db"), service("web"), f"[services.queue]\n{worker}")
+    assert team.run("up", "-d", "db", "web").code == 0
+    argv = [sys.executable, "-m", "devproxy", by, "queue"]
+    env = {"DEVPROXY_HOME": str(team.home.folder)}
+    team.programs.append(Program(argv, team.home.folder / "queue.log", cwd=team.folder, env=env))
+    wait_until((team.folder / "runs").exists, "the worker to run", log=team.said)
+    down = Program([*argv[:3], "down"], team.home.folder / "down.log", cwd=team.folder, env=env)
+    team.programs.append(down)
+    try:
+        down.wait_output("`web.shop` has ended")
+        assert [process.cmdline()[-1] for process in team.processes()] == ["db"]
+    finally:
+        (team.folder / "go").touch()
+    assert down.wait() == 0
+    assert down.output().splitlines() == [f"`{name}.shop` has ended" for name in ("web", "queue", "db")]
+
+
 def test_it_ends_one_and_the_other_goes_on(team: Team) -> None:
     team.project(service("db"), service("web"))
     up = team.up()

@@ -355,6 +355,27 @@ def test_while_down_waits_for_what_drains(team: Team, listener: str) -> None:
     all_say(team, **{listener: "stopped", "web": "stopped"})
 
 
+def test_while_down_waits_for_what_drains_in_a_terminal_of_its_own(team: Team) -> None:
+    (team.folder / "drains.py").write_text(DRAINS)
+    team.project(draining("closed"), service("web"))
+    team.run("link")
+    team.run("start")
+    env = {"DEVPROXY_HOME": str(team.home.folder)}
+    command = (sys.executable, "-m", "devproxy")
+    run = Program((*command, "run", "closed"), team.home.folder / "run.log", cwd=team.folder, env=env)
+    team.programs.append(run)
+    wait_until(lambda: rows(team, "ls")["closed"] == "up", "it to be up", log=team.said)
+    down = Program((*command, "down"), team.home.folder / "down.log", cwd=team.folder, env=env)
+    team.programs.append(down)
+    try:
+        wait_until((team.folder / "drains-closed").exists, "it to drain", log=team.said)
+        all_say(team, closed="ending", web="stopped")
+    finally:
+        (team.folder / "go").touch()
+    assert down.wait() == 0
+    all_say(team, closed="stopped", web="stopped")
+
+
 def test_without_a_proxy(team: Team) -> None:
     """Nobody watches: commands look themselves."""
     team.configure("autostart = false")

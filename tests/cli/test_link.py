@@ -16,10 +16,12 @@ from devproxy.storage.process_identity import start_time
 from tests.cli.command import PROJECT, Home, links, write_project
 from tests.repository import git, repository, worktree
 
+STANDARD = "[proxy]\nhttp = 80\n"  # whoever has that port now: a URL need not name it
 STOPPED = "the proxy is not running; start it: devproxy start\n"
 
 
 def test_link_shows_what_it_now_routes(home: Home) -> None:
+    home.write(STANDARD)
     file = write_project(home, "repo/devproxy.toml")
     assert home.run("link", "repo") == (
         0,
@@ -117,6 +119,7 @@ def test_a_project_without_services_says_so(home: Home) -> None:
 
 
 def test_a_worktree_has_its_branch_in_its_names(home: Home) -> None:
+    home.write(STANDARD)
     main = repository(home.folder / "repo", {"devproxy.toml": PROJECT})
     there = worktree(main, home.folder / "there", "fix/ui")
     assert home.run("link", cwd=main).code == 0
@@ -208,6 +211,7 @@ def bare_with_worktrees(home: Home) -> tuple[Path, Path]:
 
 
 def test_a_worktree_of_a_bare_repository_can_be_the_main_checkout(home: Home) -> None:
+    home.write(STANDARD)
     main, fix = bare_with_worktrees(home)
     done = home.run("link", cwd=main)
     assert "http://web.main.shop.localhost" in done.out

@@ -50,7 +50,9 @@ def shop(home: Home) -> Path:
     home.write("[proxy]\nautostart = false\n\n[services.api]\nport = 8000\n")
     folder = home.folder / "shop"
     folder.mkdir()
-    (folder / "devproxy.toml").write_text('project = "shop"\n\n[services.web]\ncommand = "true"\n', "utf-8")
+    (folder / "devproxy.toml").write_text(
+        'project = "shop"\n\n[services.web]\nkind = "task"\ncommand = "true"\n', "utf-8"
+    )
     return folder
 
 

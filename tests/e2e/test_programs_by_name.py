@@ -100,7 +100,7 @@ def test_django_with_its_admin(project: Project) -> None:
     done = project.run_program("django-admin", "startproject", "backend", ".")
     assert done == 0
     project.put({"backend/urls.py": URLS})
-    migrate = '[services.migrate]\ncommand = "python manage.py migrate"\n'
+    migrate = '[services.migrate]\nkind = "task"\ncommand = "python manage.py migrate"\n'
     up(project, "python manage.py runserver", f'depends_on = ["migrate"]\n\n{migrate}')
 
     assert page(project, "/old/").header("Location") == f"{project.url(HOST, '/admin/')}"

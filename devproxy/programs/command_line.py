@@ -219,9 +219,13 @@ def _is_own(wrapper: _Wrapper, token: str) -> bool:
     )
 
 
-def without_npm_options(command: ParsedCommand) -> ParsedCommand:
-    """`npm exec vite` as `npm exec -- vite`, whose options are Vite's own and not npm's; any other as it is."""
-    at = next((at for at, word in enumerate(command.before) if word.rpartition("/")[2] == "npm"), None)
+def without_own_options(command: ParsedCommand) -> ParsedCommand:
+    """`npm exec vite` as `npm exec -- vite`, whose options are Vite's own and not npm's; any other as it is.
+
+    Yarn 1 drops the options of a program without the dashes.
+    """
+    words = [word.rpartition("/")[2] for word in command.before]
+    at = next((at for at, word in enumerate(words) if word == "npm" or (word == "yarn" and "exec" in words[at:])), None)
     if at is None or at == len(command.before) - 1 or "--" in command.before[at:]:
         return command
     place = command.args.index("--") if "--" in command.args else len(command.args)

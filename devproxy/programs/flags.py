@@ -17,7 +17,7 @@ import msgspec
 
 from devproxy.programs import options
 from devproxy.programs.catalog.program import Extra, Option, Program
-from devproxy.programs.command_line import SHELLS, WRAPPERS, ParsedCommand, parsed_commands, without_npm_options
+from devproxy.programs.command_line import SHELLS, WRAPPERS, ParsedCommand, parsed_commands, without_own_options
 from devproxy.programs.recognize import does_serve, find_row, given
 from devproxy.programs.scripts import ScriptCall, is_opaque, script_call
 from devproxy.programs.shell import replace_words, simple_commands
@@ -65,11 +65,13 @@ class _Target(msgspec.Struct, frozen=True):
 
 
 class _Position(msgspec.Struct, frozen=True):
-    """Where in the command we are: its folder, how many scripts down, and whether only its end can be added to."""
+    """Where in the command we are: its folder, how many scripts down, and whether only its end can be added to, which
+    begins behind the first `fixed` characters (None: behind them all)."""
 
     folder: str = ""
     depth: int = 0
     end_only: bool = False
+    fixed: int | None = None
 
 
 class _Arguments(msgspec.Struct, frozen=True):
@@ -166,7 +168,7 @@ class _Adapter:
         if found is None or found[1].tokens != argv:
             return None
         row, command = found
-        whole = without_npm_options(command)
+        whole = without_own_options(command)
         change = _with_missing(row, whole, self._target, end_only=position.end_only)
         return AdaptedCommand(
             argv=argv if change.args == whole.args else whole.before + change.args,
@@ -179,7 +181,7 @@ class _Adapter:
         )
 
     def _shell(self, command: ParsedCommand, position: _Position) -> AdaptedCommand | None:
-        found = self._text(command.args[1], position)
+        found = self._text(command.args[1], msgspec.structs.replace(position, fixed=None))
         return found and msgspec.structs.replace(
             found, argv=(*command.before, command.args[0], found.argv[0], *command.args[2:])
         )
@@ -197,7 +199,7 @@ class _Adapter:
             if found is None:
                 continue
             new = replace_words(text, simple, found.argv)
-            if new is None or (position.end_only and not new.startswith(text.rstrip())):
+            if new is None or (position.end_only and not new.startswith(text.rstrip()[: position.fixed])):
                 found = _unchangeable(found, text, changed=found.argv != simple.words)
             else:
                 found = msgspec.structs.replace(found, argv=(new,))
@@ -218,12 +220,17 @@ class _Adapter:
             if called.package or called.source != "package.json":
                 self._tell(argv, f"`{called.script}` was not found in the files of a package")
             return None
-        whole = " ".join([text.rstrip(), *map(shlex.quote, called.passed)])
-        found = self._text(whole, _Position(folder, position.depth + 1, True))
+        text = text.rstrip()
+        whole = " ".join([text, *map(shlex.quote, called.passed)])
+        found = self._text(whole, _Position(folder, position.depth + 1, True, len(text)))
         if found is None:
             return None
-        more = shlex.split(found.argv[0][len(whole) :])
-        return msgspec.structs.replace(found, argv=(*argv, *called.dashes, *more) if more else argv)
+        needed = tuple(shlex.split(found.argv[0][len(text) :]))
+        if needed == called.passed:
+            return msgspec.structs.replace(found, argv=argv)
+        elsewhere = max(len(called.passed) - called.given, 0)  # words that stand before a runner's own dashes
+        kept = argv[: len(argv) - called.given]
+        return msgspec.structs.replace(found, argv=(*kept, *called.dashes, *needed[elsewhere:]))
 
 
 def _is_known(argv: Sequence[str]) -> bool:

@@ -5,7 +5,10 @@ Not here: the text of the script (`run/command.py`), what is made of it (`flags.
 
 How it works: one row a runner says how it is told a script, which of its options name a folder or a package, which take
 a value that says nothing, and which make it run the scripts of several packages. npm and turbo keep every option for
-themselves until a `--`, before the script's name and behind it; the others pass on all that stands behind it.
+themselves until a `--`, before the script's name and behind it; the others pass on all that stands behind it. A `--`
+that reaches the script ends its program's options, so that more of them belong before it (pnpm and deno hand on each
+one, bun all but one right behind the name). Yarn 1 takes the first away, with every option before it, and Yarn 4 hands
+it on; both pass on all options where there is none.
 """
 
 import re
@@ -22,9 +25,9 @@ Source = Literal["package.json", "deno.json", "project.json"]
 class ScriptCall(msgspec.Struct, frozen=True):
     """A script that a command runs, in a folder (relative to the command's) or a workspace, and the file that has it.
 
-    `passed` are the arguments that the script gets, `dashes` those that must stand before any more of them. `unclear`
-    says why nobody can tell from here which script that is, "" where it is clear. `env` is what the runner needs to run
-    without a person at its terminal.
+    `passed` are the arguments that the script gets; the last `given` words of the command are where they stand, and
+    `dashes` must come before any more of them. `unclear` says why nobody can tell from here which script that is, ""
+    where it is clear. `env` is what the runner needs to run without a person at its terminal.
     """
 
     script: str
@@ -32,6 +35,7 @@ class ScriptCall(msgspec.Struct, frozen=True):
     package: str = ""
     source: Source = "package.json"
     passed: tuple[str, ...] = ()
+    given: int = 0
     dashes: tuple[str, ...] = ()
     unclear: str = ""
     env: tuple[tuple[str, str], ...] = ()
@@ -189,31 +193,42 @@ class _Reader:
 
     def _call(self, script: str, rest: list[str]) -> ScriptCall:
         runner = self._runner
-        passed = [arg for arg in rest if arg != "--"]
-        has_dashes = "--" in rest
+        passed, words, given = rest, rest, len(rest)
+        dashes: tuple[str, ...] = ()
         if runner.keeps:
-            place = rest.index("--") if has_dashes else len(rest)
-            own, passed = rest[:place], rest[place + 1 :]
-            words = []
-            while own:
-                arg = own.pop(0)
-                if not self._take(arg, own):
-                    words.append(arg)
-            passed = [*words, *passed]
+            words, own = self._own_words(rest)
+            more = rest[own + 1 :]
+            passed, given = [*words, *more], len(more)
+            dashes = () if own < len(rest) else ("--",)
+        elif self._name == "yarn":
+            passed = [arg for arg in rest if arg != "--"]
+        elif self._name == "bun" and rest[:1] == ["--"]:
+            passed, given = rest[1:], len(rest) - 1
         return ScriptCall(
             script=script,
             folder=self._folder,
             package=_package_named(self._packages),
             source=runner.source,
             passed=tuple(passed),
-            dashes=("--",) if runner.keeps and not has_dashes else (),
-            unclear=self._why_unclear(script, passed),
+            given=given,
+            dashes=dashes,
+            unclear=self._why_unclear(script, words),
         )
 
-    def _why_unclear(self, script: str, passed: Sequence[str]) -> str:
+    def _own_words(self, rest: list[str]) -> tuple[list[str], int]:
+        """The words behind a script's name that are no options of a runner that keeps those, and where its own end."""
+        place = rest.index("--") if "--" in rest else len(rest)
+        own, words = rest[:place], []
+        while own:
+            arg = own.pop(0)
+            if not self._take(arg, own):
+                words.append(arg)
+        return words, place
+
+    def _why_unclear(self, script: str, words: Sequence[str]) -> str:
         is_one = len(self._packages) == 1 and not _SELECTS.search(self._packages[0])
         if self._name == "turbo":
-            return "" if is_one and not any(not arg.startswith("-") for arg in passed) else SEVERAL
+            return "" if is_one and not any(not arg.startswith("-") for arg in words) else SEVERAL
         if is_one:
             return ""
         if self._packages or _is_pattern(script):

@@ -64,7 +64,7 @@ BEFORE_JAVASCRIPT = (
     "pnpm exec",
     "pnpm",
     "yarn",
-    "yarn exec",
+    "yarn exec --",
     "bunx --bun",
     "bun x",
     "npm exec --",

@@ -57,6 +57,7 @@ const { createServer } = require("node:http")
 createServer((_, response) => response.end("hello")).listen(process.env.PORT, process.env.HOST)
 """
 DENO = 'export default { fetch: () => new Response("hello") }\n'
+SERVING_DENO = 'Deno.serve(() => new Response("hello"))\n'
 PAGE = "<!doctype html><title>hello</title><p>hello\n"
 
 
@@ -172,6 +173,11 @@ SHAPES: dict[str, Shape] = {
             "deno.jsonc": '{ // ours\n "tasks": { "dev": "deno serve -A main.ts", }, }',
             "main.ts": DENO,
         },
+        (node,),
+        {"web": "deno task dev"},
+    ),
+    "a server of Deno that names no port": Shape(
+        {"deno.json": '{"tasks": {"dev": "deno run -A main.ts"}}', "main.ts": SERVING_DENO},
         (node,),
         {"web": "deno task dev"},
     ),

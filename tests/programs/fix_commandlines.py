@@ -141,6 +141,9 @@ SENTENCES: list[tuple[str, int, str]] = [
     ("deno run -A main.ts", 8000,
      "Deno: start it with `DENO_SERVE_ADDRESS=tcp:127.0.0.1:8000` in its environment, or set "
      '`Deno.serve({ hostname: "127.0.0.1", port: 8000 }, handler)` in the code that starts its server'),
+    ("deno -A main.ts", 8000,
+     "Deno: start it with `DENO_SERVE_ADDRESS=tcp:127.0.0.1:8000` in its environment, or set "
+     '`Deno.serve({ hostname: "127.0.0.1", port: 8000 }, handler)` in the code that starts its server'),
     ("bun run server.ts", 3000,
      'Bun: set `Bun.serve({ hostname: "127.0.0.1", port: 3000, … })` in the code that starts its server'),
     ("python app.py", 5000, 'Python: set `host="127.0.0.1"` in the code that starts its server'),

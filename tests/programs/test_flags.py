@@ -112,6 +112,7 @@ def test_what_may_read_PORT_itself_is_nothing_to_tell(command: str) -> None:
     [
         ("nx run-many -t dev", "NX_NATIVE_COMMAND_RUNNER", "false"),
         ("nx dev web", "NX_TUI", "false"),
+        ("deno run -A main.ts", "DENO_SERVE_ADDRESS", "tcp:127.0.0.1:24000"),
         ("deno task served", "DENO_SERVE_ADDRESS", "tcp:127.0.0.1:24000"),
         ("./gradlew :api:bootRun", "SERVER_PORT", "24000"),
         ("mvn quarkus:dev", "QUARKUS_HTTP_PORT", "24000"),
@@ -163,3 +164,7 @@ def test_any_shell_text_can_be_read(text: str) -> None:
     found = adapted(["sh", "-c", text])
     assert len(found.argv) == 3
     assert found.program or found.argv[2] == text
+
+
+def test_several_packages_do_not_get_one_address() -> None:
+    assert "DENO_SERVE_ADDRESS" not in dict(adapted(["deno", "task", "-r", "dev"]).env)

@@ -224,8 +224,17 @@ JAVASCRIPT = (
     Program(
         name="Deno",
         names=("deno",),
+        words=("run",),
+        generic=True,  # may be anything: whatever serves takes its address from the environment
+        host_variable=("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:{port}"),
+        file=SERVE_CODE,
+        line='Deno.serve({ hostname: "127.0.0.1", port: {port} }, handler)',
+    ),
+    Program(
+        name="Deno",
+        names=("deno",),
         generic=True,
-        serves=Serving(words=("serve",)),  # `deno run` and `deno task` may be anything
+        serves=Serving(words=("serve",)),  # `deno task` may start several
         host_variable=("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:{port}"),
         file=SERVE_CODE,
         line='Deno.serve({ hostname: "127.0.0.1", port: {port} }, handler)',

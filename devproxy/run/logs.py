@@ -22,6 +22,7 @@ LIMIT, KEPT = 5 << 20, 3  # bytes a file, older files
 LONGEST = 16_384  # bytes of a line; the rest of it becomes the next
 # Control sequences, operating system commands, other escapes; colours are the sequences that end in m
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*(?P<end>[@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
+_SPACE = re.compile(r"\s+")
 
 
 class LogEntry(NamedTuple):
@@ -168,11 +169,14 @@ def _seen(line: bytes) -> str:
 
 
 class LogPortFinder:
-    """Reads a log for the port that it names, by a text with `{port}` in it such as `Local: http://localhost:{port}`."""
+    """Reads a log for the port that it names, by a text with `{port}` in it such as `Local: http://localhost:{port}`.
+
+    Servers align what they print: white space in the text stands for any amount of it.
+    """
 
     def __init__(self, text: str):
-        before, _, after = text.partition("{port}")
-        self._pattern = re.compile(rf"{re.escape(before)}(\d{{1,5}})(?!\d){re.escape(after)}")
+        before, after = (r"\s+".join(map(re.escape, _SPACE.split(part))) for part in text.split("{port}", 1))
+        self._pattern = re.compile(rf"{before}(\d{{1,5}})(?!\d){after}")
         self._lines = LineSplitter(self._read)
         self._found: int | None = None
 
@@ -183,9 +187,8 @@ class LogPortFinder:
         return self._found
 
     def _read(self, line: str) -> None:
-        match = self._pattern.search(plain(line))
-        if match is not None and 0 < int(match[1]) < 65536:
-            self._found = int(match[1])
+        named = (int(match[1]) for match in self._pattern.finditer(plain(line)))
+        self._found = next((port for port in named if 0 < port < 65536), self._found)
 
 
 def harmless(text: str) -> str:

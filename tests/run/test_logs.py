@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.paths import Paths
-from devproxy.run.logs import LONGEST, Follower, LineSplitter, ServiceLog, harmless, last, plain
+from devproxy.run.logs import LONGEST, Follower, LineSplitter, LogPortFinder, ServiceLog, harmless, last, plain
 from devproxy.run.terminal_line import WIDEST, as_shown
 
 
@@ -187,3 +187,21 @@ def test_whatever_is_left_is_harmless(text: str) -> None:
     left = re.sub("\x1b\\[[0-?]*[ -/]*m", "", harmless(text))
     assert not re.search("[\x00-\x08\x0a-\x1f\x7f-\x9f]", left)
     assert "\x1b" not in plain(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "log", "port"),
+    [
+        ("Local: http://localhost:{port}", " \x1b[32m➜ \x1b[1mLocal\x1b[22m:   http://localhost:\x1b[1m5173\x1b[22m/", 5173),
+        ("- Local: http://localhost:{port}", "   - Local:        http://localhost:3000", 3000),
+        ("on  port {port} (http)", "listening on port\t8080 (http)", 8080),
+        ("localhost:{port}/", "http://localhost:80800/ and http://localhost:8080/", 8080),
+        ("a.b:{port}", "axb:80", None),
+        ("port {port}", "port 70000", None),
+        ("port {port}", "port80", None),
+    ],
+)  # fmt: skip
+def test_the_port_that_a_log_names(text: str, log: str, port: int | None) -> None:
+    finder = LogPortFinder(text)
+    head, tail = log.encode()[:9], log.encode()[9:]
+    assert (finder.feed(head), finder.feed(tail), finder.feed(b"\n")) == (None, None, port)

@@ -22,7 +22,9 @@ LIMIT, KEPT = 5 << 20, 3  # bytes a file, older files
 LONGEST = 16_384  # bytes of a line; the rest of it becomes the next
 # Control sequences, operating system commands, other escapes; colours are the sequences that end in m
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*(?P<end>[@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?")
-_SPACE = re.compile(r"\s+")
+_SPACE = re.compile(r"(?:\\?\s)+")  # in an escaped text
+_ANY_HERE = re.compile(r"localhost|127\\\.0\\\.0\\\.1")
+_HERE = r"(?:localhost|127\\.0\\.0\\.1|\\[::1\\])"
 
 
 class LogEntry(NamedTuple):
@@ -171,11 +173,12 @@ def _seen(line: bytes) -> str:
 class LogPortFinder:
     """Reads a log for the port that it names, by a text with `{port}` in it such as `Local: http://localhost:{port}`.
 
-    Servers align what they print: white space in the text stands for any amount of it.
+    Servers align what they print, and print the address that they are told: white space in the text stands for any
+    amount of it, and `localhost` or `127.0.0.1` for each spelling of that.
     """
 
     def __init__(self, text: str):
-        before, after = (r"\s+".join(map(re.escape, _SPACE.split(part))) for part in text.split("{port}", 1))
+        before, after = (_ANY_HERE.sub(_HERE, _SPACE.sub(r"\\s+", re.escape(part))) for part in text.split("{port}", 1))
         self._pattern = re.compile(rf"{before}(\d{{1,5}})(?!\d){after}")
         self._lines = LineSplitter(self._read)
         self._found: int | None = None

@@ -192,10 +192,13 @@ def test_whatever_is_left_is_harmless(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "log", "port"),
     [
-        ("Local: http://localhost:{port}", " \x1b[32m➜ \x1b[1mLocal\x1b[22m:   http://localhost:\x1b[1m5173\x1b[22m/", 5173),
+        ("Local: http://localhost:{port}", "➜ \x1b[1mLocal\x1b[22m:   http://localhost:\x1b[1m5173\x1b[22m/", 5173),
         ("- Local: http://localhost:{port}", "   - Local:        http://localhost:3000", 3000),
         ("on  port {port} (http)", "listening on port\t8080 (http)", 8080),
         ("localhost:{port}/", "http://localhost:80800/ and http://localhost:8080/", 8080),
+        ("Local: http://localhost:{port}", "  ➜  Local:   http://127.0.0.1:5173/", 5173),
+        ("http://127.0.0.1:{port}", "at http://[::1]:5173", 5173),
+        ("http://localhost:{port}", "at http://127x0.0.1:5173", None),
         ("a.b:{port}", "axb:80", None),
         ("port {port}", "port 70000", None),
         ("port {port}", "port80", None),

@@ -14,6 +14,7 @@ through one of these functions:
 Not here: refusing such a value (`problems.py`), colours (`cli/output.py`, and `run/logs.py` for a service's own).
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -249,6 +250,11 @@ def devproxy_command(*words: "str | PurePath") -> str:
 def bracketed(host: str) -> str:
     """A host as it stands before a port: an IPv6 literal in brackets (RFC 3986 §3.2.2), with its zone if it has one."""
     return f"[{host}]" if ":" in host else host
+
+
+def port_number(text: str) -> int:
+    """The port that a text is, 0 where it is none; `int` takes digits of all scripts, and raises for thousands."""
+    return int(text) if re.fullmatch("[0-9]{1,5}", text) and int(text) < 65536 else 0
 
 
 def host_port(host: str, port: int) -> str:

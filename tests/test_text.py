@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from devproxy import text
-from devproxy.text import LONGEST
+from devproxy.text import LONGEST, port_number
 from tests.hostile import HOSTILE, hidden, hides
 from tests.operations import operations
 
@@ -196,3 +196,13 @@ def test_an_index_of_few_words_finds_what_comparing_all_of_them_finds(words: lis
     assert found == [one for one in text.near_words(word, words) if one in found]
     alike = [one for one in text.near_words(word, words) if text._letter_pairs(one) & text._letter_pairs(word)]
     assert set(found) >= set(alike)
+
+
+@pytest.mark.parametrize(("text", "port"), [("8000", 8000), ("0080", 80), ("65535", 65535)])
+def test_a_port_as_text(text: str, port: int) -> None:
+    assert port_number(text) == port
+
+
+@pytest.mark.parametrize("text", ["", "0", "65536", "-1", "+1", " 80", "80\n", "8_0", "٨٠", "²", "9" * 5000])
+def test_what_is_no_port(text: str) -> None:
+    assert port_number(text) == 0

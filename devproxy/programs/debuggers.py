@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from devproxy.text import port_number
+
 DEFAULT_PORTS = frozenset({9229, 9230, 5858, 5678, 6499})  # Node, the next of a cluster, old Node, debugpy, Bun
 _OPTION = re.compile(r"--(?:inspect(?:-brk|-wait|-port)?|debug-port|remote-debugging-port)=(?:\S*:)?(\d{1,5})(?=/|$)")
 _PAIRED = frozenset(
@@ -49,7 +51,7 @@ def attach_points(argv: Sequence[str], environment: Mapping[str, str]) -> frozen
     words = [*argv, *(word for name in _OPTIONS for word in environment.get(name, "").split())]
     found = [AttachPoint(port) for port in DEFAULT_PORTS | debugger_ports(words)]
     found += [*_python(argv), *_java(words)]
-    found.append(AttachPoint(_number(environment.get("RUBY_DEBUG_PORT", ""))))
+    found.append(AttachPoint(port_number(environment.get("RUBY_DEBUG_PORT", ""))))
     if argv and re.fullmatch(_PHP, _base(argv[0])):
         found.append(AttachPoint(_XDEBUG_PORT, calls=True))
     return frozenset(one for one in found if 0 < one.port < 65536)
@@ -63,9 +65,9 @@ def _python(argv: Sequence[str]) -> Iterator[AttachPoint]:
         for option, value in pairs:
             if option in ("--listen", "--connect"):
                 calls = option == "--connect"
-                yield AttachPoint(_number(value.rpartition(":")[2]), calls=calls, by_adapter=not calls)
+                yield AttachPoint(port_number(value.rpartition(":")[2]), calls=calls, by_adapter=not calls)
     if "pydevd.py" in names:
-        yield from (AttachPoint(_number(value), calls=True) for option, value in pairs if option == "--port")
+        yield from (AttachPoint(port_number(value), calls=True) for option, value in pairs if option == "--port")
 
 
 def _java(words: Sequence[str]) -> Iterator[AttachPoint]:
@@ -73,13 +75,10 @@ def _java(words: Sequence[str]) -> Iterator[AttachPoint]:
         head, found, options = word.partition("jdwp" + ("=" if word.startswith("-agentlib:") else ":"))
         if found and head in ("-agentlib:", "-Xrun"):
             given = dict(part.partition("=")[::2] for part in options.split(","))
-            yield AttachPoint(_number(given.get("address", "").rpartition(":")[2]), calls=given.get("server") != "y")
+            yield AttachPoint(
+                port_number(given.get("address", "").rpartition(":")[2]), calls=given.get("server") != "y"
+            )
 
 
 def _base(word: str) -> str:
     return word.rpartition("/")[2]
-
-
-def _number(text: str) -> int:
-    """What is written there, 0 where it is no number."""
-    return int(text) if re.fullmatch("[0-9]{1,5}", text) else 0

@@ -32,7 +32,8 @@ DEEPEST = 6  # scripts that call scripts
 FARTHEST = 12  # words of a wrapper that is not known
 VITE = "__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS"
 RAILS = "RAILS_DEVELOPMENT_HOSTS"
-_LAST_NUMBER = re.compile(r"(?<![$\w.})])(\d+)(?=/?$)")  # `localhost:8000`, but neither `$PORT2`, `$2` nor `${P}2`
+# `localhost:8000`, but neither `$PORT2`, `$2` nor `${P}2`
+_LAST_NUMBER = re.compile(r"(?<![$\w.})])([0-9]{1,5})(?=/?$)")
 
 
 class AdaptedCommand(msgspec.Struct, frozen=True, kw_only=True):

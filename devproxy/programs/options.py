@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from devproxy.addresses import is_loopback_host
 from devproxy.programs.catalog.program import Form, Option
+from devproxy.text import port_number
 from devproxy.urls import url
 
 # A port that only the shell knows: `$PORT`, `${WEB_PORT:-8000}`, cmd's `%PORT%`, `$((PORT + 1))`, `$(cat port)`
@@ -58,9 +59,9 @@ def wildcard_edits(args: Sequence[str], port: int) -> list[OptionEdit]:
     edits = []
     for index, arg in enumerate(args):
         found = _WILDCARD.fullmatch(arg)
-        if found and (found["host"] or int(found["port"]) == port or not port):
+        if found and (found["host"] or port_number(found["port"]) == port or not port):
             text = f"{found['head']}{SAFE}:{found['port']}{found['tail']}"
-            edits.append(OptionEdit(index, index + 1, (text,), int(found["port"])))
+            edits.append(OptionEdit(index, index + 1, (text,), port_number(found["port"])))
         elif found := _WILDCARD_HOST.fullmatch(arg):
             edits.append(OptionEdit(index, index + 1, (found["head"] + SAFE,), 0))
     return edits
@@ -169,7 +170,7 @@ def _without_port(option: Option, use: OptionUse) -> OptionEdit | None:
     port = use.values[0]
     if not port.isdecimal():
         return None
-    return OptionEdit(use.start, use.end, tuple(option.safe.replace("{port}", port).split()), int(port))
+    return OptionEdit(use.start, use.end, tuple(option.safe.replace("{port}", port).split()), port_number(port))
 
 
 def _joined(use: OptionUse, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -192,13 +193,13 @@ def _address(value: str, _: Option) -> tuple[str, int] | None:
     if found["host"] and is_loopback_host(found["host"]):
         return None
     port = found["port"]
-    return f"{SAFE}:{port}", int(port) if port.isdecimal() else 0
+    return f"{SAFE}:{port}", port_number(port)
 
 
 def _url(value: str, option: Option) -> tuple[str, int] | None:
     scheme = option.safe.partition("://")[0]
     if value.isdecimal():
-        return url(scheme, f"{SAFE}:{value}"), int(value)
+        return url(scheme, f"{SAFE}:{value}"), port_number(value)
     urls = [_one_url(one) for one in value.split(";")]
     if all(one is None for one in urls):
         return None
@@ -212,7 +213,7 @@ def _one_url(value: str) -> tuple[str, int] | None:
     if found is None or found["scheme"] == "unix" or is_loopback_host(found["host"]):
         return None
     port = f":{found['port']}" if found["port"] else ""
-    return url(found["scheme"], f"{SAFE}{port}", found["rest"]), int(found["port"] or 0)
+    return url(found["scheme"], f"{SAFE}{port}", found["rest"]), port_number(found["port"] or "")
 
 
 def _publish(value: str, _: Option) -> tuple[str, int] | None:
@@ -225,7 +226,7 @@ def _publish(value: str, _: Option) -> tuple[str, int] | None:
         host, port = "", host
     if host and is_loopback_host(host):
         return None
-    return f"{SAFE}:{port}:{found['rest']}", int(port) if port.isdecimal() else 0
+    return f"{SAFE}:{port}:{found['rest']}", port_number(port)
 
 
 # `port` is not a value made safe but a flag replaced: `_without_port`.

@@ -20,7 +20,7 @@ from devproxy.registry.model import Lease
 from devproxy.run.command import PreparedCommand
 from devproxy.run.interpreter import original_environment
 from devproxy.storage.process_identity import parent_of
-from devproxy.text import devproxy_command
+from devproxy.text import devproxy_command, port_number
 
 
 def own_leases(paths: Paths) -> list[Lease]:
@@ -32,8 +32,7 @@ def own_leases(paths: Paths) -> list[Lease]:
 
 def given_port(lease: Lease) -> int:
     """The port that our parent has given us: where the name leads may be another one by now."""
-    given = os.environ.get("PORT", "")
-    return int(given) if given.isascii() and given.isdecimal() and 0 < int(given) < 65536 else lease.port
+    return port_number(os.environ.get("PORT", "")) or lease.port
 
 
 def refuse_endless(lease: Lease, argv: Sequence[str]) -> None:

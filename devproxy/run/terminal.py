@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from typing import Any
 
 STANDARD = (0, 1, 2)
 CHUNK = 65536
+ROWS, COLUMNS = 24, 80  # where nobody looks: in a terminal without columns tqdm and others show nothing
 MOST_TYPED = 1 << 20  # bytes
 
 
@@ -52,13 +54,13 @@ class Terminal:
         self.resize()
 
     def set_size(self, rows: int, columns: int) -> None:
-        """Of one that stands for no person's."""
+        """Of one that stands for no person's; 0 where nobody looks."""
         import fcntl
-        import struct
         import termios
 
         if self.master >= 0:
-            fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            size = struct.pack("HHHH", rows or ROWS, columns or COLUMNS, 0, 0)
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
 
     def resize(self) -> None:
         """Give the command's terminal the size of the person's; the kernel tells its foreground group (SIGWINCH)."""

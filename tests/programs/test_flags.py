@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devproxy.programs.fixes import propose_fix
 from devproxy.programs.flags import RAILS, VITE, AdaptedCommand, adapt, hostname_variables
+from devproxy.programs.recognize import recognize
 from devproxy.programs.scripts import ScriptCall
 from tests.programs.flag_commandlines import ADAPTED, INSISTED, NOT_FOLLOWED, REFERRED, SAID, SCRIPTS, SHELL, UNTOUCHED
 
@@ -168,3 +170,33 @@ def test_any_shell_text_can_be_read(text: str) -> None:
 
 def test_several_packages_do_not_get_one_address() -> None:
     assert "DENO_SERVE_ADDRESS" not in dict(adapted(["deno", "task", "-r", "dev"]).env)
+
+
+DIGITS = "9" * 5000  # more than `int` takes
+LONG = (
+    "vite --port",
+    "uvicorn a:b --port",
+    "serve -p",
+    "python -m http.server",
+    "redis-server --port",
+    "docker run -p",
+)
+
+
+@pytest.mark.parametrize("command", [f"{before} {DIGITS}" for before in LONG])
+def test_a_number_that_is_no_port_is_left_alone(command: str) -> None:
+    assert DIGITS in adapted(shlex.split(command)).argv
+
+
+LONG_ADDRESSES = (
+    "gunicorn -b :",
+    "php -S 0.0.0.0:",
+    "puma -b tcp://0.0.0.0:",
+    "dotnet run --urls http://*:",
+)
+
+
+@pytest.mark.parametrize("command", [f"{before}{DIGITS}" for before in LONG_ADDRESSES])
+def test_an_address_that_has_no_port_is_read_without_harm(command: str) -> None:
+    assert DIGITS in adapted(shlex.split(command)).argv[-1]
+    assert propose_fix(recognize(shlex.split(command), port=80)) is not None

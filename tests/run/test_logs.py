@@ -95,6 +95,12 @@ def test_what_was_overwritten_is_not_shown() -> None:
         ("abcdef\x1b[3G\x1b[2X", "ab  ef"),
         ("\x1b[32m⠙\x1b[0m one\x1b[G\x1b[32m✔\x1b[0m one", "\x1b[32m✔\x1b[0m one"),
         ("\x1b[1A\x1b[2Kfinal", "final"),
+        # webpack --progress
+        ("\x1b[1m99 %\x1b[22m\x1b[2K\r" * 30 + "\x1b[1m\x1b[32ma.js\x1b[39m\x1b[22m", "\x1b[1m\x1b[32ma.js\x1b[0m"),
+        ("\r\x1b[31;1mred\x1b[0;4mlined\x1b[24m plain", "\x1b[31m\x1b[1mred\x1b[0m\x1b[4mlined\x1b[0m plain"),
+        ("\r\x1b[38;5;208;1ma\x1b[22mb", "\x1b[38;5;208m\x1b[1ma\x1b[0m\x1b[38;5;208mb\x1b[0m"),
+        ("\r\x1b[48;2;1;2;3;4ma\x1b[49mb", "\x1b[48;2;1;2;3m\x1b[4ma\x1b[0m\x1b[4mb\x1b[0m"),
+        ("\r\x1b[>4;2mno colour of a key", "no colour of a key"),
     ],
 )
 def test_a_line_ends_as_a_terminal_shows_it(written: str, seen: str) -> None:
@@ -104,6 +110,9 @@ def test_a_line_ends_as_a_terminal_shows_it(written: str, seen: str) -> None:
 
 def test_nothing_is_put_beyond_all_measure() -> None:
     (line,) = lines_of(b"x\x1b[99999999Gy\x1b[99999999Cz\n")
+    assert len(line) == WIDEST
+    digits = b"9" * 5000  # more than `int` takes
+    (line,) = lines_of(b"x\x1b[" + digits + b"Gy\x1b[1;" + digits + b"Hz\x1b[" + digits + b"m\n")
     assert len(line) == WIDEST
 
 

@@ -81,6 +81,13 @@ async def test_where_nobody_types_nobody_can_be_asked(stage: Stage) -> None:
     assert stage.output.decode().split("\r\n") == ["nobody", "a terminal", ""]
 
 
+async def test_its_terminal_has_a_size_where_nobody_looks(stage: Stage) -> None:
+    """In one of no columns a progress bar of tqdm is an empty line."""
+    session = stage.session(sys.executable, "-c", "import os; print(*os.get_terminal_size(1))")
+    assert await session.run() == 0
+    assert stage.output.decode() == "80 24\r\n"
+
+
 async def test_what_it_reads_does_not_end_while_it_runs(stage: Stage) -> None:
     """`esbuild --serve` and `tailwindcss --watch` end when their standard input does."""
     script = "import sys; print('ready', flush=True); sys.stdin.buffer.read(); print('its input has ended')"

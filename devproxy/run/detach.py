@@ -22,8 +22,8 @@ from devproxy.paths import Paths
 from devproxy.registry.model import Service
 from devproxy.run.group_state import ASKED_TO_END, OVER, UNSETTLED, MemberPhase, MemberState, read_groups
 from devproxy.run.interpreter import ourselves, own_environment
-from devproxy.run.logs import last, plain, time_stamp
-from devproxy.run.waiting import REMIND_AFTER, waiting_text
+from devproxy.run.logs import last, time_stamp
+from devproxy.run.waiting import REMIND_AFTER, printed_text, waiting_text
 
 PATIENCE = 60.0  # seconds for every service to be healthy
 _POLL = 0.05  # seconds between two readings of what it says
@@ -84,10 +84,13 @@ def launch_group(
     code = process.poll()
     if code is None:
         process.returncode = 0  # it goes on without us: no warning when we forget it
+    if code is not None:  # what it ran is over, though that may not have been seen: all of it can take a moment only
+        unseen = {name: _last_run(paths, name, process.pid) for name in names if name not in seen}
+        seen |= {name: state for name, state in unseen.items() if state is not None}
     if not seen:
         said = log.read_text("utf-8", "replace").strip()[-2000:]
         raise DevproxyError("the services were not started", why=said or "their process said nothing")
-    if code is not None:  # what it ran is over, though its last word may not have been seen
+    if code is not None:
         was_asked = code == -signal.SIGTERM  # before it could note that
         over: MemberPhase = "ended" if was_asked or not code else "failed"
         why = ASKED_TO_END if was_asked else "its devproxy process has ended"
@@ -101,10 +104,18 @@ def launch_group(
 
 def _last_word(paths: Paths, name: str, pid: int, otherwise: MemberState) -> MemberState:
     """How a service ended whose process `pid` is gone, as that has said to everybody; `otherwise` where it has not."""
-    record = read_run(paths, name)
-    if record is None or record.pid != pid or record.run.phase not in OVER:
+    found = _last_run(paths, name, pid)
+    if found is None:
         return otherwise
-    return msgspec.structs.replace(otherwise, state=record.run.phase, why=record.run.why, code=record.run.code)
+    return msgspec.structs.replace(otherwise, state=found.state, why=found.why, code=found.code)
+
+
+def _last_run(paths: Paths, name: str, pid: int | None = None) -> MemberState | None:
+    """What whoever ran a service last, or the process `pid`, has left behind of it: how it ended, None for nothing."""
+    record = read_run(paths, name)
+    if record is None or record.run.phase not in OVER or pid not in {None, record.pid}:
+        return None
+    return MemberState(record.run.phase, "", record.run.why, record.run.code)
 
 
 def wait_settled(
@@ -117,7 +128,7 @@ def wait_settled(
     deadline, progress = time.monotonic() + PATIENCE, _Progress(paths, tell, services)
     while True:
         found = {name: member for group in read_groups(paths) for name, member in group.services.items()}
-        now = {name: found.get(name, MemberState("ended", "")) for name in before}
+        now = {name: found.get(name) or _last_run(paths, name) or MemberState("ended", "") for name in before}
         fresh = all(name not in found or now[name].starts > starts for name, starts in before.items())
         if (fresh and not _unsettled(now)) or time.monotonic() > deadline:
             return now
@@ -148,9 +159,8 @@ class _Progress:
                 )
 
     def _printed(self, name: str) -> str:
-        recent = (entry.text for entry in last(self._paths, name, 5) if entry.time >= self._since)
-        lines = [plain(text) for text in recent if not text.startswith("[devproxy]")]
-        return f"; it last printed: {lines[-1]}" if lines else ""
+        recent = (entry.text for entry in last(self._paths, name, 20) if entry.time >= self._since)
+        return printed_text([text for text in recent if not text.startswith("[devproxy]")])
 
 
 def _states(paths: Paths, names: list[str], pid: int) -> dict[str, MemberState]:

@@ -67,6 +67,7 @@ class Member:
         self.failures = 0  # starts in a row that have failed, since somebody asked for one
         self.session: Session | None = None
         self.stop = asyncio.Event()
+        self.ends_alone = False  # while others run on
         self.end_why = ""  # why it is to stop, if that is more than that it was asked to
         self.may_end = False  # it is to stop, and so have those that depend on it
         self.settled = asyncio.Event()
@@ -159,6 +160,7 @@ class ServiceGroup:
         for name in self.members if names is None else names:
             if name in self.members:
                 self.members[name].end_why = why
+                self.members[name].ends_alone = names is not None
                 self.members[name].stop.set()
 
     def start(self, names: Iterable[str], by: str = "devproxy start") -> None:
@@ -294,6 +296,8 @@ class ServiceGroup:
             member.ends += 1
             if member.stop.is_set():
                 self._set_state(member, "ended", member.end_why)
+                if member.ends_alone and not member.end_why:
+                    self._notify(f"`{member.name}` has ended, as it was asked to")
                 return
             if member.restart.is_set():
                 self._notify(f"`{member.name}` has ended, as it was asked to, and starts again")

@@ -416,12 +416,27 @@ def test_one_service_is_restarted_with_its_command_as_it_is_now_and_up_notices(t
     assert team.interrupt(up) == 0
 
 
+def test_the_only_service_of_an_up_that_cannot_be_restarted_is_bad_news(team: Team) -> None:
+    """Its `up` has ended by then, and is asked for nothing any more."""
+    team.project(service("web"))
+    assert team.run("up", "-d").code == 0
+    team.project('[services.web]\ncommand = ["no-such-program-anywhere"]\n')
+    done = team.run("restart", "web")
+    assert done.code == 1
+    assert re.search(r"web\.shop +failed", done.out)
+    assert "no-such-program-anywhere could not be started" in done.err
+    again = team.run("up", "-d")
+    assert again.code == 1
+    assert "no-such-program-anywhere could not be started" in again.err
+
+
 def test_one_service_is_stopped_and_started_again_in_the_up_that_has_it(team: Team) -> None:
     team.project(service("web"), service("api"))
     up = team.up()
     team.wait_states(web="up", api="up")
     assert team.run("stop", "web").out == "`web.shop` has ended\n"
     team.wait_states(web="ended", api="up")
+    up.wait_output("`web.shop` has ended, as it was asked to\n")
     started = team.run("start", "web")
     assert started.code == 0, started.err
     team.wait_states(web="up", api="up")

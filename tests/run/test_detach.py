@@ -48,3 +48,34 @@ def test_a_last_state_that_was_not_seen_is_read_where_it_was_left(
     found = launch_group(paths, ["task", "killed"], lambda _: None, {}, published=lambda: None)
     assert (found["task"].state, found["task"].why, found["task"].code) == ("done", "it is done", 0)
     assert (found["killed"].state, found["killed"].why) == ("failed", "its devproxy process has ended")
+
+
+BRIEF = """
+import pathlib, sys
+from devproxy.paths import Paths
+from devproxy.run.group_state import MemberState
+from devproxy.run.report import RunReporter
+folder = pathlib.Path(sys.argv[1])
+paths = Paths(folder / "config", folder / "state")
+paths.make(paths.groups)
+reporter = RunReporter(paths, "web", "devproxy up")
+reporter.follow(MemberState("starting", "true", "starts", starts=1), (), 1.0)
+reporter.follow(MemberState("failed", "true", "there is no .env", None, 1, 1), (), 2.0)
+sys.exit(1)
+"""
+
+
+def test_what_was_over_before_anybody_looked_is_read_where_it_was_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that could not be started was called "the services were not started: their process said nothing"."""
+    paths = Paths(tmp_path / "config", tmp_path / "state")
+
+    def spawn(*_: object) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen([sys.executable, "-c", BRIEF, str(tmp_path)])
+        process.wait()
+        return process
+
+    monkeypatch.setattr(detach, "spawn", spawn)
+    found = launch_group(paths, ["web"], lambda _: None, {})
+    assert (found["web"].state, found["web"].why) == ("failed", "there is no .env")

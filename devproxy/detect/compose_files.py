@@ -1,8 +1,8 @@
 """Compose files as Compose reads them: several, merged into one, with their variables filled in.
 
 Lives here: which files there are (`COMPOSE_FILE`, an override beside the first, `include`), `extends`, the tags
-`!reset` and `!override`, and `${NAME:-default}` by the environment and the `.env` beside the file (the Compose
-Specification, "Merge", "Include", "Extend", "Interpolation").
+`!reset` and `!override`, and `${NAME:-default}` by the environment and the `.env` beside the file, for what is included
+by its own `.env` or `env_file` below those (the Compose Specification, "Merge", "Include", "Extend", "Interpolation").
 Not here: what a service publishes (`compose.py`), YAML (`storage/yaml.py`).
 
 Only files below the project's root are read. What cannot be followed is a remark with its place, and the rest counts.
@@ -10,7 +10,7 @@ Only files below the project's root are read. What cannot be followed is a remar
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,6 +113,7 @@ class _Loader:
         self.volumes: dict[str, ComposeVolume] = {}
         self._root = root
         self._variables = variables
+        self._included_variables: dict[str, Mapping[str, str]] = {}  # by file, where it has some of its own
         self._documents: dict[str, YamlDocument | None] = {}
         self._removed: set[str] = set()
         self._included_already: set[str] = set()
@@ -126,8 +127,10 @@ class _Loader:
         found: dict[str, ComposeService] = {}
         for index, entry in enumerate(_list(table.get("include"))):
             place = Place(file, *document.place("include", index))
-            for inner in self._included(entry, place, depth):
-                found |= self.services(inner, depth + 1)
+            entry_services: dict[str, ComposeService] = {}
+            for inner in self._included(entry, place, depth):  # several of one entry lie over each other, as with -f
+                entry_services = self.merged(entry_services, self.services(inner, depth + 1))
+            found |= entry_services
         volumes = table.get("volumes")
         for name, volume in volumes.items() if isinstance(volumes, dict) else ():
             is_shared = isinstance(volume, dict) and (volume.get("external") == "true" or "name" in volume)
@@ -201,6 +204,8 @@ class _Loader:
         where = _beside(file, self._text(other, place)) if isinstance(other, str) and other else file
         if not isinstance(name, str) or depth >= DEEPEST or not self._may_read(where, place, "extends"):
             return None
+        if where not in self._documents and file in self._included_variables:
+            self._included_variables[where] = self._included_variables[file]
         base = self._service(where, name, depth + 1)
         if base is None:
             self.remarks.append(f"{place}: `extends`: there is no service `{shown(name)}` in {shown(where)}")
@@ -220,7 +225,29 @@ class _Loader:
             ):
                 self._included_already.add(file)  # once: files may include each other
                 found.append(file)
+        variables = self._variables_of(entry, place, found)
+        self._included_variables |= dict.fromkeys(found, variables)
         return found
+
+    def _variables_of(self, entry: Value, place: Place, files: Sequence[str]) -> Mapping[str, str]:
+        """What variables the files of an entry of `include` see: those of its own `.env`, or `env_file`, lie under
+        those of whoever includes them."""
+        above = self._included_variables.get(place.file, self._variables)
+        table = entry if isinstance(entry, dict) else {}
+        folder = table.get("project_directory")
+        if isinstance(folder, str) and folder:
+            folder = _beside(place.file, self._text(folder, place))
+        elif files:
+            folder = os.path.dirname(files[0])  # noqa: PTH120
+        texts = (one for one in _list(table.get("env_file")) if isinstance(one, str))
+        named = [_beside(place.file, self._text(text, place)) for text in texts]
+        own: dict[str, str] = {}
+        for file in named or [_beside(f"{folder}/", ".env")]:
+            if file.startswith(("/", "..")):
+                self.remarks.append(f"{place}: `env_file`: {shown(file)} is left out: it is not a file of this project")
+                continue
+            own |= parse_dotenv(text_of(self._root / file), {**own, **above}).values
+        return {**own, **above}
 
     def _may_read(self, file: str, place: Place, key: str) -> bool:
         if file in self._documents:
@@ -255,7 +282,7 @@ class _Loader:
     def _text(self, text: str, place: Place) -> str:
         if len(text) > LONGEST:  # before anything looks at it: no port, no file is so long
             return ""
-        filled, missing = fill(text, self._variables)
+        filled, missing = fill(text, self._included_variables.get(place.file, self._variables))
         self.remarks += [
             f"{place}: `{name}` has no value: neither the environment, .env nor a default gives it one"
             for name in missing

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.detect.compose import look
-from devproxy.detect.compose_files import Part, Place, fill, split
+from devproxy.detect.compose_files import Part, Place, fill, load, split
 from devproxy.detect.compose_ports import read_entry
 from devproxy.detect.model import gather
 from devproxy.detect.render import document
@@ -113,6 +113,53 @@ def test_files_are_included_and_services_extended(tmp_path: Path) -> None:
         },
     )
     assert ports(tmp_path) == {"db": 54321, "queue": 6380, "mail": 8025, "web": 8080, "copy": 8080}
+
+
+def test_several_files_of_one_include_lie_over_each_other(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "compose.yaml": "include:\n  - path: [infra/a.yaml, infra/b.yaml]\n",
+            "infra/a.yaml": "services:\n  db:\n    image: postgres\n    ports: ['54321:5432']\n",
+            "infra/b.yaml": "services:\n  db:\n    ports: ['9187:9187']\n",
+        },
+    )
+    assert ports(tmp_path) == {"db": 54321}
+    assert any("infra/b.yaml:3:13" in remark for remark in look(tmp_path).remarks)
+
+
+def test_what_is_included_has_variables_of_its_own_below_those_of_whoever_includes_it(tmp_path: Path) -> None:
+    text = "services:\n  {}:\n    ports: ['${{PORT:-1}}:80', '${{OWN:-2}}:81']\n"
+    write(
+        tmp_path,
+        {
+            "compose.yaml": "include:\n  - beside/a.yaml\n"
+            "  - {path: named/b.yaml, env_file: [named/x.env, named/y.env]}\n"
+            "  - {path: c.yaml, project_directory: named}\n  - {path: d.yaml, env_file: ../e.env}\n"
+            + text.format("root"),
+            ".env": "PORT=8000\n",
+            "beside/a.yaml": "include: [more/e.yaml]\n" + text.format("a"),
+            "beside/more/e.yaml": text.format("e"),
+            "beside/.env": "PORT=1\nOWN=8001\n",
+            "named/b.yaml": "services:\n  b: {extends: {file: base.yaml, service: b}}\n",
+            "named/base.yaml": "services:\n  b:\n    ports: ['${OWN}:81']\n",
+            "named/x.env": "OWN=1\nX=8002\n",
+            "named/y.env": "OWN=${X}\n",
+            "named/.env": "OWN=8003\n",
+            "c.yaml": text.format("c"),
+            "d.yaml": text.format("d"),
+        },
+    )
+    project = load(tmp_path)
+    assert project is not None
+    found = {(part.value, name) for name, service in project.services.items() for part in service.ports}
+    assert found == {
+        *(("8000:80", name) for name in ("root", "a", "c", "d", "e")),
+        *{("2:81", "root"), ("8001:81", "a"), ("8001:81", "e"), ("8002:81", "b"), ("8003:81", "c"), ("2:81", "d")},
+    }
+    assert (
+        "compose.yaml:5:5: `env_file`: ../e.env is left out: it is not a file of this project" in look(tmp_path).remarks
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,13 @@ from devproxy.detect.deno import deno_config
 from devproxy.detect.files import is_file, json_file, members, remark_missing, text_of
 from devproxy.detect.globs import GlobSet
 from devproxy.detect.model import Candidate, Seen
-from devproxy.detect.nx import target_command
-from devproxy.detect.scripts import Role, role
+from devproxy.detect.nx import inferred_targets, target_command
+from devproxy.detect.scripts import Role, manifest, role
 from devproxy.detect.workspaces import PNPM_FILE, workspace_patterns
 from devproxy.registry.model import ServiceKind
 from devproxy.text import shown
 
-SCRIPTS = ("dev", "start", "serve", "develop")
+SCRIPTS = ("dev", "start:dev", "start", "serve", "develop")
 _NX_TARGETS = ("serve", "dev", "start")
 _MANAGERS = (
     ("pnpm", ("pnpm-lock.yaml", PNPM_FILE)),
@@ -79,7 +79,7 @@ def look(root: Path) -> Seen:
     for folder in sorted({*members(root, patterns, "package.json"), *_deno_members(root, patterns)}):
         services += _of_folder(root, folder, manager, remarks)
     if is_file(root / "nx.json"):
-        services += _of_nx(root, {service.cwd for service in services if service.serves}, remarks)
+        services += _of_nx(root, patterns, {service.cwd for service in services if service.serves}, remarks)
     own = _of_folder(root, root, manager, remarks, is_alone=not any(service.serves for service in services))
     services += own
     if any(service.command and str(service.command).startswith(manager) for service in services):
@@ -187,19 +187,28 @@ def _manager(root: Path, package: dict[str, Any]) -> str:
     return next(locks, "npm")
 
 
-def _of_nx(root: Path, taken: set[str], remarks: list[str]) -> Iterator[Candidate]:
-    """The projects with a project.json that has a target for a server; Nx is run at the root."""
-    for folder in members(root, ["**"], "project.json"):
+def _of_nx(root: Path, patterns: Sequence[str], taken: set[str], remarks: list[str]) -> Iterator[Candidate]:
+    """The projects with a target for a server, in their project.json or by a plugin; Nx is run at the root."""
+    workspace, said = json_file(root / "nx.json", "nx.json")
+    remarks += said
+    for folder in sorted({*members(root, ["**"], "project.json"), *members(root, patterns, "package.json")}):
         place = folder.relative_to(root).as_posix()
+        if place in taken:
+            continue
         table, said = json_file(folder / "project.json", f"{place}/project.json")
         remarks += said
-        targets = (table or {}).get("targets")
-        target = next((name for name in _NX_TARGETS if isinstance(targets, dict) and name in targets), None)
-        if table is None or target is None or place in taken or not isinstance(targets, dict):
+        name = str((table or {}).get("name") or manifest(folder).get("name") or folder.name)
+        own = (table or {}).get("targets")
+        targets = own if isinstance(own, dict) else {}
+        inferred = inferred_targets(workspace or {}, folder)
+        target = next((one for one in _NX_TARGETS if one in targets or one in inferred), None)
+        if target is None:
+            target = next(iter(inferred), None)  # by the name that nx.json gives it
+        if target is None:
             continue
-        name = str(table.get("name") or folder.name)
-        origin = f"{place}/project.json: targets.{target}"
-        text = target_command(targets[target])
+        origin = f"{place}/project.json: targets.{target}" if target in targets else f"nx.json: `{target}` of {place}"
+        text = target_command(targets[target]) if target in targets else None
+        text = text or inferred.get(target)
         if text is None:
             remarks.append(f"{origin}: its executor is not known here, and gets its port as PORT only")
         kind = _kind(role(text, root)) if text is not None else "server"

@@ -12,12 +12,17 @@ from devproxy.detect.model import Candidate, Seen
 from devproxy.detect.scripts import role
 
 FILES = ("Procfile.dev", "Procfile")
+# what people call what listens nowhere; Heroku runs `release` once, before the others
+_WORKER = re.compile(
+    r"(?:.*[-_])?(?:workers?|clock|scheduler|beat|cron|queue|jobs?|watch(?:er)?|consumer)(?:[-_0-9].*)?"
+)
+_TASK = "release"
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 
 
 def look(root: Path) -> Seen:
     """The processes of the first Procfile there is. One is a server if it is called `web`, uses `PORT`, or is known to
-    serve; a worker or a migration is one by its program, and what nothing is known of is left out."""
+    serve; a worker or a migration is one by its program, else by its name, and what neither tells is left out."""
     file = next((name for name in FILES if text_of(root / name).strip()), None)
     if file is None:
         return Seen()
@@ -31,6 +36,8 @@ def look(root: Path) -> Seen:
             continue
         name, command = match[1], match[2]
         found = role(command, root)
+        if found == "unknown" and name != "web":
+            found = "task" if name == _TASK else "worker" if _WORKER.fullmatch(name) else found
         if found == "server" or name == "web":
             services.append(Candidate(name=name, origin=f"{file}: {name}", command=command))
         elif found in ("worker", "task"):

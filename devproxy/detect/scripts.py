@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from devproxy.detect.deno import deno_config
 from devproxy.detect.files import is_file, json_table, members
-from devproxy.detect.nx import target_command
+from devproxy.detect.nx import inferred_targets, target_command
 from devproxy.detect.workspaces import PNPM_FILE, workspace_patterns
 from devproxy.programs.command_line import parsed_commands
 from devproxy.programs.flags import DEEPEST, Scripts, adapt
@@ -105,7 +105,9 @@ def _task(folder: Path, name: str) -> str | None:
 
 
 def _target(root: Path, called: ScriptCall) -> str | None:
-    """What an Nx target comes to: a script of the project's package.json, or a target of its project.json."""
+    """What an Nx target comes to: a script of the project's package.json, a target of its project.json, or one that a
+    plugin adds."""
+    workspace = manifest(root, "nx.json")
     for folder in (root, *members(root, ["**"], "package.json"), *members(root, ["**"], "project.json")):
         package, project = manifest(folder), manifest(folder, "project.json")
         name = str(project.get("name") or package.get("name") or "")
@@ -114,6 +116,8 @@ def _target(root: Path, called: ScriptCall) -> str | None:
         targets = project.get("targets")
         target = targets.get(called.script) if isinstance(targets, dict) else None
         text = _text(package.get("scripts"), called.script) if target is None else target_command(target)
+        if text is None and not (isinstance(target, dict) and "executor" in target):
+            text = inferred_targets(workspace, folder).get(called.script)
         if text is not None:
             return text
     return None

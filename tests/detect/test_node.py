@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from devproxy.detect.node import look
+from devproxy.detect.scripts import package_scripts
+from devproxy.programs.scripts import ScriptCall
 from tests.detect.checkout import write
 
 
@@ -204,6 +206,39 @@ def test_the_projects_of_nx(tmp_path: Path) -> None:
     assert found(tmp_path) == [("api", ".", "npx nx serve @mono/api"), ("web", ".", "npx nx serve web")]
     said = "apps/api/project.json: targets.serve: its executor is not known here, and gets its port as PORT only"
     assert look(tmp_path).remarks == (said,)
+
+
+def test_the_targets_that_plugins_of_nx_add(tmp_path: Path) -> None:
+    plugins = [
+        {"plugin": "@nx/vite/plugin", "options": {"serveTargetName": "vite:serve", "devTargetName": "vite:dev"}},
+        "@nx/next/plugin",
+        {"plugin": "@acme/own", "options": 3},
+        7,
+    ]
+    write(
+        tmp_path,
+        {
+            "package.json": package(name="mono", workspaces=["apps/*"]),
+            "nx.json": json.dumps({"plugins": plugins}),
+            "apps/web/project.json": json.dumps({"name": "web", "targets": {}}),
+            "apps/web/vite.config.mts": "",
+            "apps/site/package.json": package(name="@mono/site"),
+            "apps/site/next.config.js": "",
+            "apps/both/project.json": json.dumps({"name": "both", "targets": {"serve": {"command": "webpack serve"}}}),
+            "apps/both/vite.config.ts": "",
+            "apps/ui/project.json": json.dumps({"name": "ui"}),
+        },
+    )
+    assert found(tmp_path) == [
+        ("both", ".", "npx nx serve both"),
+        ("site", ".", "npx nx dev @mono/site"),
+        ("web", ".", "npx nx vite:dev web"),
+    ]
+    assert look(tmp_path).remarks == ()
+    scripts = package_scripts(tmp_path)
+    calls = [("vite:dev", "web"), ("vite:serve", "web"), ("dev", "site"), ("serve", "both"), ("dev", "ui")]
+    texts = [scripts("", ScriptCall(target, package=name, source="project.json")) for target, name in calls]
+    assert texts == ["vite", "vite", "next dev", "webpack serve", None]
 
 
 def test_a_file_that_is_no_json_is_said_with_the_place(tmp_path: Path) -> None:

@@ -33,14 +33,38 @@ def test_watchers_are_told_from_servers(tmp_path: Path) -> None:
         tmp_path,
         {
             "Procfile.dev": "web: bin/rails server\ncss: yarn build:css --watch\njs: npm run watch\nvite: npm run dev\n"
-            "jobs: bin/jobs\n",
+            "tail: bin/tail\n",
             "package.json": '{"scripts": {"build:css": "tailwindcss -i a", "watch": "esbuild a --watch",'
             ' "dev": "vite"}}',
         },
     )
     seen = look(tmp_path)
     assert kinds(tmp_path) == {"web": "server", "css": "worker", "js": "worker", "vite": "server"}
-    assert seen.remarks == ("Procfile.dev:5: `jobs` is left out: nothing says that it listens on a port",)
+    assert seen.remarks == ("Procfile.dev:5: `tail` is left out: nothing says that it listens on a port",)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(
+            (name, "worker")
+            for name in ("worker", "jobs", "default_worker", "worker-2", "clock", "celery-beat", "queue")
+        ),
+        ("release", "task"),
+        ("web", "server"),
+        ("network", None),
+        ("jobsite", None),
+        ("releases", None),
+    ],
+)
+def test_what_no_program_tells_the_name_does(tmp_path: Path, name: str, kind: str | None) -> None:
+    write(tmp_path, {"Procfile": f"{name}: ./own --fast\n"})
+    assert kinds(tmp_path) == ({} if kind is None else {name: kind})
+
+
+def test_a_server_is_one_whatever_it_is_called(tmp_path: Path) -> None:
+    write(tmp_path, {"Procfile": "jobs: flask run\nrelease: node app.js --port $PORT\n"})
+    assert kinds(tmp_path) == {"jobs": "server", "release": "server"}
 
 
 def kinds(root: Path) -> dict[str, str]:

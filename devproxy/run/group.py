@@ -33,10 +33,18 @@ from devproxy.run.activation import refuse_untrusted
 from devproxy.run.attachment import Attachment, AttachRequest, recent
 from devproxy.run.group_state import ASKED_TO_END, OVER, MemberPhase, MemberState, state_elsewhere
 from devproxy.run.launch import Launch, launch
-from devproxy.run.logs import LineSplitter, plain
+from devproxy.run.logs import LineSplitter
 from devproxy.run.selection import SelectedService
 from devproxy.run.session import Session
-from devproxy.run.waiting import REMIND_AFTER, end_text, final_state, not_up_text, unmet_text, waiting_text
+from devproxy.run.waiting import (
+    REMIND_AFTER,
+    end_text,
+    final_state,
+    not_up_text,
+    printed_text,
+    unmet_text,
+    waiting_text,
+)
 from devproxy.urls import Ports
 
 PROBE_INTERVAL = 0.1  # seconds between two probes of a service that is not healthy yet
@@ -252,8 +260,8 @@ class ServiceGroup:
         """Say what it waits for until it is settled, and what it last printed."""
         pause = REMIND_AFTER
         while not await _is_set_within(member.settled, pause):
-            printed = f"; it last printed: {plain(member.last_lines[-1])}" if member.last_lines else ""
-            self._notify(f"`{member.name}` {waiting_text(member.service, member.state, member.why)}{printed}")
+            waits = waiting_text(member.service, member.state, member.why)
+            self._notify(f"`{member.name}` {waits}{printed_text(member.last_lines)}")
             pause *= 2
 
     async def _wait_for_dependencies(self, member: Member) -> bool:
@@ -263,7 +271,7 @@ class ServiceGroup:
                 other = self.members[name]
                 await _first_of(other.settled, member.stop)
                 healthy = other.settled.is_set() and (other.state in {"up", "starting"} or other.completed)
-                why = unmet_text(name, other.state, other.why, other.code, [plain(line) for line in other.last_lines])
+                why = unmet_text(name, other.state, other.why, other.code, other.last_lines)
             elif name in self._outside:
                 current = partial(self._read_outside, name, Loader(self._paths))
                 healthy = await self._until_healthy(

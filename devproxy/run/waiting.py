@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from devproxy.events import exit_in_words
 from devproxy.registry.model import Service
 from devproxy.run.group_state import MemberPhase
+from devproxy.run.logs import plain
 
 REMIND_AFTER = 5.0  # seconds after which it is said what somebody waits for; twice as long each time
 SLOW_AFTER = 3.0  # seconds of its own after which a server that nothing listens for may be none
@@ -56,5 +57,10 @@ def unmet_text(name: str, state: MemberPhase, why: str, code: int | None, lines:
     if state == "failed" and code:
         why = exit_in_words(code)
     became = {"failed": "has failed", "ended": "has ended"}.get(state, "does not run")
-    printed = f"; it last printed: {lines[-1]}" if lines else ""
-    return f"it depends on `{name}`, which {became}{f': {why}' if why else ''}{printed}"
+    return f"it depends on `{name}`, which {became}{f': {why}' if why else ''}{printed_text(lines)}"
+
+
+def printed_text(lines: Sequence[str]) -> str:
+    """What it last printed, to be put behind a message; programs print empty lines around what they say."""
+    last = next((text for line in reversed(lines) if (text := plain(line).strip())), "")
+    return f"; it last printed: {last}" if last else ""

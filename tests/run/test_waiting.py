@@ -3,7 +3,7 @@
 import pytest
 
 from devproxy.run.group_state import MemberPhase
-from devproxy.run.waiting import SLOW_AFTER, final_state, not_up_text, unmet_text, waiting_text
+from devproxy.run.waiting import SLOW_AFTER, final_state, not_up_text, printed_text, unmet_text, waiting_text
 from tests.health.things import service
 
 HINT = 'kind = "worker"'
@@ -64,3 +64,16 @@ def test_what_became_of_a_dependency_is_said(
     state: MemberPhase, why: str, code: int | None, lines: list[str], said: str
 ) -> None:
     assert unmet_text("mig", state, why, code, lines) == f"it depends on `mig`, {said}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["one", "  \x1b[31mtwo\x1b[0m ", "", "\x1b[2m \x1b[22m"], "; it last printed: two"),
+        (["", " "], ""),
+        ([], ""),
+    ],
+)
+def test_what_it_last_printed_is_no_empty_line(lines: list[str], said: str) -> None:
+    assert printed_text(lines) == said
+    assert unmet_text("web", "failed", "", 1, lines).endswith(f"exit code 1{said}")

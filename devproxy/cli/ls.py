@@ -70,14 +70,16 @@ def _portless(service: "Service") -> str:
 
 
 def _parted(services: "Sequence[Service]") -> "tuple[list[Service], list[Service]]":
-    """Those of the project that one stands in, and all others."""
+    """Those of the project that one stands in, what `devproxy run` has added to it too, and all others."""
     from pathlib import Path
 
     from devproxy.cli.arguments import in_project
     from devproxy.paths import nearest_project
 
     file = nearest_project(Path.cwd())
-    own = in_project(services, file) if file is not None else []
+    declared = in_project(services, file) if file is not None else []
+    projects = {service.project for service in declared}
+    own = [service for service in services if service in declared or service.project in projects]
     return own, [service for service in services if service not in own]
 
 

@@ -20,6 +20,7 @@ from devproxy.run.group_state import ask, read_groups
 from devproxy.storage.locks import exclusive
 from tests.cli.command import ROOT
 from tests.cli.team import Team, get, kill, service, team_in
+from tests.e2e.processes import Program
 from tests.proxy.values import service as registered
 from tests.waiting import DEADLINE, wait_until
 
@@ -390,6 +391,17 @@ def test_another_name_inside_of_a_service_is_another_service(team: Team) -> None
     team.wait_states(web="up")
     team.wait_answer("web")
     team.wait_answer("other")
+
+
+def test_what_run_adds_to_a_project_is_listed_with_it(team: Team) -> None:
+    team.project(service("web"))
+    assert team.run("link").code == 0
+    argv = [sys.executable, "-m", "devproxy", "run", "extra", "--", sys.executable, "-u", "server.py", "extra"]
+    environment = {"DEVPROXY_HOME": str(team.home.folder)}
+    program = Program(argv, team.home.folder / "run.log", cwd=team.folder, env=environment)
+    team.programs.append(program)
+    program.wait_output("extra serves on")
+    assert re.search(r"^extra\.shop +http", team.run("ls").out, re.MULTILINE)
 
 
 # One service of an `up`, from another terminal

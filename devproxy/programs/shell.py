@@ -1,8 +1,9 @@
 """A shell's text as the simple commands in it, each word with its place, so that some of them can be changed.
 
 How it works: the text is split at `;`, `&`, `|`, newlines, round brackets and comments, outside of quotes and `$(…)`
-(POSIX sh §2.3, §2.10). This is no shell: here-documents, `case` and functions are not understood. Their parts are
-programs that the catalogue does not know, so they stay as they are.
+(POSIX sh §2.3, §2.10); a reserved word that a command may follow (§2.4) is no part of it. This is no shell:
+here-documents, `case` and functions are not understood. Their parts are programs that the catalogue does not know, so
+they stay as they are.
 Not here: what a command is (`command_line.py`). Pure.
 """
 
@@ -22,6 +23,7 @@ _PIECE = re.compile(
 )
 _WORD = re.compile(rf"""(?:\\[^\n]|{_QUOTED}|{_SUBSTITUTED}|[^\s\\'"])+""", re.DOTALL)
 _BLANK = re.compile(r"(?:\s|\\\n)+")
+_RESERVED = frozenset({"{", "!", "if", "then", "elif", "else", "while", "until", "do"})
 _PLAIN = re.compile(r"[\w\s@%+=:,./-]*")
 
 
@@ -82,8 +84,9 @@ def _words_between(text: str, start: int, end: int) -> Iterator[SimpleCommand]:
         found = _WORD.match(text, start, end)
         if found is None:
             return
-        places.append(found.span())
-        words.append(_value(found[0]))
+        if words or found[0] not in _RESERVED:
+            places.append(found.span())
+            words.append(_value(found[0]))
         start = found.end()
     if words:
         yield SimpleCommand(places[0][0], places[-1][1], tuple(words), tuple(places))

@@ -136,6 +136,9 @@ ADAPTED: list[tuple[str, str]] = [
     ("npm run prepared", "npm run prepared -- --port 24000 --host 127.0.0.1"),
     ("infisical run --env dev -- vite", "infisical run --env dev -- vite --port 24000 --host 127.0.0.1"),
     ("with-secrets -- npm run dev", "with-secrets -- npm run dev -- --port 24000 --host 127.0.0.1"),
+    ("sh -c 'if true; then npx vite; fi'", "sh -c 'if true; then npx vite --port 24000 --host 127.0.0.1; fi'"),
+    ("sh -c '{ vite; } && ! while :; do vite; done'",
+     "sh -c '{ vite --port 24000 --host 127.0.0.1; } && ! while :; do vite; done'"),
     # through npm itself, which keeps options without a -- before them
     ("npm exec vite dev", "npm exec -- vite dev --port 24000 --host 127.0.0.1"),
     ("npm exec vite -- --open", "npm exec -- vite --open --port 24000 --host 127.0.0.1"),

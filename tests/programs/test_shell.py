@@ -23,6 +23,9 @@ from devproxy.programs.shell import replace_words, simple_commands
         ("# a", []),
         ("", []),
         (" ; ", []),
+        ("if a; then { b; }; else ! c; fi", ["a", "b", "}", "c", "fi"]),
+        ("while a\ndo b then\ndone", ["a", "b then", "done"]),
+        ("'then' a; \\then b", ["'then' a", "\\then b"]),
     ],
 )
 def test_the_simple_commands(text: str, commands: list[str]) -> None:

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -158,20 +159,33 @@ def _asdf_shims(inherited: Mapping[str, str]) -> str:
 
 
 def _asked(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """The variables that a tool would set, and why it sets none."""
+    """The variables that a tool would set, and why it sets none. It may run whatever a project's file says: all of that
+    ends with it."""
     try:
-        done = subprocess.run(
-            argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
         )
-    except subprocess.TimeoutExpired:
-        return {}, f"it took longer than {PATIENCE:g} seconds, and was ended"
     except (OSError, ValueError) as error:
         return {}, str(error)
-    if done.returncode:
-        lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-        return {}, plain(lines[-1]).strip() if lines else f"it ended with exit code {done.returncode}"
+    with process:
+        try:
+            out, said = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return {}, f"it took longer than {PATIENCE:g} seconds, and was ended"
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode:
+        lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+        return {}, plain(lines[-1]).strip() if lines else f"it ended with exit code {process.returncode}"
     try:
-        table = json.loads(done.stdout or b"{}")
+        table = json.loads(out or b"{}")
     except (ValueError, RecursionError):
         return {}, "what it says is no JSON"
     items = table.items() if isinstance(table, dict) else ()

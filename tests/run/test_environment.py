@@ -1,9 +1,11 @@
 """The environment that a project has of its own, found as its owner's shell would have it."""
 
 import os
+import select
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from devproxy.detect.virtual_environments import SCRIPTS
 from devproxy.run import environment
 from devproxy.run.environment import ProjectEnvironment, project_environment
 from tests.detect.checkout import write
+from tests.waiting import DEADLINE
 
 PATH = os.pathsep.join(("/usr/local/bin", "/usr/bin", "/bin"))
 
@@ -130,6 +133,24 @@ def test_what_a_tool_would_set_is_set(tmp_path: Path, file: str, name: str, aske
     (tmp_path / "api").mkdir()
     seen = found(tmp_path / "api", tmp_path, PATH=path)
     assert (seen.variables, seen.found, seen.refused) == ({"A": "b c"}, (name,), ())
+
+
+@posix
+def test_what_a_tool_has_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """direnv runs a shell, which runs what stands in .envrc."""
+    monkeypatch.setattr(environment, "PATIENCE", 0.3)
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    monkeypatch.setattr(subprocess, "Popen", partial(subprocess.Popen, pass_fds=(writing,)))
+    path = tool(tmp_path / "tools", "direnv", "sleep 600 & wait")
+    write(tmp_path, {".envrc": ""})
+    seen = found(tmp_path, tmp_path, PATH=path)
+    os.close(writing)
+    assert "longer than" in seen.refused[0]
+    ready, _, _ = select.select([reading], [], [], DEADLINE)
+    assert ready
+    assert os.read(reading, 1) == b""  # nobody has the other end any more
+    os.close(reading)
 
 
 @posix

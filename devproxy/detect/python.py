@@ -4,14 +4,15 @@ Lives here: which folder has a server to start, and with which program.
 Not here: importing or running any of it.
 
 How it works: an application is an object that a module makes at its top (`app = FastAPI()`), looked for where projects
-keep it; where none is seen, the file by which a framework's server goes, if the project depends on it. The command
+keep it; where none is seen, the file by which a framework's server goes, if the project depends on it and the file has
+an `app`, or a function that makes one and can be called without arguments (`def create_app()`). The command
 begins with what runs the project's environment (uv, Poetry, …) or with nothing: `up` finds a `.venv` by itself. What is
 installed in that environment decides before what is declared: `fastapi dev` needs more than FastAPI.
 """
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ _APPLICATION = re.compile(
     r"(?P<kind>FastAPI|Starlette|Litestar|Sanic|Flask|Quart)\(",
     re.MULTILINE,
 )
+_KINDS = re.compile(r"\b(?P<kind>FastAPI|Starlette|Litestar|Sanic|Flask|Quart)\(")
+_FACTORY = re.compile(
+    r"^def[ \t]+(?P<name>(?:create|make|build|get)_(?:\w*_)?(?:app|application|api))[ \t]*\((?P<given>[^()]*)\)",
+    re.MULTILINE,
+)
+_BRACKETED = re.compile(r"\[[^\[\]]*\]|\{[^{}]*\}")
+_FOUND_BY_FLASK = frozenset({"app", "application", "create_app", "make_app"})
+_HAS_APP = re.compile(r"^(?:app\b[^=\n]*=|(?:from|import)\b.*\bapp\b)", re.MULTILINE)
 _NAMES = ("main", "app", "api", "server", "asgi", "wsgi", "application")
 _PASSED_OVER = frozenset(
     {
@@ -61,13 +70,15 @@ _RUNNERS = (("uv", ("uv.lock",)), ("poetry", ("poetry.lock",)), ("pdm", ("pdm.lo
 class _Application(msgspec.Struct, frozen=True):
     """A web application: its framework, its module below the folder that it is run in, and its name there.
 
-    `below`: the folder is that part of the project's, since the modules in it are no package.
+    `below`: the folder is that part of the project's, since the modules in it are no package. `is_made`: what has the
+    name is a function that makes it.
     """
 
     kind: str
     file: str
     name: str = "app"
     below: str = ""
+    is_made: bool = False
 
     @property
     def module(self) -> str:
@@ -154,14 +165,13 @@ def _found(project: _Project, remarks: list[str]) -> Iterator[tuple[str, str, st
         python = "python" if project.prefix or project.installed is not None or shutil.which("python") else "python3"
         yield "web", "", "manage.py", f"{python} manage.py runserver 127.0.0.1:{{port}}"
         return
-    applications = list(_applications(project.folder))
-    if not applications:
-        applications = [
-            _Application(kind, file)
-            for distribution, kind, files in _FILES
-            if distribution in project.needed
-            and (file := next((name for name in files if (project.folder / name).is_file()), ""))
-        ][:1]
+    by_file = list(_by_file(project))
+    applications = (
+        list(_applications(project.folder, _made_at_the_top))
+        or [one for one in by_file if _HAS_APP.search(text_of(project.folder / one.file)[:LARGEST])]
+        or list(_applications(project.folder, _made_by_a_function))[:1]
+        or by_file
+    )
     for application in applications:
         command = _command(application, project, remarks)
         yield _SHOWN[application.kind], application.below, application.file, command
@@ -171,25 +181,42 @@ def _found(project: _Project, remarks: list[str]) -> Iterator[tuple[str, str, st
             yield "web", "", script, f"streamlit run {script} --server.port {{port}}"
 
 
+def _by_file(project: _Project) -> list[_Application]:
+    """The file by which a server goes of a framework that the project depends on, if it is there."""
+    return [
+        _Application(kind, file)
+        for distribution, kind, files in _FILES
+        if distribution in project.needed
+        and (file := next((name for name in files if (project.folder / name).is_file()), ""))
+    ][:1]
+
+
 def _command(application: _Application, project: _Project, remarks: list[str]) -> str:
     """What serves an application, of the programs that its environment has."""
     module, name, kind = application.module, application.name, application.kind
     if kind == "Flask":
-        is_found = application.file in {"app.py", "wsgi.py"} and name in {"app", "application"}
+        is_found = application.file in {"app.py", "wsgi.py"} and name in {
+            "app",
+            "application",
+            "create_app",
+            "make_app",
+        }
         where = "src." if application.is_in_src else ""
         return "flask run --port {port}" if is_found else f"flask --app {where}{module}:{name} run --port {{port}}"
-    if kind == "FastAPI" and project.has("fastapi-cli"):
+    factory = " --factory" if application.is_made else ""
+    if kind == "FastAPI" and project.has("fastapi-cli") and not factory:
         return f"fastapi dev {application.file} --port {{port}}"
     if kind in {"Quart", "Litestar"} and not application.is_in_src:
         return f"{kind.lower()} --app {module}:{name} run --port {{port}}"
     if kind == "Sanic" and not application.is_in_src:
-        return f"sanic {module}:{name} --dev --port {{port}}"
+        return f"sanic {module}:{name}{factory} --dev --port {{port}}"
     src = "--app-dir src " if application.is_in_src else ""
     if kind == "FastAPI" and not project.has("uvicorn"):
         if project.installed is not None or project.prefix == "":
             remarks.append(f"{_whole(application)}: nothing says what serves it: add `fastapi[standard]` or `uvicorn`")
-        return f"fastapi dev {application.file} --port {{port}}"
-    return f"uvicorn {src}{module}:{name} --reload --port {{port}}"
+        if not factory:
+            return f"fastapi dev {application.file} --port {{port}}"
+    return f"uvicorn {src}{module}:{name}{factory} --reload --port {{port}}"
 
 
 def _whole(application: _Application) -> str:
@@ -199,17 +226,42 @@ def _whole(application: _Application) -> str:
 # The applications in a project's modules
 
 
-def _applications(folder: Path) -> Iterator[_Application]:
-    """Those that modules make at their top, the first of each module."""
+class _Found(msgspec.Struct, frozen=True):
+    """What a module has: an application's framework and its name, or that of the function which makes it."""
+
+    kind: str
+    name: str
+    is_made: bool = False
+
+
+def _made_at_the_top(text: str) -> _Found | None:
+    """The first application that a module makes when it is imported. Pure."""
+    found = _APPLICATION.search(text)
+    return None if found is None else _Found(found["kind"], found["name"])
+
+
+def _made_by_a_function(text: str) -> _Found | None:
+    """The first function that makes one, if it needs no arguments. Pure."""
+    for found in _FACTORY.finditer(text):
+        kind = _KINDS.search(text, found.end())
+        given = [one.strip() for one in _BRACKETED.sub("", found["given"]).split(",") if one.strip()]
+        if kind is not None and all("=" in one or one.startswith("*") for one in given):
+            return _Found(kind["kind"], found["name"], is_made=True)
+    return None
+
+
+def _applications(folder: Path, read: Callable[[str], _Found | None]) -> Iterator[_Application]:
+    """Those that `read` finds in the text of the folder's modules, one a module."""
     for file in islice(_modules(folder), MOST_FILES):
-        found = _APPLICATION.search(text_of(file)[:LARGEST])
+        found = read(text_of(file)[:LARGEST])
         if found is None:
             continue
         below, name = file.parent, file.relative_to(folder).as_posix()
         if below not in (folder, folder / "src") and not (below / "__init__.py").is_file():
-            yield _Application(found["kind"], file.name, found["name"], below.relative_to(folder).as_posix())
+            place = below.relative_to(folder).as_posix()
+            yield _Application(found.kind, file.name, found.name, place, is_made=found.is_made)
         else:
-            yield _Application(found["kind"], name, found["name"])
+            yield _Application(found.kind, name, found.name, is_made=found.is_made)
 
 
 def _modules(folder: Path) -> Iterator[Path]:

@@ -136,6 +136,46 @@ def test_an_application_is_found_where_projects_keep_it(
     assert found(write(tmp_path, {"requirements.txt": "fastapi\nuvicorn\nflask\n", **files})) == [service]
 
 
+def made(kind: str, given: str = "", name: str = "create_app") -> str:
+    return f"import x\n\ndef {name}({given}) -> x.{kind}:\n    app = x.{kind}()\n    return app\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"main.py": made("FastAPI")}, "uvicorn main:create_app --factory --reload --port {port}"),
+        ({"shop/__init__.py": made("Flask", "config=None")}, "flask --app shop:create_app run --port {port}"),
+        ({"app.py": made("Flask")}, "flask run --port {port}"),
+        ({"app.py": made("Flask", name="make_the_app")}, "flask --app app:make_the_app run --port {port}"),
+        ({"main.py": made("Quart")}, "quart --app main:create_app run --port {port}"),
+        ({"main.py": made("Litestar", "*args, **more")}, "litestar --app main:create_app run --port {port}"),
+        ({"main.py": made("Sanic")}, "sanic main:create_app --factory --dev --port {port}"),
+        (
+            {"src/shop/__init__.py": "", "src/shop/main.py": made("Starlette", "x: dict[str, int] = {1, 2},")},
+            "uvicorn --app-dir src shop.main:create_app --factory --reload --port {port}",
+        ),
+        # what a module makes at its top counts before
+        ({"main.py": made("FastAPI") + "app = create_app()\n"}, "uvicorn main:app --reload --port {port}"),
+        ({"main.py": "from made import app\n", "made.py": made("FastAPI")}, "uvicorn main:app --reload --port {port}"),
+        ({"a.py": FASTAPI, "main.py": made("FastAPI")}, "uvicorn a:app --reload --port {port}"),
+    ],
+)  # fmt: skip
+def test_an_application_may_be_made_by_a_function(tmp_path: Path, files: dict[str, str], command: str) -> None:
+    write(tmp_path, {"requirements.txt": "fastapi\nuvicorn\n", **files})
+    assert [text for _, _, text in found(tmp_path)] == [command]
+
+
+@pytest.mark.parametrize("given", ["settings", "settings: Settings, debug=False", "x: dict[str, int]"])
+def test_a_function_that_needs_arguments_makes_none(tmp_path: Path, given: str) -> None:
+    write(tmp_path, {"shop/main.py": made("FastAPI", given)})
+    assert found(tmp_path) == []
+
+
+def test_what_only_fastapi_standard_brings_serves_a_function_too(tmp_path: Path) -> None:
+    write(tmp_path, {"requirements.txt": "fastapi[standard]\n", "main.py": made("FastAPI")})
+    assert [text for _, _, text in found(tmp_path)] == ["uvicorn main:create_app --factory --reload --port {port}"]
+
+
 def test_what_is_not_the_projects_application_is_none(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -40,6 +40,13 @@ app = Flask(__name__)
 def hello() -> str:
     return "hello"
 """
+MADE = """
+import {module}
+def create_app():
+    app = {module}.{kind}({given})
+    app.get("/")(lambda: "hello")
+    return app
+"""
 DJANGO = """
 import sys
 from django.conf import settings
@@ -220,6 +227,19 @@ SHAPES: dict[str, Shape] = {
         },
         (venv_without_cli,),
         {"api": "uvicorn --app-dir src shop.main:app --reload --port {port}"},
+    ),
+    "applications that functions make": Shape(
+        {
+            "shop/requirements.txt": "flask\n",
+            "shop/shop/__init__.py": MADE.format(module="flask", kind="Flask", given="__name__"),
+            "api/requirements.txt": "fastapi\nuvicorn\n",
+            "api/main.py": MADE.format(module="fastapi", kind="FastAPI", given=""),
+        },
+        (venv_without_cli,),
+        {
+            "shop": "flask --app shop:create_app run --port {port}",
+            "api": "uvicorn main:create_app --factory --reload --port {port}",
+        },
     ),
     "Flask": Shape({"requirements.txt": "flask\n", "app.py": FLASK}, (venv,), {"web": "flask run --port {port}"}),
     "Django twice": Shape(

@@ -28,6 +28,7 @@ Scripts = Callable[[str, ScriptCall], str | None]
 
 # what stands behind their dashes runs somewhere else, is no command, or is another program's own
 _NO_WRAPPERS = frozenset({"docker", "podman", "nerdctl", "kubectl", "ssh", "limactl", "vagrant", "git", "echo", "grep"})
+_VERBS = frozenset({"serve"})  # a program's name, and what many others are told to do
 DEEPEST = 6  # scripts that call scripts
 FARTHEST = 12  # words of a wrapper that is not known
 VITE = "__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS"
@@ -151,7 +152,7 @@ class _Adapter:
                 return
         for place in range(1, min(len(argv), FARTHEST)):
             found = find_row(argv[place:])
-            if found is None or found[0].generic or found[1].before != argv[place : place + 1]:
+            if found is None or found[0].generic or found[1].before != argv[place : place + 1] or argv[place] in _VERBS:
                 continue
             row, inner = found
             if row.serves is not None and does_serve(row.serves, inner) and not _is_known(argv[:place]):

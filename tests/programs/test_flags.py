@@ -104,7 +104,9 @@ def test_what_is_not_followed_is_told_with_what_is_done_instead(command: str, wh
         assert "PORT" in found.note
 
 
-@pytest.mark.parametrize("command", ["node server.js", "python app.py", "./server", "go run .", "npm run x", "ls"])
+@pytest.mark.parametrize(
+    "command", ["node server.js", "python app.py", "./server", "go run .", "npm run x", "ls", "own serve"]
+)
 def test_what_may_read_PORT_itself_is_nothing_to_tell(command: str) -> None:
     assert adapted(shlex.split(command)).note == ""
 

@@ -57,17 +57,26 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gather(seen: Iterable[Seen], folder_name: str, name: str = "") -> Survey:
-    """All of it together; the first source that has a name for a service or the project wins."""
+    """All of it together; the first source that has a name for a service or the project, or a service that has a port,
+    wins."""
     seen = list(seen)
     project = name or next((each.project for each in seen if slug(each.project)), folder_name)
     taken: dict[str, Candidate] = {}
+    holders: dict[int, str] = {}
+    shared: list[str] = []
     for source in seen:
         names = {service.name: _free(slug(service.name) or "app", taken) for service in source.services}
         for service in source.services:
             depends_on = tuple(names[other] for other in service.depends_on if other in names)
-            named = _free(names[service.name], taken)
+            named = names[service.name]
+            if named in taken:
+                named = _free(slug(service.name) or "app", taken)
             taken[named] = msgspec.structs.replace(service, name=named, depends_on=depends_on)
-    remarks = tuple(remark for source in seen for remark in source.remarks)
+            port = service.port or service.listen
+            if port is not None and holders.setdefault(port, named) != named:
+                shared.append(f"{service.origin}: port {port} is that of `{holders[port]}`: it gets a free one")
+                taken[named] = msgspec.structs.replace(taken[named], port=None, listen=None)
+    remarks = (*(remark for source in seen for remark in source.remarks), *shared)
     return Survey(project=_free(slug(project) or "app", ()), services=tuple(taken.values()), remarks=remarks)
 
 

@@ -213,14 +213,16 @@ def _command(application: _Application, project: _Project, remarks: list[str]) -
     src = "--app-dir src " if application.is_in_src else ""
     if kind == "FastAPI" and not project.has("uvicorn"):
         if project.installed is not None or project.prefix == "":
-            remarks.append(f"{_whole(application)}: nothing says what serves it: add `fastapi[standard]` or `uvicorn`")
+            remarks.append(
+                f"{_whole(application, project)}: nothing says what serves it: add `fastapi[standard]` or `uvicorn`"
+            )
         if not factory:
             return f"fastapi dev {application.file} --port {{port}}"
     return f"uvicorn {src}{module}:{name}{factory} --reload --port {{port}}"
 
 
-def _whole(application: _Application) -> str:
-    return Path(application.below, application.file).as_posix()
+def _whole(application: _Application, project: _Project) -> str:
+    return Path(project.place, application.below, application.file).as_posix()
 
 
 # The applications in a project's modules

@@ -17,6 +17,27 @@ def test_names_become_labels_and_are_unique() -> None:
     assert [service.name for service in survey.services] == ["web-app", "web-app-2", "devproxy-app", "app"]
 
 
+def test_names_of_one_source_are_numbered_from_what_they_are_called() -> None:
+    survey = gather([seen(one("web")), seen(one("web"), one("web"), one("web-2"))], "x")
+    assert [service.name for service in survey.services] == ["web", "web-2", "web-3", "web-2-2"]
+
+
+def test_a_port_is_given_once() -> None:
+    first = Candidate(name="a", origin="a.json", port=3000)
+    others = [Candidate(name="b", origin="b.json", port=3000), Candidate(name="c", origin="c.json", listen=3000)]
+    survey = gather([seen(first), seen(*others, Candidate(name="d", origin="d", listen=3001))], "x")
+    assert [(one.name, one.port, one.listen) for one in survey.services] == [
+        ("a", 3000, None),
+        ("b", None, None),
+        ("c", None, None),
+        ("d", None, 3001),
+    ]
+    assert survey.remarks == (
+        "b.json: port 3000 is that of `a`: it gets a free one",
+        "c.json: port 3000 is that of `a`: it gets a free one",
+    )
+
+
 def test_dependencies_are_those_of_the_same_source() -> None:
     survey = gather([seen(one("db")), seen(one("db"), one("web", "db", "missing"))], "x")
     assert [(service.name, service.depends_on) for service in survey.services] == [

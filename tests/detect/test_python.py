@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from devproxy.detect.python import look
+from devproxy.detect.python import look, look_below
 from devproxy.detect.virtual_environments import SCRIPTS
 from tests.detect.checkout import write
 
@@ -109,6 +109,12 @@ def test_what_is_installed_decides_before_what_is_declared(
 def test_what_nothing_serves_is_said(tmp_path: Path) -> None:
     write(tmp_path, {"requirements.txt": "fastapi", "main.py": FASTAPI, **environment("fastapi")})
     assert look(tmp_path).remarks == ("main.py: nothing says what serves it: add `fastapi[standard]` or `uvicorn`",)
+
+
+def test_what_is_said_of_a_folder_below_has_its_name(tmp_path: Path) -> None:
+    write(tmp_path, {"back/requirements.txt": "fastapi", "back/app/main.py": FASTAPI})
+    (said,) = look_below(tmp_path, tmp_path / "back").remarks
+    assert said.startswith("back/app/main.py: nothing says what serves it")
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def unknown_key(name: str, known: Iterable[str]) -> Wrong:
 def misfit(label: str, value: Any, key: Key) -> Wrong:
     """`value` is not what `key` wants; `label` is its path in its table, such as `mount[0].path`."""
     kinds, listed = _kinds(key.type), choices(key.type)
-    meant = near(value, listed) if isinstance(value, str) and listed else None
+    meant = _choice(value, listed) if isinstance(value, str) else None
     why, fix = "", _fix(key, f'"{meant}"' if meant else _right(value, key))
     if value == 0 and key.wants == "a whole number from 1 to 65535":
         why = "port 0 means any free port, and only to a program that listens"
@@ -73,6 +73,14 @@ def misfit(label: str, value: Any, key: Key) -> Wrong:
         fix=fix,
         code=code,
     )
+
+
+def _choice(value: str, listed: Iterable[str]) -> str | None:
+    """The one that was probably meant of those that there are: `term` is `SIGTERM`."""
+    names = {name.lower(): name for name in listed}
+    ends = [name for lower, name in names.items() if len(value) > 2 and lower.endswith(value.lower())]
+    meant = near(value.lower(), names)
+    return ends[0] if len(ends) == 1 else None if meant is None else names[meant]
 
 
 def missing(label: str, key: Key) -> Wrong:

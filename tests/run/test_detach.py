@@ -77,5 +77,5 @@ def test_what_was_over_before_anybody_looked_is_read_where_it_was_left(
         return process
 
     monkeypatch.setattr(detach, "spawn", spawn)
-    found = launch_group(paths, ["web"], lambda _: None, {})
+    found = launch_group(paths, ["web"], lambda _: None, {}, published=lambda: None)
     assert (found["web"].state, found["web"].why) == ("failed", "there is no .env")

@@ -1,20 +1,29 @@
-# make demo    two sample services and the proxy, and a request to each
-# make test    the whole suite            (ARGS="tests/registry -k name" for a part)
-# make bench   devproxy beside its peers  (ARGS="--only devproxy,nginx --rounds 3" for a quick look)
-# make lint    ruff, mypy, import-linter
-# make clean   everything that these made
+# make demo      two sample services and the proxy, and a request to each
+# make test      the whole suite            (ARGS="tests/registry -k name" for a part, BUILD=compiled for that build)
+# make bench     devproxy beside its peers  (ARGS="--only devproxy,nginx --rounds 3" for a quick look)
+# make compiled  a wheel with the data path compiled, in .cache/compiled/wheel, and a venv that it is installed in
+# make lint      ruff, mypy, import-linter
+# make clean     everything that these made
 #
 # Each sets up what it needs in .venv, once, and again when pyproject.toml changes. PYTHON=… names another Python.
+# The code in .venv is never compiled: what is edited runs.
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 # A name can exist and not work (a version manager's shim), so each is tried by running it.
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python
+# The compiled build is tested as it is installed: the wheel in a venv of its own, and the tests beside it in a tree
+# that has no other devproxy. It is made anew whenever the code changes.
+COMPILED := .cache/compiled
+COMPILED_PY := $(COMPILED)/venv/bin/python
+SOURCES := pyproject.toml LICENSE README.md $(wildcard packaging/*.py) \
+  $(shell find devproxy -type f -not -path '*/__pycache__/*' -not -name '* *')
+BUILD := interpreted
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test test-interpreted test-compiled bench compiled lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,8 +32,20 @@ help:
 demo: $(VENV)/.installed
 	@$(PY) -m devproxy demo
 
-test: $(VENV)/.test
+test: test-$(BUILD)
+
+test-interpreted: $(VENV)/.test
 	$(PY) -m pytest -n 2 $(ARGS)
+
+test-compiled: $(COMPILED)/.test
+	@rm -rf $(COMPILED)/tree
+	@mkdir $(COMPILED)/tree
+	@cp -R tests config examples packaging pyproject.toml Makefile LICENSE *.md $(COMPILED)/tree
+	@ln -s "$(CURDIR)/.cache" $(COMPILED)/tree/.cache
+	@ln -s "$$($(COMPILED_PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/devproxy" $(COMPILED)/tree
+	cd $(COMPILED)/tree && ../venv/bin/python -m pytest -n 2 $(ARGS)
+
+compiled: $(COMPILED)/.installed
 
 bench: $(VENV)/.test
 	@$(PY) -m tests.bench $(ARGS)
@@ -67,4 +88,18 @@ $(VENV)/.test: pyproject.toml $(VENV)/.installed
 $(VENV)/.lint: pyproject.toml $(VENV)/.pip
 	@echo "Installing the linters into $(VENV)"
 	@$(PIP) install --quiet --group lint
+	@touch $@
+
+$(COMPILED)/.installed: $(SOURCES) | $(VENV)/.pip
+	@echo "Compiling devproxy into $(COMPILED), which takes a minute or more"
+	@rm -rf $(COMPILED)
+	@DEVPROXY_BUILD=compiled $(PIP) wheel --quiet --no-deps --wheel-dir $(COMPILED)/wheel .
+	@$(PY) -m venv $(COMPILED)/venv
+	@$(COMPILED_PY) -m pip --disable-pip-version-check install --quiet --upgrade "pip>=25.1"
+	@$(COMPILED_PY) -m pip --disable-pip-version-check install --quiet $(COMPILED)/wheel/*.whl
+	@touch $@
+
+$(COMPILED)/.test: $(COMPILED)/.installed
+	@echo "Installing what the tests need into $(COMPILED)/venv"
+	@$(COMPILED_PY) -m pip --disable-pip-version-check install --quiet --group test
 	@touch $@

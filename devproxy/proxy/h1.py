@@ -43,7 +43,7 @@ _PIPELINE_LIMIT: Final = 65536  # bytes of later requests that wait before readi
 _CUT_SHORT: Final = "the connection ended in the middle of the request's body"
 
 
-class Http1Connection(ClientStream, ClientConnection, asyncio.Protocol):
+class Http1Connection(ClientConnection, ClientStream):
     """One connection of a client that speaks HTTP/1.x."""
 
     __slots__ = (

@@ -92,7 +92,7 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     __slots__ = (
         "_address",
-        "_calm_at",
+        "_allowance",
         "_choked",
         "_ends_when_sent",
         "_engine",
@@ -104,7 +104,6 @@ class Http2Connection(ClientConnection, FrameWriter):
         "_reading",
         "_retiring",
         "_route",
-        "_vain",
         "proxy",
         "streams",
     )
@@ -156,7 +155,7 @@ class Http2Connection(ClientConnection, FrameWriter):
         except NGH2Error:
             self._give_up()
             return
-        if self._vain < 0:
+        if self._allowance.left < 0:
             self._end(ENHANCE_YOUR_CALM)
         else:
             self._flush()
@@ -262,7 +261,7 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     def moved(self) -> None:
         """Part of a body has passed: clients measure what a connection can carry, by two PINGs at most for each."""
-        self._vain = min(VAIN_BURST, self._vain + 2)
+        self._allowance.left = min(VAIN_BURST, self._allowance.left + 2)
 
     def _closed(self, _event: ConnectionClosed) -> None:
         """Either side has ended the connection, and no stream is under way."""

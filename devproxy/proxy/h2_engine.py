@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from mypy_extensions import trait
 from ngh2 import (
     Configuration,
     Connection,
@@ -87,11 +88,26 @@ class EngineStream(Protocol):
         """The other end has caught up: read again where the body comes from."""
 
 
-class FrameWriter(asyncio.Protocol):
-    """How the frames of a connection leave, and what it means to either side that they do not."""
+class Allowance:
+    """What the other end may do in vain: below zero there was too much of it."""
 
-    if not TYPE_CHECKING:
-        __slots__ = ()  # its attributes are slots of its subclasses: two bases cannot have any
+    __slots__ = ("_at", "left")
+
+    def __init__(self, now: float):
+        self.left = VAIN_BURST
+        self._at = now
+
+    def use(self, now: float) -> None:
+        """Once more."""
+        if now > self._at:
+            self.left = min(VAIN_BURST, self.left + (now - self._at) * _VAIN_RATE)
+            self._at = now
+        self.left -= 1
+
+
+@trait
+class FrameWriter:
+    """How the frames of a connection leave, and what it means to either side that they do not."""
 
     proxy: "ProxyState"
     transport: asyncio.Transport
@@ -99,8 +115,7 @@ class FrameWriter(asyncio.Protocol):
     _choked: bool  # the transport takes no more
     _is_flushing: bool  # or will be, in this turn of the loop
     _owed_pause: dict[Any, None]  # EngineStreams whose bodies are not read where they come from, until these have left
-    _vain: float
-    _calm_at: float
+    _allowance: "Allowance"
     _ends_when_sent: dict[int, int]  # streams that are reset as soon as what was said on them has left, with which code
 
     def _start_engine(self, role: Role, most_in: int, most_out: int) -> None:
@@ -116,8 +131,7 @@ class FrameWriter(asyncio.Protocol):
         self._is_flushing = False
         self._owed_pause = {}
         self._ends_when_sent = {}
-        self._vain = VAIN_BURST
-        self._calm_at = self.proxy.clock
+        self._allowance = Allowance(self.proxy.clock)
 
     def _open(self, transport: asyncio.Transport, settings: dict[Setting, int], window: int) -> None:
         """Begin on a connection, with `settings` towards the other end and a `window` (bytes) for all its streams."""
@@ -165,12 +179,8 @@ class FrameWriter(asyncio.Protocol):
             self.flush_soon()
 
     def in_vain(self) -> None:
-        """Count something that costs us and brings nobody anything: below zero there is too much of it."""
-        now = self.proxy.clock
-        if now > self._calm_at:
-            self._vain = min(VAIN_BURST, self._vain + (now - self._calm_at) * _VAIN_RATE)
-            self._calm_at = now
-        self._vain -= 1
+        """Count something that costs us and brings nobody anything."""
+        self._allowance.use(self.proxy.clock)
 
     def _take(self, events: list[Event], handlers: Mapping[type, Callable[[Any, Any], None]]) -> None:
         """Let each event have its handler; those without one mean nothing here."""

@@ -83,7 +83,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
 
     __slots__ = (
         "_address",
-        "_calm_at",
+        "_allowance",
         "_choked",
         "_ends_when_sent",
         "_engine",
@@ -95,7 +95,6 @@ class Http2Upstream(SharedConnection, FrameWriter):
         "_limit",
         "_owed_pause",
         "_response",
-        "_vain",
         "proxy",
         "ready",
         "streams",
@@ -146,7 +145,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
             self._fail(Fault(502, "upstream-invalid", f"what it sent is not HTTP/2: {error}"))
             return
         self._take(self._engine.events(), _HANDLERS)
-        if self._vain < 0:
+        if self._allowance.left < 0:
             self._fail(Fault(502, "upstream-invalid", "an endless run of frames that say nothing"), ENHANCE_YOUR_CALM)
             return
         self._flush()
@@ -198,7 +197,7 @@ class Http2Upstream(SharedConnection, FrameWriter):
 
     def moved(self) -> None:
         """Part of a message has passed: servers measure what a connection can carry by PING meanwhile."""
-        self._vain = VAIN_BURST
+        self._allowance.left = VAIN_BURST
 
     def _take_goaway(self, _event: GoAwayReceived) -> None:
         """The service takes no new streams; those that it has not looked at are closed by the engine."""

@@ -15,6 +15,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from mypy_extensions import mypyc_attr, trait
+
 from devproxy.http1.fields import Section
 from devproxy.http1.grammar import Fault
 from devproxy.http1.h2_fields import INTERNAL_ERROR
@@ -60,6 +62,7 @@ class LivenessWatched(Protocol):
         """Look at the peer; False where that need not be done again, since it can be heard."""
 
 
+@trait
 class ClientStream:
     """The client's side of one exchange at a time: for HTTP/1 the connection itself.
 
@@ -125,7 +128,7 @@ class ClientStream:
         raise NotImplementedError
 
 
-class ClientConnection:
+class ClientConnection(asyncio.Protocol):
     """A connection of a client, whatever it speaks, to those who keep count of them.
 
     `keep_alive`: it outlives its exchange. `deadline`, on the loop's clock: when it ends unless something comes.
@@ -151,6 +154,7 @@ class ClientConnection:
         self.transport.abort()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ResponseReceiver:
     """Who a connection to a service tells what it reads: one exchange."""
 

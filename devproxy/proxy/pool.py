@@ -23,6 +23,8 @@ of the first that has room, else another connection is made. Such a connection s
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import trait
+
 from devproxy.http1.edits import ResponseEdit
 from devproxy.http1.response import ResponseHead
 from devproxy.net.sockets import is_at_rest
@@ -40,6 +42,7 @@ _IN_VAIN: Final = 3.0  # seconds until room is made once more where it did not h
 _STRIKES: Final = 2  # times in a row that a request was answered as soon as idle connections were closed
 
 
+@trait
 class UpstreamStream:
     """The service's side of one exchange at a time: for HTTP/1 the connection itself. It frames what it is given.
 
@@ -106,7 +109,7 @@ class UpstreamStream:
         raise NotImplementedError
 
 
-class SharedConnection:
+class SharedConnection(asyncio.Protocol):
     """A connection to a service that bears many exchanges at once, as far as it concerns the pool."""
 
     __slots__ = ()

@@ -27,7 +27,7 @@ _HEAD: Final = -3  # `_left` while a response head is awaited
 REMEMBERED: Final = 16384  # bytes of the longest response head that is kept to be compared with the next
 
 
-class UpstreamConnection(UpstreamStream, asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol, UpstreamStream):
     """One connection to a service over HTTP/1.1: at most one exchange at a time."""
 
     __slots__ = (

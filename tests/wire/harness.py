@@ -221,6 +221,11 @@ class Stage:
         self.server = TlsAcceptor(self.proxy, accepted_with, self.proxy.fronts)
         self.server.accept_on(sock)
 
+    def stop_ticking(self) -> None:
+        """From now on the proxy looks at nothing of its own accord: what it notices, it was told."""
+        assert self.proxy._timer is not None
+        self.proxy._timer.cancel()
+
     async def pass_time(self, seconds: float) -> None:
         """Let the proxy's clock go on, and the proxy look at it; it stands still else."""
         self.clock.now += seconds

@@ -116,12 +116,10 @@ async def test_client_dies(wire: Stage, phase: Phase, end: End) -> None:
 
 @pytest.mark.parametrize("end", DEATHS)
 @pytest.mark.parametrize("phase", [waiting_for_an_answer, body_sent, after_an_interim_answer, downloading_chunks])
-async def test_client_that_waits_is_missed_without_the_clock(
-    wire: Stage, phase: Phase, end: End, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_client_that_waits_is_missed_without_the_clock(wire: Stage, phase: Phase, end: End) -> None:
     """Its end is the event; nobody has to look for it."""
     client, up = await phase(wire)
-    monkeypatch.setattr(wire.proxy, "watch_liveness", lambda _: None)
+    wire.stop_ticking()
     end(client)
     await up.gone()
 

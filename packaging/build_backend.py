@@ -1,0 +1,134 @@
+"""How a wheel is made (PEP 517): by hatchling, with the data path compiled by mypyc where this machine can compile.
+
+DEVPROXY_BUILD says which wheel is wanted: `auto` (the default) compiles where there is a C compiler with Python's
+headers and else packs the Python source as it is, `compiled` fails where it can't compile, `interpreted` never does.
+An editable install is never compiled: what is edited runs.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hatchling import build as hatchling
+from hatchling.build import (  # what a frontend looks for by name
+    build_editable,
+    build_sdist,
+    get_requires_for_build_editable,
+    get_requires_for_build_sdist,
+)
+
+__all__ = [
+    "build_editable",
+    "build_sdist",
+    "build_wheel",
+    "get_requires_for_build_editable",
+    "get_requires_for_build_sdist",
+    "get_requires_for_build_wheel",
+]
+
+_CHOICES = ("auto", "compiled", "interpreted")
+# hatchling's name for the hook in pyproject.toml, which is off unless it is asked for
+_HOOK = "HATCH_BUILD_HOOK_ENABLE_MYPYC"
+
+
+def get_requires_for_build_wheel(config_settings: dict[str, Any] | None = None) -> list[str]:
+    """What building a wheel needs: mypyc, and what the code imports, for its types, only where it will be compiled."""
+    with _mypyc(on=_wanted() != "interpreted" and not _lacking()):
+        return hatchling.get_requires_for_build_wheel(config_settings)
+
+
+def build_wheel(
+    wheel_directory: str, config_settings: dict[str, Any] | None = None, metadata_directory: str | None = None
+) -> str:
+    """Build the wheel in `wheel_directory`, return its file name."""
+    wanted = _wanted()
+    if wanted != "interpreted":
+        reason = _lacking()
+        if not reason:
+            try:
+                with _mypyc(on=True), _copy_of_the_source():
+                    return hatchling.build_wheel(wheel_directory, config_settings, metadata_directory)
+            except Exception as error:
+                if wanted == "compiled":
+                    raise
+                reason = f"compiling failed: {_last_line(str(error))}"
+        if wanted == "compiled":
+            sys.exit(f"devproxy can't be compiled here: {reason}")
+        _say(f"devproxy is installed as interpreted Python, which works the same and costs more CPU: {reason}")
+    with _mypyc(on=False):
+        return hatchling.build_wheel(wheel_directory, config_settings, metadata_directory)
+
+
+def _wanted() -> str:
+    wanted = os.environ.get("DEVPROXY_BUILD", "auto")
+    if wanted not in _CHOICES:
+        sys.exit(f"DEVPROXY_BUILD is {wanted!r}; it is one of {', '.join(_CHOICES)}")
+    return wanted
+
+
+def _lacking() -> str:
+    """Why nothing can be compiled here; empty where it can."""
+    if sys.implementation.name != "cpython":
+        return f"mypyc compiles for CPython, and this is {sys.implementation.name}"
+    if sys.platform == "win32":
+        return ""  # setuptools finds Visual C++ or says that it is not there
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        return "Python's headers are not installed (Debian: python3-dev)"
+    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "empty.c"
+        source.write_text("int main(void) { return 0; }\n")
+        try:
+            subprocess.run(
+                [*command, str(source), "-o", str(source.with_suffix(""))], check=True, capture_output=True, timeout=60
+            )
+        except (OSError, subprocess.SubprocessError):
+            return f"the C compiler {command[0]!r} is not there or does not work (Debian: gcc and libc6-dev)"
+    return ""
+
+
+@contextmanager
+def _mypyc(*, on: bool) -> Iterator[None]:
+    before = os.environ.get(_HOOK)
+    os.environ[_HOOK] = "true" if on else "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_HOOK]
+        else:
+            os.environ[_HOOK] = before
+
+
+@contextmanager
+def _copy_of_the_source() -> Iterator[None]:
+    """Work in a copy of this folder: extensions are built beside their sources, and those that stayed in a checkout
+    would run instead of what is edited there."""
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="devproxy-") as folder:
+        copy = Path(folder) / "source"
+        leave = shutil.ignore_patterns(".*", "node_modules", "__pycache__", "build", "dist", "*.so", "*.pyd")
+        shutil.copytree(here, copy, ignore=leave)
+        os.chdir(copy)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if "error" in line.lower()] or text.strip().splitlines()
+    return (lines[0] if lines else "no reason was given")[:200]
+
+
+def _say(line: str) -> None:
+    """Where a person may see it: frontends keep what a build prints to themselves unless it is asked for (`-v`)."""
+    print(line, file=sys.stderr, flush=True)

@@ -91,6 +91,7 @@ class ResponseHead:
         *,
         is_own: bool = False,
         edit: ResponseEdit | None = None,
+        like: "ResponseHead | None" = None,
     ):
         self.minor, self.status, self.line, _, _ = line
         self.head = head
@@ -98,10 +99,17 @@ class ResponseHead:
         self.fields = fields
         self.length = length
         self.method = method
+        self.is_own = is_own
+        if like is None:
+            self._read(edit)
+        else:
+            self._take_over(like)
+
+    def _read(self, edit: ResponseEdit | None) -> None:
+        fields = self.fields
         options = fields.connection
         self.reusable = b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
         self.idle_limit = _idle_limit(fields)
-        self.is_own = is_own
         self._edit = edit if self.status >= 200 else None
         self.is_dated = self.status < 200 or fields.any(b"date") is not None
         self._unwanted = unlawful_framing(self.status)
@@ -111,9 +119,20 @@ class ResponseHead:
             self._unwanted = _NOTHING
         self.binds = self.reusable and fields.binds
         self.pitfalls = None if _LOOKED_AT.isdisjoint(fields.found) else _pitfalls(fields, self.status, edit)
-        plain = self.towards(1, b"") if delimited(length, 1) and not self.binds else b""
+        plain = self.towards(1, b"") if delimited(self.length, 1) and not self.binds else b""
         self.plain, self.undated = (plain, b"") if self.is_dated else (b"", plain[:-2])
-        self.simple = bool(plain) and self.status != 426 and not (nominated(fields) or self._unwanted or is_own or edit)
+        kept = not (nominated(fields) or self._unwanted or self.is_own or edit)
+        self.simple = bool(plain) and self.status != 426 and kept
+
+    def _take_over(self, last: "ResponseHead") -> None:
+        """What `again` has found to be alike."""
+        self.reusable, self.idle_limit, self.pitfalls = last.reusable, last.idle_limit, last.pitfalls
+        self.simple, self.is_dated = True, last.is_dated
+        self.binds, self._unwanted, self._edit = False, _NOTHING, None
+        if last.is_dated:
+            self.plain, self.undated = b"HTTP/1.1 %b%b\r\n" % (self.line, self.fields.down), b""
+        else:
+            self.plain, self.undated = b"", b"HTTP/1.1 %b%b" % (self.line, self.fields.down)
 
     @property
     def is_interim(self) -> bool:
@@ -126,20 +145,7 @@ class ResponseHead:
             return None
         if fields.special != self.fields.special or not self.simple or _is_dated(head, fields) is not self.is_dated:
             return None
-        response = ResponseHead.__new__(ResponseHead)
-        response.minor, response.status, response.line, response.method = self.minor, self.status, self.line, method
-        response.length, response.reusable, response.idle_limit = self.length, self.reusable, self.idle_limit
-        response.head = head
-        response.pairs = None
-        response.fields = fields
-        response.pitfalls = self.pitfalls
-        response.simple, response.is_own, response.is_dated = True, False, self.is_dated
-        response.binds, response._unwanted, response._edit = False, _NOTHING, None
-        if self.is_dated:
-            response.plain, response.undated = b"HTTP/1.1 %b%b\r\n" % (self.line, fields.down), b""
-        else:
-            response.plain, response.undated = b"", b"HTTP/1.1 %b%b" % (self.line, fields.down)
-        return response
+        return ResponseHead(head, line, fields, self.length, method, like=self)
 
     def towards(self, minor: int, connection: bytes) -> bytes:
         """The head for a client of HTTP/1.`minor`; `connection` is the value of our Connection field, or empty."""

@@ -49,7 +49,7 @@ _IDEMPOTENT: Final = SAFE | {b"PUT", b"DELETE"}
 _LOOKS: Final = 8  # times within `response_timeout` at which it is looked whether the service takes the body
 _LOOK_EVERY: Final = 1.0  # seconds between two looks at a service that stands still
 _HELD_LIMIT: Final = 65536  # bytes of a body that wait for a connection before the client has to
-WAITING_LIMIT: Final = 1 << 26  # bytes that all requests at gates may keep together
+WAITING_LIMIT = 1 << 26  # bytes that all requests at gates may keep together
 _WAITING_COST: Final = 8192  # of them for each, whatever it has sent: its objects, and those of its connection
 
 

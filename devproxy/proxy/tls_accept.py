@@ -28,8 +28,8 @@ from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.https_redirect import misplaced
 from devproxy.proxy.interfaces import ClientConnection, ProxyState
 
-HANDSHAKES: Final = 128  # under way at once
-_PATIENCE: Final = 1.0  # seconds that each of them has in any case
+HANDSHAKES = 128  # under way at once
+_PATIENCE = 1.0  # seconds that each of them has in any case
 _ACCEPTED_AT_ONCE: Final = 64
 _RESPITE: Final = 1.0  # seconds without accepting, where the system has no descriptors left
 _RECORD_OF_HANDSHAKE: Final = 0x16  # RFC 8446 §5.1

@@ -23,7 +23,7 @@ BUILD := interpreted
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-interpreted test-compiled bench compiled lint clean
+.PHONY: help demo test test-interpreted test-compiled compiled-tree bench compiled lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -37,18 +37,20 @@ test: test-$(BUILD)
 test-interpreted: $(VENV)/.test
 	$(PY) -m pytest -n 2 $(ARGS)
 
-test-compiled: $(COMPILED)/.test
+test-compiled: compiled-tree
+	cd $(COMPILED)/tree && ../venv/bin/python -m pytest -n 2 $(ARGS)
+
+compiled-tree: $(COMPILED)/.test
 	@rm -rf $(COMPILED)/tree
 	@mkdir $(COMPILED)/tree
 	@cp -R tests config examples packaging pyproject.toml Makefile LICENSE *.md $(COMPILED)/tree
 	@ln -s "$(CURDIR)/.cache" $(COMPILED)/tree/.cache
 	@ln -s "$$($(COMPILED_PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/devproxy" $(COMPILED)/tree
-	cd $(COMPILED)/tree && ../venv/bin/python -m pytest -n 2 $(ARGS)
 
 compiled: $(COMPILED)/.installed
 
-bench: $(VENV)/.test
-	@$(PY) -m tests.bench $(ARGS)
+bench: $(VENV)/.test compiled-tree
+	@cd $(COMPILED)/tree && ../venv/bin/python -m tests.bench --interpreted "$(CURDIR)" $(ARGS)
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(VENV)/bin/ruff check .

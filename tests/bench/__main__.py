@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.peers import PEERS, Before
+from tests.bench.peers import CHECKOUTS, PEERS
 from tests.bench.process import BenchError, prepare
 from tests.bench.report import render
 from tests.bench.stages import PARTS, Bench, Settings
@@ -31,9 +31,11 @@ def arguments() -> argparse.ArgumentParser:
     """The options; every default is the full run, about ten minutes."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="Measure devproxy beside its peers.")
     peers, parts = list(PEERS), list(PARTS)
-    usual = tuple(name for name in peers if name != Before.name)
+    others = [checkout.name for checkout in CHECKOUTS]
+    usual = tuple(name for name in peers if name not in others)
     parser.add_argument("--only", type=lambda text: names(peers, text), default=usual, help="proxies, by comma")
-    parser.add_argument("--before", type=Path, metavar="FOLDER", help="another checkout, as the peer `before`")
+    for name in others:
+        parser.add_argument(f"--{name}", type=Path, metavar="FOLDER", help=f"a checkout that is the peer `{name}`")
     parser.add_argument("--parts", type=lambda text: names(parts, text), default=PARTS, help=f"of {','.join(parts)}")
     parser.add_argument("--seconds", type=float, default=3, help="of load in each round, whole seconds")
     parser.add_argument("--rounds", type=int, default=7)
@@ -49,9 +51,10 @@ def main() -> int:
     """Measure, print the tables, write the JSON; 1 if the bench can't be run here at all."""
     options = vars(arguments().parse_args())
     target: Path | None = options.pop("json")
-    Before.checkout = options.pop("before")
-    if Before.checkout is not None:
-        options["only"] = (*(name for name in options["only"] if name != Before.name), Before.name)
+    for peer in CHECKOUTS:
+        peer.checkout = options.pop(peer.name)
+        if peer.checkout is not None:
+            options["only"] = (*(name for name in options["only"] if name != peer.name), peer.name)
     settings = Settings(**options)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     try:

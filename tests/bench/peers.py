@@ -121,15 +121,17 @@ class Devproxy(Peer):
         return {"HOME": str(site.folder), "DEVPROXY_HOME": str(home), "PYTHONPATH": str(ROOT)}
 
 
-class Before(Devproxy):
-    """Another checkout of devproxy, with a `.venv` of its own, so that a change is measured in one run."""
+class Checkout(Devproxy):
+    """Another checkout of devproxy, with a `.venv` of its own: `interpreted` is the same code as it is without a C
+    compiler, `before` an earlier revision, so that a change is measured in one run."""
 
-    name = "before"
-    checkout: Path | None = None
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.checkout: Path | None = None
 
     def fetch(self) -> None:
         if self.checkout is None or not self.script().exists():
-            raise BenchError("name a checkout in which `make demo` has run: --before FOLDER")
+            raise BenchError(f"name a checkout in which `make demo` has run: --{self.name} FOLDER")
 
     def script(self) -> Path:
         return (self.checkout or Path()).absolute() / ".venv" / "bin" / "devproxy"
@@ -141,6 +143,7 @@ class Before(Devproxy):
         return {**super().env(site), "PYTHONPATH": str(self.script().parents[2])}
 
 
+CHECKOUTS = (Checkout("interpreted"), Checkout("before"))
 NGINX_PREFACE = """\
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
     proxy_http_version 1.1;
@@ -297,4 +300,4 @@ class Portless(Peer):
         }
 
 
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Devproxy(), Before(), Nginx(), Caddy(), Traefik(), Portless())}
+PEERS: dict[str, Peer] = {peer.name: peer for peer in (Devproxy(), *CHECKOUTS, Nginx(), Caddy(), Traefik(), Portless())}

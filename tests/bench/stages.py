@@ -203,7 +203,7 @@ class Bench:
             self.results.parser_us.setdefault(name, {})[kind] = parsers.microseconds(read, data, 1.0)
 
     def tcp_forwarding(self) -> None:
-        """Beside its own peers: of those that were asked for devproxy, `before` and nginx take part."""
+        """Beside its own peers: of those that were asked for devproxy, other checkouts and nginx take part."""
         with ExitStack() as stack:
             behind = stack.enter_context(tcp.origins(self.folder / "tcp-origins", self.cores))
             here = self.start_tcp(stack, behind)

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.bench.bulk import BUFFER_BYTES, HUNDRED_MB
 from tests.bench.cpu import TICK, resident, stat, used
 from tests.bench.origin import nginx_command, nginx_program
-from tests.bench.peers import Before, Devproxy
+from tests.bench.peers import CHECKOUTS, Devproxy
 from tests.bench.process import (
     READY_SECONDS,
     BenchError,
@@ -70,8 +70,9 @@ def pairs(ports: Ports, origins: Ports) -> list[tuple[str, int, int]]:
 
 
 class DevproxyTcp(TcpPeer):
-    name = "devproxy"
-    peer: Devproxy = Devproxy()
+    def __init__(self, peer: Devproxy) -> None:
+        self.peer = peer
+        self.name = peer.name
 
     def version(self) -> list[str]:
         return self.peer.version()
@@ -89,11 +90,6 @@ class DevproxyTcp(TcpPeer):
         )
         (config / "registry.toml").write_text(text, encoding="utf-8")
         return [[*self.peer.program(), "serve"]]
-
-
-class BeforeTcp(DevproxyTcp):
-    name = "before"
-    peer = Before()
 
 
 class NginxStream(TcpPeer):
@@ -159,7 +155,8 @@ class Socat(TcpPeer):
 
 
 TCP_PEERS: dict[str, TcpPeer] = {
-    peer.name: peer for peer in (DevproxyTcp(), NginxStream(), Haproxy(), Socat(), BeforeTcp())
+    peer.name: peer
+    for peer in (DevproxyTcp(Devproxy()), *map(DevproxyTcp, CHECKOUTS), NginxStream(), Haproxy(), Socat())
 }
 
 

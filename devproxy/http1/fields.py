@@ -18,15 +18,21 @@ one with a meaning here therefore never reaches a service.
 
 import re
 from functools import lru_cache
-from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 from devproxy.http1.grammar import TOKEN, Fault, explain_fields
 
 _NAME: Final = re.compile(TOKEN)
 _CONTROLS: Final = bytes((*range(9), *range(10, 32), 127))  # what RFC 9110 §5.5 keeps out of a value
 
-PLAIN, LOOKED_AT, HOP_BY_HOP, FRAMING, OURS, BINDING, PINNING = range(7)
+# What a field means to a proxy.
+PLAIN: Final = 0
+LOOKED_AT: Final = 1
+HOP_BY_HOP: Final = 2
+FRAMING: Final = 3
+OURS: Final = 4
+BINDING: Final = 5
+PINNING: Final = 6
 _KINDS: Final = {
     **dict.fromkeys((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"), HOP_BY_HOP),
     **dict.fromkeys((b"proxy-authenticate", b"proxy-authorization"), HOP_BY_HOP),
@@ -51,22 +57,42 @@ _UNPINNED: Final = b"clear"  # RFC 7838 §3; HSTS has `max-age=0`, and nothing t
 _PROXY_AUTHENTICATION: Final = frozenset((b"proxy-authenticate", b"proxy-authorization"))
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
-_KNOWN_LINES: Final = 4096  # lines that are remembered
+_KNOWN_LINES: Final = 512  # lines that are remembered: as many as stay in a cache of the processor
 _KNOWN_LENGTH: Final = 256  # bytes of the longest of them
 _KNOWN_NAMES: Final = 1024
 
 
-class Field(NamedTuple):
-    """One field line. `name` is lower case, `value` without white space around it; `up`, `down` are lines or empty."""
+class Field:
+    """One field line. `name` is lower case; `up` passes to a service, `down` to a client: lines with CRLF, or empty.
 
-    name: bytes
-    value: bytes
-    kind: int
-    up: bytes
-    down: bytes
+    Lines are remembered, so two sections nearly always share the objects of what they have in common.
+    """
 
+    __slots__ = ("_text", "_value", "down", "kind", "name", "up")
 
-_kind, _up, _down = itemgetter(2), itemgetter(3), itemgetter(4)
+    def __init__(self, name: bytes, text: bytes, kind: int, up: bytes, down: bytes):
+        self.name = name
+        self.kind = kind
+        self.up = up
+        self.down = down
+        self._text = text
+        self._value: bytes | None = None
+
+    @property
+    def value(self) -> bytes:
+        """Without white space around it (RFC 9110 §5.5)."""
+        if self._value is None:
+            self._value = self._text.strip(b" \t")
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Field) and self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def _said(self) -> tuple[bytes, bytes, bytes, bytes]:
+        return self.name, self._text, self.up, self.down
 
 
 class _MalformedError(Exception):
@@ -85,8 +111,8 @@ class _Lines(dict[bytes, Field]):
         return field
 
 
-_known = _Lines()
-_field = _known.__getitem__
+_known: Final = _Lines()
+_field: Final = _known.__getitem__
 
 
 class _Names(dict[bytes, tuple[bytes, int]]):
@@ -116,8 +142,7 @@ def kind_of_name(name: bytes) -> int:
     return OURS if _OURS.fullmatch(folded) or (kind == PLAIN and folded in _KINDS) else kind
 
 
-_names = _Names()
-_made: Final = tuple.__new__  # without the function that a NamedTuple puts before it
+_names: Final = _Names()
 
 
 def _read(line: bytes) -> Field:
@@ -125,20 +150,25 @@ def _read(line: bytes) -> Field:
     name, kind = _names[written]
     if not colon or len(text.translate(None, _CONTROLS)) != len(text):
         raise _MalformedError
-    value = text.strip(b" \t")
-    if (kind == BINDING and _BINDS.search(value) is None) or (kind == PINNING and value.lower() == _UNPINNED):
-        kind = PLAIN
-    if kind <= LOOKED_AT or kind == BINDING:
+    if kind <= LOOKED_AT:
         whole = line + b"\r\n"
-        return _made(Field, (name, value, kind, whole, whole))
+        return Field(name, text, kind, whole, whole)
+    return _read_special(line, written, name, text, kind)
+
+
+def _read_special(line: bytes, written: bytes, name: bytes, text: bytes, kind: int) -> Field:
+    value = text.strip(b" \t")
+    whole = line + b"\r\n"
+    if kind == BINDING:
+        return Field(name, text, kind if _BINDS.search(value) else PLAIN, whole, whole)
     if kind == PINNING:
-        return Field(name, value, kind, line + b"\r\n", b"")
+        return Field(name, text, *((PLAIN, whole, whole) if value.lower() == _UNPINNED else (kind, whole, b"")))
     if kind == HOP_BY_HOP:
-        return Field(name, value, kind, b"", b"")
+        return Field(name, text, kind, b"", b"")
     if kind == FRAMING:
         anew = _framing(written, name, value)
-        return Field(name, value, kind, anew, anew)
-    return Field(name, value, kind, b"", b"" if name.startswith(b"devproxy") else line + b"\r\n")
+        return Field(name, text, kind, anew, anew)
+    return Field(name, text, kind, b"", b"" if name.startswith(b"devproxy") else whole)
 
 
 def forget() -> None:
@@ -169,7 +199,7 @@ class Section:
     def __init__(self, raw: bytes, fields: list[Field]):
         self.raw = raw
         self.fields = fields
-        self.special = list(filter(_kind, fields))
+        self.special = [field for field in fields if field.kind != PLAIN]
         self._found: dict[bytes, Field] | None = None
         self._referer: bytes | None = _NOT_LOOKED
         self._options: frozenset[bytes] | None = None
@@ -186,7 +216,7 @@ class Section:
     def found(self) -> dict[bytes, Field]:
         """The special fields by name, the last one of each."""
         if self._found is None:
-            self._found = {field[0]: field for field in self.special}
+            self._found = {field.name: field for field in self.special}
         return self._found
 
     def get(self, name: bytes) -> bytes | None:
@@ -225,13 +255,13 @@ class Section:
     def up(self) -> bytes:
         """The lines that pass towards a service."""
         if self._up is None:
-            self._up = b"".join(map(_up, self.fields))
+            self._up = b"".join([field.up for field in self.fields])
         return self._up
 
     @property
     def down(self) -> bytes:
         """The lines that pass towards a client."""
-        return b"".join(map(_down, self.fields))
+        return b"".join([field.down for field in self.fields])
 
 
 _NO_OPTIONS: Final = frozenset[bytes]()
@@ -258,7 +288,7 @@ def section(raw: bytes, limit: int) -> Section | Fault:
 
 # Connection may name fields to drop, but not these: they are dropped or written anew in any case, or would change the
 # meaning.
-_NOT_NOMINATED = frozenset(
+_NOT_NOMINATED: Final = frozenset(
     b"close keep-alive upgrade te http2-settings connection proxy-connection"
     b" host content-length transfer-encoding trailer expect date".split()
 )

@@ -106,7 +106,10 @@ def response_fields(response: ResponseHead) -> list[Pair]:
     status = (b":status", b"%d" % response.status)
     if response.simple:
         # Field by field as `down` has it, which is empty where a line does not pass (`http1/fields.py`).
-        return [status, *((field[0], field[1]) for field in response.fields.fields if field[4] and field[0] != _CODING)]
+        return [
+            status,
+            *((field.name, field.value) for field in response.fields.fields if field.down and field.name != _CODING),
+        ]
     return [status, *list_of_lines(response.towards(1, b"").partition(b"\r\n")[2][:-2])]
 
 

@@ -4,7 +4,7 @@ Lives here: failures of a service as a `Respond`: what was tried, why, and how t
 Not here: when an attempt counts as failed (`exchange.py`), how the answer looks (`error_pages.py`).
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from devproxy.health.state import start_in_words
 from devproxy.http1.grammar import TLS_HELLO, Fault
@@ -63,13 +63,13 @@ def _plain_text(respond: "Respond") -> tuple[bytes, str]:
     return text.encode(), "Content-Type: text/plain; charset=utf-8"
 
 
-_FAULT_FIXES = {
+_FAULT_FIXES: Final = {
     "header-too-large": "clear the site's cookies, or raise `max_header` / `max_headers` under [proxy]",
     "unsupported-version": "use HTTP/1.1",
 }
 
 
-_RESET_CODES = {
+_RESET_CODES: Final = {
     0x0: "NO_ERROR",
     0x1: "PROTOCOL_ERROR",
     0x2: "INTERNAL_ERROR",

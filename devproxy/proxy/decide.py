@@ -9,6 +9,7 @@ request.
 """
 
 import re
+from typing import Final
 
 from devproxy.http1.edits import origin_moved
 from devproxy.http1.fields import Section, nominated, request_lines, takes_trailers, upgrade_protocols
@@ -24,16 +25,16 @@ from devproxy.routing.table import HostRoutes, Route, RouteTable
 from devproxy.text import devproxy_command, shown_bytes
 from devproxy.urls import Ports, control_link, service_url
 
-_SPOKEN = frozenset(("http", "https", "h2c"))  # towards a service
-_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
-_PLAIN_LABEL = re.compile(r"([a-z0-9][a-z0-9-]*+)\.")
+_SPOKEN: Final = frozenset(("http", "https", "h2c"))  # towards a service
+_ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)(.*)", re.DOTALL)
+_PLAIN_LABEL: Final = re.compile(r"([a-z0-9][a-z0-9-]*+)\.")
 
 
 class Control:
     """The decision that a request is for devproxy's own pages."""
 
 
-CONTROL = Control()
+CONTROL: Final = Control()
 
 
 class Reading:

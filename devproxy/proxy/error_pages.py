@@ -16,12 +16,13 @@ from base64 import b64encode
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from http import HTTPStatus
+from typing import Final
 
 from devproxy.proxy.answers import Respond
 from devproxy.text import did_you_mean, safe, safe_html, safe_json, safe_lines
 from devproxy.urls import host_url
 
-_STYLE = (
+_STYLE: Final = (
     ":root{color-scheme:light dark;--b:#fbfbfa;--f:#1d1d1b;--m:#6b6b66;--l:#dededa;--a:#b3401f;--c:#f1f1ee}"
     "@media(prefers-color-scheme:dark){:root{--b:#161615;--f:#e9e9e5;--m:#9a9a93;--l:#33332f;--a:#ff9066;--c:#20201e}}"
     "*{box-sizing:border-box}"
@@ -37,11 +38,11 @@ _STYLE = (
     "ul{padding-left:1.2rem;margin:.3rem 0}a{color:inherit}"
     "footer{margin-top:2.6rem;border-top:1px solid var(--l);padding-top:.8rem;color:var(--m);font-size:.85rem}"
 )
-_SCRIPT = (
+_SCRIPT: Final = (
     "(function again(){setTimeout(function(){fetch(location.href,{method:'HEAD',cache:'no-store'}).then(function(r){"
     "r.headers.has('Devproxy-Error')?again():location.reload()},again)},700)})()"
 )
-_SCRIPT_STARTING = (
+_SCRIPT_STARTING: Final = (
     "(function again(){function later(){setTimeout(again,700)}fetch(location.href,{method:'HEAD',cache:'no-store'})"
     ".then(function(r){r.headers.get('Devproxy-Error')=='starting'?later():location.reload()},later)})()"
 )
@@ -58,17 +59,17 @@ def _policy(script: str) -> str:
     )
 
 
-_POLICIES = {script: _policy(script) for script in (_SCRIPT, _SCRIPT_STARTING)}
-_REASONS = {
+_POLICIES: Final = {script: _policy(script) for script in (_SCRIPT, _SCRIPT_STARTING)}
+_REASONS: Final = {
     414: "URI Too Long",
     421: "Misdirected Request",
     431: "Request Header Fields Too Large",
     508: "Loop Detected",
 }
-_WAIT = frozenset((502, 503, 504))
-_UNKNOWN = "unknown-host"
-_STARTING = "starting"
-_OPENERS = frozenset(("a", "an", "both", "it", "no", "its", "the", "tried", "two"))
+_WAIT: Final = frozenset((502, 503, 504))
+_UNKNOWN: Final = "unknown-host"
+_STARTING: Final = "starting"
+_OPENERS: Final = frozenset(("a", "an", "both", "it", "no", "its", "the", "tried", "two"))
 
 
 def reason(status: int) -> str:
@@ -110,7 +111,7 @@ def render(
     return head if method == b"HEAD" else head + body
 
 
-_HTML = "Content-Type: text/html; charset=utf-8"
+_HTML: Final = "Content-Type: text/html; charset=utf-8"
 
 
 def _chosen(answer: Respond, accept: bytes, date: str, pages: str) -> tuple[bytes, str]:

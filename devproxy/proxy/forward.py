@@ -16,7 +16,7 @@ from devproxy.registry.model import Upstream
 from devproxy.routing.table import Route
 from devproxy.urls import url
 
-CHAIN_LIMIT = 5
+CHAIN_LIMIT: Final = 5
 
 
 class Peer(NamedTuple):

@@ -29,7 +29,7 @@ from devproxy.routing.table import Route
 from devproxy.text import devproxy_command
 
 START_TIMEOUT: Final = 60.0  # seconds that a request waits for a service to be started where nothing sets a time
-_LONGEST = 300  # bytes of a field's value: enough for a place and a fix
+_LONGEST: Final = 300  # bytes of a field's value: enough for a place and a fix
 
 
 class Dormant(NamedTuple):
@@ -138,7 +138,7 @@ def shows_page(method: bytes, reading: Reading, fields: Section) -> bool:
     return accept is not None and b"text/html" in accept.lower() and fields.get(b"sec-fetch-dest") in _LOOKING
 
 
-_LOOKING = frozenset((None, b"document"))
+_LOOKING: Final = frozenset((None, b"document"))
 
 
 class Gate(NamedTuple):

@@ -5,11 +5,11 @@ the loop, with back-pressure and half-close. Bytes that are written are not copi
 """
 
 import asyncio
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from devproxy.proxy.forward import Peer
 
-_HIGH_WATER = 1 << 16  # bytes that may wait for a reader that is paused before the writer is
+_HIGH_WATER: Final = 1 << 16  # bytes that may wait for a reader that is paused before the writer is
 
 P = TypeVar("P", bound=asyncio.Protocol)
 

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from devproxy.addresses import LOOPBACKS, is_loopback
 from devproxy.net.sockets import is_tls
@@ -34,14 +35,14 @@ from devproxy.routing.table import Route
 from devproxy.urls import CONTROL_LABEL
 
 _TICK = 0.1  # seconds
-_TICKS_PER_CHECK = 10
-_FEW = 50  # connections that cannot be heard, and may be asked about at every tick
-_COMMON = frozenset((*LOOPBACKS, ""))
-_PATIENCE = 1.0  # seconds that a request waits before idle connections to its service are closed
-_BUSY = 30.0  # seconds for which one request excuses that a service says nothing to a check of its health
-_DEFAULT_CONNECTIONS = 10_000
+_TICKS_PER_CHECK: Final = 10
+_FEW: Final = 50  # connections that cannot be heard, and may be asked about at every tick
+_COMMON: Final = frozenset((*LOOPBACKS, ""))
+_PATIENCE: Final = 1.0  # seconds that a request waits before idle connections to its service are closed
+_BUSY: Final = 30.0  # seconds for which one request excuses that a service says nothing to a check of its health
+_DEFAULT_CONNECTIONS: Final = 10_000
 
-_CONTROL = Service(
+_CONTROL: Final = Service(
     id=CONTROL_LABEL,
     name=CONTROL_LABEL,
     project=None,

@@ -8,9 +8,9 @@ Userinfo is refused: no client sends it in Host, and `a@b` reads differently to 
 
 import re
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-_AUTHORITY = re.compile(
+_AUTHORITY: Final = re.compile(
     rb"(?:(?P<v4>[0-9]{1,3}(?:\.[0-9]{1,3}){3})"
     rb"|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\]"
     rb"|(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2}){1,255}))"

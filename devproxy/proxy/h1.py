@@ -31,7 +31,7 @@ from devproxy.proxy.exchange import NEVER, Exchange
 from devproxy.proxy.forward import Peer
 from devproxy.proxy.interfaces import ClientConnection, ClientStream, ProxyState, empty_request
 from devproxy.proxy.pool import UpstreamAddress
-from devproxy.proxy.splice import SOURCE, WORTHWHILE
+from devproxy.proxy.splice import SOURCE
 from devproxy.proxy.tunnel import join
 from devproxy.routing.table import Route
 
@@ -222,7 +222,7 @@ class Http1Connection(ClientConnection, ClientStream):
         self.keep_alive = reading.keep_alive and not proxy.draining
         self._buffer = data[end:]
         self.deadline = NEVER
-        self.exchange = exchange = proxy.exchange_class(self, method, target, reading, fields)
+        self.exchange = exchange = Exchange(self, method, target, reading, fields)
         dispatch(exchange)
         if self._buffer and len(self._buffer) > _PIPELINE_LIMIT and self.exchange is exchange:
             self.pause()
@@ -253,7 +253,7 @@ class Http1Connection(ClientConnection, ClientStream):
 
     def _exchange_without_head(self, method: bytes, target: bytes) -> Exchange:
         reading, fields = empty_request(self.proxy)
-        exchange = self.proxy.exchange_class(self, method, target, reading, fields)
+        exchange = Exchange(self, method, target, reading, fields)
         self.exchange = exchange
         return exchange
 
@@ -283,7 +283,7 @@ class Http1Connection(ClientConnection, ClientStream):
                 data = data[:left]
                 left = 0
             self._left = left
-            if left >= WORTHWHILE and exchange.splice_request(data, left, self._spliced):
+            if left >= self.proxy.splice_from and exchange.splice_request(data, left, self._spliced):
                 return
             if data:
                 exchange.on_request_body(data)

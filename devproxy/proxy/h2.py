@@ -133,7 +133,7 @@ class Http2Connection(ClientConnection, FrameWriter):
         refusal = self.proxy.admit(self)
         if refusal is not None:
             reading, fields = empty_request(self.proxy)
-            exchange = self.proxy.exchange_class(Http2Stream(self, 0), b"", b"", reading, fields)
+            exchange = Exchange(Http2Stream(self, 0), b"", b"", reading, fields)
             exchange.status = refusal.status
             exchange.finish()
             self._end(ENHANCE_YOUR_CALM)
@@ -182,7 +182,7 @@ class Http2Connection(ClientConnection, FrameWriter):
         if isinstance(reading, Fault):
             self._refuse(stream, reading, pseudo)
             return
-        stream.exchange = exchange = self.proxy.exchange_class(stream, method, pseudo.target, reading, fields)
+        stream.exchange = exchange = Exchange(stream, method, pseudo.target, reading, fields)
         dispatch(exchange)
 
     def _read(self, stream: "Http2Stream", pseudo: PseudoFields, method: bytes, fields: Section) -> Reading | Fault:
@@ -227,7 +227,7 @@ class Http2Connection(ClientConnection, FrameWriter):
 
     def _refuse(self, stream: "Http2Stream", fault: Fault, pseudo: PseudoFields) -> None:
         reading, fields = empty_request(self.proxy)
-        stream.exchange = exchange = self.proxy.exchange_class(stream, pseudo.method, pseudo.target, reading, fields)
+        stream.exchange = exchange = Exchange(stream, pseudo.method, pseudo.target, reading, fields)
         exchange.answer(Respond.to(fault))
 
     def _take_data(self, event: DataReceived) -> None:

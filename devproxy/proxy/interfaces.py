@@ -226,10 +226,11 @@ class ProxyState:
     `clock` is the loop's time, as of the last tick. `gates` are what stands before services, by id, replaced as a
     whole. `is_paused` says whether a service's process stands still, None while that is being looked at. `counts` are
     the answers so far by service id (empty for none) and status. `exchanges` are all that have not ended, `held` those
-    of them that wait for a service to be started, `waiting_bytes` what these keep. `exchange_class` is what every
-    request becomes: a recorder is another one. `https_port` is where https is, None where it is off. `pitfalls` is what
-    services should know of their own answers, by id and code; `on_pitfall` hears whose there is a new one of. `fronts`
-    make the protocol of a connection, by its name in ALPN (RFC 7301), the best first; `h2` only where its library is.
+    of them that wait for a service to be started, `waiting_bytes` what these keep. `splice_from` is how many bytes of a
+    body must be left for the kernel to move them. `https_port` is where https is, None where it is off. `pitfalls` is
+    what services should know of their own answers, by id and code; `on_pitfall` hears whose there is a new one of.
+    `fronts` make the protocol of a connection, by its name in ALPN (RFC 7301), the best first; `h2` only where its
+    library is.
     """
 
     snapshot: Snapshot
@@ -242,7 +243,7 @@ class ProxyState:
     held: "set[Exchange]"
     waiting_bytes: int
     tunnels: set[TunnelEnd]
-    exchange_class: "type[Exchange]"
+    splice_from: int
     https_port: int | None
     fronts: "Mapping[str, Callable[[], asyncio.Protocol]]"
     control: "Callable[[], asyncio.BaseProtocol] | None"

@@ -28,6 +28,7 @@ from devproxy.proxy.gates import Gate
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.interfaces import AccessRecord, ClientConnection, LivenessWatched, ProxyState, Snapshot
 from devproxy.proxy.pool import Pool, UpstreamAddress
+from devproxy.proxy.splice import WORTHWHILE
 from devproxy.proxy.tunnel import TunnelEnd
 from devproxy.proxy.waiting import ServiceWait, long_waits
 from devproxy.registry.model import Service, Source, Upstream
@@ -68,7 +69,7 @@ class Proxy(ProxyState):
     (RFC 7301), the best first.
 
     `control` makes the protocol that serves devproxy's own pages; `access_log` takes one AccessRecord an exchange;
-    `connection_limit` is how many clients the descriptor limit bears; `exchange_class` what requests become.
+    `connection_limit` is how many clients the descriptor limit bears; `splice_from` as for ProxyState.
     """
 
     def __init__(
@@ -78,13 +79,13 @@ class Proxy(ProxyState):
         control: Callable[[], asyncio.BaseProtocol] | None = None,
         access_log: Callable[[AccessRecord], None] | None = None,
         connection_limit: int = _DEFAULT_CONNECTIONS,
-        exchange_class: type[Exchange] = Exchange,
+        splice_from: int = WORTHWHILE,
     ):
         self.snapshot = snapshot
         self.control = control
         self.control_route = Route(_CONTROL, CONTROL_LABEL, b"", strip=False)
         self.access_log = access_log
-        self.exchange_class = exchange_class
+        self.splice_from = splice_from
         self.https_port: int | None = None
         self.pool = Pool()
         self.loop = asyncio.get_running_loop()

@@ -20,7 +20,6 @@ from devproxy.http1.response import ENDLESS_INTERIM, INTERIM_LIMIT, ResponseHead
 from devproxy.net.sockets import is_gone, undelivered, unread
 from devproxy.proxy.interfaces import ResponseReceiver
 from devproxy.proxy.pool import UpstreamAddress, UpstreamStream
-from devproxy.proxy.splice import WORTHWHILE
 
 IDLE_LIMIT: Final = 55.0  # seconds an unused connection is kept, unless the service's Keep-Alive says less
 _HEAD: Final = -3  # `_left` while a response head is awaited
@@ -184,7 +183,7 @@ class UpstreamConnection(asyncio.Protocol, UpstreamStream):
             data = data[:left]
             left = 0
         self._left = left
-        if left >= WORTHWHILE and exchange.splice_response(self.transport, data, left):
+        if left >= exchange.proxy.splice_from and exchange.splice_response(self.transport, data, left):
             return
         exchange.on_body(data)
         if left == 0:

@@ -1,17 +1,22 @@
-"""A transport that only notes what is done with it, and a client's connection on one.
+"""A transport that only notes what is done with it, and connections of clients and services on such ones.
 
 Lives here: what lets the protocols be tested as functions from bytes to bytes. Not here: tests.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any, cast
 
-from devproxy.http1.response import ResponseHead, read_response_head
 from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.interfaces import Snapshot
+from devproxy.proxy.pool import UpstreamAddress
+from devproxy.proxy.retry import RETRY_EVERY
 from devproxy.proxy.server import Proxy
+from devproxy.proxy.upstream import UpstreamConnection
+from tests.clock import Clock
 
 
 class Transport:
@@ -74,29 +79,61 @@ class Transport:
         return [int(status) for status in re.findall(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [A-Z]", self.written)]
 
 
-class Waiting(Exchange):
-    """An exchange that dials nobody: what happens to it is noted, and a test gives its response."""
+class NoDialling(Clock):
+    """An event loop on which nobody is dialled: `asked` is what was asked for, to dial now, later, or no longer."""
 
-    __slots__ = ("events",)
+    def __init__(self, loop: asyncio.AbstractEventLoop):
+        super().__init__(loop)
+        self.asked: list[str] = []
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.events: list[str] = []
+    def create_task(self, attempt: Coroutine[Any, Any, None]) -> Any:
+        attempt.close()
+        return self._note("now")
 
-    def start(self) -> None:
-        self.events.append("start")
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Any:
+        if delay != RETRY_EVERY:
+            return self._loop.call_later(delay, callback, *args)
+        return self._note("later")
 
-    def finish(self) -> None:
-        super().finish()
-        self.events.append("finish")
+    def _note(self, what: str) -> Any:
+        self.asked.append(what)
+        return SimpleNamespace(cancel=lambda: self.asked.append("cancel"))
 
-    def respond(self, head: bytes, body: bytes = b"", *, whole: bool = True) -> None:
-        """As if the service had answered so."""
-        response = read_response_head(head, self.head_method, 65536, 100)
-        assert isinstance(response, ResponseHead), response
-        self.on_head(response, body)
-        if whole:
-            self.on_end(b"")
+
+def undialled(snapshot: Snapshot) -> tuple[Proxy, list[str]]:
+    """A proxy that dials nobody, and what it was asked for instead; `connected` gives a request its connection."""
+    proxy, loop = Proxy(snapshot), NoDialling(asyncio.get_running_loop())
+    proxy.loop = cast(asyncio.AbstractEventLoop, loop)
+    return proxy, loop.asked
+
+
+def opened(address: UpstreamAddress) -> tuple[UpstreamConnection, Transport]:
+    """A connection to a service that has just been made."""
+    connection, transport = UpstreamConnection(address), Transport()
+    connection.connection_made(real(transport))
+    return connection, transport
+
+
+def idle(address: UpstreamAddress, since: float) -> tuple[UpstreamConnection, Transport]:
+    """One that is idle in the pool since then."""
+    connection, transport = opened(address)
+    connection.idle_since = since
+    address.idle.append(connection)
+    return connection, transport
+
+
+def connected(exchange: Exchange) -> tuple[UpstreamConnection, Transport]:
+    """One that takes a request, as if it had been dialled for it."""
+    connection, transport = opened(exchange.address)
+    exchange.use(connection)
+    return connection, transport
+
+
+def respond(exchange: Exchange, data: bytes) -> UpstreamConnection:
+    """As if its service had taken the request and answered so."""
+    connection, _ = connected(exchange)
+    connection.data_received(data)
+    return connection
 
 
 def real(transport: Transport) -> asyncio.Transport:

@@ -12,6 +12,7 @@ from typing import Any
 
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
+from devproxy.proxy.splice import WORTHWHILE
 from devproxy.registry.model import ProxySettings, Registry, Upstream
 from tests.proxy.values import service
 from tests.waiting import until
@@ -46,8 +47,16 @@ def snapshot(port: int, **settings: Any) -> Snapshot:
 
 
 @contextlib.asynccontextmanager
-async def running(play: Play, *, connection_limit: int = 1000, **settings: Any) -> AsyncIterator[Running]:
-    """`play` is called for each connection to the service, and its connection closed when it returns."""
+async def running(
+    play: Play,
+    *,
+    connection_limit: int = 1000,
+    splice_from: int = WORTHWHILE,
+    accept: Callable[[Proxy], asyncio.Protocol] = Proxy.connection,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """`play` is called for each connection to the service, and its connection closed when it returns; `accept` makes
+    the protocol of each of a client."""
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
     playing: set[asyncio.Task[Any] | None] = set()
@@ -61,8 +70,8 @@ async def running(play: Play, *, connection_limit: int = 1000, **settings: Any) 
 
     origin = await asyncio.start_server(quietly, "127.0.0.1", 0)
     origin_port = origin.sockets[0].getsockname()[1]
-    proxy = Proxy(snapshot(origin_port, **settings), connection_limit=connection_limit)
-    server = await loop.create_server(proxy.connection, "127.0.0.1", 0)
+    proxy = Proxy(snapshot(origin_port, **settings), connection_limit=connection_limit, splice_from=splice_from)
+    server = await loop.create_server(lambda: accept(proxy), "127.0.0.1", 0)
     stage = Running(proxy, server.sockets[0].getsockname()[1], origin_port)
     try:
         yield stage

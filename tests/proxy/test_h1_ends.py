@@ -1,19 +1,20 @@
 """A client's connection by itself: its ends, and what time does to it. What passes over it: `tests/wire/`."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from devproxy.proxy.answers import Respond
+from devproxy.proxy.exchange import Exchange
 from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
 from devproxy.proxy.splice import Splice
 from devproxy.registry.model import Registry
-from tests.proxy.fakes import Transport, Waiting, accepted
+from tests import require
+from tests.proxy.fakes import Transport, accepted, respond, undialled
 from tests.proxy.values import service
 
 GET = b"GET / HTTP/1.1\r\nHost: nobody.localhost\r\n\r\n"
@@ -25,17 +26,16 @@ NO_REQUEST = b"\x00\r\n\r\n"
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
-    found = Proxy(Snapshot.of(Registry(services=(service("web", response_timeout=60.0),))), exchange_class=Waiting)
+    found, _ = undialled(Snapshot.of(Registry(services=(service("web", response_timeout=60.0),))))
     yield found
     found.close()
 
 
-def begun(connection: Http1Connection, request: bytes = WEB) -> Waiting:
+def begun(connection: Http1Connection, request: bytes = WEB) -> Exchange:
     """The exchange of a request that its service does not answer."""
     connection.data_received(request)
-    found = connection.exchange
-    assert isinstance(found, Waiting)
-    return found
+    assert connection.exchange is not None
+    return connection.exchange
 
 
 async def test_a_refusal_is_read_before_the_connection_ends(proxy: Proxy) -> None:
@@ -84,26 +84,39 @@ async def test_time_ends_a_request_that_is_not_answered(proxy: Proxy) -> None:
 
 
 async def test_time_does_not_end_a_body_that_moves_inside_the_kernel(proxy: Proxy) -> None:
-    moves = [True, False]
+    require.linux()
+    loop = asyncio.get_running_loop()
+    pairs = [socket.socketpair() for _ in range(2)]
+    for each in pairs:
+        for end in each:
+            end.setblocking(False)
+    source, sink = [(await loop.create_connection(asyncio.Protocol, sock=near))[0] for near, _ in pairs]
+    (_, sender), (_, receiver) = pairs
     connection, transport = accepted(proxy)
     exchange = begun(connection, POST)
-    exchange.splice = cast(Splice, SimpleNamespace(progressed=lambda: moves.pop(0), close=lambda: None, held=0))
-    exchange.deadline = 0.0
-    exchange.expire()
-    assert transport.written == b""
-    assert proxy.clock < exchange.deadline < proxy.clock + 60.0  # the next look
-    proxy.clock += 60.0
-    exchange.expire()
-    assert transport.statuses == [408]
+    exchange.splice = Splice(source, sink, first=b"", left=5, ended=lambda _: None)
+    sender.send(b"h")
+    with sender, receiver:
+        assert await loop.sock_recv(receiver, 1) == b"h"
+        exchange.deadline = 0.0
+        exchange.expire()
+        assert transport.written == b""
+        assert proxy.clock < exchange.deadline < proxy.clock + 60.0  # the next look
+        proxy.clock += 60.0
+        exchange.expire()
+        assert transport.statuses == [408]
+    source.abort()
+    sink.abort()
 
 
 @pytest.mark.parametrize(("responded", "whole"), [(False, True), (False, False), (True, True), (True, False)])
-async def test_a_failure_is_answered_or_cut(proxy: Proxy, responded: bool, whole: bool) -> None:
+async def test_a_failure_is_answered_or_cut(responded: bool, whole: bool) -> None:
     """Where bytes of a response are out, an answer would be taken for part of it: only RST is understood."""
+    proxy, asked = undialled(Snapshot.of(Registry(services=(service("web"),))))
     connection, transport = accepted(proxy)
     failed = begun(connection, WEB if whole else POST)
     if responded:
-        failed.respond(OK, b"o", whole=False)
+        respond(failed, OK + b"o")
     failed.answer(Respond(502, "upstream-closed", "x"))
     assert transport.statuses == ([200] if responded else [502])
     assert ("abort" in transport.done) is responded
@@ -112,7 +125,9 @@ async def test_a_failure_is_answered_or_cut(proxy: Proxy, responded: bool, whole
     failed.answer(Respond(400, "bad-request", "no"))
     failed.cut()
     assert transport.statuses == ([200] if responded else [502])
-    assert failed.events == ["start", "finish"]
+    assert asked.count("now") == 1
+    assert proxy.counts == {"web": {200 if responded else 502: 1}}
+    proxy.close()
 
 
 async def test_a_proxy_that_stops_closes_what_is_idle_and_lets_the_rest_end(proxy: Proxy) -> None:
@@ -166,7 +181,7 @@ async def test_pipelined_requests_wait_for_the_one_under_way_and_at_some_point_o
     assert transport.is_reading()
     connection.data_received(GET * 2000)
     assert not transport.is_reading()
-    first.respond(OK, b"ok")
+    respond(first, OK + b"ok")
     assert transport.is_reading()
     assert transport.statuses == [200, *[404] * 2001]
 
@@ -176,7 +191,7 @@ async def test_a_client_that_sends_requests_and_reads_nothing_is_not_answered_wi
     first = begun(connection)
     connection.data_received(GET * 10)
     connection.pause_writing()
-    first.respond(OK, b"ok")
+    respond(first, OK + b"ok")
     connection.data_received(GET * 2000)
     assert transport.statuses == [200]
     assert not transport.is_reading()
@@ -202,7 +217,7 @@ async def test_a_client_that_reads_slowly_gets_the_end_of_its_response(proxy: Pr
     connection.resume_writing()
     ended = begun(connection)
     connection.pause_writing()
-    ended.respond(OK, b"ok")
+    respond(ended, OK + b"ok")
     assert connection.deadline == float("inf")
     connection.resume_writing()
     assert connection.deadline < float("inf")
@@ -232,7 +247,7 @@ async def test_half_closed_clients_that_read_slowly_get_every_answer(proxy: Prox
     if early:
         assert connection.eof_received() is True
     transport.on_write = lambda: connection.pause_writing() if len(transport.written) % 2000 > 1000 else None
-    first.respond(OK, b"ok")
+    respond(first, OK + b"ok")
     if not early:
         assert connection.eof_received() is True
     before = 0
@@ -256,7 +271,7 @@ async def test_half_closed_clients_get_the_rest_and_are_closed(proxy: Proxy) -> 
     assert connection.eof_received() is True
     assert connection in proxy.liveness_watched
     assert not transport.is_closing()
-    first.respond(OK, b"ok")
+    respond(first, OK + b"ok")
     assert transport.done == ["close"]
 
 

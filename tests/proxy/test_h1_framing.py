@@ -2,26 +2,26 @@
 
 import pytest
 
-from devproxy.http1.response import ResponseHead, read_response_head
+from devproxy.proxy.exchange import Exchange
+from devproxy.proxy.h1 import Http1Connection
 from devproxy.proxy.interfaces import Snapshot
-from devproxy.proxy.server import Proxy
 from devproxy.registry.model import Registry
-from tests.proxy.fakes import Transport, Waiting, accepted
+from tests.proxy.fakes import Transport, accepted, respond, undialled
 from tests.proxy.values import service
 
 HEAD = b"HTTP/1.%d 200 OK\r\nDate: x\r\n%b\r\n"
 
 
-async def asked(minor: int, *fields: bytes) -> tuple[Waiting, Transport]:
+async def asked(minor: int, *fields: bytes) -> tuple[Exchange, Http1Connection, Transport]:
     """A GET for web over HTTP/1.`minor`, whose service has not answered."""
-    proxy = Proxy(Snapshot.of(Registry(services=(service("web"),))), exchange_class=Waiting)
+    proxy, _ = undialled(Snapshot.of(Registry(services=(service("web"),))))
     connection, transport = accepted(proxy)
     lines = b"".join(field + b"\r\n" for field in (b"Host: web.localhost", *fields))
     connection.data_received(b"GET / HTTP/1.%d\r\n%b\r\n" % (minor, lines))
-    assert isinstance(connection.exchange, Waiting)
+    assert connection.exchange is not None
     proxy.close()
     transport.done.clear()
-    return connection.exchange, transport
+    return connection.exchange, connection, transport
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,10 @@ async def asked(minor: int, *fields: bytes) -> tuple[Waiting, Transport]:
 async def test_the_clients_connection_stays_where_it_can_tell_the_end(
     minor: int, line: bytes, kept: bool, connection: bytes
 ) -> None:
-    exchange, transport = await asked(minor, b"Connection: keep-alive")
+    exchange, client, transport = await asked(minor, b"Connection: keep-alive")
     exchange.added = b"Devproxy-Warning: x\r\n"
-    exchange.respond(HEAD % (1, line), b"ok", whole=False)
-    assert exchange.stream.keep_alive is kept  # type: ignore[attr-defined]
+    respond(exchange, HEAD % (1, line) + (b"2\r\nok\r\n" if line.startswith(b"Transfer") else b"ok"))
+    assert client.keep_alive is kept
     head, _, body = transport.written.partition(b"\r\n\r\n")
     chunked = line.startswith(b"Transfer") and minor == 1
     assert body == (b"2\r\nok\r\n" if chunked else b"ok")
@@ -54,8 +54,7 @@ async def test_the_clients_connection_stays_where_it_can_tell_the_end(
 
 @pytest.mark.parametrize("minor", [0, 1])
 async def test_interim_answers_are_for_clients_that_know_them(minor: int) -> None:
-    exchange, transport = await asked(minor)
-    response = read_response_head(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", b"", 65536, 10)
-    assert isinstance(response, ResponseHead)
-    exchange.on_informational(response)
-    assert transport.written == (response.head if minor else b"")
+    exchange, _, transport = await asked(minor)
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"
+    respond(exchange, hints)
+    assert transport.written == (hints if minor else b"")

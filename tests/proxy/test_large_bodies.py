@@ -9,13 +9,12 @@ import os
 import random
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from devproxy.proxy import h1, splice, upstream
 from devproxy.proxy.h1 import HIGH_WATER, Http1Connection
-from devproxy.proxy.splice import Splice
+from devproxy.proxy.server import Proxy
 from tests import require
 from tests.proxy.running import Running, Streams, descriptors, running
 from tests.waiting import DEADLINE, until
@@ -29,37 +28,62 @@ def linux() -> None:
     require.linux()
 
 
-@pytest.fixture(params=["spliced", "small ones as well", "not possible", "no pipe left"])
+class Shown:
+    """A transport that shows no socket, as one that bodies may not go around."""
+
+    def __init__(self, transport: asyncio.BaseTransport):
+        self._transport = transport
+
+    def get_extra_info(self, name: str) -> Any:
+        return None if name == "socket" else self._transport.get_extra_info(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class WithoutSocket(asyncio.Protocol):
+    """Hands a connection of a client to the proxy with such a transport."""
+
+    def __init__(self, proxy: Proxy):
+        self._connection = proxy.connection()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).set_protocol(self._connection)
+        self._connection.connection_made(cast(asyncio.Transport, Shown(transport)))
+
+
+# How bodies go: as they come, with splices for the smallest, and with none, for two reasons.
+WAYS: dict[str, dict[str, Any]] = {
+    "spliced": {},
+    "small ones as well": {"splice_from": 1},
+    "not possible": {"accept": WithoutSocket},
+    "no pipe left": {},
+}
+
+
+@pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How bodies go: as they come, with splices for the smallest, and with none, for two reasons."""
+    """One of `WAYS`."""
 
     def no_pipe(_flags: int) -> tuple[int, int]:
         raise OSError(errno.EMFILE, "no descriptors")
 
-    if request.param == "small ones as well":
-        monkeypatch.setattr(h1, "WORTHWHILE", 1)
-        monkeypatch.setattr(upstream, "WORTHWHILE", 1)
-    elif request.param == "not possible":
-        monkeypatch.setattr(splice, "possible", lambda _source, _sink: False)
-    elif request.param == "no pipe left":
+    if request.param == "no pipe left":
         monkeypatch.setattr(os, "pipe2", no_pipe)
     return str(request.param)
 
 
 @pytest.fixture
 def spliced(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """For each body that could be spliced: whether it was."""
+    """Whether the kernel was asked to move bytes, once for each time."""
     found: list[bool] = []
-    real = splice.splice
+    real: Callable[..., int] = os.splice
 
-    def spy(
-        source: asyncio.Transport, sink: asyncio.Transport, first: bytes, left: int, ended: Callable[[str | None], None]
-    ) -> Splice | None:
-        made = real(source, sink, first, left, ended)
-        found.append(made is not None)
-        return made
+    def spy(*args: Any, **options: Any) -> int:
+        found.append(True)
+        return real(*args, **options)
 
-    monkeypatch.setattr("devproxy.proxy.exchange.splice", spy)
+    monkeypatch.setattr(os, "splice", spy)
     return found
 
 
@@ -102,7 +126,7 @@ async def fetch(streams: Streams, size: int) -> bytes:
 
 
 async def test_a_download_is_the_same_to_the_byte_on_one_connection(way: str, spliced: list[bool]) -> None:
-    async with running(serve) as stage:
+    async with running(serve, **WAYS[way]) as stage:
         streams = await stage.connect()
         for size in [*SIZES, *SIZES]:
             assert await fetch(streams, size) == DATA[:size]
@@ -110,7 +134,7 @@ async def test_a_download_is_the_same_to_the_byte_on_one_connection(way: str, sp
 
 
 async def test_an_upload_is_the_same_to_the_byte_on_one_connection(way: str, spliced: list[bool]) -> None:
-    async with running(serve) as stage:
+    async with running(serve, **WAYS[way]) as stage:
         reader, writer = await stage.connect()
         await fetch((reader, writer), 1)  # so that a connection to the service is there
         for size in [*SIZES, *SIZES]:
@@ -132,7 +156,7 @@ async def test_a_service_may_answer_with_what_it_is_still_being_sent(way: str) -
             writer.write(data)
             await writer.drain()
 
-    async with running(echo) as stage:
+    async with running(echo, **WAYS[way]) as stage:
         reader, writer = await stage.connect()
         writer.write(put(len(DATA)) + DATA)
         assert await head(reader) == (b"HTTP/1.1 200 OK", len(DATA))
@@ -151,7 +175,7 @@ async def test_a_download_in_fits_and_starts(way: str) -> None:
             await more.wait()
             more.clear()
 
-    async with running(slowly) as stage:
+    async with running(slowly, **WAYS[way]) as stage:
         reader, writer = await stage.connect()
         writer.write(get(0))
         await head(reader)
@@ -173,7 +197,7 @@ async def test_a_client_that_stops_reading_stops_the_service_and_gets_everything
             await writer.drain()
         sent.set()
 
-    async with running(endless) as stage:
+    async with running(endless, **WAYS[way]) as stage:
         reader, writer = await stage.connect()
         writer.write(get(0))
         await head(reader)
@@ -188,7 +212,7 @@ async def test_a_client_that_stops_reading_stops_the_service_and_gets_everything
 
 async def test_a_client_that_asks_on_and_reads_nothing_gets_no_further_ahead_than_one_response(way: str) -> None:
     size, count = 400_000, 300
-    async with running(serve) as stage:
+    async with running(serve, **WAYS[way]) as stage:
         reader, writer = await stage.connect()
         transport = cast(asyncio.Transport, writer.transport)
         transport.pause_reading()
@@ -225,7 +249,7 @@ async def test_a_service_that_breaks_off_breaks_the_clients_connection_off(way: 
         writer.write(ok(len(DATA)) + DATA[: len(DATA) // 2])
         await writer.drain()
 
-    async with running(half) as stage:
+    async with running(half, **WAYS[way]) as stage:
         reader, writer = await stage.connect()
         writer.write(get(0))
         await head(reader)
@@ -246,7 +270,7 @@ async def test_a_client_that_leaves_a_download_frees_the_service(way: str, balan
         except ConnectionError:
             freed.set()
 
-    async with running(endless) as stage:
+    async with running(endless, **WAYS[way]) as stage:
         reader, writer = await stage.connect()
         writer.write(get(0))
         await reader.readexactly(3 << 20)
@@ -266,7 +290,7 @@ async def test_a_client_that_leaves_an_upload_never_makes_it_look_whole(way: str
         except (ConnectionError, asyncio.IncompleteReadError):
             broken.set()
 
-    async with running(watch) as stage:
+    async with running(watch, **WAYS[way]) as stage:
         _, writer = await stage.connect()
         writer.write(put(len(DATA)) + DATA[: len(DATA) // 2])
         await until(lambda: writer.transport.get_write_buffer_size() == 0)
@@ -284,7 +308,7 @@ async def test_a_service_that_leaves_an_upload_lets_the_client_know(answer: byte
         await reader.readexactly(min(length, 1 << 21))
         writer.write(answer)
 
-    async with running(leave) as stage:
+    async with running(leave, **WAYS[way]) as stage:
         reader, writer = await stage.connect()
         writer.write(put(len(DATA)) + DATA)
         line, _ = await head(reader)

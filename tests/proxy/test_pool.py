@@ -1,51 +1,64 @@
 """Which idle connection a request may have, when they are given up, and what is forgotten."""
 
-import asyncio
-from types import SimpleNamespace
+import contextlib
+import socket
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
 
 from devproxy.proxy import pool
+from devproxy.proxy.interfaces import ClientConnection
 from devproxy.proxy.pool import Pool, UpstreamAddress
+from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import Upstream
+from tests.proxy import fakes
 
 UPSTREAM = Upstream("http", ("127.0.0.1",), 3000)
 OTHER = Upstream("http", ("127.0.0.1",), 3001)
 
 
-class Idle:
-    """What the pool sees of a connection."""
+class Transport(fakes.Transport):
+    """One that ends as soon as it is aborted; `answerer` is the socket that the kernel is asked about."""
 
-    def __init__(self, address: UpstreamAddress, since: float, closing: bool, limit: float):
-        self.address = address
-        self.idle_since = since
-        self.idle_limit = limit
-        self.established = True
-        self.transport: Any = SimpleNamespace(is_closing=lambda: closing, idle=self)
+    answerer: socket.socket | None = None
 
-    def discard(self) -> None:
-        kept: Any = self
-        self.address.opened.discard(kept)
-        if kept in self.address.idle:
-            self.address.idle.remove(kept)
+    def get_extra_info(self, name: str) -> Any:
+        return self.answerer if name == "socket" else super().get_extra_info(name)
+
+    def abort(self) -> None:
+        super().abort()
+        self.protocol.connection_lost(None)
 
 
-def idle(address: UpstreamAddress, since: float = 0.0, *, closing: bool = False, limit: float = 55.0) -> Any:
+def idle(
+    address: UpstreamAddress, since: float = 0.0, *, closing: bool = False, limit: float = 55.0
+) -> UpstreamConnection:
     """One more idle connection of `address`."""
-    found: Any = Idle(address, since, closing, limit)
+    found, transport = UpstreamConnection(address), Transport()
+    transport.set_protocol(found)
+    found.connection_made(fakes.real(transport))
+    found.idle_since, found.idle_limit = since, limit
+    if closing:
+        transport.close()
     address.idle.append(found)
-    address.opened.add(found)
     return found
 
 
-@pytest.fixture(autouse=True)
-def told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def established(transport: asyncio.BaseTransport) -> bool:
-        asked: Any = transport
-        return bool(asked.idle.established)
+@pytest.fixture
+def speak() -> Iterator[Callable[[UpstreamConnection], None]]:
+    """The service says something on a connection where nothing was asked, or ends it: it is not at rest any more."""
+    if sys.platform == "win32":
+        pytest.skip("the kernel tells nobody here")
+    with contextlib.ExitStack() as ends:
 
-    monkeypatch.setattr(pool, "is_at_rest", established)
+        def speak(connection: UpstreamConnection) -> None:
+            near, far = (ends.enter_context(end) for end in socket.socketpair())
+            far.send(b"x")
+            cast(Transport, connection.transport).answerer = near
+
+        yield speak
 
 
 def test_the_one_used_last_is_handed_out_first_and_only_once() -> None:
@@ -63,13 +76,15 @@ def test_one_that_is_closing_is_passed_over() -> None:
     assert address.take(3.0, repeatable=True) is good
 
 
-def test_what_must_not_be_sent_twice_gets_only_one_that_was_used_a_moment_ago_and_is_there() -> None:
+def test_what_must_not_be_sent_twice_gets_only_one_that_was_used_a_moment_ago_and_is_there(
+    speak: Callable[[UpstreamConnection], None],
+) -> None:
     address = UpstreamAddress(UPSTREAM, "")
     kept = idle(address, 1.0)
     assert address.take(2.5, repeatable=False) is None
     assert address.idle == []  # it would keep a service with one thread from the connection that is made instead
     kept = idle(address, 2.0)
-    kept.established = False
+    speak(kept)
     assert address.take(2.5, repeatable=False) is None
     kept = idle(address, 2.0)
     assert address.take(2.5, repeatable=False) is kept
@@ -82,10 +97,12 @@ def test_one_that_is_too_old_is_closed_and_the_rest_stays() -> None:
     assert address.idle == [first]
 
 
-def test_one_that_has_ended_is_passed_over_for_another() -> None:
+def test_one_that_has_ended_is_passed_over_for_another(
+    speak: Callable[[UpstreamConnection], None],
+) -> None:
     address = UpstreamAddress(UPSTREAM, "")
     good, bad = idle(address, 2.0), idle(address, 2.1)
-    bad.established = False
+    speak(bad)
     assert address.take(2.5, repeatable=False) is good
 
 
@@ -96,11 +113,13 @@ def test_an_upload_gets_none_and_one_idle_connection_is_closed_for_it() -> None:
     assert address.idle == [first]
 
 
-def test_a_clients_own_connection_serves_whatever_it_asks() -> None:
+def test_a_clients_own_connection_serves_whatever_it_asks(
+    speak: Callable[[UpstreamConnection], None],
+) -> None:
     address = UpstreamAddress(UPSTREAM, "")
-    address.client = cast(Any, object())
+    address.client = ClientConnection()
     kept = idle(address, 1.0)
-    kept.established = False
+    speak(kept)
     assert address.take(9.0, repeatable=False) is kept
     kept = idle(address, 1.0)
     assert address.take_none() is kept

@@ -1,8 +1,11 @@
 """What all connections share: admission, the clock that stops, who is looked after, and the orderly end."""
 
 import asyncio
+import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +18,7 @@ from devproxy.registry.model import ProxySettings, Registry, Upstream
 from tests import require
 from tests.proxy.running import Running, running, snapshot
 from tests.proxy.values import LOCAL, service
-from tests.waiting import DEADLINE, until
+from tests.waiting import DEADLINE, PROGRAM_DEADLINE, until
 
 GET = b"GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok"
@@ -262,12 +265,24 @@ def test_a_snapshot_is_all_that_requests_need_of_a_registry() -> None:
     assert Snapshot.of(Registry()).upstreams == frozenset[Upstream]()
 
 
-async def test_where_the_library_for_http_2_cannot_be_imported_http_1_1_is_offered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "devproxy.proxy.h2", None)
+async def without_http2() -> None:
     async with running(Origin().play) as here:
         assert list(here.proxy.fronts) == ["http/1.1"]
         reader, writer = await here.connect()
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 505 ")
+
+
+def test_where_the_library_for_http_2_cannot_be_imported_http_1_1_is_offered() -> None:
+    """In a process that has imported nothing yet."""
+    code = """
+import asyncio, sys
+sys.modules["ngh2"] = None
+from tests.proxy.test_server import without_http2
+asyncio.run(without_http2())
+print("offered")
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=PROGRAM_DEADLINE, check=False)
+    assert done.stdout == "offered\n", done.stderr

@@ -3,23 +3,28 @@
 What becomes of them on the client's side is in `tests/wire/`.
 """
 
-from types import SimpleNamespace
+import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from devproxy.http1.grammar import Fault
+from devproxy.http1.h2_fields import INTERNAL_ERROR
 from devproxy.http1.response import ResponseHead
+from devproxy.proxy.interfaces import ResponseReceiver, Snapshot
 from devproxy.proxy.pool import IDLE_CONNECTIONS, Pool, UpstreamAddress
+from devproxy.proxy.server import Proxy
 from devproxy.proxy.upstream import UpstreamConnection
-from devproxy.registry.model import ProxySettings
-from tests.proxy.fakes import Transport, real, receive
+from devproxy.registry.model import ProxySettings, Registry
+from tests.proxy.fakes import Transport, opened, real, receive
 from tests.proxy.values import LOCAL
 
 
-class Exchange:
-    """What a connection tells its exchange: the events in order, bodies joined."""
+class Exchange(ResponseReceiver):
+    """What a connection tells its exchange: the events in order, bodies joined. `client` is what it does to whom the
+    response is for."""
 
     def __init__(self, method: bytes = b"", *, request_done: bool = True) -> None:
         self.head_method = method
@@ -29,20 +34,21 @@ class Exchange:
         self.body = b""
         self.splice = None
         self.length = 0
-        self.watched: list[Any] = []
-        self.proxy = SimpleNamespace(clock=7.0, watch_liveness=self.watched.append)
-        self.stream = SimpleNamespace(
-            pause=lambda: self.events.append("pause"), resume=lambda: self.events.append("resume")
-        )
+        self.made = Proxy(Snapshot.of(Registry()))
+        self.made.clock = 7.0
+        self.proxy = self.made
+        self.client = Transport()
+        self.stream = stream = self.made.connection()
+        stream.transport = real(self.client)
 
-    def splice_response(self, *_: object) -> bool:
+    def splice_response(self, service: asyncio.Transport, data: bytes, left: int) -> bool:
         return False
 
-    def on_informational(self, plan: ResponseHead) -> None:
-        self.events.append(plan.status)
+    def on_informational(self, response: ResponseHead) -> None:
+        self.events.append(response.status)
 
-    def on_head(self, plan: ResponseHead, body: bytes) -> None:
-        self.events.append(plan.status)
+    def on_head(self, response: ResponseHead, body: bytes) -> None:
+        self.events.append(response.status)
         self.body += body
 
     def on_body(self, data: bytes) -> None:
@@ -51,29 +57,22 @@ class Exchange:
     def on_end(self, trailers: bytes) -> None:
         self.events.append(("end", trailers))
 
-    def on_invalid(self, fault: Any) -> None:
+    def on_invalid(self, fault: Fault) -> None:
         self.events.append(fault.code)
 
-    def on_switch(self, plan: ResponseHead, first: bytes) -> None:
-        self.events.append(plan.status)
+    def on_switch(self, response: ResponseHead, first: bytes) -> None:
+        self.events.append(response.status)
         self.body += first
 
     def on_closed(self, error: Exception | None, *, answered: bool) -> None:
         self.events.append(("closed", answered))
 
-    def cut(self) -> None:
+    def cut(self, code: int = INTERNAL_ERROR) -> None:
         self.events.append("cut")
 
 
-def opened(address: UpstreamAddress | None = None) -> tuple[UpstreamConnection, Transport]:
-    connection, transport = UpstreamConnection(address or UpstreamAddress(LOCAL, "")), Transport()
-    connection.connection_made(real(transport))
-    return connection, transport
-
-
 def begin(connection: UpstreamConnection, found: Exchange) -> Exchange:
-    asked: Any = found
-    connection.begin(asked, b"GET / HTTP/1.1\r\n\r\n")
+    connection.begin(found, b"GET / HTTP/1.1\r\n\r\n")
     return found
 
 
@@ -101,12 +100,14 @@ BAD = {
     HINTS * 65: [*[103] * 64, "upstream-invalid"],
 }
 CUTS = st.lists(st.integers(0, 400), max_size=8)
-SETTINGS = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+SETTINGS = settings(
+    max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @SETTINGS
 @given(each=st.lists(st.sampled_from(list(GOOD)), min_size=1, max_size=4), cuts=CUTS)
-def test_however_a_response_is_cut_into_reads_the_same_comes_of_it(each: list[bytes], cuts: list[int]) -> None:
+async def test_however_a_response_is_cut_into_reads_the_same_comes_of_it(each: list[bytes], cuts: list[int]) -> None:
     """One response after the other, on connections of one address, which remembers the last head."""
     address = UpstreamAddress(LOCAL, "")
     for data in each:
@@ -121,8 +122,8 @@ def test_however_a_response_is_cut_into_reads_the_same_comes_of_it(each: list[by
 
 @SETTINGS
 @given(data=st.sampled_from(list(BAD)), cuts=CUTS)
-def test_however_a_malformed_one_is_cut_it_is_refused(data: bytes, cuts: list[int]) -> None:
-    connection, _ = opened()
+async def test_however_a_malformed_one_is_cut_it_is_refused(data: bytes, cuts: list[int]) -> None:
+    connection, _ = opened(UpstreamAddress(LOCAL, ""))
     found = begin(connection, Exchange())
     before = 0
     for at in [*sorted({min(cut, len(data)) for cut in cuts}), len(data)]:
@@ -134,20 +135,20 @@ def test_however_a_malformed_one_is_cut_it_is_refused(data: bytes, cuts: list[in
 
 
 @pytest.mark.parametrize("begun", [b"3\r\nhel\r\n", b"3\r\nhe", b""])
-def test_a_bad_chunk_cuts_the_response_once_its_head_is_out(begun: bytes) -> None:
+async def test_a_bad_chunk_cuts_the_response_once_its_head_is_out(begun: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    connection, _ = opened()
+    connection, _ = opened(UpstreamAddress(LOCAL, ""))
     found = begin(connection, Exchange())
     connection.data_received(head + begun)
     connection.data_received(b"zzzz\r\n")
     assert found.events == [200, "cut"]
-    connection, _ = opened()
+    connection, _ = opened(UpstreamAddress(LOCAL, ""))
     found = begin(connection, Exchange())
     connection.data_received(head + begun + b"zzzz\r\n")
     assert found.events == ["upstream-invalid"]
 
 
-def test_a_head_request_has_no_body_whatever_the_length_and_does_not_share_heads_with_others() -> None:
+async def test_a_head_request_has_no_body_whatever_the_length_and_does_not_share_heads_with_others() -> None:
     address = UpstreamAddress(LOCAL, "")
     for method, body in ((b"", b"hello"), (b"HEAD", b""), (b"", b"hello")):
         connection, _ = opened(address)
@@ -170,7 +171,7 @@ def test_a_head_request_has_no_body_whatever_the_length_and_does_not_share_heads
         (b"HTTP/1.1 200 OK\r\n\r\nhello", ConnectionResetError(), [200, "cut"]),
     ],
 )
-def test_a_connection_that_ends_means_what_had_come_by_then(
+async def test_a_connection_that_ends_means_what_had_come_by_then(
     data: bytes, error: Exception | None, events: list[Any]
 ) -> None:
     address = UpstreamAddress(LOCAL, "")
@@ -185,7 +186,7 @@ def test_a_connection_that_ends_means_what_had_come_by_then(
     assert found.events == events
 
 
-def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
+async def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
     address = UpstreamAddress(LOCAL, "")
     connection, transport = opened(address)
     begin(connection, Exchange())
@@ -196,25 +197,27 @@ def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
     assert address.idle == []
 
 
-def test_a_response_before_the_request_was_whole_ends_the_connection() -> None:
-    connection, transport = opened()
+async def test_a_response_before_the_request_was_whole_ends_the_connection() -> None:
+    connection, transport = opened(UpstreamAddress(LOCAL, ""))
     found = begin(connection, Exchange(request_done=False))
     connection.data_received(FIXED)
     assert found.events == HELLO
     assert transport.done == ["abort"]
 
 
-def test_what_the_service_has_not_read_still_goes_out_before_its_connection_is_closed() -> None:
-    connection, transport = opened()
+async def test_what_the_service_has_not_read_still_goes_out_before_its_connection_is_closed() -> None:
+    connection, transport = opened(UpstreamAddress(LOCAL, ""))
     found = begin(connection, Exchange())
     connection.pause_writing()
     connection.data_received(FIXED)
-    assert found.events == ["pause", *HELLO]
+    assert found.client.done == ["pause"]
+    assert found.events == HELLO
+    found.made.close()
     assert transport.done == ["close"]
     assert connection not in connection.address.idle
 
 
-def test_only_so_many_idle_connections_are_kept() -> None:
+async def test_only_so_many_idle_connections_are_kept() -> None:
     address = UpstreamAddress(LOCAL, "")
     for _ in range(IDLE_CONNECTIONS + 1):
         connection, transport = opened(address)
@@ -224,7 +227,7 @@ def test_only_so_many_idle_connections_are_kept() -> None:
     assert transport.done == ["abort"]
 
 
-def test_nothing_is_kept_for_an_address_that_the_pool_has_forgotten() -> None:
+async def test_nothing_is_kept_for_an_address_that_the_pool_has_forgotten() -> None:
     """A request that was still dialling when the service left the registry."""
     pool = Pool()
     address = pool.at(LOCAL)
@@ -236,24 +239,25 @@ def test_nothing_is_kept_for_an_address_that_the_pool_has_forgotten() -> None:
     assert pool.at(LOCAL) is not address
 
 
-def test_a_switch_hands_over_what_came_behind_it() -> None:
-    connection, _ = opened()
+async def test_a_switch_hands_over_what_came_behind_it() -> None:
+    connection, _ = opened(UpstreamAddress(LOCAL, ""))
     found = begin(connection, Exchange())
     connection.data_received(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nfirst")
     assert (found.events, found.body) == ([101], b"first")
     assert connection.address.last_response is None
 
 
-def test_pauses_pass_between_the_sides() -> None:
-    connection, transport = opened()
+async def test_pauses_pass_between_the_sides() -> None:
+    connection, transport = opened(UpstreamAddress(LOCAL, ""))
     connection.pause()
     assert transport.done == []
     found = begin(connection, Exchange())
     connection.pause()
     connection.resume()
     assert transport.done == ["pause", "resume"]
-    assert found.watched == [connection]
+    assert found.made.liveness_watched == {connection}
     connection.pause_writing()
     connection.resume_writing()
-    assert found.events == ["pause", "resume"]
+    assert found.client.done == ["pause", "resume"]
     assert connection.check_liveness() is False
+    found.made.close()

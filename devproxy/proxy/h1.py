@@ -224,7 +224,7 @@ class Http1Connection(ClientConnection, ClientStream):
         self.deadline = NEVER
         self.exchange = exchange = Exchange(self, method, target, reading, fields)
         dispatch(exchange)
-        if self._buffer and len(self._buffer) > _PIPELINE_LIMIT and self.exchange is exchange:
+        if self._buffer and len(self._buffer) > _PIPELINE_LIMIT and not exchange.ended:
             self.pause()
 
     def _read(self, head: RequestHead, fields: Section) -> tuple[Reading, bytes] | Fault:

@@ -96,8 +96,12 @@ class NoDialling(Clock):
         return self._note("later")
 
     def _note(self, what: str) -> Any:
+        def cancel() -> bool:
+            self.asked.append("cancel")
+            return True
+
         self.asked.append(what)
-        return SimpleNamespace(cancel=lambda: self.asked.append("cancel"))
+        return SimpleNamespace(cancel=cancel)
 
 
 def undialled(snapshot: Snapshot) -> tuple[Proxy, list[str]]:

@@ -148,7 +148,10 @@ class Flow:
 
     def stop(self) -> None:
         """Look at neither side any more."""
-        self._loop.remove_writer(self._to) if self._waits else self._loop.remove_reader(self._from)
+        if self._waits:  # as statements: uvloop returns no bool here, and compiled code takes nothing else for a value
+            self._loop.remove_writer(self._to)
+        else:
+            self._loop.remove_reader(self._from)
         self._waits = False
         self._rest = b""
         if self._pipe is not None:

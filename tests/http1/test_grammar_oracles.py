@@ -10,6 +10,7 @@ The suite runs the same examples every time; `DEVPROXY_FUZZ=20000` runs that man
 """
 
 import os
+import re
 import string
 
 from hypothesis import example, given, settings
@@ -96,12 +97,15 @@ def test_httptools_reads_every_request_head_that_we_take_in_the_same_way(data: b
 @FUZZ
 @given(data=mutated(RESPONSES), method=st.sampled_from([b"", b"HEAD"]))
 @example(data=b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", method=b"")
+@example(data=b"HTTP/1.1 200 OK\r\nhost : x\r\nContent-Length: 0\r\n\r\n", method=b"")
 def test_h11_reads_every_response_that_we_take_in_the_same_way(data: bytes, method: bytes) -> None:
     ours = our_response(data, method)
     if ours is None:
         return
     seen, plan = ours
-    theirs = h11_response(data, method)
+    # White space before a colon, which a proxy must take out (RFC 9112 §5.1), h11 refuses.
+    head = re.sub(rb"(?m)^([!-9;-~]+)[ \t]+:", rb"\1:", data[: len(plan.head)])
+    theirs = h11_response(head + data[len(plan.head) :], method)
     assert theirs is not None
     assert theirs[0] == seen.lowered
     body = data[len(plan.head) :]

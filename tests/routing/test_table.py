@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devproxy.registry.model import Mount, ProxySettings, Registry, Service, Source, Upstream
+from devproxy.routing import table as table_module
 from devproxy.routing.table import Route, RouteTable
 
 FIXED = settings(max_examples=250, deadline=None, derandomize=True, database=None)
@@ -214,17 +215,30 @@ class Counted(dict[str, object]):
         return super().get(key, default)
 
 
+class Key(str):
+    """A registered name that counts what it is compared with."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Key.compared += 1
+        return str.__eq__(self, other)
+
+
 def test_a_look_up_costs_the_same_with_ten_and_with_ten_thousand_services() -> None:
-    """By counting look-ups in the dictionaries, not by timing."""
+    """By counting look-ups in the dictionaries, not by timing. Compiled code asks a dictionary without its `get`."""
+    asked = 8 if str(table_module.__file__).endswith(".py") else 0
     costs = set()
     for count in (10, 10_000):
         routes = table(
             *(service(f"s{number}", f"s{number}.localhost", f"*.w{number}.localhost") for number in range(count))
         )
         for name in ("_exact", "_wildcards"):
-            setattr(routes, name, Counted(getattr(routes, name)))
-        Counted.asked = 0
+            setattr(routes, name, Counted({Key(host): found for host, found in getattr(routes, name).items()}))
+        Counted.asked = Key.compared = 0
         for host in ("s5.localhost", "a.b.w5.localhost", "nobody.at.all.localhost"):
             routes.lookup(host)
-        costs.add(Counted.asked)
-    assert costs == {8}
+        costs.add((Counted.asked, Key.compared))
+    assert costs == {(asked, 2)}

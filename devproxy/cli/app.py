@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devproxy import __version__
 from devproxy.cli.errors import complain
 from devproxy.errors import Exit
 
@@ -91,6 +90,14 @@ class LazyCommands(click.Group):
         return [CompletionItem(name, help=summary) for name, summary in matching] + options
 
 
+def _say_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from devproxy.build import own_version
+
+        click.echo(f"devproxy {own_version()}")
+        ctx.exit()
+
+
 @click.group(
     cls=LazyCommands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -98,7 +105,14 @@ class LazyCommands(click.Group):
     subcommand_metavar="COMMAND [ARGS]...",
     epilog="devproxy COMMAND --help tells more about one of them.",
 )
-@click.version_option(__version__, "--version", "-V", message="devproxy %(version)s")
+@click.option(
+    *("--version", "-V"),
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Show the version and which build it is, and exit.",
+)
 def devproxy() -> None:
     """Names instead of ports for the services on this machine."""
 

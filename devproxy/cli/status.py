@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from devproxy import __version__
+from devproxy.build import own_build, own_version, version_and_build
 from devproxy.cli.context import START, CommandContext, load_context, remark_problems
 from devproxy.cli.output import aligned, print_json, remark, say
 from devproxy.daemon.runtime import watched
@@ -33,7 +34,8 @@ def command(as_json: bool) -> int:
 
 
 def status(view: CommandContext) -> dict[str, Any]:
-    """The facts as JSON: `started` in seconds since 1970, ports as the proxy really has them (null: none)."""
+    """The facts as JSON: `started` in seconds since 1970, ports as the proxy really has them (null: none); `version`
+    and `build` are the running proxy's, and `command` has those of this command."""
     from devproxy.serializers import problem_row
 
     running = view.running
@@ -45,6 +47,8 @@ def status(view: CommandContext) -> dict[str, Any]:
         "pid": running.pid if running else None,
         "started": running.started if running else None,
         "version": running.version if running else None,
+        "build": (running.build or None) if running else None,
+        "command": {"version": __version__, "build": own_build()},
         "http": running.http if running else None,
         "https": running.https if running else None,
         "protocols": list(running.protocols) if running and running.https else [],
@@ -72,13 +76,14 @@ def _print(view: CommandContext, facts: dict[str, Any]) -> None:
     lines = [("proxy", "not running")]
     if facts["running"]:
         lines = [
-            ("proxy", f"running (pid {facts['pid']}), version {facts['version']}"),
+            ("proxy", f"running (pid {facts['pid']}), version {version_and_build(facts['version'], facts['build'])}"),
             ("since", _since(facts["started"])),
             ("http", f"port {facts['http']} on this machine only" if facts["http"] else "off"),
             ("https", f"port {facts['https']} on this machine only{_spoken(facts)}" if facts["https"] else "off"),
         ]
     if facts["http"]:
         lines.append(("pages", control_url(view.registry.settings.tlds, view.ports)))
+    lines.append(("command", f"version {own_version()}"))
     lines.append(("services", f"{facts['services']}, reached by {plural(facts['routes'], 'route')}"))
     if facts["up"] is not None:
         others = {word: number for word, number in facts["states"].items() if word not in _COUNTED}
@@ -96,8 +101,8 @@ def _spoken(facts: dict[str, Any]) -> str:
 def _remarks(view: CommandContext) -> None:
     if view.running is None:
         remark(f"start it: {START}")
-    elif view.running.version != __version__:
-        remark(f"this command is version {__version__}: restart the proxy to run the same", fg="yellow")
+    elif version_and_build(view.running.version, view.running.build) != own_version():
+        remark(f"this command is version {own_version()}: restart the proxy to run the same", fg="yellow")
     remark_problems(dict.fromkeys([*view.registry.problems, *(view.running.problems if view.running else ())]))
 
 

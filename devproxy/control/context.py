@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devproxy import __version__
+from devproxy.build import own_build
 from devproxy.events import EventLog
 from devproxy.health.model import Condition, WaitingRequests
 from devproxy.paths import Paths
@@ -52,6 +53,7 @@ class ControlContext:
         registry, conditions, ports = self.registry(), self.conditions().values(), self.ports()
         return {
             "version": __version__,
+            "build": own_build(),
             "pid": self.pid,
             "started": self.started,
             "uptime": round(max(0.0, time.time() - self.started), 3),

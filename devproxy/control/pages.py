@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
-from devproxy import __version__
+from devproxy.build import own_version
 from devproxy.control.context import ControlContext
 from devproxy.events import Entry
 from devproxy.health.model import Condition, Finding, WaitingRequests
@@ -253,7 +253,7 @@ def _event(entry: Entry) -> str:
 def _footer(view: ControlContext) -> str:
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(view.started))
     return (
-        f"<footer><span>devproxy {safe_html(__version__)} · pid {view.pid} · since {since}</span>"
+        f"<footer><span>devproxy {safe_html(own_version())} · pid {view.pid} · since {since}</span>"
         '<nav><a href="/api/services">services</a> <a href="/api/health">health</a> '
         '<a href="/api/history">history</a> <a href="/api/problems">problems</a> '
         '<a href="/api/status">status</a> as JSON</nav></footer>'

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from devproxy import __version__
+from devproxy.build import own_build
 from devproxy.control.app import build_app, runner
 from devproxy.control.context import ControlContext
 from devproxy.daemon import process
@@ -305,6 +306,7 @@ class Daemon:
             https=self._own_ports.get("https"),
             protocols=tuple(self._proxy.fronts),
             version=__version__,
+            build=own_build(),
             problems=registry.problems,
             in_force=registry if registry.has_errors else None,
         )

@@ -19,7 +19,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 
     `started` is the process's start time (seconds since 1970), `http` and `https` the ports it really has; `protocols`
     are the names in ALPN of what it speaks over TLS (RFC 7301); `in_force` is the registry it routes by while a file
-    has an error, and the last good content of that file stays.
+    has an error, and the last good content of that file stays; `build` is `compiled` or `interpreted`.
     """
 
     pid: int
@@ -28,6 +28,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     https: int | None = None
     protocols: tuple[str, ...] = ()
     version: str = ""
+    build: str = ""
     problems: tuple[Problem, ...] = ()
     in_force: Registry | None = None
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from devproxy.build import own_build
 from tests.waiting import PROGRAM_DEADLINE
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,7 @@ def pretend_running(home: Home, http: int, **more: Any) -> None:
     """A state/proxy.json whose process is this one."""
     home.state.mkdir(mode=0o700, exist_ok=True)
     state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "http": http, "version": "0.1.0"}
+    state["build"] = own_build()
     (home.state / "proxy.json").write_text(json.dumps({**state, "https": None, "problems": [], **more}))
 
 

@@ -13,6 +13,7 @@ from devproxy import __version__
 from devproxy.cli.app import COMMANDS, SUMMARIES, run
 from devproxy.errors import Exit
 from tests.cli.command import ROOT, Home
+from tests.imported import imported_build
 
 Capture = pytest.CaptureFixture[str]
 
@@ -41,7 +42,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
 
 def test_version(capsys: Capture) -> None:
     assert run(["--version"]) == 0
-    assert capsys.readouterr().out == f"devproxy {__version__}\n"
+    assert capsys.readouterr().out == f"devproxy {__version__} ({imported_build()})\n"
 
 
 def test_h_is_help(capsys: Capture) -> None:
@@ -80,7 +81,7 @@ def test_a_console_that_cannot_show_a_character_gets_an_escape(home: Home) -> No
 
 
 def test_the_main_module_runs_it(home: Home) -> None:
-    assert home.run("--version") == (0, f"devproxy {__version__}\n", "")
+    assert home.run("--version") == (0, f"devproxy {__version__} ({imported_build()})\n", "")
 
 
 def test_every_file_of_the_package_is_a_command_or_known() -> None:

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from devproxy import __version__
+from devproxy.build import own_build, own_version
 from devproxy.cli.status import _since
 from tests.cli.command import Home, pretend_running, write_all, write_health, write_project
 from tests.ports import free_port
@@ -14,7 +16,8 @@ def test_a_stopped_proxy_is_exit_code_3(home: Home) -> None:
     write_all(home)
     assert home.run("status") == (
         3,
-        f"proxy     not running\nservices  5, reached by 6 routes\nregistry  {home.registry}\n",
+        f"proxy     not running\ncommand   version {own_version()}\n"
+        f"services  5, reached by 6 routes\nregistry  {home.registry}\n",
         "start it: devproxy start\n",
     )
 
@@ -25,7 +28,7 @@ def test_a_running_proxy_tells_its_ports(home: Home) -> None:
     done = home.run("status")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert lines[0] == f"proxy     running (pid {os.getpid()}), version 0.1.0"
+    assert lines[0] == f"proxy     running (pid {os.getpid()}), version {own_version()}"
     assert lines[1].endswith(" ago)")
     assert lines[2:4] == ["http      port 7080 on this machine only", "https     off"]
 
@@ -53,6 +56,8 @@ def test_json_of_a_stopped_proxy(home: Home) -> None:
         "pid": None,
         "started": None,
         "version": None,
+        "build": None,
+        "command": {"version": __version__, "build": own_build()},
         "http": None,
         "https": None,
         "protocols": [],
@@ -101,6 +106,19 @@ def test_the_proxys_own_problems_are_told_once(home: Home) -> None:
 def test_another_version_is_remarked(home: Home) -> None:
     pretend_running(home, 7080, version="0.0.1")
     assert "restart the proxy" in home.run("status").err
+
+
+def test_another_build_is_remarked(home: Home) -> None:
+    other = "interpreted" if own_build() == "compiled" else "compiled"
+    pretend_running(home, 7080)
+    assert home.run("status").err == ""
+    pretend_running(home, 7080, build=other)
+    done = home.run("status")
+    assert done.out.startswith(f"proxy     running (pid {os.getpid()}), version 0.1.0 ({other})\n")
+    assert f"command   version {own_version()}\n" in done.out
+    assert f"this command is version {own_version()}: restart the proxy" in done.err
+    facts = json.loads(home.run("status", "--json").out)
+    assert (facts["build"], facts["command"]) == (other, {"version": __version__, "build": own_build()})
 
 
 @pytest.mark.parametrize(

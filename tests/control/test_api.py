@@ -8,6 +8,7 @@ from devproxy.serializers import problem_row, service_rows
 from devproxy.urls import Ports
 from tests.control.conftest import Client
 from tests.control.sample import Pages
+from tests.imported import imported_build
 
 
 async def test_services_are_the_rows_of_ls(client: Client, pages: Pages) -> None:
@@ -25,7 +26,7 @@ async def test_status_tells_who_runs_and_where(client: Client, pages: Pages) -> 
     pages.notices = ["port 80 is busy"]
     async with client.get("/api/status") as answer:
         status = await answer.json()
-    assert status["version"] == __version__
+    assert (status["version"], status["build"]) == (__version__, imported_build())
     assert (status["pid"], status["http"], status["services"], status["problems"]) == (42, 7080, 4, 1)
     assert status["addresses"] == ["127.0.0.1:7080", "[::1]:7080"]
     assert status["notices"] == ["port 80 is busy"]

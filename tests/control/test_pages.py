@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devproxy import __version__
 from devproxy.control import pages as html
 from devproxy.control.pages import MOST_FINDINGS, cell, counts, findings
 from devproxy.events import Notice
@@ -16,6 +17,7 @@ from devproxy.health.model import Condition, Finding, FindingSeverity
 from devproxy.problems import Problem
 from devproxy.registry.model import Mount, Registry, Source, Upstream
 from tests.control.sample import Pages, example, service
+from tests.imported import imported_build
 
 NASTY = "\"'><script src=//evil.example>&<img onerror=alert(1)>"
 
@@ -85,6 +87,10 @@ def test_an_empty_registry_says_what_to_do() -> None:
 def test_services_without_a_project_come_first_then_each_project() -> None:
     text = page(msgspec.structs.replace(example(), problems=())).text
     assert text.index("app.localhost") < text.index("shop") < text.index("api.shop.localhost")
+
+
+def test_the_foot_says_which_build_runs() -> None:
+    assert f"devproxy {__version__} ({imported_build()}) · pid 42" in page().text
 
 
 def test_notices_and_the_latest_events_are_shown() -> None:

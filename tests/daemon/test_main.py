@@ -23,6 +23,7 @@ from tests.daemon.process import OWN, Daemon, both, daemon_in
 from tests.e2e.clients import open_request, open_websocket, read_head
 from tests.e2e.origin import Handler, origin, saying
 from tests.e2e.processes import clean_environment
+from tests.imported import imported_build
 from tests.ports import free_port
 from tests.waiting import DEADLINE, wait_until
 
@@ -116,6 +117,7 @@ def test_problems_are_in_proxy_json_until_they_are_mended(daemon: Daemon) -> Non
         "https": None,
         "protocols": ["h2", "http/1.1"],
         "version": __version__,
+        "build": imported_build(),
         "problems": [],
         "in_force": None,
     }

@@ -59,7 +59,7 @@ def build_wheel(
             except Exception as error:
                 if wanted == "compiled":
                     raise
-                reason = f"compiling failed: {_last_line(str(error))}"
+                reason = f"compiling failed: {_reason(str(error))}"
         if wanted == "compiled":
             sys.exit(f"devproxy can't be compiled here: {reason}")
         _say(f"devproxy is installed as interpreted Python, which works the same and costs more CPU: {reason}")
@@ -124,9 +124,11 @@ def _copy_of_the_source() -> Iterator[None]:
             os.chdir(here)
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if "error" in line.lower()] or text.strip().splitlines()
-    return (lines[0] if lines else "no reason was given")[:200]
+def _reason(text: str) -> str:
+    """The first error, as mypy and C compilers write them (`file:line: error: …`), of all that a build said."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "error: " in line]
+    return [*errors, *lines, "no reason was given"][0][:200]
 
 
 def _say(line: str) -> None:

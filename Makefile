@@ -43,7 +43,7 @@ test-compiled: compiled-tree
 compiled-tree: $(COMPILED)/.test
 	@rm -rf $(COMPILED)/tree
 	@mkdir $(COMPILED)/tree
-	@cp -R tests config examples packaging pyproject.toml Makefile LICENSE *.md $(COMPILED)/tree
+	@cp -R .github tests config examples packaging pyproject.toml Makefile LICENSE *.md $(COMPILED)/tree
 	@ln -s "$(CURDIR)/.cache" $(COMPILED)/tree/.cache
 	@ln -s "$$($(COMPILED_PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/devproxy" $(COMPILED)/tree
 

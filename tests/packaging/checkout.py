@@ -18,7 +18,17 @@ from tests.waiting import PROGRAM_DEADLINE
 ROOT = Path(__file__).parents[2]
 SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 HOOK: dict[str, Any] = SETTINGS["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
-_PARTS = ("config", "devproxy", "examples", "packaging", "pyproject.toml", "Makefile", "LICENSE", "README.md")
+_PARTS = (
+    ".github",
+    "config",
+    "devproxy",
+    "examples",
+    "packaging",
+    "pyproject.toml",
+    "Makefile",
+    "LICENSE",
+    "README.md",
+)
 _BUILT = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd", "node_modules")
 _CALL = """
 import sys

@@ -6,7 +6,8 @@
 # make clean     everything that these made
 #
 # Each sets up what it needs in .venv, once, and again when pyproject.toml changes. PYTHON=… names another Python.
-# The code in .venv is never compiled: what is edited runs.
+# The code in .venv is never compiled: what is edited runs. `devproxy --version` says which build is there. pip compiles
+# where there is a C compiler with Python's headers; DEVPROXY_BUILD=compiled or =interpreted says which is wanted.
 
 VENV := .venv
 PY := $(VENV)/bin/python

@@ -181,7 +181,8 @@ def test_the_default_is_port_80() -> None:
 
 @pytest.mark.netns
 def test_a_forbidden_port_80_falls_back_with_the_line_that_opens_it() -> None:
-    user = "os.setresuid(65534, 65534, 65534); "
+    # What is imported late is imported here: the user who is nobody may not read where this Python lies.
+    user = "import shlex, shutil; os.setresuid(65534, 65534, 65534); "
     setup = "sysctl -qw net.ipv4.ip_unprivileged_port_start=1024"
     got = child(user + "report()", prefix=namespace(setup))
     assert got["port"] == 7080

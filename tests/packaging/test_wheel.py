@@ -129,7 +129,13 @@ def test_the_sdist_builds_again_to_the_same_wheel(tmp_path: Path) -> None:
         archive.extractall(out, filter="data")
     unpacked = out / f"loopback_devproxy-{__version__}"
     assert files(unpacked) - files(checkout) == {"PKG-INFO"}
-    assert {"packaging/build_backend.py", ".github/workflows/release.yml", "Makefile", "LICENSE", "devproxy/py.typed"} < files(unpacked)
+    assert {
+        "packaging/build_backend.py",
+        ".github/workflows/release.yml",
+        "Makefile",
+        "LICENSE",
+        "devproxy/py.typed",
+    } < files(unpacked)
     shutil.rmtree(checkout)
     done = call(unpacked, "build_wheel", str(out), DEVPROXY_BUILD="interpreted")
     assert (done.code, done.returned) == (0, f"loopback_devproxy-{__version__}-py3-none-any.whl"), done.err

@@ -135,7 +135,7 @@ def test_it_has_the_size_of_the_window(team: Team) -> None:
         person.resize(40, 120)
         person.wait_seen("size 40 120")
         give_back(person, "it")
-    wait_until(lambda: "size 0 0" in team.run("logs", "it").out, "nobody to look at it", log=team.said)
+    wait_until(lambda: "size 24 80" in team.run("logs", "it").out, "nobody to look at it", log=team.said)
 
 
 def test_what_comes_from_no_terminal_is_typed_to_the_last_byte(team: Team) -> None:

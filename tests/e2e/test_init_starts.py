@@ -163,7 +163,7 @@ SHAPES: dict[str, Shape] = {
     "projects of Nx": Shape(
         {
             "package.json": package(name="shop"),
-            "nx.json": "{}",
+            "nx.json": '{"analytics": false}',
             "apps/web/project.json": json.dumps(
                 {
                     "name": "web",

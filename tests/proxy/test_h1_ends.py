@@ -1,7 +1,6 @@
 """A client's connection by itself: its ends, and what time does to it. What passes over it: `tests/wire/`."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,6 +14,7 @@ from devproxy.proxy.splice import Splice
 from devproxy.registry.model import Registry
 from tests import require
 from tests.proxy.fakes import Transport, accepted, respond, undialled
+from tests.proxy.sockets import connected_transport
 from tests.proxy.values import service
 
 GET = b"GET / HTTP/1.1\r\nHost: nobody.localhost\r\n\r\n"
@@ -86,12 +86,8 @@ async def test_time_ends_a_request_that_is_not_answered(proxy: Proxy) -> None:
 async def test_time_does_not_end_a_body_that_moves_inside_the_kernel(proxy: Proxy) -> None:
     require.linux()
     loop = asyncio.get_running_loop()
-    pairs = [socket.socketpair() for _ in range(2)]
-    for each in pairs:
-        for end in each:
-            end.setblocking(False)
-    source, sink = [(await loop.create_connection(asyncio.Protocol, sock=near))[0] for near, _ in pairs]
-    (_, sender), (_, receiver) = pairs
+    source, sender = await connected_transport()
+    sink, receiver = await connected_transport()
     connection, transport = accepted(proxy)
     exchange = begun(connection, POST)
     exchange.splice = Splice(source, sink, first=b"", left=5, ended=lambda _: None)

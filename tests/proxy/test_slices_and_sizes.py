@@ -7,7 +7,6 @@ worked out here once more in the plainest way, and has to be the same in both bu
 
 import asyncio
 import re
-import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -28,6 +27,7 @@ from devproxy.registry.model import Registry
 from devproxy.tcp.request_line import is_request
 from tests import require
 from tests.proxy.fakes import accepted, connected, idle, receive, undialled
+from tests.proxy.sockets import connected_transport
 from tests.proxy.values import CLIENT, LOCAL, fields, lines, route, service
 
 SETTINGS = settings(
@@ -355,12 +355,8 @@ def test_a_transport_takes_any_kind_of_bytes(kind: Callable[[bytes], bytes], pie
 async def test_what_the_kernel_moves_is_counted_whatever_is_left(left: int) -> None:
     require.linux()
     loop = asyncio.get_running_loop()
-    pairs = [socket.socketpair() for _ in range(2)]
-    for each in pairs:
-        for end in each:
-            end.setblocking(False)
-    source, sink = [(await loop.create_connection(asyncio.Protocol, sock=near))[0] for near, _ in pairs]
-    (_, sender), (_, receiver) = pairs
+    source, sender = await connected_transport()
+    sink, receiver = await connected_transport()
     with sender, receiver:
         transfer = Splice(source, sink, first=b"first", left=left, ended=lambda _: None)
         assert transfer.held == 5

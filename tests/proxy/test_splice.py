@@ -12,6 +12,7 @@ from devproxy.proxy import splice
 from devproxy.proxy.splice import SINK, SOURCE, Splice
 from tests import require
 from tests.proxy.running import descriptors
+from tests.proxy.sockets import connected_transport
 from tests.waiting import until
 
 
@@ -27,14 +28,9 @@ class Pair:
         self.ends: list[str | None] = []
 
     async def connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        near, self.source = socket.socketpair()
-        far, self.sink = socket.socketpair()
-        self.transports = []
-        for sock in (near, far, self.source, self.sink):
-            sock.setblocking(False)
-        for sock in (near, far):
-            self.transports.append((await loop.create_connection(asyncio.Protocol, sock=sock))[0])
+        near, self.source = await connected_transport()
+        far, self.sink = await connected_transport()
+        self.transports = [near, far]
         await asyncio.sleep(0.001)  # uvloop opens what it needs for itself
 
     def start(self, first: bytes, left: int) -> Splice:

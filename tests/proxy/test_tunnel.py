@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from devproxy.proxy.tunnel import TunnelEnd, join
+from tests.proxy.sockets import connected_transport
 from tests.proxy.values import LOCAL
 from tests.waiting import DEADLINE, until
 
@@ -22,18 +23,12 @@ class Tunnel:
         self.owner: Any = SimpleNamespace(watch_liveness=self.liveness_watched.add, end_tunnel=self.tunnels.discard)
 
     async def open(self) -> None:
-        loop = asyncio.get_running_loop()
-        ours = []
-        pairs = [socket.socketpair() for _ in range(2)]
-        self.near, self.far = (pair[1] for pair in pairs)
-        for sock, theirs in pairs:
-            sock.setblocking(False)
-            theirs.setblocking(False)
-            transport, _ = await loop.create_connection(asyncio.Protocol, sock=sock)
+        client, self.near = await connected_transport()
+        service, self.far = await connected_transport()
+        self.ours = [client, service]
+        for transport in self.ours:
             transport.pause_reading()
-            ours.append(transport)
-        self.tunnels.update(join(ours[0], ours[1], self.owner, LOCAL))
-        self.ours = ours
+        self.tunnels.update(join(client, service, self.owner, LOCAL))
 
     async def receive(self, sock: socket.socket, size: int = 100) -> bytes:
         async with asyncio.timeout(DEADLINE):

@@ -1,7 +1,8 @@
 """How a wheel is made (PEP 517): by hatchling, with the data path compiled by mypyc where this machine can compile.
 
-DEVPROXY_BUILD says which wheel is wanted: `auto` (the default) compiles where there is a C compiler with Python's
-headers and else packs the Python source as it is, `compiled` fails where it can't compile, `interpreted` never does.
+DEVPROXY_BUILD says which wheel is wanted: `auto` (the default) compiles for the Pythons that what is compiled is tested
+with, where there is a C compiler with their headers, and else packs the Python source as it is; `compiled` fails where
+it can't compile; `interpreted` never does.
 An editable install is never compiled: what is edited runs.
 """
 
@@ -42,7 +43,8 @@ _HOOK = "HATCH_BUILD_HOOK_ENABLE_MYPYC"
 
 def get_requires_for_build_wheel(config_settings: dict[str, Any] | None = None) -> list[str]:
     """What building a wheel needs: mypyc, and what the code imports, for its types, only where it will be compiled."""
-    with _mypyc(on=_wanted() != "interpreted" and not _lacking(_wanted())):
+    wanted = _wanted()
+    with _mypyc(on=wanted != "interpreted" and not _lacking(wanted)):
         return hatchling.get_requires_for_build_wheel(config_settings)
 
 

@@ -165,6 +165,16 @@ def closed_early(service: Service, error: Exception | None, *, answered: bool) -
     )
 
 
+def own_fault(error: Exception) -> Respond:
+    """Something of ours failed as the answer was read."""
+    return Respond(
+        500,
+        "internal-error",
+        f"devproxy failed on this service's answer ({type(error).__name__})",
+        "this is a fault in devproxy: report it with what devproxy's log says of it",
+    )
+
+
 def reset_early(service: Service, code: int, *, is_lost: bool) -> Respond:
     """The service has reset the request's stream of HTTP/2, and its connection goes on. `is_lost`: it could be asked
     again, but what was sent of the request's body is not there any more."""

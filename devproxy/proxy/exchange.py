@@ -28,7 +28,15 @@ from devproxy.http1.framing import CHUNKED
 from devproxy.http1.grammar import Fault
 from devproxy.http1.h2_fields import INTERNAL_ERROR, WEBSOCKET
 from devproxy.http1.response import ENDLESS_INTERIM, Pitfalls, ResponseHead, switch_fault
-from devproxy.proxy.answers import Respond, closed_early, invalid_answer, no_answer, reset_early, too_many_waiting
+from devproxy.proxy.answers import (
+    Respond,
+    closed_early,
+    invalid_answer,
+    no_answer,
+    own_fault,
+    reset_early,
+    too_many_waiting,
+)
 from devproxy.proxy.decide import Reading, own_pages
 from devproxy.proxy.error_pages import render
 from devproxy.proxy.forward import pass_mark
@@ -195,13 +203,13 @@ class Exchange(ResponseReceiver):
             return
         self.release()
         if self.responded:
-            self.finish()
-            self.stream.cut(self)
+            self._end_with_cut()
             return
         self.status = respond.status
         self.service_id = self.service_id or respond.service
-        self.finish()
+        self._record()
         self.stream.answer(self, respond)
+        self.proxy.exchanges.discard(self)
 
     def rendered(self, respond: Respond, *, close: bool) -> bytes:
         """An answer of our own, as a response of HTTP/1.1."""
@@ -316,6 +324,9 @@ class Exchange(ResponseReceiver):
     def on_closed(self, error: Exception | None, *, answered: bool) -> None:
         """The service closed before a whole response head; `answered` says whether part of one had come."""
         self.upstream = None
+        if error is not None and not isinstance(error, OSError):  # what it sent, we failed to handle
+            self.answer(own_fault(error))
+            return
         repeatable = not answered and not self._sent_body
         if self._pooled and not answered and self.address.client is not None:
             self.cut()  # what the service knew of this client is gone with it: the two connections end together
@@ -386,8 +397,9 @@ class Exchange(ResponseReceiver):
         self.upstream = None
         if self.splice is not None:
             self._end_splice()
-        self.finish()
+        self._record()
         self.stream.end(self, trailers)
+        self.proxy.exchanges.discard(self)
 
     def on_switch(self, response: ResponseHead, first: bytes) -> None:
         """The service answered 101: from here on there is a tunnel, if that was asked for."""
@@ -403,8 +415,9 @@ class Exchange(ResponseReceiver):
         self.address.alive_at = self.proxy.clock
         self.upstream = None
         upstream.detach()
-        self.finish()
+        self._record()
         self.stream.switch(self, upstream.transport, response, first)
+        self.proxy.exchanges.discard(self)
 
     # Ends that are not the good one.
 
@@ -422,8 +435,25 @@ class Exchange(ResponseReceiver):
     def cut(self, code: int = INTERNAL_ERROR) -> None:
         self.release()
         if not self.ended:
-            self.finish()
-            self.stream.cut(self, code)
+            self._end_with_cut(code)
+
+    def _end_with_cut(self, code: int = INTERNAL_ERROR) -> None:
+        self._record()
+        self.stream.cut(self, code)
+        self.proxy.exchanges.discard(self)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether something of ours failed on the way to its end: its stream has not heard of that."""
+        return self.ended or (self.responded and self.upstream is None)
+
+    def collapse(self) -> None:
+        """Something of ours has failed in it. End it with no word to its client, of whom nobody knows what it got."""
+        self.proxy.exchanges.discard(self)
+        self.stream.cut(self)
+        self.release()
+        if not self.ended:
+            self._record()
 
     def refuse_body(self, fault: Fault) -> None:
         """A fault in the request's body: the service must never see it end well."""
@@ -514,11 +544,16 @@ class Exchange(ResponseReceiver):
             self.splice = None
 
     def finish(self) -> None:
-        """It is over: the one place where an exchange is counted and logged."""
+        """It is over, and its stream knows."""
+        self._record()
+        self.proxy.exchanges.discard(self)
+
+    def _record(self) -> None:
+        """The one place where an exchange is counted and logged. It stays among those that are open until its stream
+        has heard of its end: one that ended and is there still has failed (`is_broken`)."""
         self.ended = True
         self._retry = None  # which knows this exchange
         proxy = self.proxy
-        proxy.exchanges.discard(self)
         proxy.counts[self.service_id][self.status] += 1
         if proxy.access_log is not None:
             proxy.log(self)

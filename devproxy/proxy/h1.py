@@ -433,7 +433,8 @@ class Http1Connection(ClientConnection, ClientStream):
 
     def cut(self, exchange: Exchange, code: int = INTERNAL_ERROR) -> None:
         """With RST."""
-        self.exchange = None
+        if self.exchange is exchange:  # else one behind it has begun, and ends with the connection
+            self.exchange = None
         self._chunked = False
         reset(self.transport)
 

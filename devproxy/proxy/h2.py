@@ -277,7 +277,10 @@ class Http2Connection(ClientConnection, FrameWriter):
         streams, self.streams = self.streams, {}
         self._owed_pause.clear()
         for stream in streams.values():
-            stream.closed()
+            try:
+                stream.closed()
+            except Exception as error:
+                self.proxy.report(error)
 
     # What leaves.
 

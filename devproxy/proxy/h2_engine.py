@@ -153,7 +153,15 @@ class FrameWriter:
         """Write what there is at the end of this turn of the loop."""
         if not self._is_flushing:
             self._is_flushing = True
-            self.proxy.loop.call_soon(self._flush)
+            self.proxy.loop.call_soon(self._flush_in_turn)
+
+    def _flush_in_turn(self) -> None:
+        """As the loop calls it, which ends no connection for what fails here."""
+        try:
+            self._flush()
+        except Exception as error:
+            self.proxy.report(error)
+            self.transport.abort()
 
     def _write_frames(self) -> bool:
         """Write what the transport takes; False where the engine has failed."""

@@ -280,13 +280,19 @@ class Http2Upstream(SharedConnection, FrameWriter):
             self.ready.set_exception(exc if isinstance(exc, ConnectionError) else ConnectionAbortedError())
             self.ready.exception()  # seen, whoever waits for it
         for stream in list(self.streams.values()):
-            stream.lost(exc)
+            try:
+                stream.lost(exc)
+            except Exception as error:
+                self.proxy.report(error)
 
     def _refuse_all(self, fault: Fault) -> None:
         if not self.ready.done():
             self.ready.set_result(fault)
         for stream in list(self.streams.values()):
-            stream.invalid(fault)
+            try:
+                stream.invalid(fault)
+            except Exception as error:
+                self.proxy.report(error)
 
     def _fail(self, fault: Fault, code: int = PROTOCOL_ERROR) -> None:
         """What came is not what may come."""

@@ -41,6 +41,7 @@ class _Transport(asyncio.Transport):
         self._eof_received = False
         self._closing = False
         self._lost = False
+        self._error: Exception | None = None
 
     # What our protocol calls
 
@@ -117,7 +118,12 @@ class _Transport(asyncio.Transport):
         while self._waiting and not self._paused and not self._closing:
             data = b"".join(self._waiting)
             self._waiting.clear()
-            protocol.data_received(data)
+            try:
+                protocol.data_received(data)
+            except Exception as error:  # which ends the connection, as it does on a socket's
+                self._loop.call_exception_handler({"message": "a protocol failed", "exception": error})
+                self._error = error
+                self.abort()
         if self._closing or self._waiting:
             return
         if self._stopped_writer:
@@ -134,4 +140,4 @@ class _Transport(asyncio.Transport):
     def _lose(self) -> None:
         if not self._lost:
             self._lost = True
-            self._protocol.connection_lost(None)
+            self._protocol.connection_lost(self._error)

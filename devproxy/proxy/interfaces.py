@@ -275,6 +275,10 @@ class ProxyState:
         """One side of a tunnel is closed."""
         raise NotImplementedError
 
+    def report(self, error: Exception) -> None:
+        """Something of ours has failed: tell it to whom the loop tells such things."""
+        raise NotImplementedError
+
     def log(self, exchange: "Exchange") -> None:
         """Hand the record of an exchange that has ended to the access log."""
         raise NotImplementedError

@@ -141,7 +141,10 @@ class Proxy(ProxyState):
         self.gates = gates
         for exchange in list(self.held):
             if exchange in self.held:  # one before it may have woken a service, which changes the gates once more
-                look_again(exchange)
+                try:
+                    look_again(exchange)
+                except Exception as error:
+                    self._collapse(exchange, error)
         self.on_gates()
 
     def admit(self, connection: ClientConnection) -> Respond | None:
@@ -207,46 +210,84 @@ class Proxy(ProxyState):
             self._empty.set()
 
     def log(self, exchange: Exchange) -> None:
-        if self.access_log is not None:
-            self.access_log(
-                (
-                    time.time(),
-                    exchange.service_id,
-                    exchange.method,
-                    exchange.target,
-                    exchange.status,
-                    exchange.bytes_out,
-                    self.loop.time() - exchange.started,
-                )
-            )
+        if self.access_log is None:
+            return
+        record = (
+            time.time(),
+            exchange.service_id,
+            exchange.method,
+            exchange.target,
+            exchange.status,
+            exchange.bytes_out,
+            self.loop.time() - exchange.started,
+        )
+        try:
+            self.access_log(record)
+        except Exception as error:
+            self.report(error)
+
+    # Faults of our own.
+
+    def report(self, error: Exception) -> None:
+        self.loop.call_exception_handler({"message": "devproxy has failed in a request", "exception": error})
+
+    def _collapse(self, exchange: Exchange, error: Exception) -> None:
+        self.report(error)
+        try:
+            exchange.collapse()
+        except Exception as another:
+            self.report(another)
+
+    def _abort(self, connection: ClientConnection, error: Exception) -> None:
+        self.report(error)
+        connection.abort()
 
     # Time.
 
     def _tick(self) -> None:
         self._timer = self.loop.call_later(_TICK, self._tick)  # first: whatever goes wrong below, time goes on
         self.clock = now = self.loop.time()
-        for exchange in [one for one in self.exchanges if one.deadline < now]:
-            if exchange.deadline < now and not exchange.ended:  # one before it may have let it go, or ended it
-                exchange.expire()
-        for connection in [one for one in self.connections if one.deadline < now]:
-            connection.expire()
+        self._end_late(now)
         self._ticks += 1
         busy = True
         check = self._ticks % _TICKS_PER_CHECK == 0
         if self.liveness_watched and (check or len(self.liveness_watched) <= _FEW):
-            for watched in list(self.liveness_watched):
-                if not watched.check_liveness():
-                    self.liveness_watched.discard(watched)
+            self._check_liveness()
         if self._relieved:
             self._learn()
         if check:
             self._make_room(now)
-            self._tell_waits(now)
             pooled = self.pool.expire(now, self.snapshot.upstreams)
             busy = bool(pooled or self.connections or self.liveness_watched)
+            self._tell_waits(now)
         if not busy:
             self._timer.cancel()
             self._timer = None
+
+    def _end_late(self, now: float) -> None:
+        """End what has had its time, and what has failed without a word to anybody."""
+        for exchange in [one for one in self.exchanges if one.deadline < now or one.is_broken]:
+            try:
+                if exchange.is_broken:
+                    exchange.collapse()
+                elif exchange.deadline < now:  # one before it may have let it go
+                    exchange.expire()
+            except Exception as error:
+                self._collapse(exchange, error)
+        for connection in [one for one in self.connections if one.deadline < now]:
+            try:
+                connection.expire()
+            except Exception as error:
+                self._abort(connection, error)
+
+    def _check_liveness(self) -> None:
+        for watched in list(self.liveness_watched):
+            try:
+                if not watched.check_liveness():
+                    self.liveness_watched.discard(watched)
+            except Exception as error:
+                self.report(error)
+                self.liveness_watched.discard(watched)
 
     def _make_room(self, now: float) -> None:
         """Close idle connections where requests wait: the service may be busy with nothing but these."""
@@ -305,9 +346,15 @@ class Proxy(ProxyState):
         """End in order: idle connections and tunnels at once, requests under way within `grace` seconds."""
         self.draining = True
         for connection in list(self.connections):
-            connection.retire()
+            try:
+                connection.retire()
+            except Exception as error:
+                self._abort(connection, error)
         for exchange in list(self.held):  # what it waits for will not come as long as we are there
-            exchange.answer(exchange.late())
+            try:
+                exchange.answer(exchange.late())
+            except Exception as error:
+                self._collapse(exchange, error)
         for end in list(self.tunnels):
             end.transport.close()
         if self.connections or self.tunnels:

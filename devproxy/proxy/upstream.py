@@ -232,7 +232,7 @@ class UpstreamConnection(asyncio.Protocol, UpstreamStream):
         self._end(exchange)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None and self.exchange is not None:
+        if isinstance(exc, OSError) and self.exchange is not None:
             rest = unread(self.transport)
             if rest:
                 self.data_received(rest)

@@ -43,6 +43,7 @@ OVER_TLS = frozenset(
         "test_loop",
         "test_one_at_a_time",
         "test_other_user",
+        "test_own_fault",
         "test_own_pages",
         "test_pages",
         "test_paused",

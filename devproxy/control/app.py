@@ -16,6 +16,7 @@ from devproxy.control.context import ControlContext
 from devproxy.control.guard import guard
 from devproxy.control.responses import refusal, secure
 from devproxy.control.stream import Streams
+from devproxy.proxy.answers import BUG, REPORT_BUG
 
 _log = logging.getLogger(__name__)
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -56,7 +57,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         _log.exception("%s could not be made", request.path)
         what = "devproxy ran into a bug of its own; services are reached as before"
-        return refusal(request, 500, "bug", what, "see what happened with devproxy logs proxy, and report it")
+        return refusal(request, 500, BUG, what, REPORT_BUG)
 
 
 def _page(view: ControlContext) -> Handler:

@@ -15,6 +15,9 @@ from devproxy.registry.resolve import trust_command
 if TYPE_CHECKING:
     from devproxy.net.dial import DialError
 
+BUG: Final = "bug"  # the code of a fault of our own, and what is to be done about it
+REPORT_BUG: Final = "see what happened with devproxy logs proxy, and report it"
+
 
 class Respond(NamedTuple):
     """An answer of our own: the status, a stable code, what happened, and what mends it.
@@ -167,12 +170,8 @@ def closed_early(service: Service, error: Exception | None, *, answered: bool) -
 
 def own_fault(error: Exception) -> Respond:
     """Something of ours failed as the answer was read."""
-    return Respond(
-        500,
-        "internal-error",
-        f"devproxy failed on this service's answer ({type(error).__name__})",
-        "this is a fault in devproxy: report it with what devproxy's log says of it",
-    )
+    what = f"devproxy ran into a bug of its own in the service's answer ({type(error).__name__})"
+    return Respond(500, BUG, what, REPORT_BUG)
 
 
 def reset_early(service: Service, code: int, *, is_lost: bool) -> Respond:

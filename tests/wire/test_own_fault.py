@@ -40,7 +40,7 @@ async def test_in_an_answer_it_is_the_answer(wire: Stage) -> None:
     client, failed, _ = await wire.ask(get())
     await failed.send(STRICT)
     message = await client.response()
-    assert (message.status, message.error) == (500, "internal-error")
+    assert (message.status, message.error) == (500, "bug")
     await failed.gone()
     assert told(wire)
     await up.send(OK)

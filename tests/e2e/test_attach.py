@@ -30,7 +30,7 @@ while True:
         data = os.read(0, 65536)
         print("read", ascii(data), flush=True)
         while data == b"one\\n":
-            signal.pause()
+            pass
     except KeyboardInterrupt:
         print("interrupted", flush=True)
         data = b" "

@@ -2,8 +2,9 @@
 
 Lives here: which commands there are, what each does in one line, and `run`.
 Not here: the commands (one file each, every one with a `command`), how errors read (`errors.py`).
-How: `--help`, a misspelt command and shell completion need the table alone. Start-up time is a feature
-(`devproxy ls` in less than 90 ms), so nothing heavy may be imported at the top of any file in this package.
+How: `--help`, a misspelt command and shell completion need the table alone. Start-up time is a feature (`devproxy ls`
+is to take no more than six times what `python -c pass` does), so nothing heavy may be imported at the top of any file
+in this package, and what a command seldom needs is imported where it is needed (`tests/cli/test_imports.py`).
 """
 
 import gc
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devproxy.cli.errors import complain
 from devproxy.errors import Exit
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ class LazyCommands(click.Group):
         if cmd_name not in SUMMARIES:
             return None
         command: click.Command = import_module(f"devproxy.cli.{cmd_name}").command
-        gc.enable()  # `main` switched it off for the imports
+        if not gc.isenabled():  # `main` switched it off for the imports; another program that imports us has not
+            gc.freeze()  # what was imported stays: the collector need not look at it again
+            gc.enable()
         return command
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -131,6 +133,8 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         return _close_quietly()
     except (Exception, KeyboardInterrupt) as error:
+        from devproxy.cli.errors import complain
+
         return complain(error, argv)
     return code
 

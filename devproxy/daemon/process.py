@@ -114,8 +114,10 @@ def settle_memory() -> None:
 
     A full collection walks every tracked object: with 10,000 services some 10 ms in which no byte is forwarded. Frozen
     objects are left out of it (and are still freed when their last reference goes, as an old registry's are). What a
-    request makes is freed by reference counting, so the young generation may grow larger before it is searched.
+    request makes is freed by reference counting, so the young generation may grow larger before it is searched. The
+    program's entry has frozen what it had imported by then, garbage too (`cli/app.py`), which is looked for here.
     """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)

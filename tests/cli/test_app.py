@@ -1,5 +1,6 @@
 """The table of commands: what it shows, what it imports, and what a misspelt command line gets."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
         for name, summary in commands.items():
             assert f"  {name}" in done.stdout
             assert summary in done.stdout
-    ours = {"devproxy.cli", *(f"devproxy.{name}" for name in ("cli.app", "cli.errors", "cli.output", "errors", "text"))}
+    ours = {"devproxy.cli", *(f"devproxy.{name}" for name in ("cli.app", "errors", "text"))}
     assert set(eval(done.stderr)) == ours
 
 
@@ -82,6 +83,27 @@ def test_a_console_that_cannot_show_a_character_gets_an_escape(home: Home) -> No
 
 def test_the_main_module_runs_it(home: Home) -> None:
     assert home.run("--version") == (0, f"devproxy {__version__} ({imported_build()})\n", "")
+
+
+def test_a_program_that_runs_a_command_keeps_its_collector(capsys: Capture) -> None:
+    frozen = gc.get_freeze_count()
+    assert run(["completion", "bash"]) == Exit.GOOD
+    assert capsys.readouterr().out
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen
+
+
+def test_the_program_collects_what_a_command_makes_and_not_what_was_imported(home: Home) -> None:
+    code = (
+        "import gc; from devproxy.__main__ import main; from devproxy.cli import app\n"
+        "def complete(*_): print(gc.isenabled(), gc.get_freeze_count() > 1000)\n"
+        "app.devproxy.invoke = lambda context: complete(app.devproxy.get_command(context, 'ls'))\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "ls"], env=home.environment(), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True True\n"
 
 
 def test_every_file_of_the_package_is_a_command_or_known() -> None:

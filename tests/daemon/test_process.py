@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +153,25 @@ def test_what_is_there_at_the_end_of_the_start_is_frozen() -> None:
         module.settle_memory()
         assert gc.get_freeze_count() > 1000
         assert gc.get_threshold()[0] > before[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+
+
+def test_garbage_that_was_frozen_before_the_start_is_found() -> None:
+    class Ring:
+        def __init__(self) -> None:
+            self.me = self
+
+    before = gc.get_threshold()
+    ring = Ring()
+    gone = weakref.ref(ring)
+    try:
+        gc.freeze()
+        del ring
+        assert gone() is not None
+        module.settle_memory()
+        assert gone() is None
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)

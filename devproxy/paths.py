@@ -7,8 +7,9 @@ Not here: reading or writing them (`storage/files.py`, `registry/loader.py`).
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.text import quote
@@ -27,8 +28,7 @@ def _xdg(variable: str, default: str) -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / default) / "devproxy"  # noqa: PTH117 (it is text)
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(msgspec.Struct, frozen=True):
     """The two folders, and what stands in them."""
 
     config: Path

@@ -36,7 +36,8 @@ from devproxy.daemon.tls_server import TlsServer
 from devproxy.errors import DevproxyError, Exit
 from devproxy.events import EventLog, Notice, Problems, Started, Stopped
 from devproxy.health.model import Condition, Listener, WaitingRequests
-from devproxy.net.loopback import BACKLOG, Listening, endpoints, listen_all
+from devproxy.net.endpoints import endpoints
+from devproxy.net.loopback import BACKLOG, Listening, listen_all
 from devproxy.paths import Paths
 from devproxy.problems import PORT_TAKEN
 from devproxy.proxy.interfaces import Snapshot

@@ -7,6 +7,7 @@ Not here: writing them (`main.py`, `health_publisher.py`).
 import msgspec
 
 from devproxy.health.model import Condition, ServiceOwner, WaitingRequests
+from devproxy.net.endpoints import endpoints, would_take
 from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import Project, ProxySettings, Registry
@@ -51,10 +52,14 @@ def ports_for_urls(paths: Paths, running: Running | None, settings: ProxySetting
     take at this moment."""
     if running is not None and (running.http or running.https):
         return with_scheme(paths, settings, running.http, running.https)
-    from devproxy.net.loopback import endpoints, would_take
-
-    taken = {endpoint.scheme: would_take(endpoint) for endpoint in endpoints(settings)}
+    taken = {endpoint.scheme: would_take(endpoint, _is_free) for endpoint in endpoints(settings)}
     return with_scheme(paths, settings, taken["http"], taken.get("https"))
+
+
+def _is_free(port: int) -> bool:
+    from devproxy.net.loopback import is_free  # sockets, the kernel's table: a set port needs none of it
+
+    return is_free(port)
 
 
 def with_scheme(paths: Paths, settings: ProxySettings, http: int | None, https: int | None) -> Ports:

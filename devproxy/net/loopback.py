@@ -1,12 +1,12 @@
 """The only sockets that devproxy listens on.
 
-Lives here: the choice of a port (the one asked for; or the standard one, else a fallback), binding it on 127.0.0.1 and
+Lives here: taking a port (the one asked for; or the standard one, else a fallback), binding it on 127.0.0.1 and
 ::1, or for a TCP service where it is to be reached, whether that could be done (`is_free`), and taking over sockets
 that systemd holds (sd_listen_fds(3)), each for the scheme that its name (`FileDescriptorName=`), else its port, says.
-Not here: which addresses are loopback (`devproxy/addresses.py`), what is served on the sockets (`proxy/`, `tcp/`), who
-listens elsewhere (`health/`), connecting (`net/dial.py`), who holds a port that is taken (`net/port_owner.py`), and the
-one other bind(): the proof of exposure binds the near end of the connections that it makes, and never listens
-(`health/reachability.py`).
+Not here: which ports those are (`net/endpoints.py`), which addresses are loopback (`devproxy/addresses.py`), what is
+served on the sockets (`proxy/`, `tcp/`), who listens elsewhere (`health/`), connecting (`net/dial.py`), who holds a
+port that is taken (`net/port_owner.py`), and the one other bind(): the proof of exposure binds the near end of the
+connections that it makes, and never listens (`health/reachability.py`).
 
 HTTP and HTTPS listen on the addresses of `LOOPBACKS` and nowhere else; they are no parameter of `listen`. A TCP service
 may have an address of its own (`listen_at`): one that is not loopback is refused before anything is bound to it, so
@@ -23,16 +23,18 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
+import msgspec
+
 from devproxy.addresses import LOOPBACKS, is_loopback
 from devproxy.errors import DevproxyError, Exit
+from devproxy.net.endpoints import HTTP, HTTPS, Endpoint
 from devproxy.net.port_owner import holder
 from devproxy.net.sockets import bound_buffers, family_of
 from devproxy.paths import as_root
-from devproxy.registry.model import HttpsPort, ListenAddress, ProxySettings
+from devproxy.registry.model import ListenAddress
 from devproxy.text import bracketed, host_port
 
 BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn (listen(2))
@@ -42,44 +44,7 @@ _NO_SUCH_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPOR
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
-class Endpoint(NamedTuple):
-    """What is to be listened for, on every loopback address: a scheme, and how its port is chosen.
-
-    `port` is the one asked for, 0 any that is free, None the `standard` one, else the `fallback` with a notice; it is
-    set by the key of [proxy] that is called like the scheme. `optional`: where neither of those can be had, devproxy
-    does without, and says so.
-    """
-
-    scheme: str
-    standard: int
-    fallback: int
-    port: int | None = None
-    optional: bool = False
-
-    @property
-    def setting(self) -> str:
-        """As a person finds it: `[proxy] http`."""
-        return f"[proxy] {self.scheme}"
-
-
-HTTP = Endpoint("http", standard=80, fallback=7080)
-HTTPS = Endpoint("https", standard=443, fallback=7443, optional=True)
-
-
-def endpoints(settings: ProxySettings, http: int | None = None, https: HttpsPort = None) -> list[Endpoint]:
-    """What the proxy listens for, by [proxy]; `http` and `https` take the place of those settings.
-
-    Where http gets any free port, another proxy may have the usual ones: https gets any free one, too.
-    """
-    http = settings.http if http is None else http
-    https = settings.https if https is None else https
-    if https == "off":
-        return [HTTP._replace(port=http)]
-    return [HTTP._replace(port=http), HTTPS._replace(port=0 if https is None and http == 0 else https)]
-
-
-@dataclass(slots=True)
-class Listening:
+class Listening(msgspec.Struct):
     """Sockets that listen for one scheme, all on `port` unless systemd handed over several; none, and port 0, where an
     optional endpoint could not be had. `notices` are for a person.
     """
@@ -87,7 +52,7 @@ class Listening:
     scheme: str
     sockets: list[socket.socket]
     port: int
-    notices: list[str] = field(default_factory=list)
+    notices: list[str] = []
 
     @property
     def addresses(self) -> list[str]:
@@ -169,13 +134,6 @@ def is_free(port: int) -> bool:
     except (_Unavailable, OverflowError):
         return False
     return True
-
-
-def would_take(endpoint: Endpoint) -> int | None:
-    """The port that `listen` would have at this moment, None where it is not known: any free one, or none at all."""
-    if endpoint.port is not None:
-        return endpoint.port or None
-    return next((port for port in (endpoint.standard, endpoint.fallback) if is_free(port)), None)
 
 
 def listen(endpoint: Endpoint) -> Listening:

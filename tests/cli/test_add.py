@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from devproxy.cli.add import service_table
 from devproxy.cli.context import load_context
-from devproxy.net import loopback
-from devproxy.net.loopback import HTTP, would_take
+from devproxy.net import endpoints
+from devproxy.net.endpoints import HTTP, would_take
+from devproxy.net.loopback import is_free
 from devproxy.urls import host_url
 from tests.cli.command import Home, services, write_all
 from tests.ports import free_port, listening
@@ -19,7 +20,7 @@ from tests.ports import free_port, listening
 
 def url(host: str) -> str:
     """As the proxy would serve it here, where port 80 may be somebody else's."""
-    return host_url("http", host, would_take(HTTP))
+    return host_url("http", host, would_take(HTTP, is_free))
 
 
 STOPPED = "the proxy is not running; start it: devproxy start\n"
@@ -38,14 +39,14 @@ def test_add_writes_the_service_and_prints_its_url(home: Home) -> None:
 def test_the_url_bears_the_port_that_the_proxy_would_take(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
     with listening() as taken:
         standard = HTTP._replace(standard=taken, fallback=free_port())
-        assert would_take(standard) == standard.fallback
+        assert would_take(standard, is_free) == standard.fallback
         with listening() as other:
-            assert would_take(standard._replace(fallback=other)) is None
-    assert would_take(standard) == taken
-    assert would_take(standard._replace(port=4)) == 4
-    assert would_take(standard._replace(port=0)) is None
+            assert would_take(standard._replace(fallback=other), is_free) is None
+    assert would_take(standard, is_free) == taken
+    assert would_take(standard._replace(port=4), is_free) == 4
+    assert would_take(standard._replace(port=0), is_free) is None
     monkeypatch.setenv("DEVPROXY_HOME", str(home.folder))
-    monkeypatch.setattr(loopback, "HTTP", standard._replace(standard=standard.fallback))
+    monkeypatch.setattr(endpoints, "HTTP", standard._replace(standard=standard.fallback))
     assert load_context().ports.http == standard.fallback
     home.write("[proxy]\nhttp = 7081\n")
     assert load_context().ports.http == 7081

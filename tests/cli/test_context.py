@@ -10,7 +10,7 @@ from devproxy.cli import open as open_
 from devproxy.cli.context import CommandContext, remark_problems
 from devproxy.daemon.runtime import Running, ports_for_urls
 from devproxy.errors import DevproxyError
-from devproxy.net import loopback
+from devproxy.net import endpoints
 from devproxy.paths import Paths
 from devproxy.problems import Problem
 from devproxy.registry.model import Mount, ProxySettings, Registry, Service, Source
@@ -69,8 +69,8 @@ def test_without_a_proxy_every_command_names_the_port_that_it_would_take(
     paths = Paths(home.folder / "config", home.state)
     monkeypatch.setenv("DEVPROXY_HOME", str(home.folder))
     with listening() as taken:
-        monkeypatch.setattr(loopback, "HTTP", loopback.HTTP._replace(standard=taken, fallback=free_port()))
-        port = loopback.HTTP.fallback
+        monkeypatch.setattr(endpoints, "HTTP", endpoints.HTTP._replace(standard=taken, fallback=free_port()))
+        port = endpoints.HTTP.fallback
         expected = f"http://web.localhost:{port}"
         for command, argv in (
             (url.command, ["web"]),

@@ -18,13 +18,13 @@ ROOT = Path(devproxy.__file__).parent
 _CHILD = """
 import fcntl, json, os, socket, sys
 from devproxy.errors import DevproxyError
-from devproxy.net import loopback
+from devproxy.net import endpoints, loopback
 def report(http=None, https="off"):
     left = lambda: [name for name in os.environ if name.startswith("LISTEN_")]
     try:
-        asked = [loopback.HTTP._replace(port=http)]
+        asked = [endpoints.HTTP._replace(port=http)]
         if https != "off":
-            asked.append(loopback.HTTPS._replace(port=https))
+            asked.append(endpoints.HTTPS._replace(port=https))
         got, *more = loopback.listen_all(asked)
         said = {"addresses": got.addresses, "port": got.port, "notices": got.notices, "left": left()}
         print(json.dumps({**said, **{one.scheme: one.addresses for one in more}}))

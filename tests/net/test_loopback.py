@@ -15,7 +15,8 @@ import pytest
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.net import loopback
-from devproxy.net.loopback import HTTP, HTTPS, Endpoint, Listening, endpoints, listen, listen_all, listen_at
+from devproxy.net.endpoints import HTTP, HTTPS, Endpoint, endpoints
+from devproxy.net.loopback import Listening, listen, listen_all, listen_at
 from devproxy.registry.model import HttpsPort, ListenAddress, ProxySettings
 from tests import require
 from tests.net.own_process import ROOT, child

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devproxy.errors import DevproxyError
-from devproxy.net.loopback import HTTP, is_free, listen
+from devproxy.net.endpoints import HTTP
+from devproxy.net.loopback import is_free, listen
 from devproxy.paths import Paths
 from devproxy.registry.model import ListenAddress, ProxySettings, Registry, Service, Source, Upstream
 from devproxy.registry.validate import BLOCKED_PORTS

@@ -104,6 +104,7 @@ class TlsTransport(asyncio.Transport):
     """A connection whose handshake is over. `protocol.connection_made` is called at once."""
 
     __slots__ = (
+        "_about",
         "_closing",
         "_descriptor",
         "_ends",
@@ -129,16 +130,15 @@ class TlsTransport(asyncio.Transport):
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: ssl.SSLSocket, protocol: asyncio.BaseProtocol):
-        super().__init__(
-            {
-                "socket": sock,
-                "sockname": sock.getsockname(),
-                "peername": sock.getpeername(),
-                "sslcontext": sock.context,
-                "ssl_object": sock,
-                "server_name": getattr(sock.context, "hostname", ""),
-            }
-        )
+        # Not super().__init__, which keeps it in a slot of its own: compiled, what a base outside keeps is never freed.
+        self._about = {
+            "socket": sock,
+            "sockname": sock.getsockname(),
+            "peername": sock.getpeername(),
+            "sslcontext": sock.context,
+            "ssl_object": sock,
+            "server_name": getattr(sock.context, "hostname", ""),
+        }
         self._loop = loop
         self._sock = sock
         self._descriptor = sock.fileno()
@@ -164,7 +164,7 @@ class TlsTransport(asyncio.Transport):
         self._watch()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self.cut if name == "reset_when_sent" else super().get_extra_info(name, default)
+        return self.cut if name == "reset_when_sent" else self._about.get(name, default)
 
     # Reading.
 

@@ -30,8 +30,7 @@ class StreamTransport(asyncio.Transport):
     """A stream as a transport, for a tunnel: what is written leaves as DATA (RFC 8441 §5)."""
 
     def __init__(self, stream: TunnelStream, connection: "FrameWriter"):
-        super().__init__()
-        self._stream = stream
+        self._stream = stream  # the base's slot stays empty: a compiled class never frees it
         self._connection = connection
         self._protocol: asyncio.Protocol | None = None
         self._received = b""  # while reading is paused

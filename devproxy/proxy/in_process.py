@@ -30,7 +30,7 @@ class _Transport(asyncio.Transport):
     other: "_Transport"
 
     def __init__(self, protocol: asyncio.Protocol, extra: dict[str, Any]):
-        super().__init__(extra)
+        self._about = extra  # not in the base's slot, which a compiled class never frees
         self._loop = asyncio.get_running_loop()
         self._protocol: asyncio.BaseProtocol = protocol
         self._waiting: list[bytes] = []  # what the other end wrote and our protocol has not received
@@ -44,6 +44,9 @@ class _Transport(asyncio.Transport):
         self._error: Exception | None = None
 
     # What our protocol calls
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._about.get(name, default)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if data and not self._closing and not self._eof_sent:

@@ -96,9 +96,9 @@ class NoDialling(Clock):
         return self._note("later")
 
     def _note(self, what: str) -> Any:
-        def cancel() -> bool:
+        def cancel() -> bool | None:
             self.asked.append("cancel")
-            return True
+            return True if what == "now" else None  # as a task, and as a timer
 
         self.asked.append(what)
         return SimpleNamespace(cancel=cancel)

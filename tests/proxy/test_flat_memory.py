@@ -1,32 +1,28 @@
 """What a request, an aborted one and a reload make is freed with them: counts of objects, over very many.
 
-Compiled code counts references by itself, and one that is never given back shows in no result. `sys.getallocatedblocks`
-counts what Python's allocator has given out, so one lost object in a hundred requests is seen.
+Compiled code counts references by itself, and one that is never given back shows in no result.
+Not here: how it is counted (`flat_memory.py`), HTTP/2 (`test_flat_memory_h2.py`), TLS (`test_flat_memory_tls.py`).
 """
 
 import asyncio
-import gc
-import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, cast
 
 import pytest
 
 from devproxy.proxy.h1 import Http1Connection
+from devproxy.proxy.in_process import connect_in_process
 from devproxy.proxy.interfaces import Snapshot
 from devproxy.proxy.server import Proxy
-from devproxy.proxy.upstream import UpstreamConnection
 from devproxy.registry.model import Registry
 from tests.proxy.fakes import undialled
-from tests.proxy.values import LOCAL, service
+from tests.proxy.flat_memory import ROUNDS, Nowhere, real, service_of, stays
+from tests.proxy.values import CLIENT, service
 
 pytestmark = pytest.mark.slow
 
 REQUESTS = 1_000_000
 ABORTED = 100_000
 RELOADS = 10_000
-ROUNDS = 20  # after as many of all these there must be no more than after the first
-SLACK = 2_000  # blocks: what the interpreter and the test's own machinery keep
+IN_PROCESS = 10_000
 
 REQUEST = b"GET /path/%d HTTP/1.1\r\nHost: web.localhost\r\nCookie: a=%d\r\nConnection: keep-alive\r\n\r\n"
 UPLOAD = (
@@ -40,80 +36,10 @@ ANSWERS = (
 )
 
 
-class Nowhere:
-    """A transport that keeps nothing."""
-
-    def __init__(self) -> None:
-        self.ended = False
-
-    def write(self, data: bytes) -> None:
-        pass
-
-    def writelines(self, pieces: list[bytes]) -> None:
-        pass
-
-    def get_extra_info(self, name: str) -> Any:
-        return {"peername": ("127.0.0.1", 50_000), "sockname": ("127.0.0.1", 80)}.get(name)
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def is_closing(self) -> bool:
-        return self.ended
-
-    def is_reading(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.ended = True
-
-    def abort(self) -> None:
-        self.ended = True
-
-    def write_eof(self) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
-def nowhere() -> asyncio.Transport:
-    return cast(asyncio.Transport, Nowhere())
-
-
 def client_of(proxy: Proxy) -> Http1Connection:
     connection = proxy.connection()
-    connection.connection_made(nowhere())
+    connection.connection_made(real(Nowhere()))
     return connection
-
-
-def service_of(proxy: Proxy) -> UpstreamConnection:
-    """An idle connection to the service, for whoever asks next."""
-    address = proxy.pool.at(LOCAL)
-    connection = UpstreamConnection(address)
-    connection.connection_made(nowhere())
-    address.idle.append(connection)
-    return connection
-
-
-async def stays(one_round: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Nothing is left of twenty rounds but what was left of the first."""
-    await one_round()
-    gc.collect()
-    before = sys.getallocatedblocks()
-    for _ in range(ROUNDS - 1):
-        await one_round()
-    gc.collect()
-    assert sys.getallocatedblocks() - before < SLACK
 
 
 async def answered_requests() -> None:
@@ -182,6 +108,25 @@ async def reloads() -> None:
         proxy.close()
 
 
+async def connections_within_this_process() -> None:
+    """As those to our own pages are: both ends hear of the other's end."""
+
+    async def some() -> None:
+        for _ in range(IN_PROCESS // ROUNDS):
+            connect_in_process(Keeping(), Keeping(), CLIENT).transport.close()
+            await asyncio.sleep(0)
+
+    await stays(some)
+
+
+class Keeping(asyncio.Protocol):
+    """Keeps its transport."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+
 # No loop takes part in these, so one is enough.
 
 
@@ -196,3 +141,7 @@ def test_aborted_requests(who: str) -> None:
 
 def test_reloads() -> None:
     asyncio.run(reloads())
+
+
+def test_connections_within_this_process() -> None:
+    asyncio.run(connections_within_this_process())

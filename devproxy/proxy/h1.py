@@ -39,6 +39,7 @@ HIGH_WATER: Final = 1 << 19  # bytes that may wait for the client before its ser
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\n"  # how HTTP/2 begins, up to its empty line (RFC 9113 §3.4)
 _LINGER: Final = 2.0  # seconds after its last byte in which what a client still sends is thrown away, so that it can
 _LINGER_MOST: Final = 30.0  # read our answer; and in all
+_COPIED: Final = 1 << 16  # bytes that are copied into one write with what makes a chunk of them
 _PIPELINE_LIMIT: Final = 65536  # bytes of later requests that wait before reading stops
 _CUT_SHORT: Final = "the connection ended in the middle of the request's body"
 
@@ -407,10 +408,13 @@ class Http1Connection(ClientConnection, ClientStream):
         return head if response.is_dated else head[:-2] + date_line(int(time.time()))
 
     def body(self, data: bytes) -> None:
-        if self._chunked:
-            self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
-        else:
+        if not self._chunked:
             self.transport.write(data)
+        elif len(data) <= _COPIED:
+            self.transport.write(chunk(data))
+        else:  # the end by write: asyncio's writelines asks for no pause in CPython 3.12.0–8, 3.13.0–1 (CVE-2024-12254)
+            self.transport.writelines((b"%x\r\n" % len(data), data))
+            self.transport.write(b"\r\n")
 
     def end(self, exchange: Exchange, trailers: bytes) -> None:
         """And go on with the next request, or end."""

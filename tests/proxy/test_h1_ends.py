@@ -13,7 +13,7 @@ from devproxy.proxy.server import Proxy
 from devproxy.proxy.splice import Splice
 from devproxy.registry.model import Registry
 from tests import require
-from tests.proxy.fakes import Transport, accepted, respond, undialled
+from tests.proxy.fakes import Transport, accepted, connected, respond, undialled
 from tests.proxy.sockets import connected_transport
 from tests.proxy.values import service
 
@@ -225,6 +225,21 @@ async def test_a_client_that_reads_slowly_gets_the_end_of_its_response(proxy: Pr
     transport.waiting = 0
     connection.expire()
     assert transport.done[-1] == "abort"
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16, (1 << 16) + 1, 1 << 18])
+async def test_a_chunk_of_any_size_may_be_more_than_the_client_takes(proxy: Proxy, size: int) -> None:
+    """The writelines of asyncio in CPython 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1 never asks for a pause; write does."""
+    connection, transport = accepted(proxy)
+    ended = begun(connection)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    upstream, from_service = connected(ended)
+    upstream.data_received(head)
+    whole = len(transport.written) + len(b"%x\r\n\r\n" % size) + size
+    transport.on_write = lambda: connection.pause_writing() if len(transport.written) == whole else None
+    upstream.data_received(b"%x\r\n" % size + bytes(size))
+    assert len(transport.written) == whole
+    assert from_service.done == ["pause"]
 
 
 async def test_a_client_that_never_reads_is_let_go(proxy: Proxy) -> None:

@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -91,6 +92,9 @@ def run(main: Coroutine[Any, Any, int]) -> int:
 
     `DEVPROXY_LOOP=asyncio` asks for asyncio's.
     """
+    # mypyc's coroutines hand on an exception in the old way. Where PYTHONWARNINGS makes errors of warnings, this one
+    # would stand in for every cancellation, and what was cancelled would go on.
+    warnings.filterwarnings("ignore", r"the \(type, exc, tb\) signature of throw", DeprecationWarning)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 

@@ -147,6 +147,32 @@ def test_without_uvloop_it_is_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.run(answer()) == 7
 
 
+def test_a_cancellation_passes_where_warnings_are_errors() -> None:
+    """As mypyc's coroutines hand it on: with three arguments, which Python 3.12 and later warn about."""
+    code = """
+import asyncio
+from devproxy.daemon import process
+
+async def wait() -> None:
+    await asyncio.Event().wait()
+
+async def main() -> int:
+    waiting = wait()
+    waiting.send(None)
+    try:
+        waiting.throw(asyncio.CancelledError, asyncio.CancelledError("enough"), None)
+    except BaseException as error:
+        print(repr(error))
+    return 0
+
+process.run(main())
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2]), "DEVPROXY_LOOP": "asyncio"}
+    argv = [sys.executable, "-W", "error", "-c", code]
+    said = subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout
+    assert said == "CancelledError('enough')\n"
+
+
 def test_what_is_there_at_the_end_of_the_start_is_frozen() -> None:
     before = gc.get_threshold()
     try:

@@ -73,10 +73,29 @@ def load_table(results: Results, workload: str) -> str:
     rows = []
     for name in results.names():
         cost = f"{workload}_cpu_us"
+        if results.median(name, cost) is None:
+            continue
         cells = [number(results.median(name, f"{workload}_{key}"), decimals) for _, key, decimals in LOAD_COLUMNS]
         rows.append([name, cells[0], ratio(results.ratio(name, cost)), number(results.best(name, cost), 1), *cells[1:]])
     headings = [heading for heading, _, _ in LOAD_COLUMNS]
     return table([workload, headings[0], f"× {REFERENCE}", "lowest", *headings[1:]], rows)
+
+
+LATENCY_COLUMNS = (("p50 ms", "p50_ms"), ("p99 ms", "p99_ms"), ("p99.9 ms", "p999_ms"))
+
+
+def latency_table(results: Results, workload: str) -> str:
+    """Latencies at one constant rate, half of what devproxy or nginx takes, each as a multiple of nginx's too."""
+    rows, names = [], [name for name in results.names() if results.median(name, f"{workload}_rate")]
+    for name in names:
+        keys = [f"{workload}_{key}" for _, key in LATENCY_COLUMNS]
+        cells = [
+            cell for key in keys for cell in (number(results.median(name, key), 3), ratio(results.ratio(name, key)))
+        ]
+        rows.append([name, *cells])
+    rate = number(results.median(names[0], f"{workload}_rate"), 0)
+    headings = [cell for heading, _ in LATENCY_COLUMNS for cell in (heading, f"× {REFERENCE}")]
+    return table([f"{workload.removeprefix('half_')}, {rate} req/s", *headings], rows)
 
 
 def other_table(results: Results, watches: dict[str, str]) -> str:
@@ -88,6 +107,7 @@ def other_table(results: Results, watches: dict[str, str]) -> str:
             watches.get(name, ""),
         ]
         for name in results.names()
+        if name in watches
     ]
     return table(["", *(heading for heading, _, _ in OTHER_COLUMNS), "learns of a change"], rows)
 
@@ -118,6 +138,8 @@ def render(results: Results, watches: dict[str, str]) -> str:
     has = {key for figures in results.samples.values() for key in figures}
     workloads = ("same", "varied", "tls_same", "tls_varied", "h2_same")
     parts = [load_table(results, workload) for workload in workloads if f"{workload}_cpu_us" in has]
+    halves = ("half_same", "half_varied")
+    parts += [latency_table(results, workload) for workload in halves if f"{workload}_rate" in has]
     if has & {key for _, key, _ in OTHER_COLUMNS}:
         parts.append(other_table(results, watches))
     if has & {key for _, key, _ in TLS_COLUMNS}:

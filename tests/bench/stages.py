@@ -12,18 +12,18 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import bulk, change, cpu, http2, idle, load, monitor, parsers, startup, tcp, tls
+from tests.bench import bulk, change, cpu, http2, idle, latency, load, monitor, parsers, startup, tcp, tls
 from tests.bench.origin import http_origin
 from tests.bench.peers import PEERS, Peer, Site
 from tests.bench.process import BenchError, Cores, Running, environment, free_port, started, wait_ready
-from tests.bench.results import Results
+from tests.bench.results import REFERENCE, Results
 
-PARTS = ("load", "bulk", "change", "idle", "monitor", "watched", "startup", "parser", "tcp", "tls")
+PARTS = ("load", "latency", "bulk", "change", "idle", "monitor", "watched", "startup", "parser", "tcp", "tls")
 HOST = "app.localhost"
 
 
@@ -54,12 +54,13 @@ class Bench:
     def run(self) -> Results:
         """Every stage that was asked for."""
         here = self.fetch()
-        if {"load", "bulk", "change"} & set(self.settings.parts):
+        if {"load", "latency", "bulk", "change"} & set(self.settings.parts):
             with ExitStack() as stack:
                 say("starting the origin and the proxies")
                 origin = stack.enter_context(http_origin(self.folder / "origin", self.cores))
                 self.start(stack, here, origin)
                 self.stage("load", self.load)
+                self.stage("latency", lambda: self.latency(origin))
                 self.stage("bulk", self.bulk)
                 self.stage("change", lambda: self.change(origin))
         self.stage("idle", lambda: self.idle(here))
@@ -143,6 +144,36 @@ class Bench:
             self.results.add(name, f"{workload}_{key}", value)
         if result.errors:
             self.results.fail(f"{name} {workload}", f"{result.errors} errors or answers that were not 2xx")
+
+    def latency(self, origin: int) -> None:
+        """The same constant rate for each, and for the origin without a proxy."""
+        ports = {name: site.port for name, (_, site, _) in self.peers.items()} | {latency.DIRECT: origin}
+        self.results.versions[latency.DIRECT] = "the origin without a proxy"
+        for workload in load.WORKLOADS:
+            rate = self.half_load(workload, ports)
+            say(f"  {workload}: {rate:,.0f} requests per second")
+            asked = latency.requests(workload, HOST)
+            for _ in range(self.settings.rounds):
+                for name, port in ports.items():
+                    self.one_latency(name, f"half_{workload}", port, asked, rate)
+
+    def half_load(self, workload: str, ports: dict[str, int]) -> float:
+        """Half of what the slower of devproxy and nginx takes, of those that are here."""
+        lua = self.folder / f"{workload}.lua"
+        lua.write_text(load.script(workload, HOST), encoding="utf-8")
+        measured = [ports[name] for name in ("devproxy", REFERENCE) if name in ports] or list(ports.values())
+        connections = self.settings.connections
+        return min(latency.most(f"http://127.0.0.1:{port}/", lua, connections, self.cores) for port in measured) / 2
+
+    def one_latency(self, name: str, key: str, port: int, asked: Iterator[bytes], rate: float) -> None:
+        settings = self.settings
+        try:
+            result = latency.measure(port, asked, rate, settings.seconds, settings.connections)
+        except (BenchError, OSError) as error:
+            self.results.fail(f"{name} {key}", str(error))
+            return
+        for figure, value in (result.figures() | {"rate": rate}).items():
+            self.results.add(name, f"{key}_{figure}", value)
 
     def bulk(self) -> None:
         for _ in range(self.settings.rounds):

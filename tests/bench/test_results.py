@@ -1,10 +1,14 @@
 """The bench's own arithmetic and requests: medians, ratios, tables, and what wrk is told to send. Nothing is timed."""
 
+import itertools
 import json
+import socket
 
 import pytest
 
+from tests.bench import latency
 from tests.bench.load import head, script
+from tests.bench.origin import BODY
 from tests.bench.peers import PEERS
 from tests.bench.report import render, table
 from tests.bench.results import Results
@@ -50,6 +54,46 @@ def test_table_cells_line_up() -> None:
     lines = table(["", "ms"], [["devproxy", "1"], ["nginx", "1,000"]]).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[2] == "| devproxy |     1 |"
+
+
+def test_a_percentile_is_a_latency_that_there_was() -> None:
+    latencies = latency.Latencies([float(number) for number in range(1, 1001)])
+    assert latencies.figures() == {"p50_ms": 500.0, "p99_ms": 990.0, "p999_ms": 999.0}
+    assert latency.Latencies([7.0]).percentile(99) == 7.0
+
+
+def test_the_generator_waits_for_no_answer_to_be_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that a test moves: the one connection is busy for ten seconds, in which all the others come due."""
+    ours, servers = socket.socketpair()
+    now = 0.0
+
+    def wait(sockets: list[int], *_: object) -> tuple[list[int], ...]:
+        nonlocal now
+        now = max(now + 0.25, 10.0) if servers.recv(100) else now
+        servers.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + BODY.encode())
+        return sockets, [], []
+
+    monkeypatch.setattr(latency, "clock", lambda: now)
+    monkeypatch.setattr(latency, "select", wait)
+    with ours, servers:
+        found = latency.offer([ours], itertools.repeat(b"GET"), 1, 3)
+    assert found == [10.0, 9.25, 8.5]
+
+
+def test_only_the_varied_requests_differ() -> None:
+    same, varied = latency.requests("same", "app.localhost"), latency.requests("varied", "app.localhost")
+    assert next(same) == next(same)
+    assert next(varied) != next(varied)
+
+
+def test_latencies_stand_beside_nginx(results: Results) -> None:
+    for name, p99 in (("devproxy", 3.0), ("nginx", 2.0)):
+        for _ in range(3):
+            for key, value in {"p50_ms": 1.0, "p99_ms": p99, "p999_ms": 9.0, "rate": 12_000.0}.items():
+                results.add(name, f"half_same_{key}", value)
+    report = render(results, WATCHES)
+    assert "same, 12,000 req/s" in report
+    assert "3.000" in report
 
 
 def test_a_request_has_ten_fields() -> None:

@@ -5,7 +5,6 @@ Not here: what each command makes of it. Reading never needs the proxy, and neve
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +22,7 @@ MAX_PROBLEMS = 10
 START = "devproxy start"
 
 
-class CommandContext(NamedTuple):
+class CommandContext(msgspec.Struct, frozen=True):
     """The registry, the running proxy or None, and the ports that URLs bear."""
 
     paths: Paths

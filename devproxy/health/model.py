@@ -6,7 +6,6 @@ Not here: the rule that makes a state (`state.py`), how any of it is found out, 
 file (`daemon/runtime.py`). Pure.
 """
 
-import shlex
 from collections.abc import Mapping
 from typing import Literal
 
@@ -113,7 +112,11 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def command(self) -> str | None:
         """The command line as a shell would take it, None where it could not be read."""
-        return None if self.process.argv is None else shlex.join(self.process.argv)
+        if self.process.argv is None:
+            return None
+        import shlex  # `ls` starts faster without
+
+        return shlex.join(self.process.argv)
 
     @property
     def where(self) -> str:

@@ -5,7 +5,6 @@ imported: `ls` has no time for it.
 """
 
 from collections.abc import Iterable, Mapping
-from socket import AF_INET6
 from types import MappingProxyType
 
 from msgspec import structs
@@ -39,7 +38,7 @@ def _listener(raw: sockdiag.RawListener) -> Listener:
     return Listener(
         address=raw.address,
         port=raw.port,
-        family="ipv6" if raw.family == AF_INET6 else "ipv4",
+        family="ipv6" if ":" in raw.address else "ipv4",
         v6only=raw.v6only,
         device=raw.device,
         is_other_user=is_other_user(raw.uid),

@@ -20,12 +20,14 @@ running until it is done.
 import sys
 from typing import NamedTuple
 
+import msgspec
+
 from devproxy.health.model import NO_PORT, RUN_OVER, Check, CommandRun, Condition, State
 from devproxy.registry.model import Service
 from devproxy.text import devproxy_command
 
 
-class AskedState(NamedTuple):
+class AskedState(msgspec.Struct, frozen=True):
     """What asking a service came to: `state` is up, down, starting or unknown; `accepted` as in `Check`."""
 
     state: State

@@ -14,15 +14,16 @@ non-blocking read right after it always has the answer: microseconds, and nothin
 loop.
 """
 
+import _socket as socket  # what `socket` is made of: its enums and selectors take `devproxy ls` two milliseconds
 import errno
 import itertools
-import socket
 import struct
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from typing import NamedTuple
+from contextlib import closing, suppress
+
+import msgspec
 
 Endpoint = tuple[str, int] | tuple[str, int, int, int]
 
@@ -48,7 +49,7 @@ _MAPPED = b"\0" * 10 + b"\xff\xff"
 _ONE6 = b"\0" * 15 + b"\1"
 
 
-class RawListener(NamedTuple):
+class RawListener(msgspec.Struct, frozen=True):
     """A TCP socket that listens, as the kernel tells it.
 
     `family` is AF_INET or AF_INET6, `v6only` None when the kernel did not say, `interface` the index of the
@@ -75,7 +76,7 @@ class RawListener(NamedTuple):
             return str(self.interface)
 
 
-class _Found(NamedTuple):
+class _Found(msgspec.Struct, frozen=True):
     state: int
     unread: int
     uid: int
@@ -88,7 +89,7 @@ def listeners() -> list[RawListener]:
     Raises OSError where the kernel has no sock_diag (not Linux, the module is missing, a sandbox forbids it).
     """
     found: list[RawListener] = []
-    with _open() as channel:
+    with closing(_open()) as channel:
         channel.settimeout(_DUMP_TIMEOUT)
         for family in _FAMILIES:
             found.extend(_listener(payload) for payload in _dump(channel, family, 1 << _LISTEN))
@@ -98,7 +99,7 @@ def listeners() -> list[RawListener]:
 def established(*, local: int = 0, remote: int = 0) -> list[int]:
     """The inodes of established TCP connections with these ports; 0 stands for any. Blocks. Raises OSError as above."""
     ports = struct.pack(">HH", local, remote)
-    with _open() as channel:
+    with closing(_open()) as channel:
         channel.settimeout(_DUMP_TIMEOUT)
         found = [payload for family in _FAMILIES for payload in _dump(channel, family, 1 << _ESTABLISHED, ports)]
     return [int(_ANSWER.unpack_from(payload)[-1]) for payload in found]

@@ -10,13 +10,16 @@ nobody but root, and behind a NAT rule, which root alone can set, no listener of
 """
 
 import os
-import socket
 import struct
 import sys
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 from devproxy.net import sockdiag
 from devproxy.paths import sudo_caller
+
+if TYPE_CHECKING:
+    import socket
 
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 
@@ -51,7 +54,7 @@ def other_listener(host: str, port: int) -> int | None:
     return uid if uid is not None and is_other_user(uid) else None
 
 
-def other_peer(sock: socket.socket) -> int | None:
+def other_peer(sock: "socket.socket") -> int | None:
     """The uid of the other user at whose socket the connection `sock` has ended, None if there is none.
 
     Of TCP the listener is asked for, and where there is none any more (it took one connection, and closed) the
@@ -59,22 +62,26 @@ def other_peer(sock: socket.socket) -> int | None:
     """
     if sys.platform == "win32":
         return None
-    uid = _of_unix(sock) if sock.family == socket.AF_UNIX else _of_tcp(sock)
+    from socket import AF_UNIX  # whoever has a socket has loaded it; `devproxy ls` has none
+
+    uid = _of_unix(sock) if sock.family == AF_UNIX else _of_tcp(sock)
     return uid if uid is not None and is_other_user(uid) else None
 
 
-def _of_unix(sock: socket.socket) -> int | None:
+def _of_unix(sock: "socket.socket") -> int | None:
     if sys.platform != "linux":
         return None
+    from socket import SO_PEERCRED, SOL_SOCKET
+
     try:
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        credentials = sock.getsockopt(SOL_SOCKET, SO_PEERCRED, _CREDENTIALS.size)
     except OSError:
         return None
     uid: int = _CREDENTIALS.unpack(credentials)[1]
     return uid
 
 
-def _of_tcp(sock: socket.socket) -> int | None:
+def _of_tcp(sock: "socket.socket") -> int | None:
     try:
         peer, local = sock.getpeername()[:2], sock.getsockname()[:2]
     except OSError:  # it was reset already: nobody reads what is sent

@@ -5,7 +5,8 @@ Not here: what is loopback (`devproxy/addresses.py`), making paths absolute (`re
 """
 
 import re
-from typing import NamedTuple
+
+import msgspec
 
 from devproxy.addresses import LOOPBACKS, ip_literal, is_loopback
 from devproxy.problems import Wrong
@@ -48,7 +49,7 @@ def upstream(text: str) -> Upstream:
     return Upstream(scheme, loopback(authority[1], named), port)
 
 
-class _Named(NamedTuple):
+class _Named(msgspec.Struct, frozen=True):
     """An address as it is written, and what to write instead if it is not on this machine."""
 
     text: str

@@ -20,8 +20,8 @@ LONGEST = 253
 LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 _LABEL = re.compile(LABEL)
-_NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
-_ADDRESS = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")  # the URL Standard's "ends in a number"
+_NAME = rf"{LABEL}(?:\.{LABEL})*"
+_ADDRESS = r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)"  # the URL Standard's "ends in a number"
 
 _HSTS_TLDS = frozenset({"app", "bank", "dev", "foo", "new", "page", "zip"})  # browsers insist on https below these
 
@@ -73,9 +73,9 @@ def host(text: str) -> str:
 
 def _host(text: str, whole: str) -> str:
     lower = text.lower()
-    if not _NAME.fullmatch(lower) or len(lower) > LONGEST:
+    if not re.fullmatch(_NAME, lower) or len(lower) > LONGEST:
         raise Wrong(f'"{shown(whole)}" is not a hostname', **_advice(whole.lower()), code="bad-host")
-    if _ADDRESS.fullmatch(lower):
+    if re.fullmatch(_ADDRESS, lower):
         raise Wrong(
             f'"{shown(whole)}" is an address, not a hostname',
             why="browsers read a name whose last part is a number as an IPv4 address",
@@ -107,14 +107,15 @@ def _bare_fix(lower: str) -> str:
     bare = re.sub("^[a-z][a-z0-9+.-]*://", "", lower)
     bare = re.split(r"[/?#]", bare)[0].rpartition("@")[2]
     bare = re.sub(r"(?::[0-9]*)?\.?$", "", bare).replace("_", "-")
-    fits = len(bare) <= LONGEST and _NAME.fullmatch(bare) is not None
+    fits = len(bare) <= LONGEST and re.fullmatch(_NAME, bare) is not None
     return f'write "{bare}"' if fits else 'write it as in "shop.localhost"'
 
 
 def tld(text: str) -> str:
     """The last part of hostnames, in lower case; it may have dots."""
     lower = text.lower().strip(".")
-    if lower != text.lower() or not _NAME.fullmatch(lower) or _ADDRESS.fullmatch(lower) or len(lower) > LONGEST - 66:
+    is_name = re.fullmatch(_NAME, lower) and not re.fullmatch(_ADDRESS, lower)
+    if lower != text.lower() or not is_name or len(lower) > LONGEST - 66:
         raise Wrong(
             f'"{shown(text)}" cannot be the last part of hostnames',
             why="it is labels of letters, digits and hyphens, with dots between, and no number at the end",

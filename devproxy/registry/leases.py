@@ -19,7 +19,6 @@ Not here: what a lease means for the registry (`layers.py`, `merge.py`), the pro
 import contextlib
 import os
 import re
-import signal
 import sys
 import time
 import tomllib
@@ -35,7 +34,7 @@ from devproxy.registry.model import Lease
 from devproxy.storage import locks
 from devproxy.storage.process_identity import in_group, is_another, is_same, start_time
 
-_ID = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+_ID = rf"{LABEL}(?:\.{LABEL})*"
 
 
 def read_leases(paths: Paths) -> tuple[Lease, ...]:
@@ -120,7 +119,8 @@ def _files(paths: Paths) -> list[Path]:
     if not _is_private(paths):
         return []
     try:
-        return sorted(file for file in paths.leases.iterdir() if file.suffix == ".toml" and _ID.fullmatch(file.stem))
+        files = [file for file in paths.leases.iterdir() if file.suffix == ".toml"]
+        return sorted(file for file in files if re.fullmatch(_ID, file.stem))
     except OSError:
         return []
 
@@ -208,6 +208,8 @@ def begin_ending(file: Path, lease: Lease) -> None:
     if sys.platform == "win32" or lease.group <= 1 or not is_same(lease.group, lease.group_started):
         file.unlink(missing_ok=True)
         return
+    import signal  # only where something has to end: commands that read start faster without
+
     ending = ending_file(file, lease.group)
     file.replace(ending)
     os.utime(ending)
@@ -250,6 +252,8 @@ def _kill(file: Path) -> bool:
     except OSError:
         return True
     if group := _left(file):
+        import signal
+
         with contextlib.suppress(OSError):
             os.killpg(group, signal.SIGKILL)  # whoever has joined it since as well
     return True

@@ -17,7 +17,6 @@ projects in the order of their links) begins first: a service that comes later n
 """
 
 from collections.abc import Collection, Iterator
-from hashlib import sha256
 from typing import Final
 
 from msgspec import UNSET
@@ -35,6 +34,8 @@ _OWN_SPAN: Final = 1 << 22
 
 def hashed(*names: str, span: int) -> int:
     """A number from 0 to below `span`: the same for the same names, in every process and on every machine."""
+    from hashlib import sha256  # only for a service that listens: a command must start faster than this loads
+
     digest = sha256("\0".join(names).encode("utf-8")).digest()
     return int.from_bytes(digest[:8], "big") % span
 

@@ -18,7 +18,9 @@ brackets: the scanner raises TooDeep before a hostile file gets that far, and to
 import re
 import tomllib
 from bisect import bisect_left
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from devproxy.problems import Problem
 
@@ -28,19 +30,20 @@ DEEPEST = 64  # keys and indices in a path
 
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _SPACE = re.compile(r"[ \t]*+")
-_REST = re.compile(r"[ \t\r]*+(?:#[^\n]*+)?+\n?+")  # what may follow a statement in its line
 _PART = re.compile(r"""[A-Za-z0-9_-]++|"(?:[^"\\\n]++|\\[^\n])*+"|'[^'\n]*+'""")
-_STRING = re.compile(
-    r'''"""(?:[^"\\]++|\\.|"{1,2}+(?!"))*+""""{0,2}+'''
-    r"""|\'\'\'(?:[^']++|'{1,2}+(?!'))*+\'\'\''{0,2}+"""
-    r"""|"(?:[^"\\\n]++|\\[^\n])*+"|'[^'\n]*+'""",
-    re.DOTALL,
-)
 _PLAIN = re.compile(  # nearly every line of a registry, in one match: [a.b], or key = a short value
     r"""[ \t\r\n]*+(?:\[([A-Za-z0-9_-]++)\.([A-Za-z0-9_-]++)\]"""
     r"""|([A-Za-z0-9_-]++)[ ]*+=[ ]*+(?:"[^"\\\n]*+"|[a-z0-9]++))[ \r]*+(?=\n|\Z)"""
 )
 _BARE = re.compile(r"[^,\]}#\n]++")
+
+# Compiled once a text has one: every command that reads a registry would wait for it.
+_REST = r"[ \t\r]*+(?:#[^\n]*+)?+\n?+"  # what may follow a statement in its line
+_STRING = (
+    r'''(?s:"""(?:[^"\\]++|\\.|"{1,2}+(?!"))*+""""{0,2}+'''
+    r"""|\'\'\'(?:[^']++|'{1,2}+(?!'))*+\'\'\''{0,2}+"""
+    r"""|"(?:[^"\\\n]++|\\[^\n])*+"|'[^'\n]*+')"""
+)
 
 
 class TooDeep(ValueError):  # noqa: N818 - says what the text is
@@ -51,7 +54,7 @@ class TooDeep(ValueError):  # noqa: N818 - says what the text is
         self.offset = offset
 
 
-class Statement(NamedTuple):
+class Statement(msgspec.Struct, frozen=True):
     """A header or a key with its value: `text[start:end]`, whole lines with their line ends.
 
     `keys` is the path from the root, through the header that it stands under, without indices; `header` tells the two
@@ -165,7 +168,8 @@ class _KeyScanner:
         """Go to the end of the line, which ends the statement that has something of its first line at `start`."""
         assert self.statements is not None
         keys = tuple(part for part in path if isinstance(part, str))
-        self.statements.append(Statement(keys, self.text.rfind("\n", 0, start) + 1, self.skip(_REST), header))
+        begin, end = self.text.rfind("\n", 0, start) + 1, self.skip(re.compile(_REST))
+        self.statements.append(Statement(keys, begin, end, header))
 
     def skip(self, pattern: re.Pattern[str]) -> int:
         match = pattern.match(self.text, self.position)
@@ -237,7 +241,7 @@ class _KeyScanner:
         if len(path) > DEEPEST:
             raise TooDeep(self.position)
         if self.text.startswith(('"', "'"), self.position):
-            self.skip(_STRING)
+            self.skip(re.compile(_STRING))
         elif self.take("["):
             self.array(path)
         elif self.take("{"):

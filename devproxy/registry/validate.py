@@ -1,6 +1,6 @@
 """One table of a file → its type, or every problem in it.
 
-How it works: the fast way is the whole table at once, by msgspec, and then the parsers of `CHECKS`, which say what a
+How it works: the fast way is each key that is there, by msgspec, and then the parsers of `CHECKS`, which say what a
 type cannot. Once that fails, the slow way is key by key, so that every problem is reported and names its key and place.
 A parser takes one value and raises Wrong; `EACH` wraps one that is for the elements of a list. What a parser returns is
 ignored here and used in `resolve.py`, so that both agree.
@@ -196,7 +196,7 @@ class Tables:
         """The table at `path`; None if it has an error, unless `lenient`, when only the keys in error are left out."""
         if not (self.suspect and _has_unseen(data)):
             try:
-                value = msgspec.convert(data, kind)
+                value = _converted(kind, data)
                 _check(kind, data)
             except (msgspec.ValidationError, Wrong):
                 pass
@@ -277,6 +277,14 @@ class Tables:
             parse()
         except Wrong as wrong:
             self.findings.wrong(path, Wrong(f"`{label}`: {wrong.what}", why=wrong.why, fix=wrong.fix, code=wrong.code))
+
+
+def _converted(kind: type[S], data: dict[str, Any]) -> S:
+    """What msgspec.convert makes of a table, which asks for the types of all its keys: here those that are there do."""
+    try:
+        return kind(**{name: msgspec.convert(value, schema.type_of(kind, name)) for name, value in data.items()})
+    except (KeyError, TypeError) as error:  # a key that the table does not have, or one that it must have is missing
+        raise msgspec.ValidationError(str(error)) from None
 
 
 def _check(kind: type[msgspec.Struct], data: dict[str, Any]) -> None:

@@ -26,14 +26,13 @@ import time
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from devproxy.errors import DevproxyError, Exit
 from devproxy.paths import as_root, ensure_private
 from devproxy.problems import Problem, ProblemCode
 from devproxy.storage import locks
-from devproxy.storage.marked_block import DamagedBlockError, with_block, without_block
-from devproxy.storage.system_errors import why_and_fix
 from devproxy.text import quote
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -99,7 +98,7 @@ def first_line(path: Path, limit: int) -> str:
 def decode_text(content: bytes, path: Path) -> str:
     """`content` without its byte order mark. Raises UnreadableError with the place of the first bad byte."""
     try:
-        return content.decode("utf-8-sig")
+        return content.removeprefix(BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line_start = before.rfind(b"\n") + 1
@@ -108,7 +107,7 @@ def decode_text(content: bytes, path: Path) -> str:
                 code="not-utf-8",
                 file=str(path),
                 line=before.count(b"\n") + 1,
-                column=len(before[line_start:].decode("utf-8-sig")) + 1,
+                column=len(before[line_start:].decode("utf-8")) + 1,
                 message=f"byte 0x{error.object[error.start]:02x} is not UTF-8",
                 why="TOML files are UTF-8",
                 fix="save the file as UTF-8",
@@ -196,6 +195,8 @@ def update_block(path: Path, name: str, lines: Sequence[str] | None, *, private:
     leave every other byte as it is; whether that changed anything. Else as `update`; a missing file stays missing where
     there is nothing to add.
     """
+    from devproxy.storage.marked_block import DamagedBlockError, with_block, without_block  # few commands need it
+
     changed = False
 
     def change(target: Path) -> bytes | None:
@@ -217,7 +218,7 @@ def write(path: Path, text: str, *, private: bool = True) -> None:
     _write(path, lambda _: text.encode("utf-8"), private)
 
 
-class Changed(NamedTuple):
+class Changed(msgspec.Struct, frozen=True):
     """How a file was changed; `copy` is where its old content was kept while it was written in place, else None."""
 
     copy: Path | None = None
@@ -318,8 +319,6 @@ def write_json(path: Path, value: object) -> None:
 
 def json_text(value: object) -> str:
     """A file of indented JSON; `value` is what msgspec encodes (a Struct, a dict, …), anything else its text."""
-    import msgspec
-
     return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode("utf-8") + "\n"
 
 
@@ -429,5 +428,7 @@ def _explained(path: Path, done: str) -> Iterator[None]:
             problem.message, why=problem.why, fix=problem.fix, where=problem.where, exit_code=code
         ) from error
     except OSError as error:
+        from devproxy.storage.system_errors import why_and_fix
+
         why, fix = why_and_fix(error, path)
         raise DevproxyError(f"{path} could not be {done}", why=why, fix=fix) from error

@@ -146,9 +146,10 @@ if sys.platform == "win32":
             time.sleep(0.01)
 
 else:
-    import fcntl
 
     def _try(descriptor: int) -> bool:
+        import fcntl  # a file of its own, which whoever only reads need not load
+
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -156,4 +157,6 @@ else:
         return True
 
     def _block(descriptor: int) -> None:
+        import fcntl
+
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -23,8 +23,35 @@ HEAVY = (
 )
 
 
+# What `ls` and `url` have no time for: the data path (compiled, all of it is loaded at once), and what only a command
+# that writes, ends, listens or fails has to do with.
+SLOW_FOR_LS = (
+    "dataclasses",
+    "devproxy.cli.errors",
+    "devproxy.http1",
+    "devproxy.net.loopback",
+    "devproxy.net.sockets",
+    "devproxy.proxy",
+    "devproxy.routing",
+    "devproxy.storage.marked_block",
+    "devproxy.storage.system_errors",
+    "devproxy.tcp",
+    "fcntl",
+    "hashlib",
+    "json",
+    "selectors",
+    "shlex",
+    "shutil",
+    "signal",
+    "socket",
+    "ssl",
+    "subprocess",
+    "tempfile",
+)
+
+
 def loaded(home: Home, *argv: str) -> set[str]:
-    """The modules that `devproxy *argv` has in `sys.modules` when it ends."""
+    """The modules that `devproxy *argv` has in `sys.modules` when it ends, and the packages that they are in."""
     code = (
         "import sys; from devproxy.cli.app import run; run(sys.argv[1:]);"
         "sys.stderr.write('\\nMODULES ' + ' '.join(sys.modules))"
@@ -37,7 +64,8 @@ def loaded(home: Home, *argv: str) -> set[str]:
         text=True,
         check=True,
     )
-    return {module.partition(".")[0] for module in done.stderr.rpartition("MODULES ")[2].split()}
+    modules = done.stderr.rpartition("MODULES ")[2].split()
+    return {*modules, *(module.partition(".")[0] for module in modules)}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere psutil tells whether the proxy runs")
@@ -59,6 +87,13 @@ def loaded(home: Home, *argv: str) -> set[str]:
 def test_reading_needs_nothing_heavy(home: Home, argv: tuple[str, ...]) -> None:
     home.write("[services.web]\nport = 5173\n\n[services.api]\nupstream = 'https://[::1]:9443'\n")
     assert loaded(home, *argv).isdisjoint(HEAVY)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere asyncio has to ask the services")
+@pytest.mark.parametrize("argv", [("ls", "--json"), ("url", "web")])
+def test_listing_needs_neither_the_data_path_nor_what_listens(home: Home, argv: tuple[str, ...]) -> None:
+    home.write('[proxy]\nhttp = 7080\nhttps = "off"\n\n[services.web]\nport = 5173\n')
+    assert loaded(home, *argv).isdisjoint(SLOW_FOR_LS)
 
 
 def test_help_needs_no_msgspec(home: Home) -> None:

@@ -163,7 +163,7 @@ def test_a_socket_that_was_handed_on_is_noticed(walks: list[set[int]]) -> None:
 
 
 UNPRIVILEGED = """
-import encodings.idna, json, os, socket, sys
+import encodings.idna, json, os, shlex, socket, sys
 import devproxy.health.scanner, psutil, pwd
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 own = socket.create_server(("127.0.0.1", 0))

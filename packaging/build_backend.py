@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _CHOICES = ("auto", "compiled", "interpreted")
-_PROVEN = ((3, 11),)  # the suites have passed on what was compiled for these
+_PROVEN = ((3, 11), (3, 13))  # first and last: the suites have passed on what was compiled for these
 # hatchling's name for the hook in pyproject.toml, which is off unless it is asked for
 _HOOK = "HATCH_BUILD_HOOK_ENABLE_MYPYC"
 
@@ -83,8 +83,9 @@ def _lacking(wanted: str) -> str:
         return f"mypyc compiles for CPython, and this is {sys.implementation.name}"
     # On Windows setuptools finds Visual C++, or says that it is not there.
     reason = "" if sys.platform == "win32" else _no_compiler()
-    if not reason and wanted == "auto" and sys.version_info[:2] not in _PROVEN:
-        return "what is compiled is tested with CPython 3.11 only (DEVPROXY_BUILD=compiled compiles all the same)"
+    if not reason and wanted == "auto" and not _PROVEN[0] <= sys.version_info[:2] <= _PROVEN[1]:
+        tested = " to ".join(f"{major}.{minor}" for major, minor in _PROVEN)
+        return f"what is compiled is tested with CPython {tested} only (DEVPROXY_BUILD=compiled compiles all the same)"
     return reason
 
 

@@ -17,6 +17,7 @@ NO_COMPILER = {"CC": "/nonexistent/cc"}
 NO_HEADERS = "import sysconfig; sysconfig.get_path = lambda *_: '/nonexistent'\n"
 NO_MYPY = "import sys; sys.modules['mypy'] = sys.modules['mypyc'] = None\n"
 OTHER_PYTHON = "import sys; sys.implementation.name = 'pypy'\n"
+NOT_TESTED = "import sys; sys.path.append('packaging'); import build_backend as b; b._PROVEN = ((3, 5), (3, 6))\n"
 COSTS = "devproxy is installed as interpreted Python, which works the same and costs more CPU: "
 REFUSED = "devproxy can't be compiled here: "
 
@@ -41,6 +42,12 @@ def test_where_nothing_can_be_compiled_auto_packs_the_source_and_says_so_in_one_
     checkout: Path, before: str, environment: dict[str, str], reason: str
 ) -> None:
     done = call(checkout, "build_wheel", "out", before=before, **environment)
+    assert (done.code, done.returned, done.err) == (0, PURE, f"{COSTS}{reason}\n")
+
+
+def test_a_python_that_nothing_was_tested_with_compiles_only_if_asked(checkout: Path) -> None:
+    done = call(checkout, "build_wheel", "out", before=NOT_TESTED, CC="gcc")
+    reason = "what is compiled is tested with CPython 3.5 to 3.6 only (DEVPROXY_BUILD=compiled compiles all the same)"
     assert (done.code, done.returned, done.err) == (0, PURE, f"{COSTS}{reason}\n")
 
 

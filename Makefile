@@ -7,7 +7,7 @@
 #
 # Each sets up what it needs in .venv, once, and again when pyproject.toml changes. PYTHON=… names another Python.
 # The code in .venv is never compiled: what is edited runs. `devproxy --version` says which build is there. pip compiles
-# on CPython 3.11 to 3.13 where there is a C compiler with its headers; DEVPROXY_BUILD=compiled or =interpreted forces either.
+# on CPython 3.11 to 3.14 where there is a C compiler with its headers; DEVPROXY_BUILD=compiled or =interpreted forces either.
 
 VENV := .venv
 PY := $(VENV)/bin/python

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _CHOICES = ("auto", "compiled", "interpreted")
-_PROVEN = ((3, 11), (3, 13))  # first and last: the suites have passed on what was compiled for these
+_PROVEN = ((3, 11), (3, 14))  # first and last: the suites have passed on what was compiled for these
 # hatchling's name for the hook in pyproject.toml, which is off unless it is asked for
 _HOOK = "HATCH_BUILD_HOOK_ENABLE_MYPYC"
 

@@ -28,7 +28,7 @@ def names(known: Sequence[str], text: str) -> tuple[str, ...]:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The options; every default is the full run, about ten minutes."""
+    """The options; every default is the full run, some forty minutes."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="Measure devproxy beside its peers.")
     peers, parts = list(PEERS), list(PARTS)
     others = [checkout.name for checkout in CHECKOUTS]

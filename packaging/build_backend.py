@@ -57,8 +57,10 @@ def build_wheel(
         reason = _lacking(wanted)
         if not reason:
             try:
+                target = str(Path(wheel_directory).resolve())  # what is built is built in another folder
+                metadata = metadata_directory and str(Path(metadata_directory).resolve())
                 with _mypyc(on=True), _copy_of_the_source():
-                    return hatchling.build_wheel(wheel_directory, config_settings, metadata_directory)
+                    return hatchling.build_wheel(target, config_settings, metadata)
             except Exception as error:
                 if wanted == "compiled":
                     raise
@@ -81,6 +83,8 @@ def _lacking(wanted: str) -> str:
     """Why nothing can be compiled here, or should be without being asked for; empty where it can."""
     if sys.implementation.name != "cpython":
         return f"mypyc compiles for CPython, and this is {sys.implementation.name}"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "mypyc's code counts on the global lock, which this Python is without"
     # On Windows setuptools finds Visual C++, or says that it is not there.
     reason = "" if sys.platform == "win32" else _no_compiler()
     if not reason and wanted == "auto" and not _PROVEN[0] <= sys.version_info[:2] <= _PROVEN[1]:

@@ -19,6 +19,7 @@ from devproxy.control.stream import Streams
 from devproxy.proxy.answers import BUG, REPORT_BUG
 
 _log = logging.getLogger(__name__)
+_NO_LIMIT = 1 << 30  # bytes: the proxy has refused what is too large before it comes here
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -42,6 +43,8 @@ def runner(app: web.Application, grace: float = 1.0) -> web.AppRunner:
         shutdown_timeout=grace,
         lingering_time=1.0,
         handler_cancellation=True,  # a reader of events that goes away ends its handler at once
+        max_line_size=_NO_LIMIT,
+        max_field_size=_NO_LIMIT,
     )
 
 

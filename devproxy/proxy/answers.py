@@ -169,8 +169,8 @@ def closed_early(service: Service, error: Exception | None, *, answered: bool) -
 
 
 def own_fault(error: Exception) -> Respond:
-    """Something of ours failed as the answer was read."""
-    what = f"devproxy ran into a bug of its own in the service's answer ({type(error).__name__})"
+    """Something of ours failed in a request: as its service was dialled, or its answer was read."""
+    what = f"devproxy ran into a bug of its own in this request ({type(error).__name__})"
     return Respond(500, BUG, what, REPORT_BUG)
 
 

@@ -444,16 +444,24 @@ class Exchange(ResponseReceiver):
 
     @property
     def is_broken(self) -> bool:
-        """Whether something of ours failed on the way to its end: its stream has not heard of that."""
-        return self.ended or (self.responded and self.upstream is None)
+        """Whether something of ours failed in it: seen between two calls of the loop's, nobody goes on with it, or its
+        stream has not heard that it has ended."""
+        if self.ended:
+            return True
+        if self.upstream is not None:
+            return self.upstream.exchange is not self
+        retry = self._retry
+        return not (self in self.proxy.held or (retry is not None and retry.is_under_way and not self.responded))
 
     def collapse(self) -> None:
         """Something of ours has failed in it. End it with no word to its client, of whom nobody knows what it got."""
         self.proxy.exchanges.discard(self)
-        self.stream.cut(self)
-        self.release()
-        if not self.ended:
-            self._record()
+        try:
+            self.stream.cut(self)
+        finally:
+            self.release()
+            if not self.ended:
+                self._record()
 
     def refuse_body(self, fault: Fault) -> None:
         """A fault in the request's body: the service must never see it end well."""

@@ -57,6 +57,7 @@ class UpstreamStream:
         return None
 
     transport: asyncio.Transport
+    exchange: "ResponseReceiver | None"  # whose response is awaited or read on it
     idle_since: float
     idle_limit: float
 

@@ -77,6 +77,11 @@ class Retry:
         self._timer = exchange.proxy.loop.call_later(RETRY_EVERY, self.start)
         return True
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it dials, or will."""
+        return self._timer is not None or (self._task is not None and not self._task.done())
+
     def cancel(self) -> None:
         """Nobody waits for a connection any more."""
         if self._timer is not None:
@@ -85,6 +90,13 @@ class Retry:
             self._task.cancel()
 
     async def _connect(self) -> None:
+        try:
+            await self._attempt()
+        except Exception as error:  # nobody awaits this; the exchange is found by `is_broken`
+            self._task = None
+            self._exchange.proxy.report(error)
+
+    async def _attempt(self) -> None:
         exchange = self._exchange
         address = exchange.address
         refusal = self._not_by_http2() if address.upstream.scheme == "h2c" else None

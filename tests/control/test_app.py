@@ -25,6 +25,12 @@ async def test_everything_else_is_404(path: str, client: Client) -> None:
         assert answer.headers["Devproxy-Error"] == "not-found"
 
 
+async def test_what_the_proxy_lets_pass_is_not_too_long_here(client: Client) -> None:
+    async with client.get("/" + "a" * 60_000, headers={"X-Long": "b" * 60_000}) as answer:
+        assert answer.status == 404
+        assert answer.headers["Devproxy-Error"] == "not-found"
+
+
 async def test_the_page_is_html_and_shows_what_happened(client: Client, pages: Pages) -> None:
     pages.events.add(Notice("hello"))
     async with client.get("/") as answer:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from devproxy.proxy.gates import Gate
 from tests.waiting import until
 from tests.wire.asleep import Asleep
 from tests.wire.harness import Stage, get, service
@@ -75,6 +76,28 @@ async def test_in_a_look_at_the_clock_it_ends_one_request_and_time_goes_on(wire:
     await other.gone()
     assert told(wire)
     await wire.passes()
+
+
+async def test_in_an_attempt_to_dial_it_ends_one_request(stage: Stage) -> None:
+    """In a task, whose end nobody awaits: the clock finds a request that nobody goes on with."""
+
+    class Gates(dict[str, Gate]):
+        """Empty, so that a request passes, and asked once nobody takes the connection."""
+
+        def get(self, *_: object) -> None:  # type: ignore[override]
+            fails()
+
+    await stage.start(hold=0)
+    stage.origin.refuse()
+    stage.proxy.gates = Gates()
+    client = await stage.connect()
+    await client.send(get())
+    await client.gone()
+    await until(lambda: stage.loop_errors)
+    assert told(stage)
+    stage.proxy.gates = {}
+    stage.origin.listen()
+    await stage.passes()
 
 
 async def test_as_a_gate_opens_it_ends_one_request(asleep: Asleep) -> None:

@@ -60,6 +60,7 @@ def test_a_percentile_is_a_latency_that_there_was() -> None:
     latencies = latency.Latencies([float(number) for number in range(1, 1001)])
     assert latencies.figures() == {"p50_ms": 500.0, "p99_ms": 990.0, "p999_ms": 999.0}
     assert latency.Latencies([7.0]).percentile(99) == 7.0
+    assert latency.Latencies(range(1, 41_001)).percentile(99.9) == 40_959
 
 
 def test_the_generator_waits_for_no_answer_to_be_due(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,7 +266,7 @@ class Proxy(ProxyState):
 
     def _end_late(self, now: float) -> None:
         """End what has had its time, and what has failed without a word to anybody."""
-        for exchange in [one for one in self.exchanges if one.deadline < now or one.is_broken]:
+        for exchange in list(self.exchanges):
             if exchange not in self.exchanges:  # it ended with one before it
                 continue
             try:

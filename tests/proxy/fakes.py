@@ -101,7 +101,7 @@ class NoDialling(Clock):
             return True if what == "now" else None  # as a task, and as a timer
 
         self.asked.append(what)
-        return SimpleNamespace(cancel=cancel)
+        return SimpleNamespace(cancel=cancel, done=lambda: False)
 
 
 def undialled(snapshot: Snapshot) -> tuple[Proxy, list[str]]:
